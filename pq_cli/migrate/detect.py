@@ -1,0 +1,121 @@
+"""Choosing the reader for a folder by looking into it."""
+
+from __future__ import annotations
+
+import os.path
+from pathlib import Path
+
+from pq_cli.migrate import (
+    async_pending,
+    dirq,
+    maildir,
+    plain,
+    pywats_persistent,
+    report_queue,
+    simple_queue,
+    ui_queue,
+)
+from pq_cli.migrate.files import read_object
+from pq_cli.migrate.model import Evidence, FileProblemError, MigrateError, Reader
+from pq_cli.migrate.survey import survey
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        pywats_persistent.READER,
+        simple_queue.READER,
+        async_pending.READER,
+        report_queue.READER,
+        ui_queue.READER,
+        plain.READER,
+        maildir.READER,
+        dirq.READER,
+    )
+}
+_ENDINGS = pywats_persistent.ENDINGS | simple_queue.ENDINGS | async_pending.ENDINGS
+
+
+class NotAFolderError(MigrateError):
+    """The source is missing, not a folder, or not readable."""
+
+
+class UnknownReaderError(MigrateError):
+    """`--from` was given a word that names no reader."""
+
+
+class UnknownSourceError(MigrateError):
+    """No reader recognises the folder."""
+
+
+class AmbiguousSourceError(MigrateError):
+    """More than one reader recognises the folder; `names` are theirs."""
+
+    def __init__(self, message: str, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+class IsSpoolError(MigrateError):
+    """The folder is a pq spool itself, of this `format`."""
+
+    def __init__(self, root: Path, spool_format: int) -> None:
+        super().__init__(f"{str(root)!r} is a pq spool itself (format {spool_format})")
+        self.format = spool_format
+
+
+def spool_format(root: Path) -> int | None:
+    """Return the format of the pq spool at `root`, or None if it is not one."""
+    try:
+        state, _ = read_object(root, "state.json")
+    except FileProblemError:
+        return None
+    value = state.get("format")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def choose(root: Path, name: str | None = None) -> Reader:
+    """Return the reader for a folder; `name` (of `--from`) overrides looking.
+
+    Raises NotAFolderError, UnknownReaderError, IsSpoolError (also with a name: its files
+    would be taken for payloads), UnknownSourceError, AmbiguousSourceError, and
+    SourceUnreadableError.
+    """
+    if not os.path.isdir(root):  # Path.is_dir raises where a parent may not be searched
+        raise NotAFolderError(f"{str(root)!r} is not a folder that can be read")
+    if (found := spool_format(root)) is not None:
+        raise IsSpoolError(root, found)
+    if name is not None:
+        reader = READERS.get(name.replace("-", "_"))
+        if reader is None:
+            raise UnknownReaderError(f"no reader is called {name!r}; there are {_names(READERS)}")
+        return reader
+    return _look(root)
+
+
+def _look(root: Path) -> Reader:
+    seen = survey(root, _ENDINGS)
+    evidence = {
+        name: found
+        for name, reader in READERS.items()
+        if (found := reader.looks_like(seen)) is not None
+    }
+    strong = {name: found for name, found in evidence.items() if found.strong}
+    candidates = strong or evidence
+    if len(candidates) == 1:
+        return READERS[next(iter(candidates))]
+    if not candidates:
+        raise UnknownSourceError(
+            f"{str(root)!r} is no queue known here: seen: {seen.describe()}; "
+            f"pass --from NAME, one of {_names(READERS)}"
+        )
+    raise AmbiguousSourceError(_ambiguous(root, candidates), tuple(candidates))
+
+
+def _ambiguous(root: Path, candidates: dict[str, Evidence]) -> str:
+    what = "; ".join(f"{name}: {found.seen}" for name, found in candidates.items())
+    options = " or ".join(f"--from {name}" for name in candidates)
+    return f"{str(root)!r} could be more than one thing ({what}); pass {options}"
+
+
+def _names(readers: dict[str, Reader]) -> str:
+    return ", ".join(readers)

@@ -1,0 +1,85 @@
+"""What the readers of flat folders share: sorting file names by their ends, reading sidecars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pq_cli.migrate.files import files_in, read_object
+from pq_cli.migrate.index import NameIndex
+from pq_cli.migrate.model import (
+    TMP_LEFTOVER,
+    UNKNOWN_FILE,
+    Evidence,
+    FileProblemError,
+    Json,
+    LegacyState,
+    Reported,
+    Stamp,
+)
+from pq_cli.migrate.survey import Survey
+
+Classify = Callable[[str], tuple[str, int] | None]
+"""(owner, tag) of a file name, or None if no rule names it."""
+
+
+def ending_classifier(endings: dict[str, int]) -> Classify:
+    """Return a Classify by the end of the name; an owner is not empty.
+
+    No ending may be the end of another one: which of them counts would be chance.
+    """
+
+    def classify(name: str) -> tuple[str, int] | None:
+        for ending, tag in endings.items():
+            if name.endswith(ending) and len(name) > len(ending):
+                return name[: -len(ending)], tag
+        return None
+
+    return classify
+
+
+def unnamed(path: str) -> Reported:
+    """Return the report of a regular file that no rule names."""
+    return Reported(path, TMP_LEFTOVER if path.endswith(".tmp") else UNKNOWN_FILE)
+
+
+def fill(index: NameIndex, root: Path, classify: Classify) -> Iterator[Reported]:
+    """Put the names of a flat folder into the index; yield what no rule names."""
+    for name in files_in(root):
+        if isinstance(name, Reported):
+            yield name
+        elif (found := classify(name)) is None:
+            yield unnamed(name)
+        else:
+            index.add(*found, name)
+
+
+def evidence(survey: Survey, own: int, shared: int, seen: str) -> Evidence | None:
+    """Return what files of a format's own names say, and those it shares with another.
+
+    It is weak without any of its own, and when most files of the folder are something else.
+    """
+    if not own and not shared:
+        return None
+    strong = own > 0 and 2 * (own + shared) >= survey.visible
+    return Evidence(strong, f"{own + shared} of {survey.visible} files named {seen}")
+
+
+def try_object(root: Path, path: str) -> tuple[Json, Stamp] | Reported:
+    """Return a sidecar's object and stamp, or the report of why there is none."""
+    try:
+        return read_object(root, path)
+    except FileProblemError as error:
+        return Reported(path, error.reason, error.detail)
+
+
+def state_of(word: str) -> LegacyState:
+    """Return our state for an old queue's word for it; interrupted work is pending."""
+    states: dict[str, LegacyState] = {
+        "suspended": "held",
+        "failed": "failed",
+        "error": "failed",
+        "completed": "done",
+        "sent": "done",
+    }
+    return states.get(word, "pending")

@@ -1,0 +1,108 @@
+"""A Maildir: `new/` waits, `cur/` with flags after `:2,`, `tmp/` is being written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import tzinfo
+from pathlib import Path
+
+from pq_cli.migrate import values
+from pq_cli.migrate.files import Kind, files_in, join, report_tree, scan, stamp_of
+from pq_cli.migrate.flat import unnamed
+from pq_cli.migrate.model import (
+    HIDDEN_FILE,
+    NOT_A_FILE,
+    TMP_LEFTOVER,
+    Entry,
+    Evidence,
+    FileProblemError,
+    LegacyItem,
+    LegacyState,
+    Reader,
+    Reported,
+    Stamp,
+    Verbatim,
+)
+from pq_cli.migrate.survey import Survey
+
+_FOLDERS = frozenset({"new", "cur", "tmp"})
+_TIMED_NAME = re.compile(r"([0-9]{1,12})\.(?:[^.]*?M([0-9]{1,6})(?![0-9]))?")
+
+
+class MaildirReader:
+    """Reads a Maildir; each message is an item, whole."""
+
+    name = "maildir"
+
+    def looks_like(self, survey: Survey) -> Evidence | None:
+        """See Reader."""
+        found = _FOLDERS & survey.known_folders
+        if not {"new", "cur"} <= found:
+            return None
+        return Evidence(found == _FOLDERS, f"folders {', '.join(sorted(found))}")
+
+    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+        """See Reader; no time of this format needs `tz`."""
+        for name, kind in scan(root):
+            if kind is Kind.OTHER:
+                yield Reported(name, NOT_A_FILE, "a link or special file")
+            elif kind is Kind.FILE:
+                yield unnamed(name)
+            elif name not in _FOLDERS:
+                yield from report_tree(root, name)
+            else:
+                yield from _folder(root, name)
+
+
+def _folder(root: Path, folder: str) -> Iterator[Entry]:
+    for name in files_in(root, folder):
+        if isinstance(name, Reported):
+            yield name
+            continue
+        path = join(folder, name)
+        if folder == "tmp" or name.endswith(".tmp"):
+            yield Reported(path, TMP_LEFTOVER)
+        elif name.startswith("."):
+            yield Reported(path, HIDDEN_FILE)
+        else:
+            yield _message(root, folder, name)
+
+
+def _message(root: Path, folder: str, name: str) -> Entry:
+    path = join(folder, name)
+    try:
+        stamp = stamp_of(root, path)
+    except FileProblemError as error:
+        return Reported(path, error.reason, error.detail)
+    unique, _, info = name.partition(":")
+    flags = info.removeprefix("2,") if info.startswith("2,") else ""
+    state = _state(flags) if folder == "cur" else "pending"
+    return LegacyItem(
+        source=(path,),
+        payload=Verbatim(path),
+        payload_size=stamp.size,
+        stamp=stamp,
+        state=state,
+        created_us=created_us(unique, stamp),
+        legacy_id=unique,
+        attempts=values.attempts({}, state, path, []),
+        legacy={"folder": folder, "flags": flags},
+    )
+
+
+def _state(flags: str) -> LegacyState:
+    if "S" in flags or "T" in flags:
+        return "done"
+    return "held" if "D" in flags else "pending"
+
+
+def created_us(unique: str, stamp: Stamp) -> int:
+    """Return the time that a message's unique name starts with, else the file's mtime."""
+    match = _TIMED_NAME.match(unique)
+    if match and (us := values.epoch_us(int(match[1]), int(match[2] or 0))) is not None:
+        return us
+    return values.mtime_us(stamp)
+
+
+READER: Reader = MaildirReader()

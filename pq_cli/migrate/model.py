@@ -1,0 +1,167 @@
+"""What a reader of an older queue yields, and what every reader is.
+
+Paths are text relative to the source folder, with `/` between parts; bytes of a name that are
+not UTF-8 are held as lone surrogates (`surrogateescape`), so `os.fsencode` gives the name back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pq_cli.migrate.survey import Survey
+
+LegacyState = Literal["pending", "held", "failed", "done"]
+Json = dict[str, Any]
+
+DEFAULT_PRIORITY = 5
+
+# Why a file was left where it is. The words are stable: scripts may look for them.
+UNKNOWN_FILE = "unknown-file"
+TMP_LEFTOVER = "tmp-leftover"
+HIDDEN_FILE = "hidden-file"
+IN_SUBFOLDER = "in-a-subfolder"
+NOT_A_FILE = "not-a-file"
+UNREADABLE = "unreadable"
+TOO_LARGE = "too-large"
+BAD_META = "bad-meta"
+BAD_PAYLOAD = "bad-payload"
+BAD_ENVELOPE = "bad-envelope"
+META_OF_BAD_PAYLOAD = "meta-of-bad-payload"
+ORPHAN_META = "orphan-meta"
+ORPHAN_LOCK = "orphan-lock"
+
+
+class MigrateError(Exception):
+    """The source cannot be read as a whole; the text is for people, on one line."""
+
+    exit_code = 2
+
+
+class SourceUnreadableError(MigrateError):
+    """A folder that must be listed to know the items cannot be listed."""
+
+    exit_code = 74
+
+
+class SourceChangedError(MigrateError):
+    """A file of the source changed or vanished after it was read: something still writes there."""
+
+    exit_code = 75
+
+
+class ScratchError(MigrateError):
+    """The temporary index cannot be written (full disk, no permission)."""
+
+    exit_code = 74
+
+
+class FileProblemError(Exception):
+    """One file cannot be used; carries the `reason` and `detail` of its `Reported`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A file as it was when it was read: bytes, nanoseconds since the epoch, inode."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """The payload is this file, byte for byte."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The payload is the canonical JSON of `key` in the envelope at `path`."""
+
+    path: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A recorded `value` that was no use and gave way to a default; the item is kept."""
+
+    path: str
+    field: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A file that is left where it is; `reason` is one of the words above, `detail` for people."""
+
+    path: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyItem:
+    """One item of an older queue, without its payload's bytes.
+
+    `source` names every file the item was made of, the payload's (or envelope's) first; a
+    sidecar may be named by several items. `created_us` is microseconds since the epoch, UTC.
+    `max_attempts` is None where the old queue did not say. `legacy` is the old metadata as it
+    was (of an envelope: all but the payload, which is the payload); `earlier` holds the older
+    metas of the same item, or its losing copies, likewise.
+    """
+
+    source: tuple[str, ...]
+    payload: Verbatim | Embedded
+    payload_size: int
+    stamp: Stamp
+    state: LegacyState
+    created_us: int
+    legacy_id: str
+    priority: int = DEFAULT_PRIORITY
+    attempts: int = 0
+    max_attempts: int | None = None
+    last_error: str | None = None
+    legacy: Json = field(default_factory=dict)
+    earlier: tuple[Json, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+
+
+Entry = LegacyItem | Reported
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a reader recognised in a folder, in words; `strong` if no other format looks so."""
+
+    strong: bool
+    seen: str
+
+
+class Reader(Protocol):
+    """Reads one family of older queues."""
+
+    @property
+    def name(self) -> str:
+        """Return the word for `--from`."""
+
+    def looks_like(self, survey: Survey) -> Evidence | None:
+        """Return what speaks for this format in the surveyed folder, or None."""
+
+    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+        """Yield an entry for every file under `root`, in no promised order.
+
+        `tz` is the zone of times recorded without one; None is this machine's. Raises
+        SourceUnreadableError or ScratchError; trouble with single files is yielded.
+        """

@@ -1,0 +1,101 @@
+"""A folder of files, each an item, some with a `.meta.json` sidecar that gives a priority."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator
+from datetime import tzinfo
+from pathlib import Path
+
+from pq_cli.migrate import values
+from pq_cli.migrate.files import files_in, stamp_of
+from pq_cli.migrate.flat import try_object, unnamed
+from pq_cli.migrate.index import NameIndex
+from pq_cli.migrate.model import (
+    HIDDEN_FILE,
+    ORPHAN_META,
+    Entry,
+    Evidence,
+    FileProblemError,
+    Json,
+    LegacyItem,
+    Reader,
+    Reported,
+    Verbatim,
+    Warned,
+)
+from pq_cli.migrate.survey import Survey
+
+_SIDECAR = ".meta.json"
+_FILE_TAG, _SIDECAR_TAG = 0, 1
+
+
+class PlainReader:
+    """Reads folders that no queue program made."""
+
+    name = "plain"
+
+    def looks_like(self, survey: Survey) -> Evidence | None:
+        """See Reader; any file is a payload, so this never counts as strong."""
+        return Evidence(False, f"{survey.visible} files") if survey.visible else None
+
+    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+        """See Reader; no time of this format needs `tz`."""
+        with NameIndex() as index:
+            yield from _fill(index, root)
+            for name, members in index.groups():
+                if _FILE_TAG in members:
+                    yield from _one(index, root, name)
+            for sidecar in index.unmarked(_SIDECAR_TAG):
+                yield Reported(sidecar, ORPHAN_META, "no file uses it")
+
+
+def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
+    for name in files_in(root):
+        if isinstance(name, Reported):
+            yield name
+        elif name.startswith("."):
+            yield Reported(name, HIDDEN_FILE)
+        elif name.endswith(".tmp"):
+            yield unnamed(name)
+        elif name.endswith(_SIDECAR):
+            index.add(name[: -len(_SIDECAR)], _SIDECAR_TAG, name)
+        else:
+            index.add(name, _FILE_TAG, name)
+
+
+def _one(index: NameIndex, root: Path, name: str) -> Iterator[Entry]:
+    try:
+        stamp = stamp_of(root, name)
+    except FileProblemError as error:
+        yield Reported(name, error.reason, error.detail)
+        return
+    sidecar: tuple[str, Json] | None = None
+    for owner in dict.fromkeys((name, os.path.splitext(name)[0])):
+        path = index.find(owner, _SIDECAR_TAG)
+        if path is None:
+            continue
+        first_use = index.mark(path)
+        found = try_object(root, path)
+        if not isinstance(found, Reported):
+            sidecar = (path, found[0])
+            break
+        if first_use:
+            yield found
+    warnings: list[Warned] = []
+    path, content = sidecar if sidecar else (name, {})
+    yield LegacyItem(
+        source=(name, path) if sidecar else (name,),
+        payload=Verbatim(name),
+        payload_size=stamp.size,
+        stamp=stamp,
+        state="pending",
+        created_us=values.mtime_us(stamp),
+        legacy_id=name,
+        priority=values.priority(content, path, warnings),
+        legacy=content,
+        warnings=tuple(warnings),
+    )
+
+
+READER: Reader = PlainReader()

@@ -1,0 +1,35 @@
+"""pyWATS ReportQueueService: `{pending,failed,completed}/UUID.json` envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import tzinfo
+from pathlib import Path
+
+from pq_cli.migrate.envelopes import Layout, read_envelopes
+from pq_cli.migrate.model import Entry, Evidence, Reader
+from pq_cli.migrate.survey import Survey
+
+_LAYOUT = Layout(("completed", "failed", "pending"), "report_data", "created_at")
+
+
+class ReportReader:
+    """Reads v5."""
+
+    name = "report_queue"
+
+    def looks_like(self, survey: Survey) -> Evidence | None:
+        """See Reader."""
+        folders = sorted(survey.known_folders & set(_LAYOUT.folders))
+        if any("report_data" in obj for name in folders for obj in survey.peek_objects(name)):
+            return Evidence(True, f"envelopes with report_data in {', '.join(folders)}")
+        if {"pending", "completed"} <= survey.known_folders:
+            return Evidence(False, f"folders {', '.join(folders)}")
+        return None
+
+    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+        """See Reader."""
+        return read_envelopes(root, _LAYOUT, tz)
+
+
+READER: Reader = ReportReader()

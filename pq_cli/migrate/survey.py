@@ -1,0 +1,91 @@
+"""One look at a folder, shared by all readers, so that choosing costs one listing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from pathlib import Path
+
+from pq_cli.migrate.files import Kind, join, read_object, scan
+from pq_cli.migrate.model import FileProblemError, Json
+
+_PEEK = 32
+_KNOWN_FOLDERS = frozenset({"pending", "failed", "completed", "sent", "new", "cur", "tmp"})
+_HEX8 = re.compile(r"[0-9a-fA-F]{8}")
+_MAX_PARTS = 3
+
+
+@dataclass
+class Survey:
+    """What lies in a folder: counts of what names end in, and which folders there are.
+
+    `endings` counts each visible file under its last one, two and three dotted parts
+    (".meta.json", ".pending.meta.json"), `visible` and `hidden` count files.
+    """
+
+    root: Path
+    visible: int = 0
+    hidden: int = 0
+    folders: int = 0
+    known_folders: set[str] = field(default_factory=set)
+    endings: Counter[str] = field(default_factory=Counter)
+    hex_folders: list[str] = field(default_factory=list)
+
+    def count(self, *endings: str) -> int:
+        """Return how many visible files end so."""
+        return sum(self.endings[ending] for ending in endings)
+
+    def peek_names(self, folder: str) -> list[str]:
+        """Return the first few file names of a folder, by name and not by listing order."""
+        return nsmallest(_PEEK, (n for n, kind in scan(self.root, folder) if kind is Kind.FILE))
+
+    def peek_objects(self, folder: str) -> Iterator[Json]:
+        """Yield those of the first few `.json` files of a folder that hold an object."""
+        for name in self.peek_names(folder):
+            if name.endswith(".json"):
+                try:
+                    yield read_object(self.root, join(folder, name))[0]
+                except FileProblemError:
+                    continue
+
+    def describe(self) -> str:
+        """Return what was seen, in words, for a message."""
+        if not (self.visible or self.hidden or self.folders):
+            return "nothing, it is empty"
+        parts = [f"{self.visible} files"] if self.visible else []
+        parts += [f"{self.hidden} hidden files"] if self.hidden else []
+        parts += [f"{self.folders} folders"] if self.folders else []
+        known = sorted(self.known_folders) + self.hex_folders[:3]
+        return ", ".join(parts) + (f" (among them {', '.join(known)})" if known else "")
+
+
+def survey(root: Path, endings: frozenset[str]) -> Survey:
+    """List a folder once; only the given endings are counted. Raises SourceUnreadableError."""
+    seen = Survey(root)
+    for name, kind in scan(root):
+        if kind is Kind.FOLDER:
+            seen.folders += 1
+            if name in _KNOWN_FOLDERS:
+                seen.known_folders.add(name)
+            elif _HEX8.fullmatch(name):
+                seen.hex_folders.append(name)
+                if len(seen.hex_folders) >= 2 * _PEEK:
+                    seen.hex_folders = nsmallest(_PEEK, seen.hex_folders)
+        elif kind is Kind.FILE and name.startswith("."):
+            seen.hidden += 1
+        elif kind is Kind.FILE:
+            seen.visible += 1
+            _count_endings(name, endings, seen.endings)
+    seen.hex_folders = nsmallest(_PEEK, seen.hex_folders)
+    return seen
+
+
+def _count_endings(name: str, known: frozenset[str], counts: Counter[str]) -> None:
+    parts = name.split(".")
+    for taken in range(1, min(_MAX_PARTS, len(parts) - 1) + 1):
+        ending = "." + ".".join(parts[-taken:])
+        if ending in known:
+            counts[ending] += 1

@@ -1,0 +1,37 @@
+"""The queue of the pyWATS UI framework: `{pending,failed,sent}/ID.json` envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import tzinfo
+from pathlib import Path
+
+from pq_cli.migrate.envelopes import Layout, read_envelopes
+from pq_cli.migrate.model import Entry, Evidence, Reader
+from pq_cli.migrate.survey import Survey
+
+_LAYOUT = Layout(("sent", "failed", "pending"), "data", "created")
+
+
+class UiReader:
+    """Reads v6."""
+
+    name = "ui_queue"
+
+    def looks_like(self, survey: Survey) -> Evidence | None:
+        """See Reader."""
+        folders = sorted(survey.known_folders & set(_LAYOUT.folders))
+        objects = (obj for name in folders for obj in survey.peek_objects(name))
+        # Envelopes of report_queue may hold a stray `data` as well, but never this pair.
+        if any("data" in obj and "operation_type" in obj for obj in objects):
+            return Evidence(True, f"envelopes with operation_type in {', '.join(folders)}")
+        if {"pending", "sent"} <= survey.known_folders:
+            return Evidence(False, f"folders {', '.join(folders)}")
+        return None
+
+    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+        """See Reader."""
+        return read_envelopes(root, _LAYOUT, tz)
+
+
+READER: Reader = UiReader()

@@ -1,0 +1,107 @@
+"""Reading recorded values: each gives a usable value, and a warning where it gave way."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from pq_cli.migrate.model import DEFAULT_PRIORITY, Json, LegacyState, Stamp, Warned
+
+MAX_COUNT = 2**31 - 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+MIN_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+MAX_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+def to_us(moment: datetime, tz: tzinfo | None) -> int | None:
+    """Return microseconds since the epoch, or None outside the years 1 to 9999.
+
+    A naive moment is local time in `tz` (None: this machine's zone); of an hour that passes
+    twice it is the first, of one that is skipped the offset before the change holds.
+    """
+    try:
+        if moment.tzinfo is None:
+            moment = moment.replace(fold=0)
+            moment = moment.astimezone() if tz is None else moment.replace(tzinfo=tz)
+        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def epoch_us(seconds: int, microseconds: int) -> int | None:
+    """Return the sum in microseconds, or None if the parts are no time."""
+    total = seconds * 1_000_000 + microseconds
+    return total if 0 <= microseconds < 1_000_000 and MIN_US <= total <= MAX_US else None
+
+
+def mtime_us(stamp: Stamp) -> int:
+    """Return a file's mtime in microseconds, rounded down.
+
+    Held to the years 1 to 9999: file systems can store times that no RFC 3339 date names.
+    """
+    return min(max(stamp.mtime_ns // 1000, MIN_US), MAX_US)
+
+
+def recorded_us(
+    meta: Json, key: str, tz: tzinfo | None, path: str, warnings: list[Warned]
+) -> int | None:
+    """Return a recorded ISO 8601 time; None if missing, or not readable (with a warning)."""
+    value = meta.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is not None and (us := to_us(moment, tz)) is not None:
+            return us
+    warnings.append(Warned(path, key, value))
+    return None
+
+
+def _whole(value: object, low: int, high: int) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        return value
+    return None
+
+
+def priority(meta: Json, path: str, warnings: list[Warned]) -> int:
+    """Return the recorded priority; the default if missing, or not 1 to 10 (with a warning)."""
+    if "priority" not in meta:
+        return DEFAULT_PRIORITY
+    value = _whole(meta["priority"], 1, 10)
+    if value is None:
+        warnings.append(Warned(path, "priority", meta["priority"]))
+        return DEFAULT_PRIORITY
+    return value
+
+
+def attempts(meta: Json, state: LegacyState, path: str, warnings: list[Warned]) -> int:
+    """Return the recorded attempts; without a usable record 1 for failed and done, else 0."""
+    recorded = meta.get("attempts")
+    value = _whole(recorded, 0, MAX_COUNT)
+    if value is not None:
+        return value
+    if recorded is not None:
+        warnings.append(Warned(path, "attempts", recorded))
+    return 1 if state in ("failed", "done") else 0
+
+
+def max_attempts(meta: Json, path: str, warnings: list[Warned]) -> int | None:
+    """Return the recorded limit; None if missing, or not a positive number (with a warning)."""
+    recorded = meta.get("max_attempts")
+    value = _whole(recorded, 1, MAX_COUNT)
+    if value is None and recorded is not None:
+        warnings.append(Warned(path, "max_attempts", recorded))
+    return value
+
+
+def error_text(meta: Json, key: str) -> str | None:
+    """Return the recorded error; one that is not a text becomes its JSON, so nothing is lost."""
+    value = meta.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
