@@ -1,0 +1,236 @@
+"""The table of commands, and `main`: the one place where an error becomes an exit status.
+
+Commands load lazily: only the module of the command that was asked for is imported.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+
+from pq_cli.core.record import Record
+from pq_cli.errors import PqError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+    from typing import Any, NoReturn
+
+
+class Command(Record):
+    """One row of the command table. main: shown by a bare `pq`."""
+
+    name: str
+    help: str
+    main: bool = False
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(name="enqueue", help="add stdin or files to the queue; print their ids", main=True),
+        Command(name="next", help="claim the next item: print it, or run a command", main=True),
+        Command(name="done", help="finish claimed items"),
+        Command(name="fail", help="a claimed item failed: retry later, or dead letter"),
+        Command(name="release", help="give claimed items back, uncounted"),
+        Command(name="renew", help="prolong the lease of claimed items"),
+        Command(name="ls", help="list the items in the order they would be served", main=True),
+        Command(name="show", help="show all about an item"),
+        Command(name="cat", help="print an item's payload, without claiming it"),
+        Command(name="retry", help="send failed, held or delayed items back to pending", main=True),
+        Command(name="age", help="report what has aged; move the manual aging clock"),
+        Command(name="set", help="change an item's priority or delay"),
+        Command(name="hold", help="suspend items until they are retried"),
+        Command(name="rm", help="remove items"),
+        Command(name="purge", help="sweep old items by state and age"),
+        Command(name="init", help="make a spool with a commented queue.toml"),
+    )
+}
+_OPTIONAL_VALUES = {"next": {"--wait": "forever"}}
+"""Options that may stand without their value, and the value that they then have."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run `pq` and exit with the status that pq(1) lists."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _guard_standard_streams()
+    signal.signal(signal.SIGTERM, _terminate)
+    status = 70
+    try:
+        status = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException as error:
+        status = _report(error)
+    _leave(status)
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments:
+        _print(short_help())
+        return 0
+    name, *rest = arguments
+    if name in ("--version", "-V"):
+        from pq_cli import __version__
+
+        _print(f"pq {__version__}")
+        return 0
+    if name in ("--help", "-h"):
+        _print(full_help())
+        return 0
+    if name == "help":
+        name, rest = (rest[0], ["--help"]) if rest else ("", [])
+        if not name:
+            _print(full_help())
+            return 0
+    if name not in COMMANDS:
+        raise UsageError(_unknown(name))
+    return _invoke(name, rest)
+
+
+def _invoke(name: str, arguments: list[str]) -> int:
+    command = load(name)
+    result = command.main(
+        _with_values(name, arguments),
+        prog_name=f"pq {name}",
+        standalone_mode=False,
+        default_map={"spool": default_spool()},
+    )
+    return result if isinstance(result, int) else 0
+
+
+def load(name: str) -> Any:
+    """Import a command's module and return its parser."""
+    from importlib import import_module
+
+    import typer
+
+    module = import_module(f"pq_cli.commands.{name}")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    settings = {"help_option_names": ["-h", "--help"]}
+    app.command(name, context_settings=settings)(module.command)
+    return typer.main.get_command(app)
+
+
+def _with_values(name: str, arguments: list[str]) -> list[str]:
+    """Give options that stand without their optional value (`--wait`) the value they imply."""
+    optional = _OPTIONAL_VALUES.get(name, {})
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before = [f"{a}={optional[a]}" if a in optional else a for a in arguments[:end]]
+    return before + arguments[end:]
+
+
+def default_spool() -> str:
+    """Return the spool that is used when neither -s nor PQ_SPOOL names one."""
+    state_home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(state_home, "pq", "default")
+
+
+def short_help() -> str:
+    """Return what a bare `pq` prints: what it is, the commands that matter, where to go on."""
+    lines = ["pq: a priority queue in a directory.  Usage: pq COMMAND [OPTIONS]", ""]
+    lines += [f"  {c.name:<9}{c.help}" for c in COMMANDS.values() if c.main]
+    lines += ["", "  producer | pq enqueue -p 2        pq next -- ./upload", ""]
+    lines += ["`pq help` lists all commands, `pq help COMMAND` explains one."]
+    return "\n".join(lines)
+
+
+def full_help() -> str:
+    """Return the list of all commands."""
+    lines = ["Usage: pq COMMAND [OPTIONS] [ARGUMENTS]", "", "Commands:"]
+    lines += [f"  {c.name:<9}{c.help}" for c in COMMANDS.values()]
+    lines += [
+        "",
+        "Every command takes -s/--spool DIR; else $PQ_SPOOL, else",
+        "${XDG_STATE_HOME:-~/.local/state}/pq/default.",
+        "`pq help COMMAND` explains one command; `pq --version` tells the version.",
+    ]
+    return "\n".join(lines)
+
+
+def _unknown(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    hint = f"did you mean `pq {near[0]}`?" if near else "`pq help` lists them"
+    return f"there is no command {name!r}; {hint}"
+
+
+def _print(text: str) -> None:
+    from pq_cli.render import emit
+
+    emit(text)
+
+
+# -- from errors to exit statuses ------------------------------------------------
+
+
+def _report(error: BaseException) -> int:
+    """Say what went wrong in one line on stderr; return the exit status."""
+    from pq_cli.commands import messages
+
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, PqError):
+        messages.warn(error)
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        return 128 + signal.SIGPIPE
+    if isinstance(error, OSError):
+        messages.warn(messages.os_error_text(error))
+        return messages.os_error_status(error)
+    if type(error).__module__.partition(".")[0] in ("click", "typer"):
+        return _report_click(error)
+    if isinstance(error, MemoryError | RecursionError):
+        messages.warn(f"out of {'memory' if isinstance(error, MemoryError) else 'stack'}")
+        return 74
+    messages.warn(f"internal error, please report it: {type(error).__name__}: {error}")
+    return 70
+
+
+def _report_click(error: Any) -> int:
+    from pq_cli.commands import messages
+
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        where = f"{context.command_path.removeprefix('pq ')}: " if context is not None else ""
+        messages.warn(f"{where}{error.format_message()}")
+        return 2
+    if type(error).__name__ == "Abort":
+        return 130
+    return int(getattr(error, "exit_code", 1))
+
+
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """Let SIGTERM unwind, so that what is half done is undone."""
+    raise SystemExit(128 + number)
+
+
+def _guard_standard_streams() -> None:
+    """Keep closed descriptors 0 to 2 from being reused for files of the spool."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY)
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit; whatever stdout still holds was reported already and must not be retried."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 1)
+        if status == 0:
+            status = _report(error)
+    if status == 128 + signal.SIGPIPE:
+        os._exit(status)
+    sys.exit(status)

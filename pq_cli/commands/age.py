@@ -1,0 +1,39 @@
+"""`pq age`: what has aged, and the manual aging clock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pq_cli.commands.common import (
+    LOCK_TIMEOUT,
+    JsonOption,
+    LockTimeoutOption,
+    SpoolOption,
+    open_spool,
+)
+from pq_cli.core.timefmt import parse_time
+from pq_cli.render import emit, emit_json
+
+
+def command(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report; move nothing.")] = False,
+    at: Annotated[str | None, typer.Option(metavar="T", help="As of this time.")] = None,
+    as_json: JsonOption = False,
+    spool: SpoolOption = "",
+    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
+) -> int:
+    """Report which pending items have aged, and by how much.
+
+    With aging_clock = "manual" this also moves the aging clock to now, or to --at T: the order
+    then stays as it is until the next `pq age`. Columns: priority, effective, count, oldest id.
+    """
+    moment = None if at is None else parse_time(at)
+    queue = open_spool(spool, lock_timeout=lock_timeout)
+    for group in queue.age(moment, dry_run=dry_run):
+        if as_json:
+            emit_json(dict(group.__dict__))
+        else:
+            emit(f"{group.priority}\t{group.effective}\t{group.count}\t{group.oldest_id}")
+    return 0

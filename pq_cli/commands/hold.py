@@ -1,0 +1,20 @@
+"""`pq hold`: suspend waiting items."""
+
+from __future__ import annotations
+
+from pq_cli.commands.common import (
+    LOCK_TIMEOUT,
+    ItemsArgument,
+    LockTimeoutOption,
+    SpoolOption,
+    for_each,
+    open_spool,
+)
+
+
+def command(
+    items: ItemsArgument, spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT
+) -> int:
+    """Suspend pending or delayed items until `pq retry` sends them back."""
+    queue = open_spool(spool, lock_timeout=lock_timeout)
+    return for_each(queue, items, queue.hold)

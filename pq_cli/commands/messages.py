@@ -1,0 +1,32 @@
+"""Messages to people: one line each, on stderr, with nothing in it that drives a terminal."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pq_cli.core.item import printable
+
+_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def warn(message: object) -> None:
+    """Write one line to stderr."""
+    text = f"pq: {printable(' '.join(str(message).split()))}\n"
+    try:
+        os.write(2, text.encode("utf-8", "replace"))
+    except OSError:
+        pass  # nobody listens
+
+
+def os_error_text(error: OSError) -> str:
+    """Return what and where, without Python's decoration."""
+    what = error.strerror or str(error)
+    if error.filename is None:
+        return what
+    return f"{os.fsdecode(error.filename)}: {what}"
+
+
+def os_error_status(error: OSError) -> int:
+    """Return the exit status of an error of the operating system: 77 permission, else 74 I/O."""
+    return 77 if error.errno in _PERMISSION else 74

@@ -1,0 +1,136 @@
+"""Records on a stream: lines, NUL-ended, or JSON Lines; in batches as they arrive.
+
+A batch is what one read gave, so that on a slow pipe each record is queued at once, and on a fast
+one many share a sync.
+"""
+
+from __future__ import annotations
+
+import os
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pq_cli.core.item import printable
+from pq_cli.core.request import Request, checked
+from pq_cli.core.timefmt import parse_duration, parse_time
+from pq_cli.errors import PqError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_RECORD = 64 * 1024 * 1024
+"""The longest record in bytes: one record is held in memory; bigger payloads go in as files."""
+_CHUNK = 256 * 1024
+_MOST = 500
+
+Record = tuple[bytes, Request]
+
+
+class Batch(NamedTuple):
+    """Records to be queued together, and what was wrong behind the last of them."""
+
+    records: list[Record]
+    error: PqError | None = None
+
+
+def split_records(fd: int, end: bytes, request: Request) -> Iterator[Batch]:
+    """Yield batches of the records that `end` ends; the last one may lack it."""
+    try:
+        for raw in _raw_batches(fd, end):
+            yield Batch([(record, request) for record in raw])
+    except UsageError as error:
+        yield Batch([], error)
+
+
+def json_records(fd: int, request: Request) -> Iterator[Batch]:
+    """Yield batches of JSON records; a malformed one ends the stream and names its line."""
+    number = 0
+    try:
+        for raw in _raw_batches(fd, b"\n"):
+            records: list[Record] = []
+            for line in raw:
+                number += 1
+                if not line.strip():
+                    continue
+                try:
+                    records.append(parse_record(line, request))
+                except UsageError as error:
+                    yield Batch(records, UsageError(f"line {number}: {error}"))
+                    return
+            yield Batch(records)
+    except UsageError as error:
+        yield Batch([], error)
+
+
+def _raw_batches(fd: int, end: bytes) -> Iterator[list[bytes]]:
+    rest = bytearray()
+    number = 0
+    while chunk := os.read(fd, _CHUNK):
+        if end not in chunk:
+            rest += chunk
+        else:
+            first, *more = chunk.split(end)
+            records = [bytes(rest + first), *more]
+            rest = bytearray(records.pop())
+            number += len(records)
+            for start in range(0, len(records), _MOST):
+                yield records[start : start + _MOST]
+        if len(rest) > MAX_RECORD:
+            raise UsageError(f"line {number + 1} is longer than {MAX_RECORD} bytes")
+    if rest:
+        yield [bytes(rest)]
+
+
+_FIELDS = ("priority", "key", "delay", "at", "max_attempts", "name", "metadata")
+
+
+def parse_record(line: bytes, defaults: Request) -> Record:
+    """Return (payload, request) of one JSON record; the command line gives the defaults.
+
+    Raises UsageError saying what is wrong and what is allowed.
+    """
+    import orjson  # only where JSON is read: strict UTF-8, no NaN, no integers beyond 64 bits
+
+    try:
+        values: Any = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError("not a JSON object")
+    payload = _payload(values)
+    unknown = [k for k in values if k not in (*_FIELDS, "payload", "payload_base64")]
+    if unknown:
+        raise UsageError(
+            f"unknown field '{printable(unknown[0], 60)}'; known: {', '.join(_FIELDS)}"
+        )
+    fields: dict[str, Any] = {k: values[k] for k in _FIELDS if values.get(k) is not None}
+    for name, kind in (("key", str), ("name", str), ("max_attempts", int), ("priority", int)):
+        value = fields.get(name)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise UsageError(f"{name} must be {'a text' if kind is str else 'a whole number'}")
+    if "delay" in fields:
+        fields["delay"] = parse_duration(str(fields["delay"]))
+    if "at" in fields:
+        fields["at"] = parse_time(str(fields["at"]))
+    if ("delay" in fields) != ("at" in fields):
+        defaults = defaults.replace(delay=None, at=None)
+    return payload, checked(defaults.replace(**fields))
+
+
+def _payload(values: dict[str, Any]) -> bytes:
+    text, encoded = values.get("payload"), values.get("payload_base64")
+    if ("payload" in values) == ("payload_base64" in values):
+        raise UsageError('give either "payload" or "payload_base64"')
+    if "payload" in values:
+        if not isinstance(text, str):
+            raise UsageError("payload must be a text; use payload_base64 for bytes")
+        return text.encode()
+    try:
+        return a2b_base64(encoded, strict_mode=True) if isinstance(encoded, str) else _no_base64()
+    except (Base64Error, ValueError):
+        return _no_base64()
+
+
+def _no_base64() -> bytes:
+    raise UsageError("payload_base64 is not base64")

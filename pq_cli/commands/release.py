@@ -1,0 +1,20 @@
+"""`pq release`: give claimed items back."""
+
+from __future__ import annotations
+
+from pq_cli.commands.common import (
+    LOCK_TIMEOUT,
+    ItemsArgument,
+    LockTimeoutOption,
+    SpoolOption,
+    for_each,
+    open_spool,
+)
+
+
+def command(
+    items: ItemsArgument, spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT
+) -> int:
+    """Give claimed items back, in their old place; the attempt does not count."""
+    queue = open_spool(spool, lock_timeout=lock_timeout)
+    return for_each(queue, items, queue.release)

@@ -1,0 +1,1 @@
+"""The queue without files, clock or terminal: items, order, policy."""

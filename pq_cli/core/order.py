@@ -1,0 +1,141 @@
+"""The order: lanes, heads, and which head is served next. The one implementation of it.
+
+A lane is all pending items of one base priority, served strictly by id. The next item is,
+among the heads of the lanes, the one with the lowest (effective priority, id). In a
+lane the head is the oldest, so comparing heads is exact, and its cost does not grow with
+the queue. With `enable_priority = false` the lowest id of all lanes is next.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+from pq_cli.core.policy import QueueConfig, effective, most_urgent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+def rank(
+    config: QueueConfig, priority: int, item_id: int, created_at: float, t: float
+) -> tuple[int, int]:
+    """Return what heads are compared by at `t`: (effective priority, id); the lowest is next."""
+    if not config.enable_priority:
+        return (0, item_id)
+    return (effective(config, priority, created_at, t), item_id)
+
+
+def choose(
+    lanes: Iterable[int],
+    config: QueueConfig,
+    t: float,
+    head: Callable[[int], int | None],
+    created_at: Callable[[int, int], float],
+) -> tuple[int, int] | None:
+    """Return (lane, id) of the item to serve next at `t`, or None when all lanes are empty.
+
+    `head(lane)` gives the lowest id of a lane or None, `created_at(lane, id)` its Unix seconds;
+    both may cost a look at the disk, so they are asked only about lanes that can still win.
+    """
+    best: tuple[int, int] | None = None
+    winner: tuple[int, int] | None = None
+    for lane in sorted(lanes):
+        floor = most_urgent(config, lane) if config.enable_priority else 0
+        if best is not None and floor > best[0]:
+            continue
+        item_id = head(lane)
+        if item_id is None or (best is not None and (floor, item_id) > best):
+            continue
+        ages = config.enable_priority and floor < lane
+        created = created_at(lane, item_id) if ages else t
+        here = rank(config, lane, item_id, created, t)
+        if best is None or here < best:
+            best, winner = here, (lane, item_id)
+    return winner
+
+
+def serving_order(
+    lanes: dict[int, Iterator[T]],
+    config: QueueConfig,
+    t: float,
+    key: Callable[[T], tuple[int, float]],
+) -> Iterator[T]:
+    """Merge lanes (each an iterator by id) into the order in which they would be served at `t`.
+
+    `key(entry)` gives (id, created_at). Holds one entry a lane, whatever their length.
+    """
+    heads: list[tuple[tuple[int, int], int, T]] = []
+
+    def advance(lane: int) -> None:
+        entry = next(lanes[lane], None)
+        if entry is not None:
+            item_id, created = key(entry)
+            heappush(heads, (rank(config, lane, item_id, created, t), lane, entry))
+
+    for lane in lanes:
+        advance(lane)
+    while heads:
+        _, lane, entry = heappop(heads)
+        yield entry
+        advance(lane)
+
+
+class Lane:
+    """The ids of one lane, lowest first. Chunks of a sorted backlog are loaded only when reached.
+
+    A chunk is named by a number; it holds ids in [chunk * size, (chunk + 1) * size).
+    `load(chunk)` returns its ids. Ids that were removed elsewhere are dropped lazily.
+    """
+
+    def __init__(
+        self,
+        size: int = 1000,
+        chunks: Iterable[int] = (),
+        load: Callable[[int], Iterable[int]] | None = None,
+    ) -> None:
+        self._size = size
+        self._load = load
+        self._known = set(chunks)
+        self._chunks = list(self._known)
+        heapify(self._chunks)
+        self._loaded = -1
+        self._heap: list[int] = []
+        self._in: set[int] = set()
+
+    def push(self, item_id: int) -> None:
+        """Add an id, in its place; one that is there already stays once."""
+        chunk = item_id // self._size
+        if self._load is not None and chunk > self._loaded:
+            if chunk not in self._known:
+                self._known.add(chunk)
+                heappush(self._chunks, chunk)
+        elif item_id not in self._in:
+            self._in.add(item_id)
+            heappush(self._heap, item_id)
+
+    def discard(self, item_id: int) -> None:
+        """Remove an id if it is there."""
+        self._in.discard(item_id)
+
+    def head(self) -> int | None:
+        """Return the lowest id, or None when the lane is empty."""
+        while True:
+            while self._heap and self._heap[0] not in self._in:
+                heappop(self._heap)
+            if self._heap:
+                return self._heap[0]
+            if not self._chunks or self._load is None:
+                return None
+            self._loaded = heappop(self._chunks)
+            self._known.discard(self._loaded)
+            self._heap = list(self._load(self._loaded))
+            heapify(self._heap)
+            self._in = set(self._heap)
+
+    def __len__(self) -> int:
+        """Return the number of ids loaded; with `load`, more may wait in chunks."""
+        return len(self._in)

@@ -1,0 +1,170 @@
+"""The policy: configuration, aging, backoff, retry or dead letter. Pure; `now` is an argument."""
+
+from __future__ import annotations
+
+from pq_cli.core.record import Record
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import ConfigError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+
+class QueueConfig(Record):
+    """The policy of a queue, as `queue.toml` writes it; durations are seconds.
+
+    Aging: `effective = max(1, priority - boost)` with
+    `boost = min(floor(age / aging_threshold_seconds) * aging_boost, max_priority_boost)`.
+    Retry: the n-th failed attempt waits `backoff * backoff_factor ** (n - 1)` seconds, at most
+    `max_backoff`. `max_items` limits the live items (0: no limit). `keep_done` and
+    `keep_failed` say how long `purge` spares ended items; `keep_done = 0` removes an item when
+    it is done.
+    """
+
+    enable_priority: bool = True
+    default_priority: int = 5
+    enable_aging: bool = True
+    aging_threshold_seconds: float = 300.0
+    aging_boost: int = 1
+    max_priority_boost: int = 4
+    aging_clock: str = "live"
+    max_attempts: int = 3
+    backoff: float = 30.0
+    backoff_factor: float = 2.0
+    max_backoff: float = 3600.0
+    lease: float = 300.0
+    max_items: int = 0
+    durability: str = "full"
+    keep_done: float = 0.0
+    keep_failed: float = 30 * 86400.0
+
+
+_CHOICES = {"aging_clock": ("live", "manual"), "durability": ("full", "fast")}
+_DURATIONS = ("backoff", "max_backoff", "lease", "keep_done", "keep_failed")
+_RANGES: dict[str, tuple[float, float]] = {
+    "default_priority": (1, 10),
+    "aging_threshold_seconds": (0.001, 3.2e9),
+    "aging_boost": (0, 9),
+    "max_priority_boost": (0, 9),
+    "max_attempts": (1, 1_000_000),
+    "backoff_factor": (1, 1000),
+    "max_items": (0, 10**15),
+    "lease": (0.1, 3.2e9),
+}
+
+
+def config_from(values: Mapping[str, Any], where: str) -> QueueConfig:
+    """Return the configuration of parsed TOML `values`; `where` names the file in errors.
+
+    Raises ConfigError naming the file, the key and what is allowed.
+    """
+    known = QueueConfig._fields
+    fields: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}; known are: {', '.join(known)}")
+        fields[key] = _config_value(where, key, value)
+    return QueueConfig(**fields)
+
+
+def _config_value(where: str, key: str, value: object) -> object:
+    default = getattr(QueueConfig(), key)
+    if key in _CHOICES:
+        if value not in _CHOICES[key]:
+            allowed = " or ".join(f'"{c}"' for c in _CHOICES[key])
+            raise ConfigError(f"{where}: {key} = {value!r}: allowed is {allowed}")
+        return value
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{where}: {key} = {value!r}: allowed is true or false")
+        return value
+    if key in _DURATIONS:
+        value = _config_duration(where, key, value)
+    whole = isinstance(default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        kind = "a whole number" if whole else "a number"
+        raise ConfigError(f"{where}: {key} = {value!r}: allowed is {kind}")
+    low, high = _RANGES.get(key, (0, 3.2e9))
+    if not low <= value <= high:
+        raise ConfigError(f"{where}: {key} = {value!r}: allowed is {low:g} to {high:g}")
+    return value if whole else float(value)
+
+
+def _config_duration(where: str, key: str, value: object) -> float:
+    try:
+        return parse_duration(value if isinstance(value, str) else str(value))
+    except UsageError as error:
+        raise ConfigError(f"{where}: {key}: {error}") from None
+
+
+def boost(config: QueueConfig, created_at: float, t: float) -> int:
+    """Return how many steps an item created at `created_at` has aged at `t` (0 if aging is off)."""
+    if not (config.enable_priority and config.enable_aging):
+        return 0
+    steps = int(max(0.0, t - created_at) // config.aging_threshold_seconds)
+    return min(steps * config.aging_boost, config.max_priority_boost)
+
+
+def effective(config: QueueConfig, priority: int, created_at: float, t: float) -> int:
+    """Return the effective priority at `t`: the base, less the boost, never below 1."""
+    return max(1, priority - boost(config, created_at, t))
+
+
+def most_urgent(config: QueueConfig, priority: int) -> int:
+    """Return the lowest effective priority that an item of this base can ever reach."""
+    aging = config.enable_priority and config.enable_aging
+    return max(1, priority - config.max_priority_boost) if aging else priority
+
+
+def retry_delay(config: QueueConfig, attempts: int, jitter: float) -> float:
+    """Return the seconds to wait after the `attempts`-th failed attempt (counted from 1).
+
+    `jitter` in [0, 1) takes off up to a tenth, so that items that failed together do not
+    come back together; the result never exceeds `max_backoff`.
+    """
+    try:
+        raw = config.backoff * config.backoff_factor ** (attempts - 1)
+    except OverflowError:
+        raw = config.max_backoff
+    return min(raw, config.max_backoff) * (1.0 - 0.1 * jitter)
+
+
+def order_time(config: QueueConfig, now: float, aged_at: float | None) -> float:
+    """Return the `t` at which order is computed: `now`, or the last `pq age` (manual clock).
+
+    Under the manual clock nothing has aged before the first `pq age`.
+    """
+    if config.aging_clock == "live":
+        return now
+    return 0.0 if aged_at is None else aged_at
+
+
+class AgedGroup(Record):
+    """Pending items of one base priority that have aged to the same effective one.
+
+    `oldest_id` is the lowest id among the `count` items; `boost = priority - effective`
+    unless the floor of 1 cut it short.
+    """
+
+    priority: int
+    effective: int
+    count: int
+    oldest_id: int
+
+
+def aged_groups(
+    config: QueueConfig, items: Iterable[tuple[int, int, float]], t: float
+) -> list[AgedGroup]:
+    """Return what has aged at `t` among (id, priority, created_at), by priority and effective."""
+    groups: dict[tuple[int, int], tuple[int, int]] = {}
+    for item_id, priority, created_at in items:
+        now_at = effective(config, priority, created_at, t)
+        if now_at != priority:
+            count, oldest = groups.get((priority, now_at), (0, item_id))
+            groups[priority, now_at] = (count + 1, min(oldest, item_id))
+    return [
+        AgedGroup(priority=base, effective=now_at, count=count, oldest_id=oldest)
+        for (base, now_at), (count, oldest) in sorted(groups.items())
+    ]

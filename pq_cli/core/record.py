@@ -1,0 +1,60 @@
+"""Frozen value objects without the start-up cost of `dataclasses`.
+
+`dataclasses` imports `inspect`, which costs more than all of the interpreter's own
+start (measure: ``python -X importtime -c "import dataclasses"``). A command that runs a
+million times a day should not pay for that, so values derive from `Record` instead;
+type checkers see an ordinary frozen, keyword-only dataclass (PEP 681).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        """Do nothing at run time: PEP 681 is for type checkers."""
+        return lambda cls: cls
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record:
+    """Base of frozen, keyword-only values: annotated names are fields, assignments defaults."""
+
+    _fields: tuple[str, ...] = ()
+    _defaults: dict[str, Any] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = tuple(n for n in cls.__annotations__ if not n.startswith("_"))
+        cls._fields = cls._fields + own
+        cls._defaults = cls._defaults | {n: cls.__dict__[n] for n in own if n in cls.__dict__}
+
+    def __init__(self, **values: Any) -> None:
+        merged = {**self._defaults, **values}
+        if len(merged) != len(self._fields):
+            known = set(self._fields)
+            wrong = sorted(known.symmetric_difference(merged))
+            raise TypeError(f"{type(self).__name__}: missing or unknown fields: {', '.join(wrong)}")
+        self.__dict__.update(merged)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be set")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(str(v) for v in self.__dict__.values())))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{n}={getattr(self, n)!r}" for n in self._fields)
+        return f"{type(self).__name__}({fields})"
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with `changes` applied; an unknown field is a TypeError."""
+        return type(self)(**{**self.__dict__, **changes})

@@ -1,0 +1,95 @@
+"""What somebody asks to be enqueued, checked; and how a request becomes an item. Pure."""
+
+from __future__ import annotations
+
+from pq_cli.core.item import (
+    MAX_METADATA_BYTES,
+    MAX_NAME_BYTES,
+    Item,
+    State,
+    to_json,
+    valid_key,
+    valid_priority,
+)
+from pq_cli.core.policy import QueueConfig
+from pq_cli.core.record import Record
+from pq_cli.core.transitions import stamp
+from pq_cli.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+IF_EXISTS = ("skip", "fail", "replace")
+
+
+class Request(Record):
+    """One item to be enqueued, without its payload. None means the queue's default.
+
+    `delay` (seconds from now) and `at` (Unix seconds) exclude each other. `if_exists` says
+    what happens when a live item has `key`: `skip` returns that item, `fail` raises
+    KeyTakenError, `replace` puts this one in its stead (KeyTakenError while it is active).
+    """
+
+    priority: int | None = None
+    key: str | None = None
+    if_exists: str = "skip"
+    delay: float | None = None
+    at: float | None = None
+    max_attempts: int | None = None
+    name: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+def checked(request: Request) -> Request:
+    """Return the request if every field is acceptable. Raises UsageError naming the field."""
+    if request.priority is not None:
+        valid_priority(request.priority)
+    if request.key is not None:
+        valid_key(request.key)
+    if request.if_exists not in IF_EXISTS:
+        raise UsageError(f"if_exists {request.if_exists!r}: allowed is {', '.join(IF_EXISTS)}")
+    if request.delay is not None and request.at is not None:
+        raise UsageError("delay and at exclude each other")
+    for name, value in (("delay", request.delay), ("at", request.at)):
+        if value is not None and not 0 <= value <= 3.2e11:
+            raise UsageError(f"{name} {value!r}: give seconds, 0 or more")
+    tries = request.max_attempts
+    if tries is not None and (isinstance(tries, bool) or not 1 <= tries <= 1_000_000):
+        raise UsageError(f"max_attempts {tries!r}: give a whole number from 1 to 1000000")
+    if request.name is not None and len(request.name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
+    if request.metadata is not None:
+        _check_metadata(request.metadata)
+    return request
+
+
+def _check_metadata(metadata: object) -> None:
+    if not isinstance(metadata, dict) or not all(isinstance(k, str) for k in metadata):
+        raise UsageError("metadata must be an object with text keys")
+    try:
+        size = len(to_json(metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"metadata cannot be written as JSON: {error}") from None
+    if size > MAX_METADATA_BYTES:
+        raise UsageError(f"metadata has {size} bytes; at most {MAX_METADATA_BYTES} are allowed")
+
+
+def new_item(request: Request, item_id: int, now: float, config: QueueConfig) -> Item:
+    """Return the item that a checked request becomes: pending, or delayed until it is due."""
+    due = request.at if request.at is not None else None
+    if request.delay is not None:
+        due = now + request.delay
+    waits = due is not None and due > now
+    return Item(
+        id=item_id,
+        state=State.DELAYED if waits else State.PENDING,
+        priority=config.default_priority if request.priority is None else request.priority,
+        created_at=stamp(now),
+        updated_at=stamp(now),
+        not_before=stamp(due) if due is not None and waits else None,
+        max_attempts=config.max_attempts if request.max_attempts is None else request.max_attempts,
+        key=request.key,
+        name=request.name,
+        metadata={} if request.metadata is None else request.metadata,
+    )

@@ -1,0 +1,68 @@
+"""Times and durations as text: RFC 3339 in UTC with microseconds, `1h30m`.
+
+Everywhere inside pq a time is a float of Unix seconds (whole microseconds) and a duration
+a float of seconds; text exists only at the edges.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from pq_cli.errors import UsageError
+
+_UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+|\d+(?:\.\d+)?")
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_SECONDS = 100 * 365.25 * 86400
+"""The longest duration accepted, 100 years: enough for anyone, and safe in every calendar."""
+
+
+def format_time(seconds: float) -> str:
+    """Return Unix `seconds` as RFC 3339, UTC, with microseconds and a `Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def parse_time(text: str) -> float:
+    """Return the Unix seconds of an RFC 3339 time; without an offset it is local time.
+
+    Raises UsageError when the text is not a time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        seconds = (moment.astimezone(UTC) - _EPOCH).total_seconds()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(f"{text!r} is not a time; give e.g. 2026-02-24T18:30:00Z") from None
+    return seconds
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of `90`, `90s`, `5m`, `1h30m`, `2d` or `1w`.
+
+    Raises UsageError for anything else, negative ones and more than 100 years included.
+    """
+    clean = text.strip()
+    if not _DURATION.fullmatch(clean) or not clean.isascii():
+        raise UsageError(f"{text!r} is not a duration; give e.g. 90, 90s, 5m, 1h30m, 2d")
+    seconds = sum(float(n) * _UNIT_SECONDS[unit] for n, unit in _PART.findall(clean))
+    if seconds > MAX_SECONDS:
+        raise UsageError(f"{text!r} is longer than 100 years")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units, `1h30m`; below a second `0.3s`."""
+    if seconds < 0:
+        return "-" + format_duration(-seconds)
+    if 0 < seconds < 1:
+        return f"{seconds:.1f}s"
+    left = int(seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+        elif parts:
+            break
+    return "".join(parts[:2]) or "0s"

@@ -1,0 +1,179 @@
+"""What each verb makes of an item. Pure: item and `now` in, new item out, or ConflictError.
+
+`Spool` and `MemoryQueue` both use these, so the two cannot disagree about what a verb means.
+"""
+
+from __future__ import annotations
+
+from pq_cli.core.item import MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
+from pq_cli.core.policy import QueueConfig, retry_delay
+from pq_cli.core.timefmt import format_time
+from pq_cli.errors import ConflictError, StaleClaimError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+LEASE_OVER = "the lease ran out before the worker finished"
+WORKER_DIED = "the worker died before it finished"
+
+
+def stamp(now: float) -> float:
+    """Return `now` in whole microseconds: what a meta can hold."""
+    return round(now, 6)
+
+
+def claimed(item: Item, now: float, lease: float, holder: Holder) -> Item:
+    """Claim a pending item: one attempt begins, under a claim number never used before."""
+    return item.replace(
+        state=State.ACTIVE,
+        updated_at=stamp(now),
+        not_before=None,
+        attempts=item.attempts + 1,
+        claims=item.claims + 1,
+        lease_until=stamp(now + lease),
+        holder=holder.replace(since=stamp(now)),
+    )
+
+
+def check_claim(item: Item, claim: int | None) -> None:
+    """Raise StaleClaimError unless the item is active and, if given, under this claim number."""
+    if item.state is not State.ACTIVE:
+        wanted = f"{item.id}.{claim}" if claim is not None else str(item.id)
+        raise StaleClaimError(f"{wanted} is not claimed: item {item.id} is {item.state}")
+    if claim is not None and claim != item.claims:
+        raise StaleClaimError(f"{item.id}.{claim} is stale: the claim is now {item.claim}")
+
+
+def completed(item: Item, now: float) -> Item:
+    """End an active item well."""
+    return _ended(item, now, "done", None).replace(state=State.DONE)
+
+
+def failed(
+    item: Item, now: float, error: str | None, dead: bool, config: QueueConfig, jitter: float
+) -> Item:
+    """End an attempt badly: `delayed` until its retry, or `failed` at max_attempts or if `dead`."""
+    after = _ended(item, now, "failed", _clip(error))
+    if dead or item.attempts >= item.max_attempts:
+        return after.replace(state=State.FAILED)
+    due = stamp(now + retry_delay(config, item.attempts, jitter))
+    return after.replace(state=State.DELAYED, not_before=due)
+
+
+def deferred(item: Item, now: float, error: str | None, config: QueueConfig, jitter: float) -> Item:
+    """End an attempt that should be made again later and does not count: `delayed`.
+
+    The wait grows with the number of times in a row that the item was put off.
+    """
+    after = _ended(item, now, "deferred", _clip(error))
+    row = 0
+    for entry in reversed(after.history):
+        if entry.get("outcome") != "deferred":
+            break
+        row += 1
+    due = stamp(now + retry_delay(config, row, jitter))
+    attempts = max(0, item.attempts - 1)
+    return after.replace(state=State.DELAYED, not_before=due, attempts=attempts)
+
+
+def expired(item: Item, now: float, reason: str) -> Item:
+    """Take a dead claim away: back to pending, or `failed` when max_attempts is used up."""
+    after = _ended(item, now, "lost", reason)
+    state = State.FAILED if item.attempts >= item.max_attempts else State.PENDING
+    return after.replace(state=state)
+
+
+def released(item: Item, now: float) -> Item:
+    """Give an active item back; the attempt does not count."""
+    attempts = max(0, item.attempts - 1)
+    return item.replace(
+        state=State.PENDING, updated_at=stamp(now), attempts=attempts, lease_until=None, holder=None
+    )
+
+
+def renewed(item: Item, now: float, lease: float) -> Item:
+    """Prolong a claim: it now holds for `lease` seconds from `now`."""
+    return item.replace(updated_at=stamp(now), lease_until=stamp(now + lease))
+
+
+def retried(item: Item, now: float, priority: int | None) -> Item:
+    """Send a failed, held or delayed item back to pending, attempts reset, history kept."""
+    if item.state not in (State.FAILED, State.HELD, State.DELAYED):
+        raise _conflict(item, "retried", "failed, held or delayed")
+    return item.replace(
+        state=State.PENDING,
+        updated_at=stamp(now),
+        not_before=None,
+        attempts=0,
+        priority=item.priority if priority is None else priority,
+    )
+
+
+def held(item: Item, now: float) -> Item:
+    """Suspend a waiting item until somebody retries it; one already held stays as it is."""
+    if item.state is State.HELD:
+        return item
+    if item.state not in (State.PENDING, State.DELAYED):
+        raise _conflict(item, "held", "pending or delayed")
+    return item.replace(state=State.HELD, updated_at=stamp(now), not_before=None)
+
+
+def changed(item: Item, now: float, priority: int | None, not_before: float | None) -> Item:
+    """Change the base priority (not of ended items), or when a waiting item comes due."""
+    if item.state is State.DONE:
+        raise _conflict(item, "changed", "not yet done")
+    after = item
+    if not_before is not None:
+        if item.state not in (State.PENDING, State.DELAYED):
+            raise _conflict(item, "delayed", "pending or delayed")
+        waits = not_before > now
+        after = after.replace(
+            state=State.DELAYED if waits else State.PENDING,
+            not_before=stamp(not_before) if waits else None,
+        )
+    if priority is not None:
+        after = after.replace(priority=priority)
+    return after.replace(updated_at=stamp(now))
+
+
+def due(item: Item) -> Item:
+    """Turn a delayed item whose time has come into a pending one."""
+    return item.replace(state=State.PENDING, not_before=None)
+
+
+def check_removable(item: Item, state: State | None = None) -> None:
+    """Raise ConflictError while somebody works on the item, or unless it is in `state`."""
+    if item.state is State.ACTIVE:
+        raise ConflictError(f"item {item.id} is active: release it or let it finish first")
+    if state is not None and item.state is not state:
+        raise _conflict(item, "removed", str(state))
+
+
+def _ended(item: Item, now: float, outcome: str, error: str | None) -> Item:
+    entry: dict[str, Any] = {"claim": f"{item.id}.{item.claims}", "outcome": outcome}
+    if item.holder is not None:
+        entry["started_at"] = format_time(item.holder.since)
+        entry["host"] = item.holder.host
+        entry["pid"] = item.holder.pid
+    entry["ended_at"] = format_time(stamp(now))
+    if error is not None:
+        entry["error"] = error
+    return item.replace(
+        updated_at=stamp(now),
+        lease_until=None,
+        holder=None,
+        last_error=error if error is not None else item.last_error,
+        history=(*item.history, entry)[-MAX_HISTORY:],
+    )
+
+
+def _clip(error: str | None) -> str | None:
+    if error is None or len(error) <= MAX_ERROR_CHARS:
+        return error
+    return error[: MAX_ERROR_CHARS - 1] + "…"
+
+
+def _conflict(item: Item, verb: str, allowed: str) -> ConflictError:
+    return ConflictError(f"item {item.id} is {item.state}; only what is {allowed} can be {verb}")

@@ -1,0 +1,130 @@
+"""The error tree: each class is one kind of trouble and carries its exit status.
+
+The statuses follow sysexits(3) where it has a word for the trouble. `cli.main` is the one
+place that turns an error into a message and a status; `pq(1)` lists the same table.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_NOTHING = 1
+EXIT_USAGE = 2
+EXIT_COMMAND_FAILED = 6
+EXIT_NOT_EXECUTABLE = 126
+EXIT_NOT_FOUND = 127
+
+
+class PqError(Exception):
+    """Base of everything pq raises on purpose; the text is for people, on one line."""
+
+    exit_code = 70
+
+
+class NothingThereError(PqError):
+    """The queue is empty, or nothing matched."""
+
+    exit_code = 1
+
+
+class UsageError(PqError, ValueError):
+    """An argument or record is not acceptable: out of range, malformed, contradictory."""
+
+    exit_code = 2
+
+
+class NoSuchItemError(PqError, LookupError):
+    """No item has this id."""
+
+    exit_code = 3
+
+
+class ConflictError(PqError):
+    """The request contradicts the item's present state."""
+
+    exit_code = 4
+
+
+class StaleClaimError(ConflictError):
+    """The claim was taken away (lease over, released) or has already ended."""
+
+
+class KeyTakenError(ConflictError):
+    """A live item already has this key."""
+
+
+class DamageError(PqError):
+    """`check` found damage."""
+
+    exit_code = 5
+
+
+class CommandFailedError(PqError):
+    """A command that pq ran failed."""
+
+    exit_code = 6
+
+
+class CannotCreateError(PqError):
+    """The spool cannot be created there, or what is there is not a spool."""
+
+    exit_code = 73
+
+
+class SpoolIOError(PqError):
+    """Reading or writing failed (disk full, I/O error), also on stdout."""
+
+    exit_code = 74
+
+
+class DamagedItemError(SpoolIOError):
+    """An item cannot be served as it is: unreadable meta, missing or torn payload."""
+
+
+class TryAgainError(PqError):
+    """A passing obstacle: try again later."""
+
+    exit_code = 75
+
+
+class LockTimeoutError(TryAgainError):
+    """Another process held the spool's lock for longer than the lock timeout."""
+
+
+class QueueFullError(TryAgainError):
+    """`max_items` live items are already in the queue."""
+
+
+class PermissionDeniedError(PqError):
+    """The operating system, or pq's own caution, forbids it."""
+
+    exit_code = 77
+
+
+class ConfigError(PqError):
+    """queue.toml or the spool's own state is wrong, or of a newer format."""
+
+    exit_code = 78
+
+
+class NotExecutableError(PqError):
+    """The command to run exists but cannot be executed."""
+
+    exit_code = 126
+
+
+class CommandNotFoundError(PqError):
+    """The command to run does not exist."""
+
+    exit_code = 127
+
+
+def exit_table() -> list[tuple[int, str]]:
+    """Return (status, meaning) of every error class, lowest first: what pq(1) documents."""
+    table: dict[int, str] = {}
+    todo: list[type[PqError]] = [PqError]
+    while todo:
+        cls = todo.pop(0)
+        if cls is not PqError:
+            table.setdefault(cls.exit_code, (cls.__doc__ or "").split("\n")[0])
+        todo.extend(cls.__subclasses__())
+    return sorted(table.items())

@@ -1,0 +1,258 @@
+"""The only file that writes, syncs, renames or unlinks.
+
+`Disk` is the spool's hand on the file system. With `sync` (durability "full") data is on disk
+when a call returns that says so; without, calls only order things in memory. Every path is
+relative to the spool's root, and no symbolic link is followed at the last component.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import zlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+CHUNK = 256 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
+_NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
+                  errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
+SMALL = 1024 * 1024
+"""Payloads up to this size are read whole where that is simpler than copying in the kernel."""
+
+
+class Disk:
+    """Writes below one root. `sync`: whether data must survive a power loss."""
+
+    def __init__(self, root: str, sync: bool) -> None:
+        self.root = root
+        self.sync = sync
+
+    def _at(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
+    # -- folders -----------------------------------------------------------
+
+    def make_dir(self, path: str) -> None:
+        """Make a folder (0700) with the parents it lacks, each durable in its parent."""
+        try:
+            os.mkdir(self._at(path), 0o700)
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            self.make_dir(os.path.dirname(path))
+            self.make_dir(path)
+            return
+        if self.sync:
+            self.sync_dir(os.path.dirname(path))
+
+    def remove_dir(self, path: str) -> bool:
+        """Remove a folder if it is empty; tell whether it is gone."""
+        try:
+            os.rmdir(self._at(path))
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        return True
+
+    def sync_dir(self, path: str) -> None:
+        """Make a folder's entries durable, whatever `sync` says."""
+        fd = os.open(self._at(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    # -- files -------------------------------------------------------------
+
+    def write_new(self, path: str, data: bytes, *, sync: bool | None = None) -> None:
+        """Write a new file (0600) whole, synced if `sync` (default: the disk's own)."""
+        fd = os.open(self._at(path), _NEW, 0o600)
+        try:
+            _write_all(fd, data)
+            if self.sync if sync is None else sync:
+                os.fsync(fd)
+        except BaseException:
+            os.close(fd)
+            self.discard(path)
+            raise
+        os.close(fd)
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename within the spool, atomically replacing the target."""
+        os.rename(self._at(source), self._at(target))
+
+    def unlink(self, path: str) -> None:
+        """Remove a file. Raises FileNotFoundError."""
+        os.unlink(self._at(path))
+
+    def discard(self, path: str) -> None:
+        """Remove a file that may be gone already."""
+        try:
+            os.unlink(self._at(path))
+        except FileNotFoundError:
+            pass
+
+    def link_text(self, path: str, text: str, tmp: str) -> None:
+        """Make or atomically replace a symbolic link that holds a short `text`."""
+        os.symlink(text, self._at(tmp))
+        os.rename(self._at(tmp), self._at(path))
+        if self.sync:
+            self.sync_dir(os.path.dirname(path))
+
+    def write_at_start(self, path: str, data: bytes, *, sync: bool) -> None:
+        """Overwrite the first bytes of a file in place, in one write; make it when missing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self._at(path), flags, 0o600)
+        try:
+            os.pwrite(fd, data, 0)
+            if sync:
+                os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_everything(self) -> None:
+        """Sync all file systems: once, when a spool goes from fast to full durability."""
+        os.sync()
+
+    # -- payloads ----------------------------------------------------------
+
+    def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:
+        """Write what `stream` yields to a new file in bounded memory; return (size, checksum)."""
+        fd = os.open(self._at(path), _NEW, 0o600)
+        try:
+            size, crc = 0, 0
+            while chunk := _read_some(stream):
+                _write_all(fd, chunk)
+                size += len(chunk)
+                crc = zlib.crc32(chunk, crc)
+            if self.sync:
+                os.fsync(fd)
+        except BaseException:
+            os.close(fd)
+            self.discard(path)
+            raise
+        os.close(fd)
+        return size, checksum_text(crc)
+
+    def copy_in(self, source: int, path: str) -> tuple[int, str | None]:
+        """Copy an open regular file whole to a new file; return (size, checksum or None).
+
+        By reflink, else copy_file_range, else read and write. The checksum is None where the
+        kernel copied a big file: reading it again would cost more than the copy, and in "full" it
+        is synced before it counts. Raises OSError(ESTALE) when the source changed meanwhile.
+        """
+        before = os.fstat(source)
+        fd = os.open(self._at(path), _NEW & ~os.O_WRONLY | os.O_RDWR, 0o600)
+        try:
+            size, crc = _copy(source, fd, before.st_size, read=not self.sync)
+            after = os.fstat(source)
+            if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+                raise OSError(errno.ESTALE, "it changed while it was being copied")
+            if self.sync:
+                os.fsync(fd)
+        except BaseException:
+            os.close(fd)
+            self.discard(path)
+            raise
+        os.close(fd)
+        return size, None if crc is None else checksum_text(crc)
+
+    def adopt(self, source: str, path: str) -> bool:
+        """Give a file outside a second name in the spool, if that can be done safely.
+
+        Until the caller removes `source`, a crash leaves it where it was. False when the file
+        system, its owner or other names of the file forbid it: then copy.
+        """
+        info = os.lstat(source)
+        if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
+            return False
+        try:
+            os.link(source, self._at(path), follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NO_WHOLE_COPY | {errno.EMLINK}:
+                return False
+            raise
+        fd = os.open(self._at(path), _READ)
+        try:
+            os.fchmod(fd, 0o600)
+            if self.sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        return True
+
+    def remove_outside(self, path: str) -> None:
+        """Remove a file outside the spool whose content has become an item (`--move`)."""
+        os.unlink(path)
+
+
+def checksum_text(crc: int) -> str:
+    """Return a CRC-32 as metas write it. It tells torn bytes, not forged ones."""
+    return f"crc32:{crc:08x}"
+
+
+def checksum_of(fd: int) -> str:
+    """Return the checksum of an open file from its start; the offset is left at the start."""
+    crc = 0
+    os.lseek(fd, 0, os.SEEK_SET)
+    while chunk := os.read(fd, CHUNK):
+        crc = zlib.crc32(chunk, crc)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return checksum_text(crc)
+
+
+def _read_some(stream: BinaryIO) -> bytes:
+    # read1 gives what a pipe has; read would wait for a full chunk.
+    read1 = getattr(stream, "read1", None)
+    return bytes(read1(CHUNK) if read1 is not None else stream.read(CHUNK))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def _copy(source: int, target: int, size: int, *, read: bool) -> tuple[int, int | None]:
+    """Copy from the start of `source`; return (bytes copied, CRC-32 or None)."""
+    if size > SMALL:
+        copied = _copy_in_kernel(source, target)
+        if copied is not None:
+            crc = int(checksum_of(target).partition(":")[2], 16) if read else None
+            return copied, crc
+    total, crc = 0, 0
+    while chunk := os.pread(source, CHUNK, total):
+        _write_all(target, chunk)
+        total += len(chunk)
+        crc = zlib.crc32(chunk, crc)
+    return total, crc
+
+
+def _copy_in_kernel(source: int, target: int) -> int | None:
+    """Reflink, else copy_file_range; None when neither works here."""
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+        return os.fstat(target).st_size
+    except OSError as error:
+        if error.errno not in _NO_WHOLE_COPY:
+            raise
+    total = 0
+    try:
+        while count := os.copy_file_range(source, target, 1 << 30, total, total):
+            total += count
+    except OSError as error:
+        if total or error.errno not in _NO_WHOLE_COPY:
+            raise
+        return None
+    return total

@@ -1,0 +1,72 @@
+"""Who this process is, and whether the process that holds a claim is dead.
+
+A pid alone is reused; a pid with its start time within one boot and pid namespace is not.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.item import Holder
+
+_boot: tuple[int, str | None] = (0, None)
+
+
+def boot_id() -> str | None:
+    """Return what identifies this boot and pid namespace, or None where the system has no word."""
+    global _boot
+    if _boot[0] != os.getpid():
+        try:
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+                text = file.read().strip()
+            _boot = (os.getpid(), f"{text}/{os.readlink('/proc/self/ns/pid')}")
+        except OSError:
+            _boot = (os.getpid(), None)
+    return _boot[1]
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return the start of a live process in clock ticks since boot; None when it is gone.
+
+    A zombie counts as gone: it will do no more work.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def this_process(now: float, *, bound: bool) -> Holder:
+    """Return this process as a holder. `bound`: its death frees the claim before the lease ends."""
+    pid = os.getpid()
+    return Holder(
+        host=os.uname().nodename,
+        pid=pid,
+        boot=boot_id(),
+        started=start_ticks(pid) if bound else None,
+        since=now,
+    )
+
+
+def is_mine(holder: Holder) -> bool:
+    """Tell whether this very process holds the claim."""
+    return holder.pid == os.getpid() and holder.boot is not None and holder.boot == boot_id()
+
+
+def is_dead(holder: Holder) -> bool:
+    """Tell whether the holder is certainly gone; when in doubt it lives and its lease decides.
+
+    Certain is: same host, and either that boot is over, or in this boot and pid namespace no
+    process with that pid and start time is left. Assumes that hosts sharing a spool have
+    different names.
+    """
+    boot = boot_id()
+    if holder.started is None or holder.boot is None or boot is None:
+        return False
+    if holder.host != os.uname().nodename:
+        return False
+    if holder.boot != boot:
+        return holder.boot.partition("/")[0] != boot.partition("/")[0]
+    return start_ticks(holder.pid) != holder.started

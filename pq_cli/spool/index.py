@@ -1,0 +1,167 @@
+"""What a process remembers of the spool between two verbs: lanes, claims, what comes due.
+
+Filled only as far as needed, and thrown away as soon as another process has written (see
+`state.Counter`); so it is a memory of the folders, never a second truth.
+"""
+
+from __future__ import annotations
+
+from pq_cli.core.item import Item, State
+from pq_cli.core.order import Lane
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool import layout
+from pq_cli.spool.holder import is_mine
+from pq_cli.spool.reader import Reader, due_second
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NEVER = float("inf")
+
+
+class Index:
+    """The lanes and the claims of one spool, as of the last look; used under the lock only."""
+
+    def __init__(self, reader: Reader, report: Callable[[DamagedItemError], None]) -> None:
+        self._reader = reader
+        self._report = report
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget everything: somebody else has changed the spool."""
+        self._lanes: dict[int, Lane] | None = None
+        self._heads: dict[int, Item] = {}
+        self._active: dict[int, Item] | None = None
+        self._bound: dict[int, Item] = {}
+        self._lease_floor = 0.0
+        self._due: float | None = None
+        self._due_known = False
+        self.empty_folders: list[str] = []
+
+    # -- lanes -------------------------------------------------------------
+
+    def lanes(self) -> dict[int, Lane]:
+        """Return the lanes by priority."""
+        if self._lanes is None:
+            self._lanes = {lane: self._lane(lane) for lane in self._reader.lanes()}
+        return self._lanes
+
+    def _lane(self, lane: int) -> Lane:
+        folder = f"pending/{lane:02d}"
+
+        def load(block: int) -> list[int]:
+            inner = f"{folder}/{layout.block_name(block)}"
+            ids = self._reader.ids(inner)
+            if not ids:
+                self.empty_folders.append(inner)
+            return ids
+
+        return Lane(layout.BLOCK_SIZE, self._reader.blocks(folder), load)
+
+    def head(self, lane: int) -> int | None:
+        """Return the lowest id of a lane whose meta can be read, or None."""
+        while (item_id := self.lanes()[lane].head()) is not None:
+            if item_id in self._heads or self._read_head(lane, item_id):
+                return item_id
+        return None
+
+    def _read_head(self, lane: int, item_id: int) -> bool:
+        folder = f"pending/{lane:02d}/{layout.block_name(item_id // layout.BLOCK_SIZE)}"
+        try:
+            item = self._reader.read(folder, f"{item_id:010d}", State.PENDING, lane)
+        except FileNotFoundError:
+            self.lanes()[lane].discard(item_id)
+            return False
+        except DamagedItemError as error:
+            self._report(error)
+            self.lanes()[lane].discard(item_id)
+            return False
+        self._heads[item_id] = item
+        return True
+
+    def head_item(self, item_id: int) -> Item:
+        """Return the item of a head that `head` has returned."""
+        return self._heads[item_id]
+
+    def drop(self, lane: int, item_id: int) -> None:
+        """Leave a pending item out: it is gone, or cannot be served."""
+        self.lanes()[lane].discard(item_id)
+        self._heads.pop(item_id, None)
+
+    def drained(self, lane: int) -> bool:
+        """Tell whether no id of the lane's present block is left, as far as is remembered."""
+        return self._lanes is None or not len(self._lanes.get(lane, ()))
+
+    # -- claims and what comes due -------------------------------------------
+
+    def active(self) -> dict[int, Item]:
+        """Return the active items by id."""
+        if self._active is None:
+            self._active = {}
+            self._bound = {}
+            self._lease_floor = _NEVER
+            for name, (_, claim) in self._reader.active_names():
+                try:
+                    item = self._reader.read("active", name, State.ACTIVE, None)
+                except FileNotFoundError:
+                    continue
+                except DamagedItemError as error:
+                    self._report(error)
+                    continue
+                self._remember_active(item.replace(claims=claim))
+        return self._active
+
+    def _remember_active(self, item: Item) -> None:
+        if self._active is None:
+            return
+        self._active[item.id] = item
+        self._lease_floor = min(self._lease_floor, item.lease_until or 0.0)
+        if item.holder is None or (item.holder.started is not None and not is_mine(item.holder)):
+            self._bound[item.id] = item
+
+    def perhaps_dead(self, now: float) -> list[Item]:
+        """Return the claims worth a look: all when a lease is over, else those bound to a process.
+
+        So a thousand claims that are fine cost nothing each time somebody asks for work.
+        """
+        active = self.active()
+        if now < self._lease_floor:
+            return list(self._bound.values())
+        self._lease_floor = min((i.lease_until or 0.0 for i in active.values()), default=_NEVER)
+        return list(active.values())
+
+    def active_item(self, item_id: int) -> Item | None:
+        """Return an active item if it is remembered; None says nothing about the disk."""
+        return None if self._active is None else self._active.get(item_id)
+
+    def due(self) -> float | None:
+        """Return a Unix time before which no delayed item comes due, or None if there is none."""
+        if not self._due_known:
+            first = next(self._reader.due_folders(), None)
+            self._due = None if first is None else float(due_second(first))
+            self._due_known = True
+        return self._due
+
+    def due_changed(self) -> None:
+        """Look again when asked next: delayed items have left their folders."""
+        self._due_known = False
+
+    def moved(self, before: Item | None, after: Item | None) -> None:
+        """Follow an item from one state to the next, as far as its folders are remembered."""
+        if before is not None and before.state is State.PENDING and self._lanes is not None:
+            self.drop(before.priority, before.id)
+        if before is not None and self._active is not None:
+            self._active.pop(before.id, None)
+            self._bound.pop(before.id, None)
+        if after is None:
+            return
+        if after.state is State.PENDING and self._lanes is not None:
+            if after.priority not in self._lanes:
+                self._lanes[after.priority] = self._lane(after.priority)
+            self._lanes[after.priority].push(after.id)
+        elif after.state is State.ACTIVE:
+            self._remember_active(after)
+        elif after.state is State.DELAYED and self._due_known and after.not_before is not None:
+            second = float(int(after.not_before))
+            self._due = second if self._due is None else min(self._due, second)

@@ -1,0 +1,121 @@
+"""Intake: staged payloads become items: key, room, id, then payload and meta take their places."""
+
+from __future__ import annotations
+
+from pq_cli.core.item import Item, State, encode, printable
+from pq_cli.core.request import new_item
+from pq_cli.errors import KeyTakenError, PqError, QueueFullError
+from pq_cli.spool import layout
+from pq_cli.spool.holder import boot_id
+from pq_cli.spool.state import allocate
+from pq_cli.spool.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pq_cli.spool.payload import Staged
+
+
+def admit(
+    store: Store, batch: Sequence[Staged], now: float
+) -> tuple[list[Item], PqError | OSError | None]:
+    """Commit staged payloads in order; return (the items, what stopped it or None).
+
+    Called under the lock. When it returns, in "full" the returned items are durable; the rest
+    of the batch has left no trace. With `if_exists="skip"` a taken key yields the item that has it.
+    """
+    items: list[Item] = []
+    fresh: list[Item] = []
+    error: PqError | OSError | None = None
+    ids = _Ids(store, len(batch))
+    for staged in batch:
+        try:
+            item, is_new = _admit_one(store, staged, ids, now)
+        except (PqError, OSError) as stop:
+            error = stop
+            break
+        items.append(item)
+        if is_new:
+            fresh.append(item)
+    if fresh and store.disk.sync:
+        for folder in sorted({layout.folder_of(item) for item in fresh}):
+            store.disk.sync_dir(folder)
+    for staged in batch:
+        store.disk.discard(staged.tmp)
+    return items, error
+
+
+class _Ids:
+    """Hands out ids for one batch, allocated together at the first need."""
+
+    def __init__(self, store: Store, count: int) -> None:
+        self._store = store
+        self._count = count
+        self._next = self._end = 0
+
+    def take(self) -> int:
+        """Return a new id; one under which a file lies already is passed over."""
+        while True:
+            if self._next >= self._end:
+                store = self._store
+                count = max(1, self._count)
+                first, store.state = allocate(store.disk, store.counter, store.state, count)
+                self._next, self._end = first, first + count
+            item_id, self._next = self._next, self._next + 1
+            self._count -= 1
+            if not self._store.reader.occupied(item_id):
+                return item_id
+
+
+def _admit_one(store: Store, staged: Staged, ids: _Ids, now: float) -> tuple[Item, bool]:
+    request = staged.request
+    taken = store.keys.owner(request.key) if request.key is not None else None
+    if taken is not None:
+        if request.if_exists == "skip":
+            return taken, False
+        if request.if_exists == "fail" or taken.state is State.ACTIVE:
+            raise KeyTakenError(
+                f"key '{printable(request.key or '')}' is taken by item {taken.id}, {taken.state}"
+            )
+    _check_room(store, replacing=taken is not None)
+    item = new_item(request, ids.take(), now, store.config).replace(
+        size=staged.size,
+        checksum=staged.checksum,
+        written_boot=None if store.disk.sync else boot_id() or "unknown",
+    )
+    if request.key is not None and taken is None:
+        store.keys.give(request.key, item.id)
+    with store.counting(+1):
+        item = _place(store, staged, item)
+    if request.key is not None and taken is not None:
+        # In this order a crash leaves two items with one key, and the link tells which counts.
+        if store.disk.sync:
+            store.disk.sync_dir(layout.folder_of(item))
+        store.keys.give(request.key, item.id)
+        store.erase(taken)
+    return item, True
+
+
+def _check_room(store: Store, *, replacing: bool) -> None:
+    limit = store.config.max_items
+    if limit and not replacing and store.live_count() >= limit:
+        raise QueueFullError(f"the queue is full: {store.live_count()} items, max_items = {limit}")
+
+
+def _place(store: Store, staged: Staged, item: Item) -> Item:
+    """Give payload and meta their places; the meta's rename is the commit instant."""
+    disk, path = store.disk, layout.payload_path(item)
+    disk.make_dir(layout.folder_of(item))
+    tmp = store.tmp_name("meta")
+    disk.write_new(tmp, encode(item))
+    try:
+        disk.rename(staged.tmp, path)
+        disk.rename(tmp, path + layout.META)
+    except BaseException:
+        disk.discard(tmp)
+        disk.discard(path)
+        raise
+    item = item.replace(path=f"{store.root}/{path}")
+    store.index.moved(None, item)
+    return item

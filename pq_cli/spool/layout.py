@@ -1,0 +1,113 @@
+"""Where everything lies in a spool: folders, names, states. Pure: no disk is touched here.
+
+All paths are relative to the spool's root. pq-spool(5) documents the same layout.
+"""
+
+from __future__ import annotations
+
+from pq_cli.core.item import Item, State
+
+FORMAT = 1
+META = ".meta.json"
+CONFIG = "queue.toml"
+STATE = "state.json"
+COUNTER = "counter"
+LOCK = "lock"
+TMP = "tmp"
+KEYS = "keys"
+STATE_FOLDERS = tuple(str(state) for state in State)
+FOLDERS = (TMP, KEYS, *STATE_FOLDERS)
+OURS = frozenset(
+    (CONFIG, STATE, COUNTER, LOCK, "new", "quarantine", "trash", "logs", "log", "imports", *FOLDERS)
+)
+"""Every name that may stand at the top of a spool."""
+
+BLOCK_SIZE = 1000
+"""Ids in one block folder: few enough to list quickly, many enough to keep folders few."""
+COARSE_SECONDS = 1000
+"""Seconds of due time in one upper folder of `delayed`; the lower ones hold one second each."""
+
+
+def block_name(block: int) -> str:
+    """Return the folder name of a block, zero-padded so that names sort as numbers."""
+    return f"{block:07d}"
+
+
+def folder_of(item: Item) -> str:
+    """Return the folder in which the item's two files lie, by its state."""
+    if item.state is State.ACTIVE:
+        return "active"
+    if item.state is State.DELAYED:
+        return due_folder(item.not_before or 0.0)
+    block = block_name(item.id // BLOCK_SIZE)
+    if item.state is State.PENDING:
+        return f"pending/{item.priority:02d}/{block}"
+    return f"{item.state}/{block}"
+
+
+def due_folder(not_before: float) -> str:
+    """Return the folder of the items that come due in this second."""
+    coarse, fine = divmod(int(not_before), COARSE_SECONDS)
+    return f"delayed/{coarse:07d}/{fine:03d}"
+
+
+def name_of(item: Item) -> str:
+    """Return the name of the payload; the meta's is the same with `.meta.json` behind it."""
+    stem = f"{item.id:010d}"
+    return f"{stem}.{item.claims}" if item.state is State.ACTIVE else stem
+
+
+def payload_path(item: Item) -> str:
+    """Return the path of the item's payload."""
+    return f"{folder_of(item)}/{name_of(item)}"
+
+
+def meta_path(item: Item) -> str:
+    """Return the path of the item's meta: the file whose place is the item's state."""
+    return payload_path(item) + META
+
+
+def parse_name(name: str) -> tuple[int, int | None] | None:
+    """Return (id, claim number or None) of a payload name, or None when it is not one of ours."""
+    stem, dot, claim = name.partition(".")
+    if not _number(stem) or len(stem) < 10 or (len(stem) > 10 and stem[0] == "0"):
+        return None
+    if dot and (not _number(claim) or (claim[0] == "0" and claim != "0")):
+        return None
+    return int(stem), int(claim) if dot else None
+
+
+def parse_meta_name(name: str) -> tuple[int, int | None] | None:
+    """Return (id, claim number or None) of a meta's name, or None when it is not one of ours."""
+    return parse_name(name[: -len(META)]) if name.endswith(META) else None
+
+
+def parse_lane(name: str) -> int | None:
+    """Return the priority of a lane's folder name, or None."""
+    return int(name) if len(name) == 2 and _number(name) and 1 <= int(name) <= 10 else None
+
+
+def parse_number(name: str, width: int) -> int | None:
+    """Return the number of a zero-padded folder name of at least `width` digits, or None."""
+    ok = _number(name) and (len(name) == width or (len(name) > width and name[0] != "0"))
+    return int(name) if ok else None
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@:=,")
+
+
+def key_path(key: str) -> str:
+    """Return the path of the link that marks `key` as taken: readable where it can be."""
+    raw = key.encode()
+    name = "".join(chr(b) if chr(b) in _SAFE else f"%{b:02x}" for b in raw)
+    if name.startswith("."):
+        name = "%2e" + name[1:]
+    if len(name) > 240:
+        import hashlib  # only for keys too long to be a file name
+
+        name = f"{name[:150]}%%{hashlib.sha256(raw).hexdigest()}"
+    return f"{KEYS}/{name}"

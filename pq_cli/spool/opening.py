@@ -1,0 +1,137 @@
+"""Opening and making a spool: is it one, is it ours, is it safe to follow the path there."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pq_cli.core.item import printable
+from pq_cli.core.policy import QueueConfig, config_from
+from pq_cli.errors import (
+    CannotCreateError,
+    ConfigError,
+    NothingThereError,
+    PermissionDeniedError,
+)
+from pq_cli.spool import layout
+from pq_cli.spool.durable import Disk
+from pq_cli.spool.lock import SpoolLock
+from pq_cli.spool.state import SpoolState, read_state, write_state
+
+
+class NoSpoolError(NothingThereError):
+    """There is no spool at this path."""
+
+
+def check_path(path: str) -> None:
+    """Raise PermissionDeniedError if a symbolic link in a world-writable folder leads to `path`.
+
+    Anybody could have put it there, to make us write elsewhere.
+    """
+    walked = "/"
+    for part in os.path.abspath(path).split("/")[1:]:
+        parent, walked = walked, os.path.join(walked, part)
+        try:
+            info = os.lstat(walked)
+        except OSError:
+            return
+        if stat.S_ISLNK(info.st_mode) and os.stat(parent).st_mode & stat.S_IWOTH:
+            raise PermissionDeniedError(
+                f"{printable(walked)} is a symbolic link in a world-writable folder: not followed"
+            )
+
+
+def open_state(path: str) -> SpoolState:
+    """Return the state of the spool at `path`.
+
+    Raises NoSpoolError when there is none yet, CannotCreateError when something else is there.
+    """
+    check_path(path)
+    try:
+        state = read_state(path)
+    except NotADirectoryError:
+        raise CannotCreateError(f"{printable(path)} is not a directory") from None
+    if state is not None:
+        return state
+    try:
+        found = os.listdir(path)
+    except FileNotFoundError:
+        raise NoSpoolError(
+            f"there is no spool at {printable(path)}; `pq enqueue` or `pq init` makes one"
+        ) from None
+    if _foreign(found):
+        raise CannotCreateError(
+            f"{printable(path)} is not a pq spool: it holds {printable(_foreign(found)[0], 60)!r}"
+        )
+    raise NoSpoolError(f"the spool at {printable(path)} is not made yet; `pq init` makes it")
+
+
+def _foreign(names: list[str]) -> list[str]:
+    """Return the names that do not belong in a spool that is just being made."""
+    return sorted(name for name in names if name not in layout.OURS)
+
+
+def make(path: str, lock_timeout: float) -> SpoolState:
+    """Make the spool at `path` unless it is there, durably; return its state.
+
+    Its folder is 0700. `state.json` comes last: before it there is no spool. Safe against
+    others who make it at the same time.
+    """
+    try:
+        return open_state(path)
+    except NoSpoolError:
+        pass
+    _make_root(path)
+    disk = Disk(path, sync=True)
+    lock = SpoolLock(f"{path}/{layout.LOCK}", lock_timeout)
+    try:
+        with lock:
+            state = read_state(path)
+            if state is None:
+                for folder in layout.FOLDERS:
+                    disk.make_dir(folder)
+                state = SpoolState()
+                write_state(disk, state)
+            return state
+    finally:
+        lock.close()
+
+
+def _make_root(path: str) -> None:
+    missing = []
+    parent = os.path.abspath(path)
+    while not os.path.lexists(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            continue
+        except NotADirectoryError:
+            raise CannotCreateError(f"{printable(path)}: a part of it is not a directory") from None
+        Disk(os.path.dirname(folder), sync=True).sync_dir("")
+    if not missing:
+        os.chmod(path, 0o700)
+
+
+def read_config(path: str) -> QueueConfig:
+    """Return the policy in the spool's queue.toml, or the defaults when there is none.
+
+    Raises ConfigError naming the file, the key and what is allowed.
+    """
+    file_name = f"{path}/{layout.CONFIG}"
+    try:
+        with open(file_name, "rb") as file:
+            text = file.read(1_000_001)
+    except FileNotFoundError:
+        return QueueConfig()
+    if len(text) > 1_000_000:
+        raise ConfigError(f"{file_name} is over 1 MB")
+    import tomllib  # costs start-up, and most spools have no queue.toml
+
+    try:
+        values = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{file_name}: {printable(str(error))}") from None
+    return config_from(values, file_name)

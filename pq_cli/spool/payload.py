@@ -1,0 +1,126 @@
+"""Payloads: staged on the way in, verified on the way out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from pq_cli.core.item import Item, printable
+from pq_cli.core.record import Record
+from pq_cli.core.request import Request
+from pq_cli.errors import DamagedItemError, SpoolIOError
+from pq_cli.spool import layout
+from pq_cli.spool.durable import SMALL, Disk, checksum_of
+from pq_cli.spool.holder import boot_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+
+class Staged(Record):
+    """A payload that lies whole (and in "full" synced) in `tmp/`, waiting for its id.
+
+    outside: the user's file to remove once the item is committed (`--move`), or None.
+    """
+
+    tmp: str
+    size: int
+    checksum: str | None
+    request: Request
+    outside: str | None = None
+
+
+def _tmp_name() -> str:
+    return f"{layout.TMP}/in-{os.getpid()}-{os.urandom(6).hex()}"
+
+
+def stage_bytes(disk: Disk, content: bytes, request: Request) -> Staged:
+    """Stage a payload that is in memory."""
+    import zlib
+
+    tmp = _tmp_name()
+    disk.write_new(tmp, content)
+    checksum = f"crc32:{zlib.crc32(content):08x}"
+    return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request)
+
+
+def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:
+    """Stage what a stream yields, in bounded memory."""
+    tmp = _tmp_name()
+    size, checksum = disk.receive(stream, tmp)
+    return Staged(tmp=tmp, size=size, checksum=checksum, request=request)
+
+
+def stage_file(disk: Disk, path: str, request: Request, *, move: bool) -> Staged:
+    """Stage a FILE: by a second name when it is to be moved and may be, else by the cheapest copy.
+
+    Raises OSError, or SpoolIOError when it is no regular file or changes while it is copied.
+    """
+    tmp = _tmp_name()
+    outside = path if move else None
+    if move and disk.adopt(path, tmp):
+        size, checksum = _measure(f"{disk.root}/{tmp}", read=not disk.sync)
+        return Staged(tmp=tmp, size=size, checksum=checksum, request=request, outside=outside)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        info = os.fstat(fd)
+        if stat.S_ISDIR(info.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(info.st_mode):
+            with os.fdopen(os.dup(fd), "rb") as stream:
+                return stage_stream(disk, stream, request)
+        size, checksum = disk.copy_in(fd, tmp)
+    except OSError as error:
+        if error.errno == errno.ESTALE:
+            raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None
+        raise
+    finally:
+        os.close(fd)
+    return Staged(tmp=tmp, size=size, checksum=checksum, request=request, outside=outside)
+
+
+def _measure(path: str, *, read: bool) -> tuple[int, str | None]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        size = os.fstat(fd).st_size
+        return size, checksum_of(fd) if read or size <= SMALL else None
+    finally:
+        os.close(fd)
+
+
+def open_verified(item: Item) -> int:
+    """Return a descriptor at the start of the item's payload, or raise DamagedItemError.
+
+    The size is always compared. The checksum is where reading is cheap, and where it is the only
+    proof: the payload was written without a sync and the machine has rebooted since.
+    """
+    path = item.path or ""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedItemError(f"item {item.id}: payload {path}: {error.strerror}") from None
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise DamagedItemError(f"item {item.id}: payload {path} is not a regular file")
+        if info.st_size != item.size:
+            raise DamagedItemError(
+                f"item {item.id}: payload {path} has {info.st_size} bytes, should have {item.size}"
+            )
+        look = item.checksum is not None and (needs_proof(item) or item.size <= SMALL)
+        if look and checksum_of(fd) != item.checksum:
+            raise DamagedItemError(f"item {item.id}: payload {path} fails its checksum")
+        os.set_blocking(fd, True)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def needs_proof(item: Item) -> bool:
+    """Tell whether the payload was written unsynced in a boot that is over: it may be torn."""
+    return item.written_boot is not None and item.written_boot != boot_id()

@@ -1,0 +1,215 @@
+"""Looking at a spool: find an item, read a meta, list the folders. Never writes, never locks.
+
+What is read here may change under the reader's hands; a file that is gone means the item
+has moved on, and is left out or looked for again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pq_cli.core.item import MAX_META_BYTES, Item, State, decode, printable
+from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.spool import layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class Reader:
+    """Read access to the spool at `root`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    # -- one item ----------------------------------------------------------
+
+    def read(self, folder: str, name: str, state: State, priority: int | None) -> Item:
+        """Return the item whose payload is `folder/name`.
+
+        Raises FileNotFoundError when its meta is not there, DamagedItemError when unreadable.
+        """
+        parsed = layout.parse_name(name)
+        path = f"{folder}/{name}{layout.META}"
+        if parsed is None:
+            raise DamagedItemError(f"{printable(path)}: not the name of an item")
+        item_id, claim = parsed
+        text = self._small_file(path, item_id)
+        where = f"{self.root}/{folder}/{name}"
+        item = decode(text, item_id=item_id, state=state, priority=priority, path=where)
+        if state is State.ACTIVE and claim is not None and item.claims != claim:
+            # The claim's meta was renamed here but not yet rewritten: it names no holder.
+            item = item.replace(claims=claim, holder=None, lease_until=None)
+        return item
+
+    def _small_file(self, path: str, item_id: int) -> bytes:
+        try:
+            fd = os.open(f"{self.root}/{path}", _OPEN)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
+        try:
+            text = os.read(fd, MAX_META_BYTES + 1)
+            if not text or len(text) > MAX_META_BYTES:
+                what = "is empty" if not text else f"is over {MAX_META_BYTES} bytes"
+                raise DamagedItemError(f"item {item_id}: {path} {what}")
+            if len(text) == os.fstat(fd).st_size:
+                return text
+            raise DamagedItemError(f"item {item_id}: {path} is not a whole file")
+        except OSError as error:
+            raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
+        finally:
+            os.close(fd)
+
+    def locate(self, item_id: int, claim: int | None = None) -> tuple[str, str, State, int | None]:
+        """Return (folder, name, state, lane) of an item, or raise NoSuchItemError.
+
+        Costs one look for each place an item can be in, not one for each item. An item that
+        moves meanwhile is looked for again.
+        """
+        for _ in range(5):
+            found = self._locate_once(item_id, claim)
+            if found is not None:
+                return found
+        raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
+
+    def _locate_once(
+        self, item_id: int, claim: int | None
+    ) -> tuple[str, str, State, int | None] | None:
+        name = f"{item_id:010d}"
+        block = layout.block_name(item_id // layout.BLOCK_SIZE)
+        if claim is not None and self._exists("active", f"{name}.{claim}"):
+            return "active", f"{name}.{claim}", State.ACTIVE, None
+        for lane in self.lanes():
+            folder = f"pending/{lane:02d}/{block}"
+            if self._exists(folder, name):
+                return folder, name, State.PENDING, lane
+        for active, _ in self.active_names():
+            if active.partition(".")[0] == name:
+                return "active", active, State.ACTIVE, None
+        for state in (State.HELD, State.FAILED, State.DONE):
+            if self._exists(f"{state}/{block}", name):
+                return f"{state}/{block}", name, state, None
+        for folder in self.due_folders():
+            if self._exists(folder, name):
+                return folder, name, State.DELAYED, None
+        return None
+
+    def _exists(self, folder: str, name: str) -> bool:
+        try:
+            os.lstat(f"{self.root}/{folder}/{name}{layout.META}")
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def occupied(self, item_id: int) -> bool:
+        """Tell whether a pending lane already has a file under this id: it must not be reused.
+
+        Ids are never given twice (see `state.allocate`); this is the belt to those braces.
+        """
+        name = f"{item_id:010d}"
+        block = layout.block_name(item_id // layout.BLOCK_SIZE)
+        return any(
+            os.path.lexists(f"{self.root}/pending/{lane:02d}/{block}/{name}{end}")
+            for lane in self.lanes()
+            for end in ("", layout.META)
+        )
+
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        """Return an item wherever it lies. Raises NoSuchItemError, DamagedItemError."""
+        for _ in range(5):
+            try:
+                return self.read(*self.locate(item_id, claim))
+            except FileNotFoundError:
+                continue
+        raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
+
+    # -- folders -----------------------------------------------------------
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder, unsorted; none when it is missing or not a folder."""
+        try:
+            return os.listdir(f"{self.root}/{folder}")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def lanes(self) -> list[int]:
+        """Return the lanes that have a folder, most urgent first."""
+        found = (layout.parse_lane(name) for name in self.names("pending"))
+        return sorted(lane for lane in found if lane is not None)
+
+    def blocks(self, folder: str) -> list[int]:
+        """Return the block numbers below a lane or state folder, unsorted."""
+        found = (layout.parse_number(name, 7) for name in self.names(folder))
+        return [block for block in found if block is not None]
+
+    def ids(self, folder: str) -> list[int]:
+        """Return the ids whose metas are in a folder, unsorted."""
+        end = layout.META
+        stems = [name[: -len(end)] for name in self.names(folder) if name.endswith(end)]
+        parsed = (layout.parse_name(stem) for stem in stems)
+        return [found[0] for found in parsed if found is not None and found[1] is None]
+
+    def active_names(self) -> list[tuple[str, tuple[int, int]]]:
+        """Return (name, (id, claim number)) of every active item, by id."""
+        found = []
+        for name in self.names("active"):
+            parsed = layout.parse_meta_name(name)
+            if parsed is not None and parsed[1] is not None:
+                found.append((name[: -len(layout.META)], (parsed[0], parsed[1])))
+        return sorted(found, key=lambda entry: entry[1])
+
+    def due_folders(self) -> Iterator[str]:
+        """Yield the folders of delayed items, earliest due first, one second each."""
+        for coarse in self._numbered("delayed", 7):
+            for fine in self._numbered(f"delayed/{coarse}", 3):
+                yield f"delayed/{coarse}/{fine}"
+
+    def _numbered(self, folder: str, width: int) -> list[str]:
+        names = self.names(folder)
+        return sorted(name for name in names if layout.parse_number(name, width) is not None)
+
+    def stray_payload(self, item_id: int, home: str) -> str | None:
+        """Return the path of a payload that lies away from its meta's place `home`, or None.
+
+        A crash between the two renames of a move leaves it in the folder of the state before.
+        """
+        name = f"{item_id:010d}"
+        block = layout.block_name(item_id // layout.BLOCK_SIZE)
+        folders = [f"pending/{lane:02d}/{block}" for lane in self.lanes()]
+        folders += [f"{state}/{block}" for state in (State.HELD, State.FAILED, State.DONE)]
+        places = [f"{folder}/{name}" for folder in (*folders, *self.due_folders())]
+        places += [f"active/{n}" for n in self.names("active") if n.startswith(f"{name}.")]
+        for place in places:
+            if place != home and not place.endswith(layout.META):
+                folder, _, base = place.rpartition("/")
+                if self.size_of(folder, base) is not None and not self._exists(folder, base):
+                    return place
+        return None
+
+    def count_live(self) -> int:
+        """Return the number of live items by listing their folders."""
+        folders = ["active"]
+        for parent in (*(f"pending/{lane:02d}" for lane in self.lanes()), "held"):
+            folders += [f"{parent}/{block:07d}" for block in self.blocks(parent)]
+        folders += self.due_folders()
+        return sum(name.endswith(layout.META) for folder in folders for name in self.names(folder))
+
+    def size_of(self, folder: str, name: str) -> int | None:
+        """Return the payload's size in bytes, or None when it is missing or no regular file."""
+        try:
+            info = os.lstat(f"{self.root}/{folder}/{name}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return info.st_size if stat.S_ISREG(info.st_mode) else None
+
+
+def due_second(folder: str) -> int:
+    """Return the Unix second in which the items of a `delayed` folder come due."""
+    _, coarse, fine = folder.split("/")
+    return int(coarse) * layout.COARSE_SECONDS + int(fine)

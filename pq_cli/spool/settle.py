@@ -1,0 +1,66 @@
+"""Settling: before work is given out, what is due becomes pending and dead claims come back."""
+
+from __future__ import annotations
+
+from pq_cli.core import transitions
+from pq_cli.core.item import Item, State
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool.holder import is_dead, is_mine
+from pq_cli.spool.reader import due_second
+from pq_cli.spool.store import Store
+
+
+def settle(store: Store, now: float) -> None:
+    """Bring the spool up to `now`. Called under the lock, whenever somebody asks for work."""
+    _take_back(store, now)
+    due = store.index.due()
+    if due is not None and due <= now:
+        _promote(store, now)
+
+
+def _take_back(store: Store, now: float) -> None:
+    for item in store.index.perhaps_dead(now):
+        if item.holder is None:
+            # The claim's process died before its claim was written: nobody ever had it.
+            store.move(item, transitions.released(item, now).replace(attempts=item.attempts))
+        elif item.lease_until is None or item.lease_until <= now:
+            store.move(item, transitions.expired(item, now, transitions.LEASE_OVER))
+        elif not is_mine(item.holder) and is_dead(item.holder):
+            store.move(item, transitions.expired(item, now, transitions.WORKER_DIED))
+
+
+def _promote(store: Store, now: float) -> None:
+    """Turn what is due into pending items: renames only, so many at once are no burden."""
+    for folder in list(store.reader.due_folders()):
+        if due_second(folder) > now:
+            break
+        for item_id in store.reader.ids(folder):
+            try:
+                item = store.reader.read(folder, f"{item_id:010d}", State.DELAYED, None)
+            except FileNotFoundError:
+                continue
+            except DamagedItemError as error:
+                store.report(error)
+                continue
+            item = _where_it_lies(item, folder)
+            if (item.not_before or 0.0) <= now:
+                store.shift(item, transitions.due(item))
+        store.tidy(folder)
+    store.index.due_changed()
+
+
+def _where_it_lies(item: Item, folder: str) -> Item:
+    """Return the item with a due time in the second of its folder: the place wins."""
+    second = due_second(folder)
+    if item.not_before is None or int(item.not_before) != second:
+        return item.replace(not_before=float(second))
+    return item
+
+
+def next_event(store: Store) -> float | None:
+    """Return the earliest Unix second at which a lease ends or an item may come due, or None."""
+    times = [i.lease_until for i in store.index.active().values() if i.lease_until is not None]
+    due = store.index.due()
+    if due is not None:
+        times.append(due)
+    return min(times, default=None)

@@ -1,0 +1,386 @@
+"""Spool: the verbs, on a directory."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pq_cli.core import transitions
+from pq_cli.core.item import Item, State, parse_reference, printable
+from pq_cli.core.order import choose
+from pq_cli.core.policy import AgedGroup, QueueConfig, aged_groups
+from pq_cli.core.request import Request, checked
+from pq_cli.errors import DamagedItemError, KeyTakenError, NoSuchItemError, PqError
+from pq_cli.spool import layout, opening
+from pq_cli.spool.holder import this_process
+from pq_cli.spool.intake import admit
+from pq_cli.spool.listing import Listing
+from pq_cli.spool.payload import (
+    Staged,
+    needs_proof,
+    open_verified,
+    stage_bytes,
+    stage_file,
+    stage_stream,
+)
+from pq_cli.spool.settle import next_event, settle
+from pq_cli.spool.state import write_state
+from pq_cli.spool.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, BinaryIO, Self
+
+DEFAULT_LOCK_TIMEOUT = 30.0
+
+
+def _random_fraction() -> float:
+    """Return a number in [0, 1) without the start-up cost of `random`."""
+    return int.from_bytes(os.urandom(4)) / 2**32
+
+
+class Spool:
+    """A priority queue in a directory: many processes, one truth, nothing lost.
+
+    path: the spool's directory. create: make it when missing (else NoSpoolError). config:
+    overrides queue.toml. clock: returns Unix seconds. lock_timeout: seconds to wait for other
+    processes before LockTimeoutError. report: called with the DamagedItemError of each item that is
+    passed over because it cannot be read; default: ignored.
+
+    Raises NoSpoolError, CannotCreateError, PermissionDeniedError or ConfigError on opening. Every
+    verb may raise OSError from the file system and LockTimeoutError. An item is named by its
+    id (int or text), by a claim (`"1742.2"`), or by the Item itself.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        config: QueueConfig | None = None,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = _random_fraction,
+        lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+        report: Callable[[DamagedItemError], None] | None = None,
+    ) -> None:
+        self.path = os.path.abspath(os.fspath(path))
+        self._clock = clock
+        self._jitter = jitter
+        state = opening.make(self.path, lock_timeout) if create else opening.open_state(self.path)
+        self.config = opening.read_config(self.path) if config is None else config
+        self._report = report if report is not None else _ignore
+        self._store = Store(self.path, self.config, state, lock_timeout, self._report)
+
+    def close(self) -> None:
+        """Close the descriptors; the next verb opens them again."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- in ------------------------------------------------------------------
+
+    def enqueue(
+        self,
+        payload: bytes | BinaryIO,
+        *,
+        priority: int | None = None,
+        key: str | None = None,
+        if_exists: str = "skip",
+        delay: float | None = None,
+        at: float | None = None,
+        max_attempts: int | None = None,
+        name: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Item:
+        """Add an item and return it; the fields are those of `Request`.
+
+        A stream is copied in bounded memory. When this returns, in "full" the item survives a
+        power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`) or QueueFullError.
+        """
+        request = checked(
+            Request(
+                priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
+                max_attempts=max_attempts, name=name, metadata=metadata,
+            )
+        )  # fmt: skip
+        items, error = self.commit([self.stage(payload, request)])
+        if error is not None:
+            raise error
+        return items[0]
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
+        """Write a payload to `tmp/`, without an id yet; `commit` makes items of many at once."""
+        checked(request)
+        if isinstance(payload, bytes | bytearray | memoryview):
+            return stage_bytes(self._store.disk, bytes(payload), request)
+        return stage_stream(self._store.disk, payload, request)
+
+    def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
+        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards."""
+        checked(request)
+        return stage_file(self._store.disk, path, request, move=move)
+
+    def commit(self, batch: Sequence[Staged]) -> tuple[list[Item], PqError | OSError | None]:
+        """Make items of staged payloads, in order; return (items, the error that stopped it).
+
+        The items returned are durable; from the one that failed on, nothing of the batch is left.
+        """
+        with self._store:
+            items, error = admit(self._store, batch, self._clock())
+        for staged in batch[: len(items)]:
+            if staged.outside is not None:
+                self._store.disk.remove_outside(staged.outside)
+        return items, error
+
+    # -- claims ----------------------------------------------------------------
+
+    def claim(self, *, lease: float | None = None, bound: bool = True) -> Item | None:
+        """Claim the next item for `lease` seconds, or return None when nothing is pending.
+
+        bound: the claim ends with this process, if it dies before the lease does. Give False
+        when the work outlives the process that claims.
+        """
+        seconds = self.config.lease if lease is None else lease
+        store = self._store
+        with store:
+            now = self._clock()
+            settle(store, now)
+            t = store.order_time(now)
+            while True:
+                index = store.index
+                found = choose(index.lanes(), self.config, t, index.head, self._created)
+                for folder in index.empty_folders:
+                    store.tidy(folder)
+                index.empty_folders.clear()
+                if found is None:
+                    return None
+                item = index.head_item(found[1])
+                if self._servable(item):
+                    holder = this_process(now, bound=bound)
+                    return store.move(
+                        item, transitions.claimed(item, now, seconds, holder), sync=False
+                    )
+
+    def _created(self, _lane: int, item_id: int) -> float:
+        return self._store.index.head_item(item_id).created_at
+
+    def _servable(self, item: Item) -> bool:
+        """Tell whether a head can be served; if not it is reported, or removed as superseded."""
+        store = self._store
+        if item.key is not None and store.keys.superseded(item):
+            store.erase(item)
+            return False
+        folder, name = layout.folder_of(item), layout.name_of(item)
+        size = store.reader.size_of(folder, name)
+        if size is None and store.fetch_payload(item.id, f"{folder}/{name}"):
+            size = store.reader.size_of(folder, name)
+        try:
+            if size is None:
+                raise DamagedItemError(f"item {item.id}: its payload is missing")
+            if size != item.size or needs_proof(item):
+                os.close(open_verified(item))
+        except DamagedItemError as error:
+            self._report(error)
+            store.index.drop(item.priority, item.id)
+            return False
+        return True
+
+    def next_event(self) -> float | None:
+        """Return the Unix second at which a lease ends or an item may come due, or None.
+
+        Before it, only an enqueue, a release or a person can make work appear.
+        """
+        with self._store:
+            return next_event(self._store)
+
+    def done(self, item: Item | int | str) -> Item:
+        """End a claimed item well. Raises StaleClaimError or NoSuchItemError."""
+        with self._store:
+            before = self._claimed(item)
+            after = transitions.completed(before, self._clock())
+            if self.config.keep_done:
+                return self._store.move(before, after)
+            self._store.erase(before)
+            return after
+
+    def fail(self, item: Item | int | str, error: str | None = None, *, dead: bool = False) -> Item:
+        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError."""
+        with self._store:
+            before = self._claimed(item)
+            now = self._clock()
+            after = transitions.failed(before, now, error, dead, self.config, self._jitter())
+            return self._store.move(before, after)
+
+    def defer(self, item: Item | int | str, error: str | None = None) -> Item:
+        """Put an item off: retried after a growing wait, uncounted. Raises StaleClaimError."""
+        with self._store:
+            before = self._claimed(item)
+            now = self._clock()
+            after = transitions.deferred(before, now, error, self.config, self._jitter())
+            return self._store.move(before, after)
+
+    def release(self, item: Item | int | str) -> Item:
+        """Give a claimed item back, uncounted. Raises StaleClaimError."""
+        with self._store:
+            before = self._claimed(item)
+            return self._store.move(before, transitions.released(before, self._clock()))
+
+    def renew(self, item: Item | int | str, lease: float | None = None) -> Item:
+        """Prolong a claim to `lease` seconds from now. Raises StaleClaimError."""
+        seconds = self.config.lease if lease is None else lease
+        with self._store:
+            before = self._claimed(item)
+            after = transitions.renewed(before, self._clock(), seconds)
+            return self._store.move(before, after, sync=False)
+
+    # -- changes by people -------------------------------------------------------
+
+    def retry(self, item: Item | int | str, priority: int | None = None) -> Item:
+        """Send a failed, held or delayed item back to pending. Raises ConflictError."""
+        checked(Request(priority=priority))
+        with self._store:
+            before = self._find(item)
+            after = transitions.retried(before, self._clock(), priority)
+            if after.key is not None:
+                owner = self._store.keys.owner(after.key)
+                if owner is not None and owner.id != after.id:
+                    raise KeyTakenError(
+                        f"item {after.id}: key '{printable(after.key)}' is taken by item {owner.id}"
+                    )
+                self._store.keys.give(after.key, after.id)
+            return self._store.move(before, after)
+
+    def hold(self, item: Item | int | str) -> Item:
+        """Suspend a pending or delayed item. Raises ConflictError."""
+        with self._store:
+            before = self._find(item)
+            return self._store.move(before, transitions.held(before, self._clock()))
+
+    def change(
+        self,
+        item: Item | int | str,
+        *,
+        priority: int | None = None,
+        delay: float | None = None,
+        at: float | None = None,
+    ) -> Item:
+        """Change base priority or due time (`delay` from now, or `at`). Raises ConflictError."""
+        checked(Request(priority=priority, delay=delay, at=at))
+        with self._store:
+            before = self._find(item)
+            now = self._clock()
+            due = now + delay if delay is not None else at
+            return self._store.move(before, transitions.changed(before, now, priority, due))
+
+    def remove(self, item: Item | int | str, *, state: State | None = None) -> Item:
+        """Remove an item that nobody works on. Raises ConflictError, NoSuchItemError.
+
+        state: remove it only if it is (still) in this state.
+        """
+        with self._store:
+            before = self._find(item)
+            transitions.check_removable(before, state)
+            self._store.erase(before)
+            return before
+
+    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
+        """Return what has aged at `at` (default now); the manual clock moves there.
+
+        Moving the clock is one small atomic write, however many items there are.
+        """
+        t = self._clock() if at is None else at
+        if not dry_run and self.config.aging_clock == "manual":
+            with self._store:
+                state = self._store.reload_state().replace(aged_at=transitions.stamp(t))
+                write_state(self._store.disk, state)
+                self._store.state = state
+        pending = self.items([State.PENDING])
+        return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
+
+    def write_config(self, text: str) -> bool:
+        """Write a queue.toml unless there is one; tell whether it was written."""
+        with self._store:
+            if os.path.lexists(f"{self.path}/{layout.CONFIG}"):
+                return False
+            tmp = self._store.tmp_name("config")
+            self._store.disk.write_new(tmp, text.encode())
+            self._store.disk.rename(tmp, layout.CONFIG)
+            self._store.disk.sync_dir("")
+            return True
+
+    # -- looking: no lock, no write ------------------------------------------------
+
+    def get(self, item: Item | int | str) -> Item:
+        """Return the item as it stands now. Raises NoSuchItemError, DamagedItemError."""
+        return self._find(item)
+
+    def payload(self, item: Item | int | str) -> bytes:
+        """Return the payload, whole and verified. Raises NoSuchItemError, DamagedItemError."""
+        with os.fdopen(self.open_payload(item), "rb") as file:
+            return file.read()
+
+    def open_payload(self, item: Item | int | str) -> int:
+        """Return a descriptor at the start of the payload, its size (and checksum) verified."""
+        for _ in range(5):
+            try:
+                return open_verified(self._find(item))
+            except FileNotFoundError:
+                time.sleep(0.01)  # it is just moving from one state to the next
+        found = self._find(item)
+        stray = self._store.reader.stray_payload(found.id, layout.payload_path(found))
+        if stray is None:
+            raise DamagedItemError(f"item {found.id}: its payload is missing")
+        return open_verified(found.replace(path=f"{self.path}/{stray}"))
+
+    def items(self, states: Iterable[State] | None = None) -> Iterator[Item]:
+        """Yield the items in the order they would be served now, then the others.
+
+        Active first, then pending in serving order (what is due counts as pending), delayed
+        by due time, held, failed and done by id. A stream that neither locks nor writes.
+        """
+        now = self._clock()
+        state = self._store.reload_state()
+        self._store.state = state
+        t = self._store.order_time(now)
+        return Listing(self._store.reader, self.config, now, t, self._report).items(states)
+
+    def order_time(self) -> float:
+        """Return the Unix time at which order is computed now: the clock, or the last `age`."""
+        return self._store.order_time(self._clock())
+
+    def __len__(self) -> int:
+        """Return the number of live items: active, pending, delayed and held."""
+        return self._store.reader.count_live()
+
+    # -- inside --------------------------------------------------------------------
+
+    def _find(self, ref: Item | int | str) -> Item:
+        item_id, claim = _reference(ref)
+        return self._store.reader.find(item_id, claim)
+
+    def _claimed(self, ref: Item | int | str) -> Item:
+        item_id, claim = _reference(ref)
+        item = self._store.index.active_item(item_id)
+        if item is None or (claim is not None and item.claims != claim):
+            item = self._store.reader.find(item_id, claim)
+        transitions.check_claim(item, claim)
+        return item
+
+
+def _reference(ref: Item | int | str) -> tuple[int, int | None]:
+    if isinstance(ref, Item):
+        return ref.id, ref.claims
+    if isinstance(ref, int):
+        if ref < 0:
+            raise NoSuchItemError(f"there is no item {ref}")
+        return ref, None
+    return parse_reference(ref)
+
+
+def _ignore(_: DamagedItemError) -> None:
+    """Report nothing."""

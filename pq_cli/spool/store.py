@@ -1,0 +1,221 @@
+"""Store: the one movement that every transition is, and what must hold around it.
+
+`move` writes the new meta over the old one where it lies, then renames that one file to where
+its new state is, then lets the payload follow. The second rename is the commit instant: before it
+the item is in its old state, after it in its new one, whatever the meta says. pq-spool(5)
+lists what each crash leaves and what finishes it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.item import LIVE, Item, State, encode
+from pq_cli.core.policy import QueueConfig, order_time
+from pq_cli.errors import ConfigError, DamagedItemError
+from pq_cli.spool import layout
+from pq_cli.spool.durable import Disk
+from pq_cli.spool.index import Index
+from pq_cli.spool.keys import Keys
+from pq_cli.spool.lock import SpoolLock
+from pq_cli.spool.reader import Reader
+from pq_cli.spool.state import UNKNOWN, Counter, SpoolState, read_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Store:
+    """One spool's parts, and the changes they make together. Change only inside `with store:`."""
+
+    def __init__(
+        self,
+        root: str,
+        config: QueueConfig,
+        state: SpoolState,
+        lock_timeout: float,
+        report: Callable[[DamagedItemError], None],
+    ) -> None:
+        self.root = root
+        self.config = config
+        self.state = state
+        self.report = report
+        self.disk = Disk(root, sync=config.durability == "full")
+        self.reader = Reader(root)
+        self.index = Index(self.reader, report)
+        self.keys = Keys(self.reader, self.disk)
+        self.counter = Counter(self.disk)
+        self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
+        self._pid = os.getpid()
+
+    # -- the lock ------------------------------------------------------------
+
+    def __enter__(self) -> None:
+        """Take the lock; forget what is remembered if somebody else has changed the spool."""
+        self._lock.__enter__()
+        try:
+            self._catch_up()
+        except BaseException:
+            self._lock.__exit__()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is not None:
+            self.index.forget()  # a change may have stopped half way
+        self._lock.__exit__()
+
+    def _catch_up(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.counter.renew_name()
+        if not self.counter.refresh():
+            self.index.forget()
+            self.reload_state()
+            if self.counter.last_id is not None:
+                self.counter.write(self.counter.last_id, self.counter.live, sync=False)
+        if self.counter.live != UNKNOWN and not self.config.max_items:
+            self.set_count(UNKNOWN)
+
+    def reload_state(self) -> SpoolState:
+        """Read `state.json` again. Raises ConfigError when it is gone or damaged."""
+        state = read_state(self.root)
+        if state is None:
+            raise ConfigError(f"{self.root}/{layout.STATE} is gone: `pq check --repair` mends it")
+        self.state = state
+        return state
+
+    def order_time(self, now: float) -> float:
+        """Return the `t` at which order is computed now."""
+        return order_time(self.config, now, self.state.aged_at)
+
+    # -- the movement --------------------------------------------------------
+
+    def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
+        """Bring an item from one state (or content) to the next; return it where it now lies.
+
+        sync: whether, in "full", the move itself must survive a power loss, not only the item.
+        """
+        source, target = layout.payload_path(before), layout.payload_path(after)
+        with self.counting(_lives(after) - _lives(before)):
+            tmp = self.tmp_name("meta")
+            self.disk.write_new(tmp, encode(after))
+            if source != target:
+                self.disk.make_dir(layout.folder_of(after))
+            self.disk.rename(tmp, source + layout.META)
+            if source != target:
+                self.disk.rename(source + layout.META, target + layout.META)
+                self._payload_follows(before.id, source, target)
+            if sync and self.disk.sync:
+                self._sync_folders(source, target)
+        return self._moved(before, after)
+
+    def shift(self, before: Item, after: Item) -> Item:
+        """Move an item whose meta need not change: two renames, nothing written."""
+        source, target = layout.payload_path(before), layout.payload_path(after)
+        self.disk.make_dir(layout.folder_of(after))
+        self.disk.rename(source + layout.META, target + layout.META)
+        self._payload_follows(before.id, source, target)
+        return self._moved(before, after)
+
+    def erase(self, item: Item) -> None:
+        """Remove an item for good: the meta first, durably, then the payload."""
+        path = layout.payload_path(item)
+        with self.counting(-_lives(item)):
+            self.disk.unlink(path + layout.META)
+            if self.disk.sync:
+                self.disk.sync_dir(layout.folder_of(item))
+            self.disk.discard(path)
+            self.keys.free(item)
+        self.index.moved(item, None)
+        self.tidy(layout.folder_of(item))
+
+    def _moved(self, before: Item, after: Item) -> Item:
+        if before.state in LIVE and after.state not in LIVE:
+            self.keys.free(after)
+        after = after.replace(path=f"{self.root}/{layout.payload_path(after)}")
+        self.index.moved(before, after)
+        if layout.folder_of(before) != layout.folder_of(after):
+            self.tidy(layout.folder_of(before))
+        return after
+
+    def _sync_folders(self, source: str, target: str) -> None:
+        for folder in {os.path.dirname(target), os.path.dirname(source)}:
+            self.disk.sync_dir(folder)
+
+    def _payload_follows(self, item_id: int, source: str, target: str) -> None:
+        try:
+            self.disk.rename(source, target)
+        except FileNotFoundError:
+            self.fetch_payload(item_id, target)
+
+    def fetch_payload(self, item_id: int, target: str) -> bool:
+        """Bring a payload that a crash left behind in another folder; tell whether it is there."""
+        stray = self.reader.stray_payload(item_id, target)
+        if stray is not None:
+            self.disk.rename(stray, target)
+        return stray is not None
+
+    def tmp_name(self, kind: str) -> str:
+        """Return a new name in `tmp/`: what kind of file, which process."""
+        return f"{layout.TMP}/{kind}-{os.getpid()}-{os.urandom(6).hex()}"
+
+    def tidy(self, folder: str) -> None:
+        """Remove a block or due folder if it is empty, and a due folder's parent with it.
+
+        The newest block stays: the next item goes there.
+        """
+        kind, *rest = folder.split("/")
+        if kind == State.PENDING and not self._block_is_done(int(rest[0]), int(rest[1])):
+            return
+        if rest and self.disk.remove_dir(folder) and kind == State.DELAYED:
+            self.index.due_changed()
+            self.disk.remove_dir(f"{kind}/{rest[0]}")
+
+    def _block_is_done(self, lane: int, block: int) -> bool:
+        newest = (self.counter.last_id or 0) // layout.BLOCK_SIZE
+        return block != newest and self.index.drained(lane)
+
+    # -- the number of live items, where max_items needs it ---------------------
+
+    def live_count(self) -> int:
+        """Return the number of live items; counted once, then kept by every change."""
+        if self.counter.live == UNKNOWN:
+            self.set_count(self.reader.count_live())
+        return self.counter.live
+
+    def counting(self, delta: int) -> LiveCount:
+        """Return a context around a change of `delta` live items: a crash in it leaves UNKNOWN."""
+        return LiveCount(self, delta)
+
+    def set_count(self, live: int) -> None:
+        """Record the number of live items, or UNKNOWN."""
+        if self.counter.last_id is not None:
+            self.counter.write(self.counter.last_id, live, sync=False)
+        self.counter.live = live
+
+    def close(self) -> None:
+        """Close the descriptors; the next use opens them again."""
+        self.counter.close()
+        self._lock.close()
+
+
+class LiveCount:
+    """Keeps `counter.live` right around one change."""
+
+    def __init__(self, store: Store, delta: int) -> None:
+        self._store = store
+        self._after = store.counter.live + delta if store.counter.live != UNKNOWN else UNKNOWN
+        self._matters = bool(delta) and self._after != UNKNOWN
+
+    def __enter__(self) -> None:
+        if self._matters:
+            self._store.set_count(UNKNOWN)
+
+    def __exit__(self, error: object, *_: object) -> None:
+        if self._matters and error is None:
+            self._store.set_count(self._after)
+
+
+def _lives(item: Item | None) -> int:
+    return int(item is not None and item.state in LIVE)

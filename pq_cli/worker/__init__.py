@@ -1,0 +1,1 @@
+"""Running commands on items: the worker contract, one child, and the pool."""

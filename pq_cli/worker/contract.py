@@ -1,0 +1,80 @@
+"""The worker contract: what a command is told about its item, and what its exit status means."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+
+from pq_cli.core.item import Item
+from pq_cli.errors import CommandNotFoundError, NotExecutableError
+from pq_cli.spool.layout import META
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Verdict(Enum):
+    """What becomes of an item after an attempt."""
+
+    DONE = "done"
+    DEFER = "defer"
+    """Retry later, and do not count it: the item is fine, the world is not."""
+    RETRY = "retry"
+    """Retry until max_attempts, then failed."""
+    DEAD = "dead"
+    """Failed for good."""
+
+
+EXIT_TIMEOUT = 124
+EXIT_NOT_EXECUTABLE = 126
+EXIT_NOT_FOUND = 127
+_DEFER = (75, 111)
+_DEAD = 100
+
+
+def verdict(status: int) -> Verdict:
+    """Return what an exit status means. A command killed by signal N has status 128 + N."""
+    if status == 0:
+        return Verdict.DONE
+    if status in _DEFER:
+        return Verdict.DEFER
+    return Verdict.DEAD if status == _DEAD else Verdict.RETRY
+
+
+def explain(status: int) -> str:
+    """Return the words for `last_error`."""
+    if status > 128:
+        return f"killed by signal {status - 128}"
+    if status == EXIT_TIMEOUT:
+        return "exit 124 (timeout)"
+    return f"exit {status}"
+
+
+def environment(spool_path: str, item: Item) -> dict[str, str]:
+    """Return the `PQ_*` variables that a command sees. Absent values are empty."""
+    path = item.path or ""
+    return {
+        "PQ_SPOOL": spool_path,
+        "PQ_ID": str(item.id),
+        "PQ_CLAIM": item.claim or "",
+        "PQ_ATTEMPT": str(item.attempts),
+        "PQ_MAX_ATTEMPTS": str(item.max_attempts),
+        "PQ_PRIORITY": str(item.priority),
+        "PQ_KEY": item.key or "",
+        "PQ_NAME": (item.name or "").replace("\0", "\ufffd"),
+        "PQ_FILE": path,
+        "PQ_META": path + META,
+    }
+
+
+def arguments(command: Sequence[str], item: Item) -> list[str]:
+    """Return the argument vector for an item: every `{}` becomes the payload's path."""
+    return [part.replace("{}", item.path or "") for part in command]
+
+
+def not_runnable(name: str, error: OSError) -> NotExecutableError | CommandNotFoundError:
+    """Return the error of a command that could not be started: exit 127 or 126."""
+    if isinstance(error, FileNotFoundError):
+        return CommandNotFoundError(f"{name}: command not found")
+    return NotExecutableError(f"{name}: {os.strerror(error.errno or 0)}")
