@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from pq_cli import quick
 from pq_cli.core.record import Record
 from pq_cli.errors import PqError, UsageError
 
@@ -94,6 +95,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _invoke(name: str, arguments: list[str]) -> int:
+    planned = quick.plan(name, arguments, os.environ, default_spool())
+    if planned is not None:
+        action, options = planned
+        return action(options)
     command = load(name)
     result = command.main(
         _with_values(name, arguments),
@@ -172,7 +177,7 @@ def _print(text: str) -> None:
 
 def _report(error: BaseException) -> int:
     """Say what went wrong in one line on stderr; return the exit status."""
-    from pq_cli.commands import messages
+    from pq_cli import messages
 
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
@@ -194,7 +199,7 @@ def _report(error: BaseException) -> int:
 
 
 def _report_click(error: Any) -> int:
-    from pq_cli.commands import messages
+    from pq_cli import messages
 
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)

@@ -1,20 +1,13 @@
-"""`pq done`: finish claimed items."""
+"""`pq done`: its options; see `actions.done` for what it does."""
 
 from __future__ import annotations
 
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    ItemsArgument,
-    LockTimeoutOption,
-    SpoolOption,
-    for_each,
-    open_spool,
-)
+from pq_cli.actions.done import DoneOptions, done
+from pq_cli.commands.common import LOCK_TIMEOUT, ItemsArgument, LockTimeoutOption, SpoolOption
 
 
 def command(
     items: ItemsArgument, spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT
 ) -> int:
     """Finish claimed items. A claim that was taken away is refused (exit 4)."""
-    queue = open_spool(spool, lock_timeout=lock_timeout)
-    return for_each(queue, items, queue.done)
+    return done(DoneOptions(items=tuple(items), spool=spool, lock_timeout=lock_timeout))

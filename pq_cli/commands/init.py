@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption, open_spool
-from pq_cli.commands.messages import warn
+from pq_cli.messages import warn
 from pq_cli.spool.template import CONFIG_TEMPLATE
 
 

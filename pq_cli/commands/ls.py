@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pq_cli.commands.common import JsonOption, SpoolOption, open_spool, states_from
-from pq_cli.commands.messages import warn
 from pq_cli.core.item import LIVE, Item, State, valid_priority
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
+from pq_cli.messages import warn
 from pq_cli.render import (
     emit,
     emit_json,

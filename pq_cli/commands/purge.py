@@ -14,10 +14,10 @@ from pq_cli.commands.common import (
     open_spool,
     states_from,
 )
-from pq_cli.commands.messages import warn
 from pq_cli.core.item import State
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
+from pq_cli.messages import warn
 from pq_cli.render import emit
 
 if TYPE_CHECKING:

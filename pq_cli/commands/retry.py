@@ -14,9 +14,9 @@ from pq_cli.commands.common import (
     for_each,
     open_spool,
 )
-from pq_cli.commands.messages import warn
 from pq_cli.core.item import State, valid_priority
 from pq_cli.errors import UsageError
+from pq_cli.messages import warn
 
 
 def command(

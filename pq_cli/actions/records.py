@@ -9,29 +9,31 @@ from __future__ import annotations
 import os
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pq_cli.core.item import printable
 from pq_cli.core.request import Request, checked
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import PqError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
+
+    Payload = tuple[bytes, Request]
 
 MAX_RECORD = 64 * 1024 * 1024
 """The longest record in bytes: one record is held in memory; bigger payloads go in as files."""
 _CHUNK = 256 * 1024
 _MOST = 500
 
-Record = tuple[bytes, Request]
 
-
-class Batch(NamedTuple):
+class Batch:
     """Records to be queued together, and what was wrong behind the last of them."""
 
-    records: list[Record]
-    error: PqError | None = None
+    def __init__(self, records: list[Payload], error: PqError | None = None) -> None:
+        self.records = records
+        self.error = error
 
 
 def split_records(fd: int, end: bytes, request: Request) -> Iterator[Batch]:
@@ -48,7 +50,7 @@ def json_records(fd: int, request: Request) -> Iterator[Batch]:
     number = 0
     try:
         for raw in _raw_batches(fd, b"\n"):
-            records: list[Record] = []
+            records: list[Payload] = []
             for line in raw:
                 number += 1
                 if not line.strip():
@@ -85,7 +87,7 @@ def _raw_batches(fd: int, end: bytes) -> Iterator[list[bytes]]:
 _FIELDS = ("priority", "key", "delay", "at", "max_attempts", "name", "metadata")
 
 
-def parse_record(line: bytes, defaults: Request) -> Record:
+def parse_record(line: bytes, defaults: Request) -> Payload:
     """Return (payload, request) of one JSON record; the command line gives the defaults.
 
     Raises UsageError saying what is wrong and what is allowed.

@@ -1,0 +1,173 @@
+"""`pq enqueue`: stdin or files become items; their ids are printed, one a line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pq_cli.actions.records import json_records, split_records
+from pq_cli.actions.spools import LOCK_TIMEOUT, open_spool
+from pq_cli.core.item import printable, valid_priority
+from pq_cli.core.record import Record
+from pq_cli.core.request import Request, checked
+from pq_cli.core.timefmt import parse_duration, parse_time
+from pq_cli.errors import PqError, UsageError
+from pq_cli.messages import os_error_status, os_error_text, warn
+from pq_cli.render import check_stdout, emit, flush
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pq_cli.actions.records import Payload
+    from pq_cli.spool.payload import Staged
+    from pq_cli.spool.spool import Spool
+
+
+class EnqueueOptions(Record):
+    """The command line of `pq enqueue`, as typed: nothing is checked yet."""
+
+    files: tuple[str, ...] = ()
+    priority: str | None = None
+    key: str | None = None
+    if_exists: str = "skip"
+    delay: str | None = None
+    at: str | None = None
+    max_attempts: str | None = None
+    name: str | None = None
+    metadata: tuple[str, ...] = ()
+    lines: bool = False
+    null: bool = False
+    jsonl: bool = False
+    move: bool = False
+    spool: str = ""
+    lock_timeout: str = LOCK_TIMEOUT
+
+
+def enqueue(options: EnqueueOptions) -> int:
+    """Queue what the options say, print the ids, return the exit status."""
+    o = options
+    modes = o.lines + o.null + o.jsonl
+    if modes > 1:
+        raise UsageError("--lines, -0 and --jsonl exclude each other")
+    if o.move and (modes or not o.files):
+        raise UsageError("--move takes whole FILEs")
+    request = _request(o)
+    if not o.files:
+        _check_stdin()
+    check_stdout()
+    queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
+    work = _Enqueue(queue, request)
+    for file in o.files or ("-",):
+        if modes:
+            work.records(file, lines=o.lines, null=o.null)
+        else:
+            work.whole(file, move=o.move)
+    return work.status
+
+
+def _request(o: EnqueueOptions) -> Request:
+    return checked(
+        Request(
+            priority=None if o.priority is None else valid_priority(o.priority),
+            key=o.key,
+            if_exists=o.if_exists,
+            delay=None if o.delay is None else parse_duration(o.delay),
+            at=None if o.at is None else parse_time(o.at),
+            max_attempts=None if o.max_attempts is None else _whole(o.max_attempts),
+            name=o.name,
+            metadata=_metadata(o.metadata),
+        )
+    )
+
+
+def _check_stdin() -> None:
+    if sys.stdin is None:
+        raise UsageError("no FILE given, and standard input is closed")
+    if os.isatty(0):
+        raise UsageError("no FILE given, and standard input is a terminal; pipe something in")
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"max-attempts {printable(text)!r}: give a whole number from 1")
+    return int(text)
+
+
+def _metadata(pairs: Iterable[str]) -> dict[str, str]:
+    metadata = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-m {printable(pair)}: give KEY=VALUE")
+        metadata[key] = value
+    return metadata
+
+
+class _Enqueue:
+    """Enqueues one FILE after the other; one that is bad does not stop the others."""
+
+    def __init__(self, spool: Spool, request: Request) -> None:
+        self._spool = spool
+        self._request = request
+        self.status = 0
+
+    def whole(self, file: str, *, move: bool) -> None:
+        """Make one item of a whole FILE; `-` is stdin."""
+        try:
+            if file == "-":
+                _check_stdin()
+                staged = self._spool.stage(sys.stdin.buffer, self._request)
+            else:
+                name = self._request.name or os.path.basename(file)
+                request = self._request.replace(name=name)
+                staged = self._spool.stage_file(file, request, move=move)
+            self._commit([staged])
+        except PqError as error:
+            self._note(error, error.exit_code)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            self._note(os_error_text(error), os_error_status(error))
+
+    def records(self, file: str, *, lines: bool, null: bool) -> None:
+        """Make items of the records in a FILE; those before a bad one stay queued."""
+        try:
+            fd = 0 if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            self._note(os_error_text(error), os_error_status(error))
+            return
+        try:
+            if lines or null:
+                batches = split_records(fd, b"\0" if null else b"\n", self._request)
+            else:
+                batches = json_records(fd, self._request)
+            for batch in batches:
+                self._batch(batch.records)
+                if batch.error is not None:
+                    raise batch.error
+        except PqError as error:
+            where = "" if file == "-" else f"{file}: "
+            self._note(f"{where}{error}", error.exit_code)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            self._note(os_error_text(error), os_error_status(error))
+        finally:
+            if fd:
+                os.close(fd)
+
+    def _batch(self, records: list[Payload]) -> None:
+        self._commit([self._spool.stage(payload, request) for payload, request in records])
+
+    def _commit(self, staged: list[Staged]) -> None:
+        items, error = self._spool.commit(staged)
+        for item in items:
+            emit(str(item.id))
+        flush()
+        if error is not None:
+            raise error
+
+    def _note(self, message: object, status: int) -> None:
+        warn(message)
+        self.status = self.status or status

@@ -1,0 +1,133 @@
+"""`pq next`: claim the next item; print it, or run a command on it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
+from pq_cli.core.record import Record
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import DamagedItemError, UsageError
+from pq_cli.messages import warn
+from pq_cli.render import check_stdout, copy_to_stdout, emit, emit_json, flush, item_json
+from pq_cli.spool.opening import NoSpoolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pq_cli.core.item import Item
+    from pq_cli.spool.spool import Spool
+
+_POLL = 0.2
+"""Seconds between looks while waiting: work is noticed within a quarter of a second."""
+
+
+class NextOptions(Record):
+    """The command line of `pq next`, as typed: nothing is checked yet."""
+
+    cmd: tuple[str, ...] = ()
+    claim: bool = False
+    path: bool = False
+    as_json: bool = False
+    ack: bool = False
+    wait: str | None = None
+    lease: str | None = None
+    spool: str = ""
+    lock_timeout: str = LOCK_TIMEOUT
+
+
+def next_item(options: NextOptions) -> int:
+    """Claim an item, print it or run the command on it, return the exit status."""
+    o = options
+    if o.claim + o.path + o.as_json + o.ack + bool(o.cmd) > 1:
+        raise UsageError("--claim, --path, --json, --ack and CMD exclude each other")
+    lease = lease_seconds(o.lease)
+    patience = _patience(o.wait)
+    if not o.cmd:
+        check_stdout()
+    deadline = None if patience is None else time.monotonic() + patience
+    queue = _open(o.spool, o.lock_timeout, deadline)
+    item = _claim(queue, lease, bound=bool(o.cmd) or o.ack, deadline=deadline)
+    if item is None:
+        return 1
+    if o.cmd:
+        return _run(queue, item, list(o.cmd), lease)
+    _deliver(queue, item, o)
+    return 0
+
+
+def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:
+    """Print the item; if that fails nobody got it, so it goes back uncounted."""
+    try:
+        _print(queue, item, claim=o.claim, path=o.path, as_json=o.as_json)
+    except DamagedItemError as error:
+        queue.fail(item, str(error), dead=True)
+        raise
+    except BaseException:
+        queue.release(item)
+        raise
+    if o.ack:
+        queue.done(item)
+    elif not (o.claim or o.path or o.as_json):
+        warn(f"claimed {item.claim}")
+
+
+def _patience(wait: str | None) -> float | None:
+    """Return how many seconds to wait for work: None not at all, inf for ever."""
+    if wait is None:
+        return None
+    return float("inf") if wait == "forever" else parse_duration(wait)
+
+
+def _open(path: str, lock_timeout: str, deadline: float | None) -> Spool:
+    while True:
+        try:
+            return open_spool(path, lock_timeout=lock_timeout)
+        except NoSpoolError:
+            if deadline is None or time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL)
+
+
+def _claim(
+    queue: Spool, lease: float | None, *, bound: bool, deadline: float | None
+) -> Item | None:
+    """Claim the next item, waiting until `deadline` (monotonic seconds; None: not at all)."""
+    while True:
+        item = queue.claim(lease=lease, bound=bound)
+        now = time.monotonic()
+        if item is not None or deadline is None or now >= deadline:
+            return item
+        time.sleep(min(_POLL, deadline - now))
+
+
+def _print(queue: Spool, item: Item, *, claim: bool, path: bool, as_json: bool) -> None:
+    if claim:
+        emit(item.claim or "")
+    elif path:
+        emit(item.path or "")
+    elif as_json:
+        emit_json(item_json(item, queue.config, queue.order_time()))
+    else:
+        fd = queue.open_payload(item)
+        try:
+            copy_to_stdout(fd)
+        finally:
+            os.close(fd)
+    flush()
+
+
+def _run(queue: Spool, item: Item, cmd: list[str], lease: float | None) -> int:
+    from pq_cli.worker.attempt import attempt, refuse_damaged
+
+    seconds = queue.config.lease if lease is None else lease
+    try:
+        status, sent = attempt(queue, item, cmd, seconds, os.environ, warn)
+    except DamagedItemError as error:
+        refuse_damaged(queue, item, error)
+        raise
+    if sent is not None and status:
+        return 128 + sent
+    if status:
+        warn(f"{item.claim}: {cmd[0]} exited with status {status}")
+    return 6 if status else 0

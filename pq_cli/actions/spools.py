@@ -1,0 +1,87 @@
+"""Opening the spool that a command was told to use, and the ITEM arguments."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pq_cli.core.item import parse_reference, printable
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import PqError, UsageError
+from pq_cli.messages import os_error_status, os_error_text, warn
+from pq_cli.spool import layout
+from pq_cli.spool.spool import Spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+LOCK_TIMEOUT = "30s"
+
+
+def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Spool:
+    """Open the spool a command was told to use; damaged items are named on stderr."""
+    if not path:
+        raise UsageError("--spool: give a directory")
+    return Spool(path, create=create, lock_timeout=parse_duration(lock_timeout), report=warn)
+
+
+def lease_seconds(text: str | None) -> float | None:
+    """Return the seconds of `--lease`, None when it was not given. A lease of 0 is an error."""
+    if text is None:
+        return None
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise UsageError("--lease must be longer than 0")
+    return seconds
+
+
+def reference(spool: Spool, text: str) -> str:
+    """Return `ID` or `ID.CLAIM` of one ITEM: an id, a claim, or a path of the item in the spool."""
+    if "/" not in text:
+        number, claim = parse_reference(text)
+        return str(number) if claim is None else f"{number}.{claim}"
+    path = os.path.abspath(text)
+    if not path.startswith(spool.path + "/"):
+        raise UsageError(f"{printable(text)} is not in the spool {printable(spool.path)}")
+    parsed = layout.parse_name(os.path.basename(path).removesuffix(layout.META))
+    if parsed is None:
+        raise UsageError(f"{printable(text)} is not the path of an item")
+    return str(parsed[0]) if parsed[1] is None else f"{parsed[0]}.{parsed[1]}"
+
+
+def stdin_lines() -> Iterator[str]:
+    """Yield the lines of stdin as text; closed stdin has none."""
+    if sys.stdin is not None:
+        for raw in sys.stdin.buffer:
+            yield raw.decode("utf-8", "surrogateescape")
+
+
+def for_each(spool: Spool, arguments: Iterable[str], verb: Callable[[str], object]) -> int:
+    """Apply a verb to every ITEM; one that fails is reported and does not stop the others.
+
+    Returns the status of the first failure, or 0.
+    """
+    status = 0
+    for argument in each_argument(arguments):
+        try:
+            verb(reference(spool, argument))
+        except PqError as error:
+            warn(error)
+            status = status or error.exit_code
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            warn(os_error_text(error))
+            status = status or os_error_status(error)
+    return status
+
+
+def each_argument(arguments: Iterable[str]) -> Iterator[str]:
+    """Yield the ITEM arguments, with `-` replaced by the words on stdin."""
+    for argument in arguments:
+        if argument == "-":
+            for line in stdin_lines():
+                yield from line.split()
+        else:
+            yield argument
