@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pq_cli.actions.records import Payload
-    from pq_cli.spool.payload import Staged
+    from pq_cli.core.item import Item
     from pq_cli.spool.spool import Spool
 
 
@@ -122,7 +122,7 @@ class _Enqueue:
                 name = self._request.name or os.path.basename(file)
                 request = self._request.replace(name=name)
                 staged = self._spool.stage_file(file, request, move=move)
-            self._commit([staged])
+            self._print(*self._spool.commit([staged]))
         except PqError as error:
             self._note(error, error.exit_code)
         except OSError as error:
@@ -158,10 +158,9 @@ class _Enqueue:
                 os.close(fd)
 
     def _batch(self, records: list[Payload]) -> None:
-        self._commit([self._spool.stage(payload, request) for payload, request in records])
+        self._print(*self._spool.enqueue_many(records))
 
-    def _commit(self, staged: list[Staged]) -> None:
-        items, error = self._spool.commit(staged)
+    def _print(self, items: list[Item], error: PqError | OSError | None) -> None:
         for item in items:
             emit(str(item.id))
         flush()

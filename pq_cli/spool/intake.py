@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from pq_cli.spool.payload import Staged
 
+MANY = 8
+"""From this many items on, one sync of the file system is cheaper than one for each file."""
+
 
 def admit(
     store: Store, batch: Sequence[Staged], now: float
@@ -25,25 +28,56 @@ def admit(
     Called under the lock. When it returns, in "full" the returned items are durable; the rest
     of the batch has left no trace. With `if_exists="skip"` a taken key yields the item that has it.
     """
-    items: list[Item] = []
-    fresh: list[Item] = []
-    error: PqError | OSError | None = None
-    ids = _Ids(store, len(batch))
-    for staged in batch:
-        try:
-            item, is_new = _admit_one(store, staged, ids, now)
-        except (PqError, OSError) as stop:
-            error = stop
-            break
-        items.append(item)
-        if is_new:
-            fresh.append(item)
-    if fresh and store.disk.sync:
-        for folder in sorted({layout.folder_of(item) for item in fresh}):
-            store.disk.sync_dir(folder)
-    for staged in batch:
-        store.disk.discard(staged.tmp)
-    return items, error
+    work = _Admission(store, len(batch), now)
+    try:
+        if len(batch) >= MANY:
+            with store.disk.together():
+                work.admit(batch)
+        else:
+            work.admit(batch)
+            work.sync_folders()
+    except OSError as error:
+        work.withdraw()
+        return [], error
+    finally:
+        for staged in batch:
+            store.disk.discard(staged.tmp)
+    return work.items, work.error
+
+
+class _Admission:
+    """The batch on its way in: what has been admitted, and what stopped it."""
+
+    def __init__(self, store: Store, count: int, now: float) -> None:
+        self.items: list[Item] = []
+        self.error: PqError | OSError | None = None
+        self._fresh: list[Item] = []
+        self._store = store
+        self._ids = _Ids(store, count)
+        self._now = now
+
+    def admit(self, batch: Sequence[Staged]) -> None:
+        """Admit the batch in order, up to the first that cannot be."""
+        for staged in batch:
+            try:
+                item, is_new = _admit_one(self._store, staged, self._ids, self._now)
+            except (PqError, OSError) as stop:
+                self.error = stop
+                return
+            self.items.append(item)
+            if is_new:
+                self._fresh.append(item)
+
+    def sync_folders(self) -> None:
+        """Make the new entries durable, in "full"."""
+        if self._store.disk.sync:
+            for folder in sorted({layout.folder_of(item) for item in self._fresh}):
+                self._store.disk.sync_dir(folder)
+
+    def withdraw(self) -> None:
+        """Take everything back: it could not be made durable, so it must not be promised."""
+        for item in self._fresh:
+            self._store.erase(item)
 
 
 class _Ids:

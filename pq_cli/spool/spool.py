@@ -12,8 +12,9 @@ from pq_cli.core.policy import AgedGroup, QueueConfig, aged_groups
 from pq_cli.core.request import Request, checked
 from pq_cli.errors import DamagedItemError, KeyTakenError, NoSuchItemError, PqError
 from pq_cli.spool import layout, opening
+from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import this_process
-from pq_cli.spool.intake import admit
+from pq_cli.spool.intake import MANY, admit
 from pq_cli.spool.listing import Listing
 from pq_cli.spool.payload import (
     Staged,
@@ -112,6 +113,32 @@ class Spool:
         if error is not None:
             raise error
         return items[0]
+
+    def enqueue_many(
+        self, records: Sequence[tuple[bytes, Request]]
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        """Enqueue (payload, request) pairs, in order, with one sync for all of them.
+
+        Returns (items, the error that stopped it or None) like `commit`. Give what fits in memory.
+        """
+        disk = self._store.disk
+        small = sum(len(payload) for payload, _ in records) <= SMALL
+        disk.defer_syncs(small and len(records) >= MANY)
+        batch: list[Staged] = []
+        broken: PqError | OSError | None = None
+        try:
+            for payload, request in records:
+                batch.append(self.stage(payload, request))
+        except (PqError, OSError) as error:
+            broken = error
+        except BaseException:
+            for staged in batch:
+                disk.discard(staged.tmp)
+            raise
+        finally:
+            disk.defer_syncs(False)
+        items, stop = self.commit(batch)
+        return items, stop or broken
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Write a payload to `tmp/`, without an id yet; `commit` makes items of many at once."""
