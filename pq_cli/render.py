@@ -54,6 +54,7 @@ def copy_to_stdout(fd: int) -> None:
 def item_json(item: Item, config: QueueConfig, t: float) -> dict[str, Any]:
     """Return an item as `--json` shows it: the meta's names, with `effective` and `path`."""
     values = as_dict(item)
+    values["path"] = item.path
     values["effective"] = effective(config, item.priority, item.created_at, t)
     return values
 

@@ -129,7 +129,7 @@ def to_json(value: object) -> bytes:
 
 
 def as_dict(item: Item) -> dict[str, Any]:
-    """Return the item as JSON-ready values: times as RFC 3339, `claim` and `path` included."""
+    """Return what a meta holds, JSON-ready: times as RFC 3339."""
     values: dict[str, Any] = {name: getattr(item, name) for name in _STORED}
     for name in _TIMES:
         if values[name] is not None:
@@ -140,14 +140,12 @@ def as_dict(item: Item) -> dict[str, Any]:
         values["holder"] = {**item.holder.__dict__, "since": format_time(item.holder.since)}
     values["claim"] = item.claim
     values.update(item.extra)
-    if item.path is not None:
-        values["path"] = item.path
     return values
 
 
 def encode(item: Item) -> bytes:
     """Return the text of the item's `.meta.json`, one line of UTF-8 JSON."""
-    return to_json(as_dict(item.replace(path=None))) + b"\n"
+    return to_json(as_dict(item)) + b"\n"
 
 
 def decode(text: bytes, *, item_id: int, state: State, priority: int | None, path: str) -> Item:

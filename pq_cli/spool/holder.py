@@ -10,6 +10,7 @@ import os
 from pq_cli.core.item import Holder
 
 _boot: tuple[int, str | None] = (0, None)
+_started: tuple[int, int | None] = (0, None)
 
 
 def boot_id() -> str | None:
@@ -40,12 +41,15 @@ def start_ticks(pid: int) -> int | None:
 
 def this_process(now: float, *, bound: bool) -> Holder:
     """Return this process as a holder. `bound`: its death frees the claim before the lease ends."""
+    global _started
     pid = os.getpid()
+    if bound and _started[0] != pid:
+        _started = (pid, start_ticks(pid))
     return Holder(
         host=os.uname().nodename,
         pid=pid,
         boot=boot_id(),
-        started=start_ticks(pid) if bound else None,
+        started=_started[1] if bound else None,
         since=now,
     )
 

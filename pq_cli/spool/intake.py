@@ -89,17 +89,15 @@ class _Ids:
         self._next = self._end = 0
 
     def take(self) -> int:
-        """Return a new id; one under which a file lies already is passed over."""
-        while True:
-            if self._next >= self._end:
-                store = self._store
-                count = max(1, self._count)
-                first, store.state = allocate(store.disk, store.counter, store.state, count)
-                self._next, self._end = first, first + count
-            item_id, self._next = self._next, self._next + 1
-            self._count -= 1
-            if not self._store.reader.occupied(item_id):
-                return item_id
+        """Return an id that was never given before."""
+        if self._next >= self._end:
+            store = self._store
+            count = max(1, self._count)
+            first, store.state = allocate(store.disk, store.counter, store.state, count)
+            self._next, self._end = first, first + count
+        item_id, self._next = self._next, self._next + 1
+        self._count -= 1
+        return item_id
 
 
 def _admit_one(store: Store, staged: Staged, ids: _Ids, now: float) -> tuple[Item, bool]:
@@ -113,7 +111,10 @@ def _admit_one(store: Store, staged: Staged, ids: _Ids, now: float) -> tuple[Ite
                 f"key '{printable(request.key or '')}' is taken by item {taken.id}, {taken.state}"
             )
     _check_room(store, replacing=taken is not None)
-    item = new_item(request, ids.take(), now, store.config).replace(
+    item = new_item(request, ids.take(), now, store.config)
+    while store.reader.occupied(layout.payload_path(item)):
+        item = item.replace(id=ids.take())
+    item = item.replace(
         size=staged.size,
         checksum=staged.checksum,
         written_boot=None if store.disk.sync else boot_id() or "unknown",

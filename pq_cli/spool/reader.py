@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
+_USUAL = 8192
+"""Bytes that nearly every meta fits in; asking for the limit at once would allocate it."""
+
 
 class Reader:
     """Read access to the spool at `root`."""
@@ -54,7 +57,9 @@ class Reader:
         except OSError as error:
             raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
         try:
-            text = os.read(fd, MAX_META_BYTES + 1)
+            text = os.read(fd, _USUAL)
+            if len(text) == _USUAL:
+                text += os.read(fd, MAX_META_BYTES + 1 - _USUAL)
             if not text or len(text) > MAX_META_BYTES:
                 what = "is empty" if not text else f"is over {MAX_META_BYTES} bytes"
                 raise DamagedItemError(f"item {item_id}: {path} {what}")
@@ -107,18 +112,13 @@ class Reader:
             return False
         return True
 
-    def occupied(self, item_id: int) -> bool:
-        """Tell whether a pending lane already has a file under this id: it must not be reused.
+    def occupied(self, path: str) -> bool:
+        """Tell whether a payload or meta lies at `path` already: a new item must not replace it.
 
         Ids are never given twice (see `state.allocate`); this is the belt to those braces.
         """
-        name = f"{item_id:010d}"
-        block = layout.block_name(item_id // layout.BLOCK_SIZE)
-        return any(
-            os.path.lexists(f"{self.root}/pending/{lane:02d}/{block}/{name}{end}")
-            for lane in self.lanes()
-            for end in ("", layout.META)
-        )
+        whole = f"{self.root}/{path}"
+        return os.path.lexists(whole) or os.path.lexists(whole + layout.META)
 
     def find(self, item_id: int, claim: int | None = None) -> Item:
         """Return an item wherever it lies. Raises NoSuchItemError, DamagedItemError."""
