@@ -6,16 +6,15 @@ import os
 import time
 
 from pq_cli.core import transitions
-from pq_cli.core.item import Item, State, parse_reference, printable
+from pq_cli.core.item import Item, State, printable
 from pq_cli.core.order import choose
 from pq_cli.core.policy import AgedGroup, QueueConfig, aged_groups
 from pq_cli.core.request import Request, checked
-from pq_cli.errors import DamagedItemError, KeyTakenError, NoSuchItemError, PqError
+from pq_cli.errors import DamagedItemError, KeyTakenError, PqError
 from pq_cli.spool import layout, opening
 from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import this_process
 from pq_cli.spool.intake import MANY, admit
-from pq_cli.spool.listing import Listing
 from pq_cli.spool.payload import (
     Staged,
     needs_proof,
@@ -27,10 +26,11 @@ from pq_cli.spool.payload import (
 from pq_cli.spool.settle import next_event, settle
 from pq_cli.spool.state import write_state
 from pq_cli.spool.store import Store
+from pq_cli.spool.view import View, reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO, Self
 
 DEFAULT_LOCK_TIMEOUT = 30.0
@@ -41,7 +41,7 @@ def _random_fraction() -> float:
     return int.from_bytes(os.urandom(4)) / 2**32
 
 
-class Spool:
+class Spool(View):
     """A priority queue in a directory: many processes, one truth, nothing lost.
 
     path: the spool's directory. create: make it when missing (else NoSpoolError). config:
@@ -340,73 +340,15 @@ class Spool:
             self._store.disk.sync_dir("")
             return True
 
-    # -- looking: no lock, no write ------------------------------------------------
-
-    def get(self, item: Item | int | str) -> Item:
-        """Return the item as it stands now. Raises NoSuchItemError, DamagedItemError."""
-        return self._find(item)
-
-    def payload(self, item: Item | int | str) -> bytes:
-        """Return the payload, whole and verified. Raises NoSuchItemError, DamagedItemError."""
-        with os.fdopen(self.open_payload(item), "rb") as file:
-            return file.read()
-
-    def open_payload(self, item: Item | int | str) -> int:
-        """Return a descriptor at the start of the payload, its size (and checksum) verified."""
-        for _ in range(5):
-            try:
-                return open_verified(self._find(item))
-            except FileNotFoundError:
-                time.sleep(0.01)  # it is just moving from one state to the next
-        found = self._find(item)
-        stray = self._store.reader.stray_payload(found.id, layout.payload_path(found))
-        if stray is None:
-            raise DamagedItemError(f"item {found.id}: its payload is missing")
-        return open_verified(found.replace(path=f"{self.path}/{stray}"))
-
-    def items(self, states: Iterable[State] | None = None) -> Iterator[Item]:
-        """Yield the items in the order they would be served now, then the others.
-
-        Active first, then pending in serving order (what is due counts as pending), delayed
-        by due time, held, failed and done by id. A stream that neither locks nor writes.
-        """
-        now = self._clock()
-        state = self._store.reload_state()
-        self._store.state = state
-        t = self._store.order_time(now)
-        return Listing(self._store.reader, self.config, now, t, self._report).items(states)
-
-    def order_time(self) -> float:
-        """Return the Unix time at which order is computed now: the clock, or the last `age`."""
-        return self._store.order_time(self._clock())
-
-    def __len__(self) -> int:
-        """Return the number of live items: active, pending, delayed and held."""
-        return self._store.reader.count_live()
-
     # -- inside --------------------------------------------------------------------
 
-    def _find(self, ref: Item | int | str) -> Item:
-        item_id, claim = _reference(ref)
-        return self._store.reader.find(item_id, claim)
-
     def _claimed(self, ref: Item | int | str) -> Item:
-        item_id, claim = _reference(ref)
+        item_id, claim = reference(ref)
         item = self._store.index.active_item(item_id)
         if item is None or (claim is not None and item.claims != claim):
             item = self._store.reader.find(item_id, claim)
         transitions.check_claim(item, claim)
         return item
-
-
-def _reference(ref: Item | int | str) -> tuple[int, int | None]:
-    if isinstance(ref, Item):
-        return ref.id, ref.claims
-    if isinstance(ref, int):
-        if ref < 0:
-            raise NoSuchItemError(f"there is no item {ref}")
-        return ref, None
-    return parse_reference(ref)
 
 
 def _ignore(_: DamagedItemError) -> None:

@@ -1,0 +1,85 @@
+"""View: looking at a spool. Nothing here takes the lock or writes, so looking is always safe."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pq_cli.core.item import Item, State
+from pq_cli.core.policy import QueueConfig
+from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.spool import layout
+from pq_cli.spool.listing import Listing
+from pq_cli.spool.payload import open_verified
+from pq_cli.spool.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+
+class View:
+    """The verbs of `Spool` that only look; the base of it."""
+
+    path: str
+    config: QueueConfig
+    _clock: Callable[[], float]
+    _report: Callable[[DamagedItemError], None]
+    _store: Store
+
+    def get(self, item: Item | int | str) -> Item:
+        """Return the item as it stands now. Raises NoSuchItemError, DamagedItemError."""
+        return self._find(item)
+
+    def payload(self, item: Item | int | str) -> bytes:
+        """Return the payload, whole and verified. Raises NoSuchItemError, DamagedItemError."""
+        with os.fdopen(self.open_payload(item), "rb") as file:
+            return file.read()
+
+    def open_payload(self, item: Item | int | str) -> int:
+        """Return a descriptor at the start of the payload, its size (and checksum) verified."""
+        for _ in range(5):
+            try:
+                return open_verified(self._find(item))
+            except FileNotFoundError:
+                time.sleep(0.01)  # it is just moving from one state to the next
+        found = self._find(item)
+        stray = self._store.reader.stray_payload(found.id, layout.payload_path(found))
+        if stray is None:
+            raise DamagedItemError(f"item {found.id}: its payload is missing")
+        return open_verified(found.replace(path=f"{self.path}/{stray}"))
+
+    def items(self, states: Iterable[State] | None = None) -> Iterator[Item]:
+        """Yield the items in the order they would be served now, then the others.
+
+        Active first, then pending in serving order (what is due counts as pending), delayed
+        by due time, held, failed and done by id. A stream that neither locks nor writes.
+        """
+        now = self._clock()
+        state = self._store.reload_state()
+        self._store.state = state
+        t = self._store.order_time(now)
+        return Listing(self._store.reader, self.config, now, t, self._report).items(states)
+
+    def order_time(self) -> float:
+        """Return the Unix time at which order is computed now: the clock, or the last `age`."""
+        return self._store.order_time(self._clock())
+
+    def __len__(self) -> int:
+        """Return the number of live items: active, pending, delayed and held."""
+        return self._store.reader.count_live()
+
+    def _find(self, ref: Item | int | str) -> Item:
+        item_id, claim = reference(ref)
+        return self._store.reader.find(item_id, claim)
+
+
+def reference(ref: Item | int | str) -> tuple[int, int | None]:
+    """Return (id, claim number or None) of what names an item. Raises UsageError."""
+    if isinstance(ref, Item):
+        return ref.id, ref.claims
+    if isinstance(ref, int):
+        if ref < 0:
+            raise NoSuchItemError(f"there is no item {ref}")
+        return ref, None
+    return parsereference(ref)
