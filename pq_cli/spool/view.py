@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import Item, State, parse_reference
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
@@ -82,4 +82,4 @@ def reference(ref: Item | int | str) -> tuple[int, int | None]:
         if ref < 0:
             raise NoSuchItemError(f"there is no item {ref}")
         return ref, None
-    return parsereference(ref)
+    return parse_reference(ref)
