@@ -30,7 +30,8 @@ class Index:
 
     def forget(self) -> None:
         """Forget everything: somebody else has changed the spool."""
-        self._lanes: dict[int, Lane] | None = None
+        self._numbers: set[int] | None = None
+        self._lanes: dict[int, Lane] = {}
         self._heads: dict[int, Item] = {}
         self._active: dict[int, Item] | None = None
         self._bound: dict[int, Item] = {}
@@ -41,13 +42,19 @@ class Index:
 
     # -- lanes -------------------------------------------------------------
 
-    def lanes(self) -> dict[int, Lane]:
-        """Return the lanes by priority."""
-        if self._lanes is None:
-            self._lanes = {lane: self._lane(lane) for lane in self._reader.lanes()}
-        return self._lanes
+    def lanes(self) -> set[int]:
+        """Return the priorities that have a lane."""
+        if self._numbers is None:
+            self._numbers = set(self._reader.lanes())
+        return self._numbers
 
     def _lane(self, lane: int) -> Lane:
+        """Return a lane; its folder is listed when it is first asked for."""
+        if lane not in self._lanes:
+            self._lanes[lane] = self._listed(lane)
+        return self._lanes[lane]
+
+    def _listed(self, lane: int) -> Lane:
         folder = f"pending/{lane:02d}"
 
         def load(block: int) -> list[int]:
@@ -61,7 +68,7 @@ class Index:
 
     def head(self, lane: int) -> int | None:
         """Return the lowest id of a lane whose meta can be read, or None."""
-        while (item_id := self.lanes()[lane].head()) is not None:
+        while (item_id := self._lane(lane).head()) is not None:
             if item_id in self._heads or self._read_head(lane, item_id):
                 return item_id
         return None
@@ -71,11 +78,11 @@ class Index:
         try:
             item = self._reader.read(folder, f"{item_id:010d}", State.PENDING, lane)
         except FileNotFoundError:
-            self.lanes()[lane].discard(item_id)
+            self._lane(lane).discard(item_id)
             return False
         except DamagedItemError as error:
             self._report(error)
-            self.lanes()[lane].discard(item_id)
+            self._lane(lane).discard(item_id)
             return False
         self._heads[item_id] = item
         return True
@@ -86,12 +93,13 @@ class Index:
 
     def drop(self, lane: int, item_id: int) -> None:
         """Leave a pending item out: it is gone, or cannot be served."""
-        self.lanes()[lane].discard(item_id)
+        if lane in self._lanes:
+            self._lanes[lane].discard(item_id)
         self._heads.pop(item_id, None)
 
     def drained(self, lane: int) -> bool:
         """Tell whether no id of the lane's present block is left, as far as is remembered."""
-        return self._lanes is None or not len(self._lanes.get(lane, ()))
+        return not len(self._lanes.get(lane, ()))
 
     # -- claims and what comes due -------------------------------------------
 
@@ -149,17 +157,18 @@ class Index:
 
     def moved(self, before: Item | None, after: Item | None) -> None:
         """Follow an item from one state to the next, as far as its folders are remembered."""
-        if before is not None and before.state is State.PENDING and self._lanes is not None:
+        if before is not None and before.state is State.PENDING:
             self.drop(before.priority, before.id)
         if before is not None and self._active is not None:
             self._active.pop(before.id, None)
             self._bound.pop(before.id, None)
         if after is None:
             return
-        if after.state is State.PENDING and self._lanes is not None:
-            if after.priority not in self._lanes:
-                self._lanes[after.priority] = self._lane(after.priority)
-            self._lanes[after.priority].push(after.id)
+        if after.state is State.PENDING:
+            if self._numbers is not None:
+                self._numbers.add(after.priority)
+            if after.priority in self._lanes:
+                self._lanes[after.priority].push(after.id)
         elif after.state is State.ACTIVE:
             self._remember_active(after)
         elif after.state is State.DELAYED and self._due_known and after.not_before is not None:
