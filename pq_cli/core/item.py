@@ -115,6 +115,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "checksum": (str, type(None)), "written_boot": (str, type(None)),
     "last_error": (str, type(None)), "metadata": (dict,), "history": (list,),
 }  # fmt: skip
+_LARGEST = 10**17
+"""The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
@@ -201,8 +203,8 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         if name in _TYPES:
             if not isinstance(value, _TYPES[name]) or value is True or value is False:
                 raise _WrongError(f"{name} has a wrong type")
-            if isinstance(value, int) and value < 0:
-                raise _WrongError(f"{name} is negative")
+            if isinstance(value, int) and not 0 <= value <= _LARGEST:
+                raise _WrongError(f"{name} is out of range")
             fields[name] = value
         elif name in _TIMES:
             fields[name] = _time(name, value)
@@ -215,6 +217,11 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         raise _WrongError("history has a wrong type")
     fields["history"] = tuple(history)
     fields["extra"] = extra
+    if fields.get("key") is not None:
+        try:
+            valid_key(fields["key"])
+        except UsageError as error:
+            raise _WrongError(str(error)) from None
     return fields
 
 

@@ -2,7 +2,7 @@
 
 `Disk` is the spool's hand on the file system. With `sync` (durability "full") data is on disk
 when a call returns that says so; without, calls only order things in memory. Every path is
-relative to the spool's root, and no symbolic link is followed at the last component.
+relative to the spool's root, and no symbolic link below the root is followed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import errno
 import os
 import stat
 import zlib
+
+from pq_cli.errors import SpoolIOError
+from pq_cli.spool.folders import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,24 +36,44 @@ class Disk:
         self.root = root
         self.sync = sync
         self._eager = sync
+        self._folders = Folders(root)
+        self._owner = owner_to_keep(root)
 
     def _at(self, path: str) -> str:
+        if not self._folders.is_real(path.rpartition("/")[0]):
+            raise SpoolIOError(f"{self.root}/{path}: a part of it is a link or no folder")
         return f"{self.root}/{path}"
+
+    def _create(self, path: str, flags: int) -> int:
+        fd = os.open(self._at(path), flags, 0o600)
+        if self._owner is not None:
+            os.fchown(fd, *self._owner)
+        return fd
 
     # -- folders -----------------------------------------------------------
 
     def make_dir(self, path: str) -> None:
-        """Make a folder (0700) with the parents it lacks, each durable in its parent."""
+        """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards."""
         try:
             os.mkdir(self._at(path), 0o700)
         except FileExistsError:
-            return
+            # Empty: whoever made it may have been killed before it was durable.
+            if not self.sync or "/" not in path or self._in_use(path):
+                return
         except FileNotFoundError:
             self.make_dir(os.path.dirname(path))
             self.make_dir(path)
             return
-        if self._eager:
-            self.sync_dir(os.path.dirname(path))
+        else:
+            if self._owner is not None:
+                os.chown(self._at(path), *self._owner, follow_symlinks=False)
+        while self.sync and path:
+            path = os.path.dirname(path)
+            self.sync_dir(path)
+
+    def _in_use(self, path: str) -> bool:
+        with os.scandir(self._at(path)) as entries:
+            return any(True for _ in entries)
 
     def remove_dir(self, path: str) -> bool:
         """Remove a folder if it is empty; tell whether it is gone."""
@@ -76,7 +99,7 @@ class Disk:
 
     def write_new(self, path: str, data: bytes, *, sync: bool | None = None) -> None:
         """Write a new file (0600) whole, synced if `sync` (default: the disk's own)."""
-        fd = os.open(self._at(path), _NEW, 0o600)
+        fd = self._create(path, _NEW)
         try:
             _write_all(fd, data)
             if self._eager if sync is None else sync:
@@ -105,6 +128,8 @@ class Disk:
     def link_text(self, path: str, text: str, tmp: str) -> None:
         """Make or atomically replace a symbolic link that holds a short `text`."""
         os.symlink(text, self._at(tmp))
+        if self._owner is not None:
+            os.chown(self._at(tmp), *self._owner, follow_symlinks=False)
         os.rename(self._at(tmp), self._at(path))
         if self._eager:
             self.sync_dir(os.path.dirname(path))
@@ -112,7 +137,7 @@ class Disk:
     def write_at_start(self, path: str, data: bytes, *, sync: bool) -> None:
         """Overwrite the first bytes of a file in place, in one write; make it when missing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._at(path), flags, 0o600)
+        fd = self._create(path, flags)
         try:
             os.pwrite(fd, data, 0)
             if sync:
@@ -156,7 +181,7 @@ class Disk:
 
     def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:
         """Write what `stream` yields to a new file in bounded memory; return (size, checksum)."""
-        fd = os.open(self._at(path), _NEW, 0o600)
+        fd = self._create(path, _NEW)
         try:
             size, crc = 0, 0
             while chunk := _read_some(stream):
@@ -180,7 +205,7 @@ class Disk:
         is synced before it counts. Raises OSError(ESTALE) when the source changed meanwhile.
         """
         before = os.fstat(source)
-        fd = os.open(self._at(path), _NEW & ~os.O_WRONLY | os.O_RDWR, 0o600)
+        fd = self._create(path, _NEW & ~os.O_WRONLY | os.O_RDWR)
         try:
             size, crc = _copy(source, fd, before.st_size, read=not self.sync)
             after = os.fstat(source)
@@ -213,6 +238,8 @@ class Disk:
         fd = os.open(self._at(path), _READ)
         try:
             os.fchmod(fd, 0o600)
+            if self._owner is not None:
+                os.fchown(fd, *self._owner)
             if self.sync:
                 os.fsync(fd)
         finally:
@@ -222,6 +249,14 @@ class Disk:
     def remove_outside(self, path: str) -> None:
         """Remove a file outside the spool whose content has become an item (`--move`)."""
         os.unlink(path)
+
+
+def owner_to_keep(root: str) -> tuple[int, int] | None:
+    """Return (uid, gid) that new files get when root works in somebody else's spool, else None."""
+    if os.geteuid() != 0:
+        return None
+    info = os.stat(root)
+    return (info.st_uid, info.st_gid) if info.st_uid else None
 
 
 class Together:

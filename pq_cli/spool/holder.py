@@ -9,6 +9,8 @@ import os
 
 from pq_cli.core.item import Holder
 
+NO_BOOT = "unknown"
+"""Stands for the boot where the system does not tell one from the other."""
 _boot: tuple[int, str | None] = (0, None)
 _started: tuple[int, int | None] = (0, None)
 
@@ -24,6 +26,11 @@ def boot_id() -> str | None:
         except OSError:
             _boot = (os.getpid(), None)
     return _boot[1]
+
+
+def this_boot() -> str:
+    """Return what identifies this boot of the machine, whatever the pid namespace, or NO_BOOT."""
+    return (boot_id() or NO_BOOT).partition("/")[0]
 
 
 def start_ticks(pid: int) -> int | None:

@@ -6,7 +6,7 @@ from pq_cli.core.item import Item, State, encode, printable
 from pq_cli.core.request import new_item
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError
 from pq_cli.spool import layout
-from pq_cli.spool.holder import boot_id
+from pq_cli.spool.holder import NO_BOOT, boot_id
 from pq_cli.spool.state import allocate
 from pq_cli.spool.store import Store
 
@@ -30,18 +30,11 @@ def admit(
     """
     work = _Admission(store, len(batch), now)
     try:
-        if len(batch) >= MANY:
-            with store.disk.together():
-                work.admit(batch)
-        else:
-            work.admit(batch)
-            work.sync_folders()
+        work.admit(batch)
     except OSError as error:
         work.withdraw()
         return [], error
-    finally:
-        for staged in batch:
-            store.disk.discard(staged.tmp)
+    work.drop_replaced()
     return work.items, work.error
 
 
@@ -52,32 +45,91 @@ class _Admission:
         self.items: list[Item] = []
         self.error: PqError | OSError | None = None
         self._fresh: list[Item] = []
+        self._replaced: list[Item] = []
+        self._vouched = False
         self._store = store
         self._ids = _Ids(store, count)
         self._now = now
 
     def admit(self, batch: Sequence[Staged]) -> None:
-        """Admit the batch in order, up to the first that cannot be."""
+        """Admit the batch up to the first that cannot be, and make it durable.
+
+        Raises OSError when it cannot be made durable.
+        """
+        disk = self._store.disk
+        if len(batch) >= MANY or not all(staged.synced for staged in batch):
+            with disk.together():
+                self._place_all(batch)
+        else:
+            self._place_all(batch)
+            if self._vouched and disk.sync:
+                disk.sync_file_system()
+            elif disk.sync:
+                for folder in sorted({layout.folder_of(item) for item in self._fresh}):
+                    disk.sync_dir(folder)
+
+    def drop_replaced(self) -> None:
+        """Remove what was replaced: only now, because a power loss before must leave it.
+
+        A crash until then leaves two items with one key, and the link tells which of them counts.
+        """
+        try:
+            for item in self._replaced:
+                self._store.erase(item)
+        except OSError as stop:
+            self.error = self.error or stop
+
+    def _place_all(self, batch: Sequence[Staged]) -> None:
         for staged in batch:
             try:
-                item, is_new = _admit_one(self._store, staged, self._ids, self._now)
+                self._place_one(staged)
             except (PqError, OSError) as stop:
                 self.error = stop
                 return
-            self.items.append(item)
-            if is_new:
-                self._fresh.append(item)
 
-    def sync_folders(self) -> None:
-        """Make the new entries durable, in "full"."""
-        if self._store.disk.sync:
-            for folder in sorted({layout.folder_of(item) for item in self._fresh}):
-                self._store.disk.sync_dir(folder)
+    def _place_one(self, staged: Staged) -> None:
+        store, request = self._store, staged.request
+        taken = store.keys.owner(request.key) if request.key is not None else None
+        if taken is not None:
+            if request.if_exists == "skip":
+                # Its id will be told, so it must be durable, even if who enqueued it was killed.
+                self._vouched = True
+                self.items.append(taken)
+                return
+            if request.if_exists == "fail" or taken.state is State.ACTIVE:
+                raise KeyTakenError(
+                    f"key '{printable(request.key or '')}' is taken by item {taken.id},"
+                    f" {taken.state}"
+                )
+        _check_room(store, replacing=taken is not None)
+        item = self._new_item(staged)
+        if request.key is not None and taken is None:
+            store.keys.give(request.key, item.id)
+        item = _place(store, staged, item)
+        self._fresh.append(item)
+        if request.key is not None and taken is not None:
+            store.keys.give(request.key, item.id)
+            self._replaced.append(taken)
+        self.items.append(item)
+
+    def _new_item(self, staged: Staged) -> Item:
+        store, request = self._store, staged.request
+        item = new_item(request, self._ids.take(), self._now, store.config)
+        while store.reader.occupied(layout.payload_path(item)):
+            item = item.replace(id=self._ids.take())
+        return item.replace(
+            size=staged.size,
+            checksum=staged.checksum,
+            written_boot=None if store.disk.sync else boot_id() or NO_BOOT,
+        )
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised."""
         for item in self._fresh:
             self._store.erase(item)
+        for item in self._replaced:
+            if item.key is not None and item not in self._fresh:
+                self._store.keys.give(item.key, item.id)
 
 
 class _Ids:
@@ -100,38 +152,6 @@ class _Ids:
         return item_id
 
 
-def _admit_one(store: Store, staged: Staged, ids: _Ids, now: float) -> tuple[Item, bool]:
-    request = staged.request
-    taken = store.keys.owner(request.key) if request.key is not None else None
-    if taken is not None:
-        if request.if_exists == "skip":
-            return taken, False
-        if request.if_exists == "fail" or taken.state is State.ACTIVE:
-            raise KeyTakenError(
-                f"key '{printable(request.key or '')}' is taken by item {taken.id}, {taken.state}"
-            )
-    _check_room(store, replacing=taken is not None)
-    item = new_item(request, ids.take(), now, store.config)
-    while store.reader.occupied(layout.payload_path(item)):
-        item = item.replace(id=ids.take())
-    item = item.replace(
-        size=staged.size,
-        checksum=staged.checksum,
-        written_boot=None if store.disk.sync else boot_id() or "unknown",
-    )
-    if request.key is not None and taken is None:
-        store.keys.give(request.key, item.id)
-    with store.counting(+1):
-        item = _place(store, staged, item)
-    if request.key is not None and taken is not None:
-        # In this order a crash leaves two items with one key, and the link tells which counts.
-        if store.disk.sync:
-            store.disk.sync_dir(layout.folder_of(item))
-        store.keys.give(request.key, item.id)
-        store.erase(taken)
-    return item, True
-
-
 def _check_room(store: Store, *, replacing: bool) -> None:
     limit = store.config.max_items
     if limit and not replacing and store.live_count() >= limit:
@@ -141,16 +161,17 @@ def _check_room(store: Store, *, replacing: bool) -> None:
 def _place(store: Store, staged: Staged, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = store.disk, layout.payload_path(item)
-    disk.make_dir(layout.folder_of(item))
     tmp = store.tmp_name("meta")
-    disk.write_new(tmp, encode(item))
-    try:
-        disk.rename(staged.tmp, path)
-        disk.rename(tmp, path + layout.META)
-    except BaseException:
-        disk.discard(tmp)
-        disk.discard(path)
-        raise
+    with store.counting(+1):
+        try:
+            disk.make_dir(layout.folder_of(item))
+            disk.write_new(tmp, encode(item))
+            disk.rename(staged.tmp, path)
+            disk.rename(tmp, path + layout.META)
+        except BaseException:
+            for leftover in (path + layout.META, tmp, path):
+                disk.discard(leftover)
+            raise
     item = item.replace(path=f"{store.root}/{path}")
     store.index.moved(None, item)
     return item

@@ -13,8 +13,10 @@ import os
 import time
 from _thread import allocate_lock  # `threading` costs a millisecond of start-up
 
-from pq_cli.errors import CannotCreateError, LockTimeoutError
+from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedError
+from pq_cli.spool.durable import owner_to_keep
 
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FIRST_NAP = 0.0005
 _LONGEST_NAP = 0.02
 
@@ -48,15 +50,50 @@ class SpoolLock:
             self._threads.release()
 
     def _lock(self) -> None:
-        if self._pid != os.getpid():
-            # After fork the descriptor shares the parent's lock: it would exclude nobody.
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._fd = os.open(self._path, flags, 0o600)
-            self._pid = os.getpid()
         deadline = time.monotonic() + self._timeout
+        while True:
+            fresh = self._pid != os.getpid()
+            if fresh:
+                self._open()
+            self._wait(deadline)
+            if os.fstat(self._fd).st_nlink:
+                break
+            self.close()  # somebody removed the file: others lock a new one
+        if fresh:
+            self._prove()
+
+    def _open(self) -> None:
+        # After fork the descriptor shares the parent's lock: it would exclude nobody.
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._fd = os.open(self._path, _OPEN, 0o600)
+        self._pid = os.getpid()
+        owner = owner_to_keep(os.path.dirname(self._path))
+        if owner is not None:
+            os.fchown(self._fd, *owner)
+        elif os.fstat(self._fd).st_uid != os.geteuid() != 0:
+            self.close()
+            raise PermissionDeniedError(
+                f"{os.path.dirname(self._path)} belongs to another user: only its owner changes it"
+            )
+
+    def _prove(self) -> None:
+        """Raise CannotCreateError unless the lock that is held excludes others.
+
+        A few microseconds a process, against file systems on which flock says yes to everybody.
+        """
+        other = os.open(self._path, _OPEN)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        finally:
+            os.close(other)
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        raise self._useless()
+
+    def _wait(self, deadline: float) -> None:
         nap = _FIRST_NAP
         while not self._try():
             left = deadline - time.monotonic()
@@ -72,11 +109,14 @@ class SpoolLock:
             return False
         except OSError as error:
             if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-                raise CannotCreateError(
-                    f"{self._path}: this file system has no working flock; put the spool elsewhere"
-                ) from None
+                raise self._useless() from None
             raise
         return True
+
+    def _useless(self) -> CannotCreateError:
+        return CannotCreateError(
+            f"{self._path}: this file system has no working flock; put the spool elsewhere"
+        )
 
     def _late(self) -> LockTimeoutError:
         return LockTimeoutError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -122,10 +123,17 @@ def read_config(path: str) -> QueueConfig:
     """
     file_name = f"{path}/{layout.CONFIG}"
     try:
-        with open(file_name, "rb") as file:
-            text = file.read(1_000_001)
+        fd = os.open(file_name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return QueueConfig()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ConfigError(f"{file_name} is a symbolic link: not followed") from None
+        raise
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ConfigError(f"{file_name} is not a regular file")
+        text = file.read(1_000_001)
     if len(text) > 1_000_000:
         raise ConfigError(f"{file_name} is over 1 MB")
     import tomllib  # costs start-up, and most spools have no queue.toml

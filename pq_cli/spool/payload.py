@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Staged(Record):
     """A payload that lies whole (and in "full" synced) in `tmp/`, waiting for its id.
 
-    outside: the user's file to remove once the item is committed (`--move`), or None.
+    outside: the user's file to remove once the item is committed (`--move`), or None. synced:
+    whether it is on disk as "full" wants it; else commit must see to that.
     """
 
     tmp: str
@@ -30,20 +31,21 @@ class Staged(Record):
     checksum: str | None
     request: Request
     outside: str | None = None
+    synced: bool = True
 
 
 def _tmp_name() -> str:
     return f"{layout.TMP}/in-{os.getpid()}-{os.urandom(6).hex()}"
 
 
-def stage_bytes(disk: Disk, content: bytes, request: Request) -> Staged:
-    """Stage a payload that is in memory."""
+def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> Staged:
+    """Stage a payload that is in memory; with `sync`, on disk when this returns."""
     import zlib
 
     tmp = _tmp_name()
-    disk.write_new(tmp, content)
+    disk.write_new(tmp, content, sync=sync)
     checksum = f"crc32:{zlib.crc32(content):08x}"
-    return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request)
+    return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request, synced=sync)
 
 
 def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:

@@ -12,6 +12,7 @@ import stat
 from pq_cli.core.item import MAX_META_BYTES, Item, State, decode, printable
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
+from pq_cli.spool.folders import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Reader:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._folders = Folders(root)
 
     # -- one item ----------------------------------------------------------
 
@@ -47,9 +49,15 @@ class Reader:
         if state is State.ACTIVE and claim is not None and item.claims != claim:
             # The claim's meta was renamed here but not yet rewritten: it names no holder.
             item = item.replace(claims=claim, holder=None, lease_until=None)
+        elif state is State.DELAYED and int(item.not_before or -1) != due_second(folder):
+            # It was about to move when a crash came, or was put here by hand: the place wins.
+            item = item.replace(not_before=float(due_second(folder)))
         return item
 
     def _small_file(self, path: str, item_id: int) -> bytes:
+        """Return what a small file holds. Raises FileNotFoundError, DamagedItemError."""
+        if not self._folders.is_real(path.rpartition("/")[0]):
+            raise DamagedItemError(f"item {item_id}: {path}: a part of it is a link or no folder")
         try:
             fd = os.open(f"{self.root}/{path}", _OPEN)
         except FileNotFoundError:
@@ -106,6 +114,8 @@ class Reader:
         return None
 
     def _exists(self, folder: str, name: str) -> bool:
+        if not self._folders.is_real(folder):
+            return False
         try:
             os.lstat(f"{self.root}/{folder}/{name}{layout.META}")
         except (FileNotFoundError, NotADirectoryError):
@@ -133,6 +143,8 @@ class Reader:
 
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder, unsorted; none when it is missing or not a folder."""
+        if not self._folders.is_real(folder):
+            return []
         try:
             return os.listdir(f"{self.root}/{folder}")
         except (FileNotFoundError, NotADirectoryError):
@@ -203,6 +215,8 @@ class Reader:
 
     def size_of(self, folder: str, name: str) -> int | None:
         """Return the payload's size in bytes, or None when it is missing or no regular file."""
+        if not self._folders.is_real(folder):
+            return None
         try:
             info = os.lstat(f"{self.root}/{folder}/{name}")
         except (FileNotFoundError, NotADirectoryError):

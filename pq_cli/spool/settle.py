@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pq_cli.core import transitions
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.holder import is_dead, is_mine
 from pq_cli.spool.reader import due_second
@@ -42,19 +42,10 @@ def _promote(store: Store, now: float) -> None:
             except DamagedItemError as error:
                 store.report(error)
                 continue
-            item = _where_it_lies(item, folder)
             if (item.not_before or 0.0) <= now:
                 store.shift(item, transitions.due(item))
         store.tidy(folder)
     store.index.due_changed()
-
-
-def _where_it_lies(item: Item, folder: str) -> Item:
-    """Return the item with a due time in the second of its folder: the place wins."""
-    second = due_second(folder)
-    if item.not_before is None or int(item.not_before) != second:
-        return item.replace(not_before=float(second))
-    return item
 
 
 def next_event(store: Store) -> float | None:

@@ -121,22 +121,18 @@ class Spool(View):
 
         Returns (items, the error that stopped it or None) like `commit`. Give what fits in memory.
         """
-        disk = self._store.disk
         small = sum(len(payload) for payload, _ in records) <= SMALL
-        disk.defer_syncs(small and len(records) >= MANY)
+        sync = self._store.disk.sync and not (small and len(records) >= MANY)
         batch: list[Staged] = []
         broken: PqError | OSError | None = None
         try:
             for payload, request in records:
-                batch.append(self.stage(payload, request))
+                batch.append(stage_bytes(self._store.disk, payload, checked(request), sync=sync))
         except (PqError, OSError) as error:
             broken = error
         except BaseException:
-            for staged in batch:
-                disk.discard(staged.tmp)
+            self._drop(batch)
             raise
-        finally:
-            disk.defer_syncs(False)
         items, stop = self.commit(batch)
         return items, stop or broken
 
@@ -144,7 +140,8 @@ class Spool(View):
         """Write a payload to `tmp/`, without an id yet; `commit` makes items of many at once."""
         checked(request)
         if isinstance(payload, bytes | bytearray | memoryview):
-            return stage_bytes(self._store.disk, bytes(payload), request)
+            disk = self._store.disk
+            return stage_bytes(disk, bytes(payload), request, sync=disk.sync)
         return stage_stream(self._store.disk, payload, request)
 
     def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
@@ -157,12 +154,26 @@ class Spool(View):
 
         The items returned are durable; from the one that failed on, nothing of the batch is left.
         """
-        with self._store:
-            items, error = admit(self._store, batch, self._clock())
+        try:
+            with self._store:
+                items, error = admit(self._store, batch, self._clock())
+        finally:
+            self._drop(batch)
         for staged in batch[: len(items)]:
             if staged.outside is not None:
-                self._store.disk.remove_outside(staged.outside)
+                try:
+                    self._store.disk.remove_outside(staged.outside)
+                except OSError as stop:
+                    error = error or stop  # it is an item, and its id must be told
         return items, error
+
+    def _drop(self, batch: Sequence[Staged]) -> None:
+        """Remove what is left of staged payloads; failing, they lie in `tmp/` for `check`."""
+        for staged in batch:
+            try:
+                self._store.disk.discard(staged.tmp)
+            except OSError:
+                return
 
     # -- claims ----------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Ids. `state.json` reserves ids ahead in steps (`reserved_id`); `counter` says which was given
 last. An id is given to an item only after the counter that includes it was written: synced in
-"full", and in "fast" valid only within the boot that `state.json` names. Whatever a power loss
+"full", and in "fast" believed only within the boot that `state.json` names. Whatever a power loss
 rolls back, the next id is above every id given: from the counter where it can be trusted,
 else from the reserved limit.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+from zlib import crc32
 
 from pq_cli.core.item import to_json
 from pq_cli.core.record import Record
@@ -21,18 +22,25 @@ from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
-from pq_cli.spool.holder import boot_id
+from pq_cli.spool.holder import NO_BOOT, this_boot
 
 RESERVE_STEP = 1000
+LARGEST_ID = 10**15
+"""No counter or limit above it is believed: a name must stay a name."""
 UNKNOWN = -1
 _RECORD = 64
+_TAG = 8
+
+
+class DamagedStateError(ConfigError):
+    """`state.json` is damaged or gone."""
 
 
 class SpoolState(Record):
     """What `state.json` holds.
 
-    reserved_id: no id above it was ever given. boot: the boot in which ids were given without
-    a sync ("fast"), or None. aged_at: the manual aging clock, Unix seconds. extra: fields of
+    reserved_id: no id above it was ever given. boot: the boot in which the spool is changed without
+    syncs ("fast"), or None. aged_at: the manual aging clock, Unix seconds. extra: fields of
     newer versions, kept.
     """
 
@@ -46,11 +54,11 @@ class SpoolState(Record):
 def read_state(root: str) -> SpoolState | None:
     """Return the spool's state, or None when there is no `state.json`.
 
-    Raises ConfigError when it is not readable as format 1.
+    Raises DamagedStateError when it cannot be read, ConfigError when it is of a newer format.
     """
     path = f"{root}/{layout.STATE}"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:
@@ -60,14 +68,16 @@ def read_state(root: str) -> SpoolState | None:
     try:
         values = json.loads(text)
         known = {name: values.pop(name) for name in ("format", "reserved_id", "boot", "aged_at")}
-        if not isinstance(known["format"], int) or not isinstance(known["reserved_id"], int):
+        if not all(type(known[name]) is int for name in ("format", "reserved_id")):
             raise TypeError
+        if known["format"] < 1 or not 0 <= known["reserved_id"] <= LARGEST_ID:
+            raise ValueError
         if not isinstance(known["boot"], str | None):
             raise TypeError
         if known["aged_at"] is not None:
             known["aged_at"] = parse_time(known["aged_at"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
-        raise ConfigError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
+        raise DamagedStateError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
     if known["format"] > layout.FORMAT:
         raise ConfigError(
             f"{root} has format {known['format']}, this pq knows {layout.FORMAT}: use a newer pq"
@@ -90,12 +100,13 @@ class Counter:
     """The running record `last_id live writer` in `SPOOL/counter`; used under the lock only.
 
     `live` is the number of live items, or UNKNOWN: it is kept only where `max_items` needs it,
-    and set to UNKNOWN while a change is under way, so that a crash cannot leave it wrong.
+    and set to UNKNOWN while a change is under way, so that a kill cannot leave it wrong; and it is
+    not believed in another boot, because a power loss may have rolled it back.
     """
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._me = os.urandom(8).hex()
+        self._me = _new_name()
         self._fd = -1
         self.last_id: int | None = None
         self.live = UNKNOWN
@@ -103,14 +114,18 @@ class Counter:
     def refresh(self) -> bool:
         """Read the record; return whether nobody else has written since this object did."""
         try:
+            if self._fd >= 0 and not os.fstat(self._fd).st_nlink:
+                self.close()  # somebody removed the file: what we hold is nobody's any more
             if self._fd < 0:
                 path = f"{self._disk.root}/{layout.COUNTER}"
                 self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             text = os.pread(self._fd, _RECORD, 0)
             last, live, writer = text.split()
             self.last_id, self.live = int(last), int(live)
-            if len(text) != _RECORD or self.last_id < 0:
+            if len(text) != _RECORD or not 0 <= self.last_id <= LARGEST_ID:
                 raise ValueError
+            if writer[:_TAG] != self._me[:_TAG].encode():
+                self.live = UNKNOWN
         except (FileNotFoundError, ValueError):
             self.last_id, self.live = None, UNKNOWN
             return False
@@ -124,7 +139,7 @@ class Counter:
 
     def renew_name(self) -> None:
         """Take a new name: after fork two objects must not pass for one."""
-        self._me = os.urandom(8).hex()
+        self._me = _new_name()
 
     def close(self) -> None:
         """Close the descriptor; the next use opens it again."""
@@ -133,31 +148,45 @@ class Counter:
             self._fd = -1
 
 
+def _new_name() -> str:
+    """Return a name for a writer: the boot's tag, and what no other writer has."""
+    return f"{crc32(this_boot().encode()):08x}{os.urandom(6).hex()}"
+
+
+def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
+    """Record in `state.json` that changes are synced from now on, or in which boot they are not.
+
+    Called under the lock before anything else. Returns the state that now holds. After a boot that
+    was left unsynced the counter may have been rolled back: it starts again at the reserved limit,
+    and is written before `state.json` says that it can be trusted.
+    """
+    boot = this_boot()
+    wanted = None if disk.sync else boot
+    if state.boot == wanted:
+        return state
+    if state.boot not in (None, boot):
+        counter.write(state.reserved_id, UNKNOWN, sync=disk.sync)
+    elif disk.sync:
+        disk.sync_everything()
+    state = state.replace(boot=wanted)
+    write_state(disk, state)
+    return state
+
+
 def allocate(disk: Disk, counter: Counter, state: SpoolState, count: int) -> tuple[int, SpoolState]:
     """Reserve `count` ids; return (the first of them, the state that now holds).
 
     Called under the lock, before any file of the new items can be seen. When it returns, no
     crash can make these ids be given again.
     """
-    boot = boot_id()
-    same_boot = state.boot is not None and state.boot == boot
-    trusted = counter.last_id is not None and (state.boot is None or same_boot)
-    last = counter.last_id if trusted and counter.last_id is not None else state.reserved_id
-    if last > state.reserved_id:  # the counter was edited or belongs to another state.json
+    last = counter.last_id
+    if last is None or state.boot == NO_BOOT:
+        last = state.reserved_id
+    elif last > state.reserved_id:  # the counter was edited or belongs to another state.json
         last = max(last, state.reserved_id + RESERVE_STEP)
-    wanted = _next_state(state, last + count, boot, disk.sync)
-    if wanted != state:
-        if disk.sync and same_boot:
-            disk.sync_everything()
-        write_state(disk, wanted)
+    if last + count > state.reserved_id:
+        step = 1 if state.boot == NO_BOOT else RESERVE_STEP
+        state = state.replace(reserved_id=-(-(last + count) // step) * step)
+        write_state(disk, state)
     counter.write(last + count, counter.live, sync=disk.sync)
-    return last + 1, wanted
-
-
-def _next_state(state: SpoolState, last: int, boot: str | None, sync: bool) -> SpoolState:
-    reserved = state.reserved_id
-    if last > reserved:
-        reserved = -(-last // RESERVE_STEP) * RESERVE_STEP
-    if not sync and boot is None:
-        reserved = last  # no boot to trust the counter in: every id is reserved by itself
-    return state.replace(reserved_id=reserved, boot=None if sync else boot or "unknown")
+    return last + 1, state

@@ -12,14 +12,21 @@ import os
 
 from pq_cli.core.item import LIVE, Item, State, encode
 from pq_cli.core.policy import QueueConfig, order_time
-from pq_cli.errors import ConfigError, DamagedItemError
+from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.index import Index
 from pq_cli.spool.keys import Keys
 from pq_cli.spool.lock import SpoolLock
 from pq_cli.spool.reader import Reader
-from pq_cli.spool.state import UNKNOWN, Counter, SpoolState, read_state
+from pq_cli.spool.state import (
+    UNKNOWN,
+    Counter,
+    DamagedStateError,
+    SpoolState,
+    enter_mode,
+    read_state,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,14 +81,17 @@ class Store:
             self.reload_state()
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id, self.counter.live, sync=False)
+        self.state = enter_mode(self.disk, self.counter, self.state)
         if self.counter.live != UNKNOWN and not self.config.max_items:
             self.set_count(UNKNOWN)
 
     def reload_state(self) -> SpoolState:
-        """Read `state.json` again. Raises ConfigError when it is gone or damaged."""
+        """Read `state.json` again. Raises DamagedStateError or ConfigError."""
         state = read_state(self.root)
         if state is None:
-            raise ConfigError(f"{self.root}/{layout.STATE} is gone: `pq check --repair` mends it")
+            raise DamagedStateError(
+                f"{self.root}/{layout.STATE} is gone: `pq check --repair` rebuilds it"
+            )
         self.state = state
         return state
 
@@ -125,7 +135,7 @@ class Store:
             self.disk.unlink(path + layout.META)
             if self.disk.sync:
                 self.disk.sync_dir(layout.folder_of(item))
-            self.disk.discard(path)
+            self._discard_payload(item.id, path)
             self.keys.free(item)
         self.index.moved(item, None)
         self.tidy(layout.folder_of(item))
@@ -139,8 +149,17 @@ class Store:
             self.tidy(layout.folder_of(before))
         return after
 
+    def _discard_payload(self, item_id: int, path: str) -> None:
+        """Remove a payload, also where a crash left it behind in another folder."""
+        try:
+            self.disk.unlink(path)
+        except FileNotFoundError:
+            stray = self.reader.stray_payload(item_id, path)
+            if stray is not None:
+                self.disk.discard(stray)
+
     def _sync_folders(self, source: str, target: str) -> None:
-        for folder in {os.path.dirname(target), os.path.dirname(source)}:
+        for folder in dict.fromkeys((os.path.dirname(target), os.path.dirname(source))):
             self.disk.sync_dir(folder)
 
     def _payload_follows(self, item_id: int, source: str, target: str) -> None:
