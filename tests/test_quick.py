@@ -1,0 +1,103 @@
+"""The quick parser and typer must read a command line alike."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pq_cli import cli, quick
+
+ACTIONS = {"enqueue": "enqueue", "next": "next_item", "done": "done"}
+DEFAULT = "/the/default/spool"
+VALUES = st.sampled_from(
+    ["", "5", "high", "x y", "a=b", "-", "--", "-5", "1742.2", "5m", "/tmp/x", "é", "--key", "-p"]
+)
+
+
+def words(name: str) -> st.SearchStrategy[list[str]]:
+    """Command lines made of the command's own options, glued and apart, and of noise."""
+    plain = quick.PLAIN[name]
+    options = sorted([*plain.values, *plain.flags])
+    unknown = st.sampled_from(["--help", "-h", "-x", "--nope", "-p5", "-s/tmp", "--wait", "-m"])
+    glued = st.builds(lambda o, v: f"{o}={v}", st.sampled_from(sorted(plain.values)), VALUES)
+    return st.lists(
+        st.one_of(st.sampled_from(options), st.sampled_from(options), VALUES, glued, unknown),
+        max_size=7,
+    )
+
+
+def by_typer(name: str, arguments: list[str]) -> object:
+    """Return the options that typer makes of the arguments, without acting on them."""
+    module = import_module(f"pq_cli.commands.{name}")
+    seen: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, ACTIONS[name], lambda options: seen.append(options) or 0)
+        patch.delenv("PQ_SPOOL", raising=False)
+        cli.load(name).main(
+            arguments, standalone_mode=False, prog_name="pq", default_map={"spool": DEFAULT}
+        )
+    (options,) = seen
+    return options
+
+
+@pytest.mark.parametrize("name", sorted(quick.PLAIN))
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_what_the_quick_parser_takes_typer_reads_the_same(name: str, data: st.DataObject) -> None:
+    """A command line that goes the quick way gives exactly the options of the full way."""
+    arguments = data.draw(words(name))
+    planned = quick.plan(name, arguments, {}, DEFAULT)
+    if planned is not None:
+        assert planned[1] == by_typer(name, arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("enqueue", []),
+        ("enqueue", ["-p", "2"]),
+        ("enqueue", ["--priority=2", "--key", "k", "a file", "-"]),
+        ("enqueue", ["--lines", "-s", "/tmp/q"]),
+        ("next", []),
+        ("next", ["--claim"]),
+        ("next", ["--ack", "--lease", "10m"]),
+        ("done", ["1742.2"]),
+        ("done", ["-", "-s", "/tmp/q"]),
+    ],
+)
+def test_the_plain_forms_go_the_quick_way(name: str, arguments: list[str]) -> None:
+    """The forms that scripts use are plain; else the start-up that is promised is not had."""
+    planned = quick.plan(name, arguments, {}, DEFAULT)
+    assert planned is not None
+    assert planned[1] == by_typer(name, arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("enqueue", ["--help"]),
+        ("enqueue", ["-p"]),
+        ("enqueue", ["--", "-file"]),
+        ("next", ["--", "cat"]),
+        ("next", ["--wait"]),
+        ("next", ["stray"]),
+        ("done", []),
+        ("ls", []),
+    ],
+)
+def test_whatever_is_not_plain_goes_the_full_way(name: str, arguments: list[str]) -> None:
+    """Help, errors, commands behind `--` and everything unusual are left to typer."""
+    assert quick.plan(name, arguments, {}, DEFAULT) is None
+
+
+@given(spool=st.sampled_from([None, "", "/from/environment"]))
+@example(spool="")
+def test_the_environment_names_the_spool_as_typer_would(spool: str | None) -> None:
+    """PQ_SPOOL counts when -s is not given, and an empty one does not count."""
+    environ = {} if spool is None else {"PQ_SPOOL": spool}
+    planned = quick.plan("next", [], environ, DEFAULT)
+    assert planned is not None
+    assert planned[1].spool == (spool or DEFAULT)
