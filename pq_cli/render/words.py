@@ -1,0 +1,29 @@
+"""Small numbers and times as people read them."""
+
+from __future__ import annotations
+
+from pq_cli.core.timefmt import format_duration
+
+
+def human_size(size: int) -> str:
+    """Return a number of bytes in three digits or so: `17`, `4.2k`, `310M`."""
+    value = float(size)
+    for unit in ("", "k", "M", "G", "T", "P"):
+        if value < 999.5 or unit == "P":
+            return f"{value:.0f}{unit}" if not unit or value >= 9.95 else f"{value:.1f}{unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def short_duration(seconds: float) -> str:
+    """Return a duration in its largest unit only: `3h`, not `3h12m`; below a second `0s`."""
+    text = format_duration(float(int(max(0.0, seconds))))
+    for end, char in enumerate(text):
+        if char.isalpha():
+            return text[: end + 1]
+    return text
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 item`, `2 items`; thousands are set apart."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
