@@ -50,7 +50,7 @@ COMMANDS = {
         Command(name="init", help="make a spool with a commented queue.toml"),
     )
 }
-_OPTIONAL_VALUES = {"next": {"--wait": "forever"}}
+_OPTIONAL_VALUES = {"next": {"--wait": "forever"}, "ls": {"--watch": "2s"}}
 """Options that may stand without their value, and the value that they then have."""
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "LOCK_TIMEOUT", "ItemsArgument", "JsonOption", "LockTimeoutOption", "PriorityOption",
-    "SpoolOption", "for_each", "lease_seconds", "open_spool", "reference", "states_from",
+    "LOCK_TIMEOUT", "ColorOption", "ItemsArgument", "JsonOption", "LockTimeoutOption",
+    "PriorityOption", "SpoolOption", "for_each", "lease_seconds", "open_spool", "reference", "states_from",
 ]  # fmt: skip
 
 SpoolOption = Annotated[
@@ -31,6 +31,7 @@ PriorityOption = Annotated[
     typer.Option("--priority", "-p", metavar="N", help="1 (most urgent) to 10."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
+ColorOption = Annotated[str, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
 ItemsArgument = Annotated[
     list[str],
     typer.Argument(metavar="ITEM...", help="An id, a claim, or a path; - reads them from stdin."),

@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import time
 from fnmatch import fnmatchcase
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pq_cli.commands.common import JsonOption, SpoolOption, open_spool, states_from
-from pq_cli.core.item import LIVE, Item, State, valid_priority
+from pq_cli.commands.common import ColorOption, JsonOption, SpoolOption, open_spool, states_from
+from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
+from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
 from pq_cli.messages import warn
-from pq_cli.render import (
-    emit,
-    emit_json,
-    item_columns,
-    item_json,
-    item_table,
-    stdout_is_terminal,
-)
+from pq_cli.render import emit, emit_json, item_columns, item_json, stdout_is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from pq_cli.render.table import Looks
+    from pq_cli.spool.spool import Spool
+
+
+class Choice(Record):
+    """Which items to list. age: seconds since created, at least; key: a glob; limit: the first."""
+
+    states: list[State]
+    priority: int | None = None
+    age: float | None = None
+    key: str | None = None
+    limit: int | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """Tell whether less than the usual is asked for."""
+        return self != Choice(states=_USUAL)
+
+
+_USUAL = [*LIVE, State.FAILED]
 
 
 def command(
@@ -39,8 +56,11 @@ def command(
     ] = None,
     key: Annotated[str | None, typer.Option("--key", metavar="GLOB", help="Key matches.")] = None,
     count: Annotated[str | None, typer.Option("-n", metavar="N", help="The first N only.")] = None,
+    watch: Annotated[
+        str | None, typer.Option(metavar="[=D]", help="Show it anew every D (2s); q quits.")
+    ] = None,
     as_json: JsonOption = False,
-    color: Annotated[str, typer.Option(metavar="WHEN", help="auto, always or never.")] = "auto",
+    color: ColorOption = "auto",
     spool: SpoolOption = "",
 ) -> int:
     """List the items: active first, then pending in serving order, delayed, held, failed.
@@ -48,35 +68,37 @@ def command(
     Done items are listed with --state done. Nothing is locked or changed. In a pipe: tab-separated
     id, state, priority, effective, created_at, attempts, size, key, name.
     """
-    if color not in ("auto", "always", "never"):
-        raise UsageError(f"--color {color!r}: allowed is auto, always, never")
-    wanted = states_from(states) if states else [*LIVE, State.FAILED]
-    base = None if priority is None else valid_priority(priority)
-    age = None if older_than is None else parse_duration(older_than)
-    limit = None if count is None else _count(count)
+    choice = Choice(
+        states=states_from(states) if states else _USUAL,
+        priority=None if priority is None else valid_priority(priority),
+        age=None if older_than is None else parse_duration(older_than),
+        key=key,
+        limit=None if count is None else _count(count),
+    )
+    if watch is not None and as_json:
+        raise UsageError("--watch and --json exclude each other")
+    _check_color(color)
+    interval = None if watch is None else max(0.1, parse_duration(watch))
     queue = open_spool(spool)
-    now = time.time()
-    items = islice(_chosen(queue.items(wanted), base, age, key, now), limit)
-    t = queue.order_time()
-    if as_json:
-        for item in items:
-            emit_json(item_json(item, queue.config, t))
-    elif stdout_is_terminal():
-        _as_table(items, queue.config, now, t, color)
+    if interval is not None:
+        _watch(queue, choice, color, interval)
+    elif as_json:
+        for item in _chosen(queue, choice, time.time()):
+            emit_json(item_json(item, queue.config, queue.order_time()))
+    elif stdout_is_terminal() or color == "always":
+        _table(queue, choice, color)
     else:
-        for item in items:
+        t = queue.order_time()
+        for item in _chosen(queue, choice, time.time()):
             emit(item_columns(item, queue.config, t))
     return 0
 
 
-def _as_table(items: Iterator[Item], config: object, now: float, t: float, color: str) -> None:
-    first = next(items, None)
-    if first is None:
-        warn("nothing there")
-        return
-    from itertools import chain
+def _check_color(color: str) -> None:
+    from pq_cli.render.terminal import COLORS
 
-    item_table(chain([first], items), config, now, t, color)  # type: ignore[arg-type]
+    if color not in COLORS:
+        raise UsageError(f"--color {color!r}: allowed is {', '.join(COLORS)}")
 
 
 def _count(text: str) -> int:
@@ -85,14 +107,77 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _chosen(
-    items: Iterable[Item], base: int | None, age: float | None, key: str | None, now: float
-) -> Iterator[Item]:
-    for item in items:
-        if base is not None and item.priority != base:
-            continue
-        if age is not None and now - item.created_at < age:
-            continue
-        if key is not None and (item.key is None or not fnmatchcase(item.key, key)):
-            continue
-        yield item
+def _chosen(queue: Spool, choice: Choice, now: float) -> Iterator[Item]:
+    def fits(item: Item) -> bool:
+        return (
+            (choice.priority is None or item.priority == choice.priority)
+            and (choice.age is None or now - item.created_at >= choice.age)
+            and (choice.key is None or fnmatchcase(item.key or "", choice.key))
+        )
+
+    return islice(filter(fits, queue.items(choice.states)), choice.limit)
+
+
+def _table(queue: Spool, choice: Choice, color: str) -> None:
+    from pq_cli.render.table import item_table, summary
+    from pq_cli.render.terminal import console
+
+    looks = _looks(queue)
+    items = _chosen(queue, choice, looks.now)
+    first = next(items, None)
+    if first is None:
+        warn(_nothing(queue, choice))
+        return
+    out = console(color)
+    counts = item_table(chain([first], items), looks, out)
+    cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
+    out.print(summary(counts) + cut, style="dim")
+
+
+def _nothing(queue: Spool, choice: Choice) -> str:
+    if choice.narrows:
+        return "no item fits; `pq ls` alone lists what is there"
+    return f"nothing in {queue.path}; `pq enqueue` puts something in"
+
+
+def _looks(queue: Spool) -> Looks:
+    from pq_cli.render.table import Looks
+    from pq_cli.spool.holder import command_of
+
+    def running(item: Item) -> str | None:
+        return None if item.holder is None else command_of(item.holder)
+
+    return Looks(config=queue.config, now=time.time(), t=queue.order_time(), running=running)
+
+
+def _watch(queue: Spool, choice: Choice, color: str, interval: float) -> None:
+    from pq_cli.render.terminal import console
+    from pq_cli.render.watch import watch
+
+    def draw(columns: int, rows: int) -> list[str]:
+        out = console(color, columns)
+        with out.capture() as capture:
+            _picture(queue, choice, out, rows)
+        return capture.get().split("\n")[:-1]
+
+    watch(draw, interval)
+
+
+def _picture(queue: Spool, choice: Choice, out: Console, rows: int) -> None:
+    """Draw what fits on one screen: a title, the items, how many more there are."""
+    from rich.text import Text
+
+    from pq_cli.render.table import item_table
+    from pq_cli.render.words import counted
+
+    looks = _looks(queue)
+    moment = time.strftime("%H:%M:%S", time.localtime(looks.now))
+    title = f"{moment}  {counted(len(queue), 'live item')} in {printable(queue.path)}   q quits"
+    out.print(Text(title, style="dim"), no_wrap=True, overflow="ellipsis", crop=True)
+    items = list(islice(_chosen(queue, choice, looks.now), max(1, rows - 2)))
+    room = max(1, rows - 3)
+    item_table(items[:room], looks, out)
+    if not items:
+        out.print(_nothing(queue, choice))
+    elif len(items) > room:
+        out.print("...", style="dim")

@@ -81,3 +81,20 @@ def is_dead(holder: Holder) -> bool:
     if holder.boot != boot:
         return holder.boot.partition("/")[0] != boot.partition("/")[0]
     return start_ticks(holder.pid) != holder.started
+
+
+def command_of(holder: Holder) -> str | None:
+    """Return the command line of a holder that lives on this machine, for people; else None."""
+    if holder.host != os.uname().nodename or holder.boot != boot_id() or holder.boot is None:
+        return None
+    if holder.started is None or start_ticks(holder.pid) != holder.started:
+        return None
+    try:
+        with open(f"/proc/{holder.pid}/cmdline", "rb") as file:
+            words = file.read(4096).rstrip(b"\0").split(b"\0")
+    except OSError:
+        return None
+    shown = [os.fsdecode(word) for word in words]
+    if b"python" in os.path.basename(words[0]) and len(shown) > 1:
+        shown = [os.path.basename(shown[1]), *shown[2:]]  # "python /usr/bin/pq" is pq
+    return " ".join(shown)

@@ -1,0 +1,131 @@
+"""The table of `pq ls` on a terminal: fits any width, streams, and ends in a summary.
+
+Columns are as wide as the first page of rows needs and only grow from page to page, so a queue
+of a million items begins to appear at once.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+
+from pq_cli.core.item import Item, printable
+from pq_cli.core.policy import QueueConfig, effective
+from pq_cli.core.record import Record
+from pq_cli.core.timefmt import format_duration
+from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row
+from pq_cli.render.words import counted, human_size, short_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from rich.console import Console
+
+_PAGE = 200
+_TITLES = ("ID", "STATE", "PRI", "AGE", "TRY", "SIZE", "NAME", "")
+_RIGHT = (True, False, False, True, True, True, False, False)
+_NARROW, _SLIM = 50, 64
+"""Below so many columns: TRY and the second unit of AGE are left out; SIZE is left out."""
+_LEAST_NOTE = 16
+_URGENT = 2
+
+
+class Looks(Record):
+    """What the rows of a listing depend on besides the items.
+
+    now: Unix seconds; t: the time at which order is computed. running: says what a claim's
+    process is running, or None when that cannot be known.
+    """
+
+    config: QueueConfig
+    now: float
+    t: float
+    running: Callable[[Item], str | None]
+
+
+def item_table(items: Iterable[Item], looks: Looks, out: Console) -> dict[str, int]:
+    """Print items as a table as wide as `out`; return how many there were of each state."""
+    counts: dict[str, int] = {}
+    longest = [0] * len(_TITLES)
+    rest = iter(items)
+    first = True
+    while page := list(islice(rest, _PAGE)):
+        rows = [_row(item, looks, out.width) for item in page]
+        titles = [(title, "bold") for title in _TITLES]
+        for row in chain([titles] if first else [], rows):
+            for column, (text, _) in enumerate(row):
+                longest[column] = max(longest[column], cell_width(text))
+        gap = 1 if out.width < _NARROW else 2
+        widths = _widths(longest, out.width, gap)
+        for row in chain([titles] if first else [], rows):
+            print_row(out, row, widths, _RIGHT, gap)
+        for item in page:
+            counts[item.state] = counts.get(item.state, 0) + 1
+        first = False
+    return counts
+
+
+def _widths(longest: list[int], width: int, gap: int) -> list[int]:
+    """Return the columns' widths: the last two, name and note, share what the others leave."""
+    fixed = list(longest[:6])
+    if width < _NARROW:
+        fixed[4] = 0
+    if width < _SLIM:
+        fixed[5] = 0
+    left = max(4, width - sum(w + gap for w in fixed if w))
+    name, note = longest[6], longest[7]
+    if name + gap + note > left:
+        name = min(name, max(left - gap - note, (left - gap) // 2))
+        note = left - gap - name
+        if note < _LEAST_NOTE:
+            name, note = left, 0
+    return [*fixed, name, note]
+
+
+def _row(item: Item, looks: Looks, width: int) -> list[Cell]:
+    now_at = effective(looks.config, item.priority, item.created_at, looks.t)
+    pri = str(item.priority) if now_at == item.priority else f"{item.priority}→{now_at}"
+    waits = item.state == "pending"
+    age = max(0.0, looks.now - item.created_at)
+    return [
+        (str(item.id), ""),
+        (str(item.state), STATE_STYLE[item.state]),
+        (pri, "bold" if waits and now_at <= _URGENT else ""),
+        (short_duration(age) if width < _NARROW else format_duration(float(int(age))), ""),
+        (f"{item.attempts}/{item.max_attempts}", ""),
+        (human_size(item.size), ""),
+        (printable(item.name or item.key or ""), ""),
+        (note(item, looks), "red" if item.state == "failed" else "dim"),
+    ]
+
+
+def note(item: Item, looks: Looks) -> str:
+    """Return what matters about an item in its state: who, since when, until when, why."""
+    now = looks.now
+    if item.state == "active":
+        return _claim_note(item, looks)
+    if item.state == "delayed" and item.not_before is not None:
+        due = f"in {format_duration(float(int(max(1.0, item.not_before - now))))}"
+        return f"{due}, after: {printable(item.last_error)}" if item.last_error else due
+    if item.state == "held":
+        return f"since {short_duration(now - item.updated_at)}"
+    return printable(item.last_error or "")
+
+
+def _claim_note(item: Item, looks: Looks) -> str:
+    if item.holder is None or item.lease_until is None:
+        return "just being claimed"
+    left = item.lease_until - looks.now
+    lease = f"lease {short_duration(left)}" if left > 0 else "lease is over"
+    who = f"{printable(item.holder.host)}:{item.holder.pid}"
+    since = short_duration(looks.now - item.holder.since)
+    command = looks.running(item)
+    what = f": {printable(command)}" if command else ""
+    return f"{since} by {who}, {lease}{what}"
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """Return one line: how many items, and how many of each state."""
+    total = counted(sum(counts.values()), "item")
+    parts = [f"{counts[state]:,} {state}" for state in STATE_STYLE if counts.get(state)]
+    return total if not parts else f"{total}: {', '.join(parts)}"

@@ -1,0 +1,79 @@
+"""The terminal as it is: its width, its colours, and lines of styled cells for it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+COLORS = ("auto", "always", "never")
+
+STATE_STYLE = {
+    "active": "bold green",
+    "pending": "",
+    "delayed": "cyan",
+    "held": "magenta",
+    "failed": "bold red",
+    "done": "dim",
+}
+"""Colours that can be read on light and on dark; every one goes with a word that says the same."""
+
+
+def console(color: str, width: int | None = None) -> Console:
+    """Return a rich console on stdout; `color` is one of COLORS.
+
+    "auto" colours a terminal unless NO_COLOR is set or TERM is dumb. width: columns; None asks the
+    terminal.
+    """
+    from rich.console import Console
+
+    width = width if width is not None else stdout_width()
+    if color == "always":
+        return Console(
+            force_terminal=True, no_color=False, highlight=False, color_system="standard",
+            width=width, legacy_windows=False,
+        )  # fmt: skip
+    plain = True if color == "never" else None
+    return Console(highlight=False, no_color=plain, width=width)
+
+
+def stdout_width() -> int | None:
+    """Return the columns of the terminal on stdout, or None where it is not one."""
+    import os
+
+    try:
+        return os.get_terminal_size(1).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+Cell = tuple[str, str]
+"""A text and its style."""
+
+
+def cell_width(text: str) -> int:
+    """Return how many columns a text takes: two for each wide character."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def print_row(
+    out: Console, cells: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], gap: int
+) -> None:
+    """Print one line of cells, each cut or padded to its width; a width of 0 leaves it out."""
+    from rich.text import Text
+
+    line = Text(no_wrap=True, end="")
+    shown = [entry for entry in zip(cells, widths, right, strict=True) if entry[1] > 0]
+    for number, ((text, style), width, to_right) in enumerate(shown):
+        cell = Text(text, style=style)
+        cell.truncate(width, overflow="ellipsis")
+        space = " " * (width - cell.cell_len)
+        line.append(space if to_right else "")
+        line.append_text(cell)
+        if number < len(shown) - 1:
+            line.append(("" if to_right else space) + " " * gap)
+    out.print(line, no_wrap=True, crop=True)
