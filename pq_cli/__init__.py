@@ -16,7 +16,7 @@ seconds, durations seconds, sizes bytes. Every error derives from `PqError`.
 from __future__ import annotations
 
 from pq_cli.core.item import Holder, Item, State
-from pq_cli.core.policy import AgedGroup, QueueConfig
+from pq_cli.core.policy import AgedGroup, Pause, QueueConfig
 from pq_cli.errors import (
     ConfigError,
     ConflictError,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AgedGroup", "ConfigError", "ConflictError", "DamagedItemError", "Holder", "Item",
-    "KeyTakenError", "LockTimeoutError", "MemoryQueue", "NoSuchItemError", "PqError", "QueueConfig",
-    "QueueFullError", "Spool", "StaleClaimError", "State", "UsageError",
+    "KeyTakenError", "LockTimeoutError", "MemoryQueue", "NoSuchItemError", "Pause", "PqError",
+    "QueueConfig", "QueueFullError", "Spool", "StaleClaimError", "State", "UsageError",
 ]  # fmt: skip
 
 

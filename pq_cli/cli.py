@@ -47,6 +47,10 @@ COMMANDS = {
         Command(name="hold", help="suspend items until they are retried"),
         Command(name="rm", help="remove items"),
         Command(name="purge", help="sweep old items by state and age"),
+        Command(name="undo", help="bring back what rm or purge removed"),
+        Command(name="pause", help="let nothing be claimed until `pq resume`"),
+        Command(name="resume", help="let items be claimed again"),
+        Command(name="log", help="what happened lately"),
         Command(name="init", help="make a spool with a commented queue.toml"),
     )
 }

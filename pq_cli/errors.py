@@ -94,6 +94,10 @@ class QueueFullError(TryAgainError):
     """`max_items` live items are already in the queue."""
 
 
+class PausedError(TryAgainError):
+    """The queue is paused: nothing is claimed until `pq resume`."""
+
+
 class PermissionDeniedError(PqError):
     """The operating system, or pq's own caution, forbids it."""
 

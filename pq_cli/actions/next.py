@@ -7,8 +7,8 @@ import time
 
 from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import parse_duration
-from pq_cli.errors import DamagedItemError, UsageError
+from pq_cli.core.timefmt import format_time, parse_duration
+from pq_cli.errors import DamagedItemError, PausedError, UsageError
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, copy_to_stdout, emit, emit_json, flush, item_json
 from pq_cli.spool.opening import NoSpoolError
@@ -49,11 +49,21 @@ def next_item(options: NextOptions) -> int:
     queue = _open(o.spool, o.lock_timeout, deadline)
     item = _claim(queue, lease, bound=bool(o.cmd) or o.ack, deadline=deadline)
     if item is None:
+        refuse_paused(queue)
         return 1
     if o.cmd:
         return _run(queue, item, list(o.cmd), lease)
     _deliver(queue, item, o)
     return 0
+
+
+def refuse_paused(queue: Spool) -> None:
+    """Raise PausedError, saying since when and why, if that is why nothing was claimed."""
+    pause = queue.paused
+    if pause is not None:
+        why = f" ({pause.reason})" if pause.reason else ""
+        since = format_time(pause.since)
+        raise PausedError(f"paused since {since[:19]}Z{why}; `pq resume` ends it")
 
 
 def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:

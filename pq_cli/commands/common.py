@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOCK_TIMEOUT", "ColorOption", "ItemsArgument", "JsonOption", "LockTimeoutOption",
-    "PriorityOption", "SpoolOption", "for_each", "lease_seconds", "open_spool", "reference", "states_from",
+    "PriorityOption", "SpoolOption", "for_each", "lease_seconds", "open_spool", "reference",
+    "states_from",
 ]  # fmt: skip
 
 SpoolOption = Annotated[

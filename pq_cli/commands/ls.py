@@ -20,9 +20,8 @@ from pq_cli.render import emit, emit_json, item_columns, item_json, stdout_is_te
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
-
     from pq_cli.render.table import Looks
+    from pq_cli.render.terminal import Console
     from pq_cli.spool.spool import Spool
 
 
@@ -120,18 +119,29 @@ def _chosen(queue: Spool, choice: Choice, now: float) -> Iterator[Item]:
 
 def _table(queue: Spool, choice: Choice, color: str) -> None:
     from pq_cli.render.table import item_table, summary
-    from pq_cli.render.terminal import console
+    from pq_cli.render.terminal import console, say
 
     looks = _looks(queue)
     items = _chosen(queue, choice, looks.now)
     first = next(items, None)
+    out = console(color)
+    _show_pause(queue, out, looks.now)
     if first is None:
         warn(_nothing(queue, choice))
         return
-    out = console(color)
     counts = item_table(chain([first], items), looks, out)
     cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
-    out.print(summary(counts) + cut, style="dim")
+    say(out, summary(counts) + cut, "dim")
+
+
+def _show_pause(queue: Spool, out: Console, now: float) -> bool:
+    from pq_cli.render.terminal import say
+    from pq_cli.render.words import pause_line
+
+    pause = queue.paused
+    if pause is not None:
+        say(out, pause_line(pause, now), "bold")
+    return pause is not None
 
 
 def _nothing(queue: Spool, choice: Choice) -> str:
@@ -165,19 +175,18 @@ def _watch(queue: Spool, choice: Choice, color: str, interval: float) -> None:
 
 def _picture(queue: Spool, choice: Choice, out: Console, rows: int) -> None:
     """Draw what fits on one screen: a title, the items, how many more there are."""
-    from rich.text import Text
-
     from pq_cli.render.table import item_table
+    from pq_cli.render.terminal import say
     from pq_cli.render.words import counted
 
     looks = _looks(queue)
     moment = time.strftime("%H:%M:%S", time.localtime(looks.now))
     title = f"{moment}  {counted(len(queue), 'live item')} in {printable(queue.path)}   q quits"
-    out.print(Text(title, style="dim"), no_wrap=True, overflow="ellipsis", crop=True)
-    items = list(islice(_chosen(queue, choice, looks.now), max(1, rows - 2)))
-    room = max(1, rows - 3)
+    say(out, title, "dim")
+    room = max(1, rows - 3 - _show_pause(queue, out, looks.now))
+    items = list(islice(_chosen(queue, choice, looks.now), room + 1))
     item_table(items[:room], looks, out)
     if not items:
-        out.print(_nothing(queue, choice))
+        say(out, _nothing(queue, choice))
     elif len(items) > room:
-        out.print("...", style="dim")
+        say(out, "...", "dim")

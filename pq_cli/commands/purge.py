@@ -32,20 +32,28 @@ def command(
         str | None, typer.Option("--older-than", metavar="D", help="Not changed since D.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    trash: Annotated[
+        bool, typer.Option("--trash", help="Delete for good what was removed before.")
+    ] = False,
     spool: SpoolOption = "",
     lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
 ) -> int:
     """Remove items by state and by the time since they last changed; print their ids.
 
     Without options: done items older than keep_done and failed ones older than keep_failed. Other
-    states must be named; active items are never swept.
+    states must be named; active items are never swept. For a day `pq undo` brings them back.
     """
     if older_than is not None and not states:
         raise UsageError("--older-than needs --state")
+    if trash and (states or dry_run):
+        raise UsageError("--trash goes alone")
     wanted = states_from(states) if states else [State.FAILED, State.DONE]
     if State.ACTIVE in wanted:
         raise UsageError("active items cannot be purged; release or finish them first")
     queue = open_spool(spool, lock_timeout=lock_timeout)
+    if trash:
+        queue.empty_trash()
+        return 0
     age = 0.0 if older_than is None else parse_duration(older_than)
     now = time.time()
     count = 0
@@ -55,7 +63,7 @@ def command(
             continue
         if not dry_run:
             try:
-                queue.remove(item, state=item.state)
+                queue.remove(item, state=item.state, batch=now)
             except (NoSuchItemError, ConflictError):
                 continue  # somebody else was quicker
         emit(str(item.id))

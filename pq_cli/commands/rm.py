@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pq_cli.commands.common import (
     LOCK_TIMEOUT,
     ItemsArgument,
@@ -15,6 +17,10 @@ from pq_cli.commands.common import (
 def command(
     items: ItemsArgument, spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT
 ) -> int:
-    """Remove items with their payloads. An active item is refused (exit 4)."""
+    """Remove items with their payloads. An active item is refused (exit 4).
+
+    For a day `pq undo` brings back what was removed; `pq purge --trash` deletes it for good.
+    """
     queue = open_spool(spool, lock_timeout=lock_timeout)
-    return for_each(queue, items, queue.remove)
+    moment = time.time()
+    return for_each(queue, items, lambda ref: queue.remove(ref, batch=moment))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pq_cli.core import transitions
 from pq_cli.core.item import LIVE, ORDER, Holder, Item, State, parse_reference
 from pq_cli.core.order import Lane, choose, serving_order
-from pq_cli.core.policy import AgedGroup, QueueConfig, aged_groups, order_time
+from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups, order_time
 from pq_cli.core.request import Request, checked, new_item
 from pq_cli.errors import KeyTakenError, NoSuchItemError, QueueFullError
 
@@ -51,6 +51,7 @@ class MemoryQueue:
         self._live = 0
         self._last_id = 0
         self._aged_at: float | None = None
+        self._paused: Pause | None = None
 
     # -- in ----------------------------------------------------------------
 
@@ -103,10 +104,12 @@ class MemoryQueue:
     # -- claims ------------------------------------------------------------
 
     def claim(self, *, lease: float | None = None) -> Item | None:
-        """Claim the next item for `lease` seconds, or return None when nothing is pending."""
+        """Claim the next item for `lease` seconds; None when nothing is pending or while paused."""
         with self._lock:
             now = self._clock()
             self._settle(now)
+            if self._paused is not None:
+                return None
             t = order_time(self.config, now, self._aged_at)
             found = choose(self._lanes, self.config, t, self._head, self._created)
             if found is None:
@@ -208,6 +211,17 @@ class MemoryQueue:
             pending = [i for i in self._items.values() if i.state is State.PENDING]
             return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
 
+    def pause(self, reason: str | None = None) -> None:
+        """Let nothing be claimed until `resume`; everything else goes on."""
+        with self._lock:
+            self._paused = Pause(since=transitions.stamp(self._clock()), reason=reason)
+
+    def resume(self) -> bool:
+        """Let items be claimed again; tell whether the queue was paused."""
+        with self._lock:
+            was, self._paused = self._paused, None
+            return was is not None
+
     # -- looking -----------------------------------------------------------
 
     def get(self, item: Item | int | str) -> Item:
@@ -245,6 +259,12 @@ class MemoryQueue:
             return iter(items)
         lanes = {p: iter([i for i in items if i.priority == p]) for p in range(1, 11)}
         return serving_order(lanes, self.config, t, lambda i: (i.id, i.created_at))
+
+    @property
+    def paused(self) -> Pause | None:
+        """Since when and why nothing is claimed, or None."""
+        with self._lock:
+            return self._paused
 
     def __len__(self) -> int:
         """Return the number of live items: active, pending, delayed and held."""

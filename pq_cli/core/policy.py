@@ -141,6 +141,13 @@ def order_time(config: QueueConfig, now: float, aged_at: float | None) -> float:
     return 0.0 if aged_at is None else aged_at
 
 
+class Pause(Record):
+    """Nothing is claimed: since this Unix second, for this reason (None: nobody said)."""
+
+    since: float
+    reason: str | None = None
+
+
 class AgedGroup(Record):
     """Pending items of one base priority that have aged to the same effective one.
 

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
+    from rich.console import Console as Console
 
 COLORS = ("auto", "always", "never")
 
@@ -27,7 +27,7 @@ def console(color: str, width: int | None = None) -> Console:
     "auto" colours a terminal unless NO_COLOR is set or TERM is dumb. width: columns; None asks the
     terminal.
     """
-    from rich.console import Console
+    from rich.console import Console as Console
 
     width = width if width is not None else stdout_width()
     if color == "always":
@@ -47,6 +47,13 @@ def stdout_width() -> int | None:
         return os.get_terminal_size(1).columns or None
     except (OSError, ValueError):
         return None
+
+
+def say(out: Console, text: str, style: str = "") -> None:
+    """Print one line of text, cut at the terminal's width; nothing in it is markup."""
+    from rich.text import Text
+
+    out.print(Text(text, style=style), no_wrap=True, overflow="ellipsis", crop=True)
 
 
 Cell = tuple[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pq_cli.core.item import printable
+from pq_cli.core.policy import Pause
 from pq_cli.core.timefmt import format_duration
 
 
@@ -27,3 +29,9 @@ def short_duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return `1 item`, `2 items`; thousands are set apart."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def pause_line(pause: Pause, now: float) -> str:
+    """Return one line: that the queue is paused, since when, why, and what ends it."""
+    why = f": {printable(pause.reason)}" if pause.reason else ""
+    return f"paused for {short_duration(now - pause.since)}{why}  (`pq resume` ends it)"

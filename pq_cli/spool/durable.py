@@ -125,6 +125,16 @@ class Disk:
         except FileNotFoundError:
             pass
 
+    def open_to_append(self, path: str) -> int:
+        """Return a descriptor for `append`; the file (0600) is made when missing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return self._create(path, flags)
+
+    def append(self, fd: int, data: bytes) -> int:
+        """Append in one write, unsynced; return the size that the file then has."""
+        os.write(fd, data)
+        return os.lseek(fd, 0, os.SEEK_CUR)
+
     def link_text(self, path: str, text: str, tmp: str) -> None:
         """Make or atomically replace a symbolic link that holds a short `text`."""
         os.symlink(text, self._at(tmp))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pq_cli.core.item import Item, State, encode, printable
+from pq_cli.core.journal import record
 from pq_cli.core.request import new_item
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError
 from pq_cli.spool import layout
@@ -31,6 +32,7 @@ def admit(
     work = _Admission(store, len(batch), now)
     try:
         work.admit(batch)
+        store.log.note(record("enqueued", item, item.created_at) for item in work.fresh)
     except OSError as error:
         work.withdraw()
         return [], error
@@ -44,7 +46,7 @@ class _Admission:
     def __init__(self, store: Store, count: int, now: float) -> None:
         self.items: list[Item] = []
         self.error: PqError | OSError | None = None
-        self._fresh: list[Item] = []
+        self.fresh: list[Item] = []
         self._replaced: list[Item] = []
         self._vouched = False
         self._store = store
@@ -65,7 +67,7 @@ class _Admission:
             if self._vouched and disk.sync:
                 disk.sync_file_system()
             elif disk.sync:
-                for folder in sorted({layout.folder_of(item) for item in self._fresh}):
+                for folder in sorted({layout.folder_of(item) for item in self.fresh}):
                     disk.sync_dir(folder)
 
     def drop_replaced(self) -> None:
@@ -106,7 +108,7 @@ class _Admission:
         if request.key is not None and taken is None:
             store.keys.give(request.key, item.id)
         item = _place(store, staged, item)
-        self._fresh.append(item)
+        self.fresh.append(item)
         if request.key is not None and taken is not None:
             store.keys.give(request.key, item.id)
             self._replaced.append(taken)
@@ -125,10 +127,10 @@ class _Admission:
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised."""
-        for item in self._fresh:
+        for item in self.fresh:
             self._store.erase(item)
         for item in self._replaced:
-            if item.key is not None and item not in self._fresh:
+            if item.key is not None and item not in self.fresh:
                 self._store.keys.give(item.key, item.id)
 
 

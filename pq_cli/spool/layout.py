@@ -14,11 +14,14 @@ STATE = "state.json"
 COUNTER = "counter"
 LOCK = "lock"
 TMP = "tmp"
+LOG = "log"
+TRASH = "trash"
+TRASH_DIGITS = 16
 KEYS = "keys"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, *STATE_FOLDERS)
 OURS = frozenset(
-    (CONFIG, STATE, COUNTER, LOCK, "new", "quarantine", "trash", "logs", "log", "imports", *FOLDERS)
+    (CONFIG, STATE, COUNTER, LOCK, "new", "quarantine", TRASH, "logs", LOG, "imports", *FOLDERS)
 )
 """Every name that may stand at the top of a spool."""
 
@@ -49,6 +52,16 @@ def due_folder(not_before: float) -> str:
     """Return the folder of the items that come due in this second."""
     coarse, fine = divmod(int(not_before), COARSE_SECONDS)
     return f"delayed/{coarse:07d}/{fine:03d}"
+
+
+def trash_folder(removed_at: float) -> str:
+    """Return the folder of the items removed together at this Unix second."""
+    return f"{TRASH}/{round(removed_at * 1e6):0{TRASH_DIGITS}d}"
+
+
+def trash_time(folder: str) -> float:
+    """Return the Unix second at which the items of a trash folder were removed."""
+    return int(folder.rpartition("/")[2]) / 1e6
 
 
 def name_of(item: Item) -> str:

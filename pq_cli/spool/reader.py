@@ -43,7 +43,7 @@ class Reader:
         if parsed is None:
             raise DamagedItemError(f"{printable(path)}: not the name of an item")
         item_id, claim = parsed
-        text = self._small_file(path, item_id)
+        text = self.meta_text(path, item_id)
         where = f"{self.root}/{folder}/{name}"
         item = decode(text, item_id=item_id, state=state, priority=priority, path=where)
         if state is State.ACTIVE and claim is not None and item.claims != claim:
@@ -54,8 +54,8 @@ class Reader:
             item = item.replace(not_before=float(due_second(folder)))
         return item
 
-    def _small_file(self, path: str, item_id: int) -> bytes:
-        """Return what a small file holds. Raises FileNotFoundError, DamagedItemError."""
+    def meta_text(self, path: str, item_id: int) -> bytes:
+        """Return the text of a meta. Raises FileNotFoundError, DamagedItemError."""
         if not self._folders.is_real(path.rpartition("/")[0]):
             raise DamagedItemError(f"item {item_id}: {path}: a part of it is a link or no folder")
         try:
@@ -198,6 +198,7 @@ class Reader:
         folders += [f"{state}/{block}" for state in (State.HELD, State.FAILED, State.DONE)]
         places = [f"{folder}/{name}" for folder in (*folders, *self.due_folders())]
         places += [f"active/{n}" for n in self.names("active") if n.startswith(f"{name}.")]
+        places += [f"{layout.TRASH}/{batch}/{name}" for batch in self.names(layout.TRASH)]
         for place in places:
             if place != home and not place.endswith(layout.META):
                 folder, _, base = place.rpartition("/")

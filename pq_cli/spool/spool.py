@@ -6,11 +6,12 @@ import os
 import time
 
 from pq_cli.core import transitions
-from pq_cli.core.item import Item, State, printable
+from pq_cli.core.item import Item
+from pq_cli.core.journal import transition
 from pq_cli.core.order import choose
-from pq_cli.core.policy import AgedGroup, QueueConfig, aged_groups
+from pq_cli.core.policy import QueueConfig
 from pq_cli.core.request import Request, checked
-from pq_cli.errors import DamagedItemError, KeyTakenError, PqError
+from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.spool import layout, opening
 from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import this_process
@@ -24,9 +25,9 @@ from pq_cli.spool.payload import (
     stage_stream,
 )
 from pq_cli.spool.settle import next_event, settle
-from pq_cli.spool.state import write_state
 from pq_cli.spool.store import Store
-from pq_cli.spool.view import View, reference
+from pq_cli.spool.upkeep import Upkeep
+from pq_cli.spool.view import reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _random_fraction() -> float:
     return int.from_bytes(os.urandom(4)) / 2**32
 
 
-class Spool(View):
+class Spool(Upkeep):
     """A priority queue in a directory: many processes, one truth, nothing lost.
 
     path: the spool's directory. create: make it when missing (else NoSpoolError). config:
@@ -178,7 +179,7 @@ class Spool(View):
     # -- claims ----------------------------------------------------------------
 
     def claim(self, *, lease: float | None = None, bound: bool = True) -> Item | None:
-        """Claim the next item for `lease` seconds, or return None when nothing is pending.
+        """Claim the next item for `lease` seconds; None when nothing is pending, or while paused.
 
         bound: the claim ends with this process, if it dies before the lease does. Give False
         when the work outlives the process that claims.
@@ -188,6 +189,8 @@ class Spool(View):
         with store:
             now = self._clock()
             settle(store, now)
+            if store.state.paused is not None:
+                return None
             t = store.order_time(now)
             while True:
                 index = store.index
@@ -244,6 +247,7 @@ class Spool(View):
             if self.config.keep_done:
                 return self._store.move(before, after)
             self._store.erase(before)
+            self._store.log.note([transition(before, after)])
             return after
 
     def fail(self, item: Item | int | str, error: str | None = None, *, dead: bool = False) -> Item:
@@ -275,81 +279,6 @@ class Spool(View):
             before = self._claimed(item)
             after = transitions.renewed(before, self._clock(), seconds)
             return self._store.move(before, after, sync=False)
-
-    # -- changes by people -------------------------------------------------------
-
-    def retry(self, item: Item | int | str, priority: int | None = None) -> Item:
-        """Send a failed, held or delayed item back to pending. Raises ConflictError."""
-        checked(Request(priority=priority))
-        with self._store:
-            before = self._find(item)
-            after = transitions.retried(before, self._clock(), priority)
-            if after.key is not None:
-                owner = self._store.keys.owner(after.key)
-                if owner is not None and owner.id != after.id:
-                    raise KeyTakenError(
-                        f"item {after.id}: key '{printable(after.key)}' is taken by item {owner.id}"
-                    )
-                self._store.keys.give(after.key, after.id)
-            return self._store.move(before, after)
-
-    def hold(self, item: Item | int | str) -> Item:
-        """Suspend a pending or delayed item. Raises ConflictError."""
-        with self._store:
-            before = self._find(item)
-            return self._store.move(before, transitions.held(before, self._clock()))
-
-    def change(
-        self,
-        item: Item | int | str,
-        *,
-        priority: int | None = None,
-        delay: float | None = None,
-        at: float | None = None,
-    ) -> Item:
-        """Change base priority or due time (`delay` from now, or `at`). Raises ConflictError."""
-        checked(Request(priority=priority, delay=delay, at=at))
-        with self._store:
-            before = self._find(item)
-            now = self._clock()
-            due = now + delay if delay is not None else at
-            return self._store.move(before, transitions.changed(before, now, priority, due))
-
-    def remove(self, item: Item | int | str, *, state: State | None = None) -> Item:
-        """Remove an item that nobody works on. Raises ConflictError, NoSuchItemError.
-
-        state: remove it only if it is (still) in this state.
-        """
-        with self._store:
-            before = self._find(item)
-            transitions.check_removable(before, state)
-            self._store.erase(before)
-            return before
-
-    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
-        """Return what has aged at `at` (default now); the manual clock moves there.
-
-        Moving the clock is one small atomic write, however many items there are.
-        """
-        t = self._clock() if at is None else at
-        if not dry_run and self.config.aging_clock == "manual":
-            with self._store:
-                state = self._store.reload_state().replace(aged_at=transitions.stamp(t))
-                write_state(self._store.disk, state)
-                self._store.state = state
-        pending = self.items([State.PENDING])
-        return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
-
-    def write_config(self, text: str) -> bool:
-        """Write a queue.toml unless there is one; tell whether it was written."""
-        with self._store:
-            if os.path.lexists(f"{self.path}/{layout.CONFIG}"):
-                return False
-            tmp = self._store.tmp_name("config")
-            self._store.disk.write_new(tmp, text.encode())
-            self._store.disk.rename(tmp, layout.CONFIG)
-            self._store.disk.sync_dir("")
-            return True
 
     # -- inside --------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import os
 from zlib import crc32
 
 from pq_cli.core.item import to_json
+from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConfigError, UsageError
@@ -40,14 +41,15 @@ class SpoolState(Record):
     """What `state.json` holds.
 
     reserved_id: no id above it was ever given. boot: the boot in which the spool is changed without
-    syncs ("fast"), or None. aged_at: the manual aging clock, Unix seconds. extra: fields of
-    newer versions, kept.
+    syncs ("fast"), or None. aged_at: the manual aging clock, Unix seconds. paused: since when and
+    why nothing is claimed, or None. extra: fields of newer versions, kept.
     """
 
     format: int = layout.FORMAT
     reserved_id: int = 0
     boot: str | None = None
     aged_at: float | None = None
+    paused: Pause | None = None
     extra: dict[str, object] = {}
 
 
@@ -76,6 +78,7 @@ def read_state(root: str) -> SpoolState | None:
             raise TypeError
         if known["aged_at"] is not None:
             known["aged_at"] = parse_time(known["aged_at"])
+        known["paused"] = _pause(values.pop("paused", None))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
         raise DamagedStateError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
     if known["format"] > layout.FORMAT:
@@ -85,11 +88,22 @@ def read_state(root: str) -> SpoolState | None:
     return SpoolState(**known, extra=values)
 
 
+def _pause(value: object) -> Pause | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("reason"), str | None):
+        raise TypeError
+    return Pause(since=parse_time(value["since"]), reason=value["reason"])
+
+
 def write_state(disk: Disk, state: SpoolState) -> None:
     """Replace `state.json`, durably even when the spool is "fast": ids must never come twice."""
     aged_at = None if state.aged_at is None else format_time(state.aged_at)
     values = {**state.__dict__, "aged_at": aged_at, **state.extra}
-    del values["extra"]
+    del values["extra"], values["paused"]
+    if state.paused is not None:
+        since = format_time(state.paused.since)
+        values["paused"] = {"since": since, "reason": state.paused.reason}
     tmp = f"{layout.TMP}/state-{os.getpid()}-{os.urandom(4).hex()}"
     disk.write_new(tmp, to_json(values) + b"\n", sync=True)
     disk.rename(tmp, layout.STATE)

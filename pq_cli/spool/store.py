@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.item import LIVE, Item, State, encode
+from pq_cli.core.journal import transition
 from pq_cli.core.policy import QueueConfig, order_time
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
@@ -18,6 +19,7 @@ from pq_cli.spool.durable import Disk
 from pq_cli.spool.index import Index
 from pq_cli.spool.keys import Keys
 from pq_cli.spool.lock import SpoolLock
+from pq_cli.spool.log import Log
 from pq_cli.spool.reader import Reader
 from pq_cli.spool.state import (
     UNKNOWN,
@@ -53,6 +55,7 @@ class Store:
         self.index = Index(self.reader, report)
         self.keys = Keys(self.reader, self.disk)
         self.counter = Counter(self.disk)
+        self.log = Log(self.disk)
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = os.getpid()
 
@@ -78,6 +81,7 @@ class Store:
             self.counter.renew_name()
         if not self.counter.refresh():
             self.index.forget()
+            self.log.close()
             self.reload_state()
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id, self.counter.live, sync=False)
@@ -115,9 +119,10 @@ class Store:
             self.disk.rename(tmp, source + layout.META)
             if source != target:
                 self.disk.rename(source + layout.META, target + layout.META)
-                self._payload_follows(before.id, source, target)
+                self.payload_follows(before.id, source, target)
             if sync and self.disk.sync:
                 self._sync_folders(source, target)
+        self.log.note([transition(before, after)])
         return self._moved(before, after)
 
     def shift(self, before: Item, after: Item) -> Item:
@@ -125,7 +130,7 @@ class Store:
         source, target = layout.payload_path(before), layout.payload_path(after)
         self.disk.make_dir(layout.folder_of(after))
         self.disk.rename(source + layout.META, target + layout.META)
-        self._payload_follows(before.id, source, target)
+        self.payload_follows(before.id, source, target)
         return self._moved(before, after)
 
     def erase(self, item: Item) -> None:
@@ -162,7 +167,8 @@ class Store:
         for folder in dict.fromkeys((os.path.dirname(target), os.path.dirname(source))):
             self.disk.sync_dir(folder)
 
-    def _payload_follows(self, item_id: int, source: str, target: str) -> None:
+    def payload_follows(self, item_id: int, source: str, target: str) -> None:
+        """Bring the payload after its meta, from wherever a crash may have left it."""
         try:
             self.disk.rename(source, target)
         except FileNotFoundError:
@@ -216,6 +222,7 @@ class Store:
     def close(self) -> None:
         """Close the descriptors; the next use opens them again."""
         self.counter.close()
+        self.log.close()
         self._lock.close()
 
 

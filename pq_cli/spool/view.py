@@ -6,16 +6,19 @@ import os
 import time
 
 from pq_cli.core.item import Item, State, parse_reference
-from pq_cli.core.policy import QueueConfig
+from pq_cli.core.policy import Pause, QueueConfig
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.listing import Listing
+from pq_cli.spool.log import read_log
 from pq_cli.spool.payload import open_verified
 from pq_cli.spool.store import Store
+from pq_cli.spool.trash import buried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
 
 class View:
@@ -64,6 +67,23 @@ class View:
     def order_time(self) -> float:
         """Return the Unix time at which order is computed now: the clock, or the last `age`."""
         return self._store.order_time(self._clock())
+
+    @property
+    def paused(self) -> Pause | None:
+        """Since when and why nothing is claimed, or None: as `state.json` says now."""
+        self._store.state = self._store.reload_state()
+        return self._store.state.paused
+
+    def log(self) -> Iterator[dict[str, Any]]:
+        """Yield what happened lately, oldest first: records with `at`, `event` and more.
+
+        Derived and bounded: an event may be missing, no item depends on it.
+        """
+        return read_log(self.path)
+
+    def removed(self) -> Iterator[tuple[float, list[int]]]:
+        """Yield (Unix seconds, ids) of what was removed together, newest first."""
+        return buried(self._store.reader)
 
     def __len__(self) -> int:
         """Return the number of live items: active, pending, delayed and held."""

@@ -1,0 +1,47 @@
+"""`pq log`: what happened lately."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pq_cli.commands.common import JsonOption, SpoolOption, open_spool, reference
+from pq_cli.errors import UsageError
+from pq_cli.render import emit, emit_json
+from pq_cli.render.log import log_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+
+def command(
+    items: Annotated[
+        list[str] | None, typer.Argument(metavar="[ITEM...]", help="Only about these items.")
+    ] = None,
+    count: Annotated[str | None, typer.Option("-n", metavar="N", help="The last N only.")] = None,
+    as_json: JsonOption = False,
+    spool: SpoolOption = "",
+) -> int:
+    """Print what happened in the spool lately, oldest first: time, event, item, and more.
+
+    The log is bounded and derived: it may lack an event, and losing it loses no item. In a pipe
+    too, each line is time, event, id, priority and words, tab-separated.
+    """
+    queue = open_spool(spool)
+    wanted = {int(reference(queue, ref).partition(".")[0]) for ref in items or ()}
+    found: Iterable[dict[str, Any]] = (
+        r for r in queue.log() if not wanted or r.get("id") in wanted
+    )
+    if count is not None:
+        if not (count.isascii() and count.isdigit() and len(count) < 10):
+            raise UsageError(f"-n {count!r}: give a whole number")
+        found = deque(found, maxlen=int(count))
+    for record in found:
+        if as_json:
+            emit_json(record)
+        else:
+            emit(log_line(record))
+    return 0

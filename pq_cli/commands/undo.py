@@ -1,0 +1,46 @@
+"""`pq undo`: back from the trash."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pq_cli.commands.common import (
+    LOCK_TIMEOUT,
+    LockTimeoutOption,
+    SpoolOption,
+    for_each,
+    open_spool,
+)
+from pq_cli.core.item import parse_reference
+from pq_cli.core.timefmt import format_time
+from pq_cli.errors import NothingThereError, UsageError
+from pq_cli.render import emit
+
+
+def command(
+    items: Annotated[list[str] | None, typer.Argument(metavar="[ITEM...]")] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Only say what could be brought back.")
+    ] = False,
+    spool: SpoolOption = "",
+    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
+) -> int:
+    """Bring back what the last `pq rm` or `pq purge` removed, or the ITEMs; print their ids.
+
+    Each returns to the state and place it had. What was removed is kept for a day. --list prints
+    time of removal and id, tab-separated, latest removal first.
+    """
+    if items and list_only:
+        raise UsageError("--list takes no ITEM")
+    queue = open_spool(spool, lock_timeout=lock_timeout)
+    if list_only:
+        for moment, ids in queue.removed():
+            for number in ids:
+                emit(f"{format_time(moment)}\t{number}")
+        return 0
+    wanted = items or [str(number) for number in next(queue.removed(), (0.0, []))[1]]
+    if not wanted:
+        raise NothingThereError("nothing to undo: the trash is empty")
+    return for_each(queue, wanted, lambda ref: emit(str(queue.restore(parse_reference(ref)[0]).id)))

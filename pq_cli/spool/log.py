@@ -1,0 +1,84 @@
+"""`SPOOL/log`: what happened lately, one JSON record a line. Derived, bounded, never synced.
+
+A verb never fails because its line could not be written, and readers pass over what is torn.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.item import to_json
+from pq_cli.spool import layout
+from pq_cli.spool.durable import Disk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+MAX_LOG_BYTES = 4 * 1024 * 1024
+"""Above this size the older half of the log is dropped."""
+_MAX_LINE = 64 * 1024
+
+
+class Log:
+    """The log of one spool. `note` is called under the lock only; `read_log` needs none."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._fd = -1
+
+    def note(self, records: Iterable[dict[str, Any] | None]) -> None:
+        """Append records; trouble is swallowed: the log must not stop the queue."""
+        data = b"".join(to_json(record) + b"\n" for record in records if record is not None)
+        if not data:
+            return
+        try:
+            if self._fd < 0:
+                self._fd = self._disk.open_to_append(layout.LOG)
+            if self._disk.append(self._fd, data) > MAX_LOG_BYTES:
+                self._drop_older_half()
+        except OSError:
+            self.close()
+
+    def _drop_older_half(self) -> None:
+        tail = _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2)
+        tmp = f"{layout.TMP}/log-{os.getpid()}-{os.urandom(4).hex()}"
+        self._disk.write_new(tmp, tail, sync=False)
+        self._disk.rename(tmp, layout.LOG)
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor: another process may have put a shorter log in its place."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _tail(path: str, size: int) -> bytes:
+    """Return the last whole lines of a file, at most `size` bytes."""
+    with open(path, "rb") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - size)
+        file.seek(start)
+        if start:
+            file.readline(_MAX_LINE)
+        return file.read(size)
+
+
+def read_log(root: str) -> Iterator[dict[str, Any]]:
+    """Yield the records of a spool's log, oldest first; none when there is no log."""
+    import json
+
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        file = os.fdopen(os.open(f"{root}/{layout.LOG}", flags), "rb")
+    except FileNotFoundError:
+        return
+    with file:
+        while line := file.readline(_MAX_LINE):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict) and isinstance(record.get("event"), str):
+                yield record

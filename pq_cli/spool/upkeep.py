@@ -1,0 +1,149 @@
+"""Upkeep: the changes that people make to a spool, from `retry` to `pause`."""
+
+from __future__ import annotations
+
+import math
+import os
+
+from pq_cli.core import transitions
+from pq_cli.core.item import Item, State, printable
+from pq_cli.core.journal import record
+from pq_cli.core.policy import AgedGroup, Pause, aged_groups
+from pq_cli.core.request import Request, checked
+from pq_cli.core.timefmt import format_time
+from pq_cli.errors import KeyTakenError
+from pq_cli.spool import layout, trash
+from pq_cli.spool.state import write_state
+from pq_cli.spool.view import View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Upkeep(View):
+    """The verbs of `Spool` that people use; each takes the lock for one small change."""
+
+    def retry(self, item: Item | int | str, priority: int | None = None) -> Item:
+        """Send a failed, held or delayed item back to pending. Raises ConflictError."""
+        checked(Request(priority=priority))
+        with self._store:
+            before = self._find(item)
+            after = transitions.retried(before, self._clock(), priority)
+            if after.key is not None:
+                owner = self._store.keys.owner(after.key)
+                if owner is not None and owner.id != after.id:
+                    raise KeyTakenError(
+                        f"item {after.id}: key '{printable(after.key)}' is taken by item {owner.id}"
+                    )
+                self._store.keys.give(after.key, after.id)
+            return self._store.move(before, after)
+
+    def hold(self, item: Item | int | str) -> Item:
+        """Suspend a pending or delayed item. Raises ConflictError."""
+        with self._store:
+            before = self._find(item)
+            return self._store.move(before, transitions.held(before, self._clock()))
+
+    def change(
+        self,
+        item: Item | int | str,
+        *,
+        priority: int | None = None,
+        delay: float | None = None,
+        at: float | None = None,
+    ) -> Item:
+        """Change base priority or due time (`delay` from now, or `at`). Raises ConflictError."""
+        checked(Request(priority=priority, delay=delay, at=at))
+        with self._store:
+            before = self._find(item)
+            now = self._clock()
+            due = now + delay if delay is not None else at
+            return self._store.move(before, transitions.changed(before, now, priority, due))
+
+    def remove(
+        self, item: Item | int | str, *, state: State | None = None, batch: float | None = None
+    ) -> Item:
+        """Remove an item that nobody works on, into the trash.
+
+        state: remove it only if it is (still) in this state. batch: a Unix second that items
+        removed together share, default now. `restore` brings it back within a day. Raises
+        ConflictError, NoSuchItemError.
+        """
+        store = self._store
+        with store:
+            before = self._find(item)
+            transitions.check_removable(before, state)
+            now = self._clock()
+            trash.bury(store, before, now if batch is None else batch)
+            store.log.note([record("removed", before, now)])
+            trash.sweep(store, now - trash.KEPT_SECONDS)
+            return before
+
+    def restore(self, item_id: int) -> Item:
+        """Bring a removed item back into the state it had.
+
+        Raises NoSuchItemError when it is not (or no longer) in the trash, KeyTakenError.
+        """
+        with self._store:
+            now = self._clock()
+            item = trash.restore(self._store, item_id, now)
+            self._store.log.note([record("restored", item, now)])
+            return item
+
+    def empty_trash(self) -> None:
+        """Delete for good what was removed."""
+        swept = False
+        while not swept:
+            with self._store:
+                swept = trash.sweep(self._store, math.inf)
+
+    def pause(self, reason: str | None = None) -> None:
+        """Let nothing be claimed until `resume`; everything else goes on."""
+        now = transitions.stamp(self._clock())
+        self._set_pause(Pause(since=now, reason=reason))
+        self._note_pause("paused", now, reason)
+
+    def resume(self) -> bool:
+        """Let items be claimed again; tell whether the queue was paused."""
+        was = self.paused
+        self._set_pause(None)
+        if was is not None:
+            self._note_pause("resumed", self._clock(), None)
+        return was is not None
+
+    def _set_pause(self, pause: Pause | None) -> None:
+        with self._store:
+            state = self._store.reload_state().replace(paused=pause)
+            write_state(self._store.disk, state)
+            self._store.state = state
+
+    def _note_pause(self, event: str, now: float, reason: str | None) -> None:
+        values: dict[str, Any] = {"at": format_time(now), "event": event}
+        with self._store:
+            self._store.log.note([values | ({} if reason is None else {"reason": reason})])
+
+    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
+        """Return what has aged at `at` (default now); the manual clock moves there.
+
+        Moving the clock is one small atomic write, however many items there are.
+        """
+        t = self._clock() if at is None else at
+        if not dry_run and self.config.aging_clock == "manual":
+            with self._store:
+                state = self._store.reload_state().replace(aged_at=transitions.stamp(t))
+                write_state(self._store.disk, state)
+                self._store.state = state
+        pending = self.items([State.PENDING])
+        return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
+
+    def write_config(self, text: str) -> bool:
+        """Write a queue.toml unless there is one; tell whether it was written."""
+        with self._store:
+            if os.path.lexists(f"{self.path}/{layout.CONFIG}"):
+                return False
+            tmp = self._store.tmp_name("config")
+            self._store.disk.write_new(tmp, text.encode())
+            self._store.disk.rename(tmp, layout.CONFIG)
+            self._store.disk.sync_dir("")
+            return True

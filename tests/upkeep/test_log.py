@@ -1,0 +1,106 @@
+"""The log: what happened lately, derived and bounded; losing it loses no item."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pq_cli import Spool
+from pq_cli.core.journal import EVENTS
+from pq_cli.spool import layout
+from pq_cli.spool import log as log_module
+
+
+class Clock:
+    """A clock that moves on by a second at each look."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        self.now += 1
+        return self.now
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """A spool whose time goes on."""
+    return Spool(tmp_path / "s", clock=Clock())
+
+
+def events(spool):
+    """Return (event, id) of the whole log."""
+    return [(record["event"], record.get("id")) for record in spool.log()]
+
+
+def test_every_verb_leaves_its_line(spool):
+    """Each event of the table is written by the verb it belongs to, in order, once."""
+    a = spool.enqueue(b"a").id
+    spool.release(spool.claim())
+    spool.renew(spool.claim())
+    spool.fail(a, "no")
+    spool.retry(a)
+    spool.defer(spool.claim(), "later")
+    spool.hold(a)
+    spool.retry(a)
+    spool.change(a, priority=2)
+    spool.remove(a)
+    spool.restore(a)
+    spool.pause("why")
+    spool.resume()
+    spool.claim(lease=0.5)
+    spool.done(spool.claim())
+    names = [event for event, _ in events(spool)]
+    assert names == [
+        "enqueued", "claimed", "released", "claimed", "failed", "retried", "claimed", "deferred",
+        "held", "retried", "changed", "removed", "restored", "paused", "resumed", "claimed",
+        "lost", "claimed", "done",
+    ]  # fmt: skip
+    assert set(names) == set(EVENTS)
+
+
+def test_waiting_and_working_times_are_recorded(spool):
+    """`waited` is from enqueue to claim, `took` from claim to the end, in seconds."""
+    spool.enqueue(b"a", name="report.xml", priority=2)
+    spool.done(spool.claim())
+    claimed, done = list(spool.log())[1:]
+    assert claimed["waited"] == 1.0
+    assert done["took"] == 1.0
+    assert (done["name"], done["priority"], done["state"]) == ("report.xml", 2, "done")
+
+
+def test_losing_or_damaging_the_log_harms_nothing(spool):
+    """Torn lines and foreign bytes are passed over, a lost log is begun anew."""
+    spool.enqueue(b"a")
+    path = f"{spool.path}/{layout.LOG}"
+    with open(path, "ab") as file:
+        file.write(b'{"event": "torn\n\xff\xfe\n[]\n{"no": "event"}\n')
+    assert events(spool) == [("enqueued", 1)]
+    os.unlink(path)
+    assert events(spool) == []
+    other = Spool(spool.path)
+    other.enqueue(b"b")
+    assert events(spool) == [("enqueued", 2)]
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(spool):
+    """A folder in its place, a full disk: the verbs go on, the item is safe."""
+    os.mkdir(f"{spool.path}/{layout.LOG}")
+    item = spool.enqueue(b"a")
+    assert spool.done(spool.claim()).id == item.id
+
+
+def test_the_log_stays_bounded(spool, monkeypatch):
+    """Above the limit the older half goes; several writers agree on which file is the log."""
+    monkeypatch.setattr(log_module, "MAX_LOG_BYTES", 4000)
+    other = Spool(spool.path)
+    for _ in range(60):
+        spool.enqueue(b"a")
+        other.enqueue(b"b")
+        assert os.path.getsize(f"{spool.path}/{layout.LOG}") <= 4000
+    seen = [number for _, number in events(spool)]
+    assert seen[-1] == 120
+    assert seen == list(range(seen[0], 121))
+    assert os.listdir(f"{spool.path}/tmp") == []

@@ -1,0 +1,93 @@
+"""Pause and resume: nothing is claimed meanwhile, and everything else goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pq_cli import MemoryQueue, Spool
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture(params=["spool", "memory"])
+def queue(request, tmp_path):
+    """Each promise holds on disk and in memory."""
+    clock = Clock()
+    made = (
+        MemoryQueue(clock=clock)
+        if request.param == "memory"
+        else Spool(tmp_path / "spool", clock=clock)
+    )
+    return made, clock
+
+
+def test_nothing_is_claimed_while_paused(queue):
+    """While paused claim gives nothing; enqueue goes on; after resume the order is as ever."""
+    q, _ = queue
+    q.enqueue(b"a", priority=5)
+    q.pause("moving house")
+    q.enqueue(b"b", priority=1)
+    assert q.claim() is None
+    assert q.paused is not None
+    assert (q.paused.reason, q.paused.since) == ("moving house", 1_000_000.0)
+    assert q.resume() is True
+    assert q.paused is None
+    assert q.resume() is False
+    assert q.claim().priority == 1
+
+
+def test_what_is_active_may_finish_while_paused(queue):
+    """A pause takes no claim away; but a lease that runs out meanwhile is taken back."""
+    q, clock = queue
+    q.enqueue(b"a")
+    q.enqueue(b"b")
+    first, second = q.claim(), q.claim()
+    q.pause()
+    q.done(first)
+    clock.now += 10_000
+    assert q.claim() is None
+    assert q.get(second.id).state == "pending"
+
+
+def test_another_process_learns_of_a_pause_at_once(tmp_path):
+    """A worker that has had the spool open for long sees the pause of another at its next claim."""
+    mine, other = Spool(tmp_path / "s"), Spool(tmp_path / "s")
+    for payload in (b"a", b"b", b"c"):
+        mine.enqueue(payload)
+    assert mine.claim() is not None
+    other.pause("disk swap")
+    assert mine.claim() is None
+    other.resume()
+    assert mine.claim() is not None
+
+
+def pq(spool, *words):
+    """Run pq in a process of its own."""
+    command = [sys.executable, "-m", "pq_cli", *words, "-s", str(spool)]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def test_next_says_why(tmp_path):
+    """`pq next` on a paused queue exits 75 and gives the reason; on an empty one it exits 1."""
+    spool = tmp_path / "s"
+    assert pq(spool, "enqueue").returncode == 0
+    assert pq(spool, "pause", "moving house").returncode == 0
+    refused = pq(spool, "next")
+    assert refused.returncode == 75
+    assert "moving house" in refused.stderr
+    assert pq(spool, "next", "--wait=0.3").returncode == 75
+    assert pq(spool, "resume").returncode == 0
+    assert pq(spool, "next", "--ack").returncode == 0
+    assert pq(spool, "next").returncode == 1

@@ -1,0 +1,195 @@
+"""rm, purge and undo: what a person removed comes back as it was, for a day."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from pq_cli import ConflictError, KeyTakenError, NoSuchItemError, QueueConfig, Spool, State
+from pq_cli.spool import layout, trash
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    """A clock for one spool."""
+    return Clock()
+
+
+@pytest.fixture
+def spool(tmp_path, clock):
+    """A spool with a fake clock."""
+    return Spool(tmp_path / "s", clock=clock, config=QueueConfig(keep_done=60.0, max_items=50))
+
+
+def in_state(spool, clock, state):
+    """Return an item that has come into this state by the verbs."""
+    item = spool.enqueue(b"payload", key="k", delay=600 if state == "delayed" else None)
+    if state == "held":
+        return spool.hold(item)
+    if state in ("failed", "done"):
+        claim = spool.claim()
+        return spool.done(claim) if state == "done" else spool.fail(claim, "no", dead=True)
+    return spool.get(item)
+
+
+@pytest.mark.parametrize("state", ["pending", "delayed", "held", "failed", "done"])
+def test_a_removed_item_comes_back_as_it_was(spool, clock, state):
+    """State, place, payload, key and count of live items are after undo what they were before."""
+    item = in_state(spool, clock, state)
+    live = len(spool)
+    spool.remove(item)
+    with pytest.raises(NoSuchItemError):
+        spool.get(item.id)
+    assert not os.listdir(f"{spool.path}/{layout.KEYS}")
+    assert spool.restore(item.id) == item
+    assert spool.get(item.id) == item
+    assert spool.payload(item) == b"payload"
+    assert len(spool) == live
+    assert spool._store.live_count() == live
+    again = spool.enqueue(b"other", key="k")
+    assert (again.id == item.id) == (state not in ("failed", "done"))
+
+
+def test_the_order_is_as_before_the_removal(spool):
+    """An item that was away takes its old place in its lane, not the end of it."""
+    first, second = spool.enqueue(b"1"), spool.enqueue(b"2")
+    spool.remove(first)
+    spool.restore(first.id)
+    assert [spool.claim().id, spool.claim().id] == [first.id, second.id]
+
+
+def test_a_delayed_item_whose_time_passed_in_the_trash_is_pending(spool, clock):
+    """Time goes on in the trash."""
+    item = spool.enqueue(b"x", delay=600)
+    spool.remove(item)
+    clock.now += 700
+    assert spool.restore(item.id).state is State.PENDING
+    assert spool.claim().id == item.id
+
+
+def test_what_came_due_before_it_was_removed_is_pending(spool, clock):
+    """A due item's meta still says delayed; its place said pending, and that counts."""
+    other, item = spool.enqueue(b"y"), spool.enqueue(b"x", delay=600)
+    clock.now += 700
+    assert spool.claim().id == other.id
+    spool.remove(item.id)
+    clock.now -= 700
+    assert spool.restore(item.id).state is State.DELAYED
+    spool.remove(item.id)
+    clock.now += 700
+    assert spool.restore(item.id).state is State.PENDING
+    assert spool.claim().id == item.id
+
+
+def test_a_key_taken_meanwhile_stops_the_undo(spool):
+    """Two live items never share a key; the removed one stays in the trash."""
+    item = spool.enqueue(b"x", key="k")
+    spool.remove(item)
+    spool.enqueue(b"y", key="k")
+    with pytest.raises(KeyTakenError):
+        spool.restore(item.id)
+    assert [ids for _, ids in spool.removed()] == [[item.id]]
+
+
+def test_removals_of_one_batch_come_back_together(spool, clock):
+    """Each batch is remembered apart, the newest first."""
+    a, b, c = (spool.enqueue(b"x") for _ in range(3))
+    spool.remove(a, batch=1_000_000.0)
+    spool.remove(b, batch=1_000_000.0)
+    spool.remove(c, batch=1_000_001.5)
+    assert list(spool.removed()) == [(1_000_001.5, [c.id]), (1_000_000.0, [a.id, b.id])]
+
+
+def test_the_trash_is_swept_after_a_day(spool, clock):
+    """A day later the next removal deletes the old batch, payloads too; a younger one stays."""
+    old, young, last = (spool.enqueue(b"x") for _ in range(3))
+    spool.remove(old)
+    clock.now += trash.KEPT_SECONDS - 10
+    spool.remove(young)
+    clock.now += 20
+    spool.remove(last)
+    assert [ids for _, ids in spool.removed()] == [[last.id], [young.id]]
+    with pytest.raises(NoSuchItemError):
+        spool.restore(old.id)
+    spool.empty_trash()
+    assert os.listdir(f"{spool.path}/{layout.TRASH}") == []
+
+
+def test_an_active_item_is_refused(spool):
+    """Nobody's work is pulled from under them."""
+    spool.enqueue(b"x")
+    claim = spool.claim()
+    with pytest.raises(ConflictError):
+        spool.remove(claim.id)
+    assert spool.get(claim.id).state is State.ACTIVE
+
+
+@pytest.mark.parametrize("step", range(1, 3))
+def test_a_removal_cut_short_leaves_nothing_half_done(spool, monkeypatch, step):
+    """Whichever rename of a removal is the last: the item is there, or can be restored whole."""
+    item = spool.enqueue(b"payload")
+    real, done = spool._store.disk.rename, []
+
+    def rename(source, target):
+        done.append(target)
+        if len(done) == step:
+            raise OSError(errno.EIO, "pulled the plug")
+        real(source, target)
+
+    monkeypatch.setattr(spool._store.disk, "rename", rename)
+    with pytest.raises(OSError, match="plug"):
+        spool.remove(item)
+    monkeypatch.undo()
+    after = Spool(spool.path, config=spool.config)
+    if step == 1:
+        assert after.payload(item.id) == b"payload"
+    else:
+        with pytest.raises(NoSuchItemError):
+            after.get(item.id)
+        assert after.payload(after.restore(item.id)) == b"payload"
+
+
+@pytest.mark.parametrize("step", range(1, 3))
+def test_an_undo_cut_short_can_be_made_again(spool, monkeypatch, step):
+    """Whichever rename of an undo is the last, the item is still in the trash, whole."""
+    item = spool.enqueue(b"payload")
+    spool.remove(item)
+    real, done = spool._store.disk.rename, []
+
+    def rename(source, target):
+        done.append(target)
+        if len(done) == step:
+            raise OSError(errno.EIO, "pulled the plug")
+        real(source, target)
+
+    monkeypatch.setattr(spool._store.disk, "rename", rename)
+    with pytest.raises(OSError, match="plug"):
+        spool.restore(item.id)
+    monkeypatch.undo()
+    after = Spool(spool.path, config=spool.config)
+    assert after.payload(after.restore(item.id)) == b"payload"
+    assert after.claim().id == item.id
+
+
+def test_a_power_loss_that_kept_only_the_payloads_way_to_the_trash(spool):
+    """The meta is back where it was, the payload is in the trash: the item is served whole."""
+    item = spool.enqueue(b"payload")
+    home = f"{item.path}{layout.META}"
+    spool.remove(item)
+    [batch] = trash.batches(spool._store.reader)
+    os.rename(f"{spool.path}/{batch}/{item.id:010d}{layout.META}", home)
+    after = Spool(spool.path, config=spool.config)
+    assert after.payload(after.claim()) == b"payload"
