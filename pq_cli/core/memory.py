@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from pq_cli.core import transitions
 from pq_cli.core.item import LIVE, ORDER, Holder, Item, State, parse_reference
 from pq_cli.core.order import Lane, choose, serving_order
-from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups, order_time
+from pq_cli.core.policy import (
+    AgedGroup,
+    Pause,
+    QueueConfig,
+    aged_groups,
+    floors,
+    order_time,
+)
 from pq_cli.core.request import Request, checked, new_item
 from pq_cli.errors import KeyTakenError, NoSuchItemError, QueueFullError
 
@@ -39,6 +46,7 @@ class MemoryQueue:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.config = config if config is not None else QueueConfig()
+        self._floors = floors(self.config)
         self._clock = clock
         self._jitter = jitter
         self._lock = threading.Lock()
@@ -111,7 +119,7 @@ class MemoryQueue:
             if self._paused is not None:
                 return None
             t = order_time(self.config, now, self._aged_at)
-            found = choose(self._lanes, self.config, t, self._head, self._created)
+            found = choose(self._lanes, self.config, self._floors, t, self._head, self._created)
             if found is None:
                 return None
             item = self._items[found[1]]

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
-from pq_cli.core.policy import QueueConfig, effective, most_urgent
+from pq_cli.core.policy import QueueConfig, effective
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -32,6 +32,7 @@ def rank(
 def choose(
     lanes: Iterable[int],
     config: QueueConfig,
+    floors: Sequence[int],
     t: float,
     head: Callable[[int], int | None],
     created_at: Callable[[int, int], float],
@@ -40,19 +41,21 @@ def choose(
 
     `head(lane)` gives the lowest id of a lane or None, `created_at(lane, id)` its Unix seconds;
     both may cost a look at the disk, so they are asked only about lanes that can still win.
+    `floors` is `policy.floors(config)`, computed once.
     """
     best: tuple[int, int] | None = None
     winner: tuple[int, int] | None = None
     for lane in sorted(lanes):
-        floor = most_urgent(config, lane) if config.enable_priority else 0
+        floor = floors[lane]
         if best is not None and floor > best[0]:
             continue
         item_id = head(lane)
         if item_id is None or (best is not None and (floor, item_id) > best):
             continue
-        ages = config.enable_priority and floor < lane
-        created = created_at(lane, item_id) if ages else t
-        here = rank(config, lane, item_id, created, t)
+        if 0 < floor < lane:
+            here = (effective(config, lane, created_at(lane, item_id), t), item_id)
+        else:
+            here = (floor, item_id)
         if best is None or here < best:
             best, winner = here, (lane, item_id)
     return winner

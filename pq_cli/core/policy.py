@@ -103,7 +103,10 @@ def boost(config: QueueConfig, created_at: float, t: float) -> int:
     """Return how many steps an item created at `created_at` has aged at `t` (0 if aging is off)."""
     if not (config.enable_priority and config.enable_aging):
         return 0
-    steps = int(max(0.0, t - created_at) // config.aging_threshold_seconds)
+    age = t - created_at
+    if age < config.aging_threshold_seconds:
+        return 0
+    steps = int(age // config.aging_threshold_seconds)
     return min(steps * config.aging_boost, config.max_priority_boost)
 
 
@@ -112,10 +115,15 @@ def effective(config: QueueConfig, priority: int, created_at: float, t: float) -
     return max(1, priority - boost(config, created_at, t))
 
 
-def most_urgent(config: QueueConfig, priority: int) -> int:
-    """Return the lowest effective priority that an item of this base can ever reach."""
-    aging = config.enable_priority and config.enable_aging
-    return max(1, priority - config.max_priority_boost) if aging else priority
+def floors(config: QueueConfig) -> tuple[int, ...]:
+    """Return, by base priority (0 to 10), the lowest effective one that an item can ever reach.
+
+    All 0 where priorities are off.
+    """
+    if not config.enable_priority:
+        return (0,) * 11
+    most = config.max_priority_boost if config.enable_aging else 0
+    return tuple(max(1, priority - most) for priority in range(11))
 
 
 def retry_delay(config: QueueConfig, attempts: int, jitter: float) -> float:

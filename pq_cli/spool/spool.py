@@ -194,7 +194,9 @@ class Spool(Upkeep):
             t = store.order_time(now)
             while True:
                 index = store.index
-                found = choose(index.lanes(), self.config, t, index.head, self._created)
+                found = choose(
+                    index.lanes(), self.config, store.floors, t, index.head, self._created
+                )
                 for folder in index.empty_folders:
                     store.tidy(folder)
                 index.empty_folders.clear()

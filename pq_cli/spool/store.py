@@ -12,7 +12,7 @@ import os
 
 from pq_cli.core.item import LIVE, Item, State, encode
 from pq_cli.core.journal import transition
-from pq_cli.core.policy import QueueConfig, order_time
+from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
@@ -48,6 +48,7 @@ class Store:
     ) -> None:
         self.root = root
         self.config = config
+        self.floors = floors(config)
         self.state = state
         self.report = report
         self.disk = Disk(root, sync=config.durability == "full")
