@@ -51,6 +51,7 @@ COMMANDS = {
         Command(name="pause", help="let nothing be claimed until `pq resume`"),
         Command(name="resume", help="let items be claimed again"),
         Command(name="log", help="what happened lately"),
+        Command(name="check", help="look for damage in the spool, and mend it"),
         Command(name="init", help="make a spool with a commented queue.toml"),
     )
 }

@@ -187,6 +187,16 @@ class Disk:
         """Sync all file systems: once, when a spool goes from fast to full durability."""
         os.sync()
 
+    def own(self, path: str) -> None:
+        """Take other users' rights away, and let root give it to the spool's owner."""
+        full = self._at(path)
+        info = os.lstat(full)
+        if os.geteuid() == 0:
+            root = os.stat(self.root)
+            os.chown(full, root.st_uid, root.st_gid, follow_symlinks=False)
+        if not stat.S_ISLNK(info.st_mode):
+            os.chmod(full, stat.S_IMODE(info.st_mode) & ~0o077)
+
     # -- payloads ----------------------------------------------------------
 
     def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:

@@ -26,13 +26,16 @@ class Keys:
     def owner(self, key: str) -> Item | None:
         """Return the live item that has `key`, or None when the key is free."""
         item_id = self._named(key)
-        if item_id is None:
-            return None
+        item = None if item_id is None else self.live(item_id)
+        return item if item is not None and item.key == key else None
+
+    def live(self, item_id: int) -> Item | None:
+        """Return the item if there is one that can be read and has not ended."""
         try:
             item = self._reader.find(item_id)
         except (NoSuchItemError, DamagedItemError):
             return None
-        return item if item.key == key and item.state in LIVE else None
+        return item if item.state in LIVE else None
 
     def give(self, key: str, item_id: int) -> None:
         """Let `key` name this item, durably in "full", whatever it named before."""
@@ -54,8 +57,11 @@ class Keys:
         return other is not None
 
     def _named(self, key: str) -> int | None:
+        return self.read_link(layout.key_path(key))
+
+    def read_link(self, path: str) -> int | None:
+        """Return the id that a link in `keys/` names, or None when it names none."""
         try:
-            text = os.readlink(f"{self._disk.root}/{layout.key_path(key)}")
-            return parse_reference(text)[0]
+            return parse_reference(os.readlink(f"{self._disk.root}/{path}"))[0]
         except (OSError, UsageError):
             return None

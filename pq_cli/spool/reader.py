@@ -94,24 +94,29 @@ class Reader:
     def _locate_once(
         self, item_id: int, claim: int | None
     ) -> tuple[str, str, State, int | None] | None:
+        if claim is not None:
+            name = f"{item_id:010d}.{claim}"
+            if self._exists("active", name):
+                return "active", name, State.ACTIVE, None
+        return next(self.places(item_id), None)
+
+    def places(self, item_id: int) -> Iterator[tuple[str, str, State, int | None]]:
+        """Yield (folder, name, state, lane) of each meta that an item has: one, if all is well."""
         name = f"{item_id:010d}"
         block = layout.block_name(item_id // layout.BLOCK_SIZE)
-        if claim is not None and self._exists("active", f"{name}.{claim}"):
-            return "active", f"{name}.{claim}", State.ACTIVE, None
         for lane in self.lanes():
             folder = f"pending/{lane:02d}/{block}"
             if self._exists(folder, name):
-                return folder, name, State.PENDING, lane
+                yield folder, name, State.PENDING, lane
         for active, _ in self.active_names():
             if active.partition(".")[0] == name:
-                return "active", active, State.ACTIVE, None
+                yield "active", active, State.ACTIVE, None
         for state in (State.HELD, State.FAILED, State.DONE):
             if self._exists(f"{state}/{block}", name):
-                return f"{state}/{block}", name, state, None
+                yield f"{state}/{block}", name, state, None
         for folder in self.due_folders():
             if self._exists(folder, name):
-                return folder, name, State.DELAYED, None
-        return None
+                yield folder, name, State.DELAYED, None
 
     def _exists(self, folder: str, name: str) -> bool:
         if not self._folders.is_real(folder):

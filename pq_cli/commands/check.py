@@ -1,0 +1,71 @@
+"""`pq check`: the spool against its table of legal states."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pq_cli.commands.common import LOCK_TIMEOUT, JsonOption, LockTimeoutOption, SpoolOption
+from pq_cli.core.item import printable
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import DamageError, UsageError
+from pq_cli.messages import warn
+from pq_cli.render import emit, emit_json
+from pq_cli.render.counting import Counting
+from pq_cli.spool.check import Check
+from pq_cli.spool.findings import KINDS, Finding
+
+
+def command(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what can be mended; delete no payload.")
+    ] = False,
+    as_json: JsonOption = False,
+    spool: SpoolOption = "",
+    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
+) -> int:
+    """Compare the spool with what pq-spool(5) allows; read every payload. Exit 5: damage found.
+
+    What a crash leaves is told, but is no damage: the next commands deal with it. With --repair,
+    what cannot be brought in order moves to quarantine/. Safe while others work. In a pipe:
+    tab-separated severity, kind, id, path, detail.
+    """
+    if not spool:
+        raise UsageError("--spool: give a directory")
+    check = Check(spool, parse_duration(lock_timeout))
+    damaged = mended = harmless = 0
+    with Counting("looked at") as tick:
+        for finding in check.run(repair=repair, tick=tick):
+            damaged += finding.damage
+            mended += finding.mended
+            harmless += not (finding.damage or finding.mended)
+            emit_json(_record(finding)) if as_json else emit(_line(finding))
+    if damaged:
+        hint = "" if repair else "; `pq check --repair` mends what can be mended"
+        raise DamageError(f"{damaged} damaged, {mended} mended, {harmless} harmless{hint}")
+    warn(f"no damage; {mended} mended, {harmless} harmless leftovers")
+    return 0
+
+
+def _severity(finding: Finding) -> str:
+    if finding.mended:
+        return "mended"
+    return "harmless" if KINDS[finding.kind].harmless else "damage"
+
+
+def _line(finding: Finding) -> str:
+    number = "" if finding.id is None else str(finding.id)
+    words = (_severity(finding), finding.kind, number, finding.path or ".", finding.detail)
+    return "\t".join(printable(word) for word in words)
+
+
+def _record(finding: Finding) -> dict[str, object]:
+    return {
+        "severity": _severity(finding),
+        "kind": finding.kind,
+        "id": finding.id,
+        "path": finding.path,
+        "detail": finding.detail,
+        "finishes": KINDS[finding.kind].finishes,
+    }
