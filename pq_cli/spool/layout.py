@@ -18,10 +18,11 @@ LOG = "log"
 TRASH = "trash"
 TRASH_DIGITS = 16
 KEYS = "keys"
+QUARANTINE = "quarantine"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, *STATE_FOLDERS)
 OURS = frozenset(
-    (CONFIG, STATE, COUNTER, LOCK, "new", "quarantine", TRASH, "logs", LOG, "imports", *FOLDERS)
+    (CONFIG, STATE, COUNTER, LOCK, "new", QUARANTINE, TRASH, "logs", LOG, "imports", *FOLDERS)
 )
 """Every name that may stand at the top of a spool."""
 

@@ -16,6 +16,7 @@ from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.findings import Finding
 from pq_cli.spool.keys import Keys
+from pq_cli.spool.pairs import home_of
 from pq_cli.spool.reader import Reader
 from pq_cli.spool.state import (
     RESERVE_STEP,
@@ -27,7 +28,6 @@ from pq_cli.spool.state import (
     write_state,
 )
 
-QUARANTINE = "quarantine"
 REASON = ".reason"
 
 
@@ -56,12 +56,12 @@ class Mender:
 
     def set_aside(self, path: str, why: str) -> None:
         """Move what lies at `path` to the quarantine; the reason is there before it is."""
-        self._disk.make_dir(QUARANTINE)
-        name = f"{QUARANTINE}/{os.urandom(4).hex()}-{os.path.basename(path)[-60:]}"
+        self._disk.make_dir(layout.QUARANTINE)
+        name = f"{layout.QUARANTINE}/{os.urandom(4).hex()}-{os.path.basename(path)[-60:]}"
         text = f"{format_time(time.time())}\t{printable(path)}\t{printable(why)}\n"
         self._disk.write_new(name + REASON, text.encode("utf-8", "replace"))
         self._disk.rename(path, name)
-        self._disk.sync_dir(QUARANTINE)
+        self._disk.sync_dir(layout.QUARANTINE)
         self._disk.sync_dir(os.path.dirname(path))
 
     # -- one remedy for each kind; False: nothing can be done --------------------
@@ -75,11 +75,14 @@ class Mender:
     def _mend_orphan(self, finding: Finding) -> None:
         self.set_aside(finding.path, finding.detail)
 
-    def _mend_behind(self, finding: Finding) -> None:
-        home = layout.payload_path(self._reader.find(finding.id or 0))
+    def _mend_behind(self, finding: Finding) -> bool | None:
+        home = home_of(self._reader, finding.id or 0)
+        if home is None:
+            return False
         self._disk.rename(finding.path, home)
         self._disk.sync_dir(os.path.dirname(home))
         self._disk.sync_dir(os.path.dirname(finding.path))
+        return None
 
     def _mend_ahead(self, finding: Finding) -> None:
         item = self._item_at(finding.path.removesuffix(layout.META))

@@ -50,9 +50,8 @@ class Pairs:
     def _without_meta(self, path: str, item_id: int) -> list[Finding]:
         if not os.path.lexists(f"{self._reader.root}/{path}"):
             return []
-        try:
-            home = layout.payload_path(self._reader.find(item_id))
-        except (NoSuchItemError, DamagedItemError):
+        home = home_of(self._reader, item_id)
+        if home is None:
             return [_finding("orphan", path, item_id, "has no meta")]
         if self._reader.size_of(*os.path.split(home)) is not None:
             return [_finding("orphan", path, item_id, f"the item has its payload in {home}")]
@@ -100,6 +99,19 @@ class Pairs:
         if owner.id != item.id:
             return [_finding("superseded", path, item.id, f"by item {owner.id}")]
         return []
+
+
+def home_of(reader: Reader, item_id: int) -> str | None:
+    """Return where an item's payload belongs: beside its meta, be that in the trash; or None."""
+    try:
+        return layout.payload_path(reader.find(item_id))
+    except (NoSuchItemError, DamagedItemError):
+        pass
+    for batch in reader.names(layout.TRASH):
+        path = f"{layout.TRASH}/{batch}/{item_id:010d}"
+        if os.path.lexists(f"{reader.root}/{path}{layout.META}"):
+            return path
+    return None
 
 
 def _finding(kind: str, path: str, item_id: int, detail: str) -> Finding:
