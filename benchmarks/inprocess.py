@@ -1,0 +1,103 @@
+"""One process, one queue: what an item costs to put and to take, beside every peer."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from benchmarks import peers
+from benchmarks.harness import Bench, Target, timed
+from pq_cli import MemoryQueue, QueueConfig, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "inprocess"
+_TAKE_TARGETS = {
+    peers.DIRQ.name: Target("at least the rate of dirq", 1.0),
+    peers.LOCALQUEUE.name: Target("at least 10 times the rate of localqueue", 0.1),
+}
+
+
+def run(bench: Bench) -> None:
+    """Measure put and take of every queue, then what priorities cost pq itself."""
+    _beside_peers(bench)
+    _cost_of_priority(bench)
+
+
+def _beside_peers(bench: Bench) -> None:
+    count = bench.pick(small=20, usual=1000)
+    cases = {
+        peer.name: functools.partial(_put_and_take, peer, count // 4 if peer.sync else count)
+        for peer in peers.installed()
+    }
+    samples = bench.alternate(cases, bench.pick(small=1, usual=7))
+    for peer in peers.installed():
+        name = peer.name
+        for figure in ("put", "take"):
+            bench.report(NAME, f"{figure}: {name}", samples.of(name, figure), "us")
+    unread, full = peers.PQ_UNREAD.name, peers.PQ_FULL.name
+    for to, target in _TAKE_TARGETS.items():
+        bench.report(
+            NAME, f"claim + done: {unread}", samples.of(unread, "take"), "us",
+            to=to, reference=samples.of(to, "take"), target=target,
+        )  # fmt: skip
+        bench.report(
+            NAME, "claim + payload + done: pq fast", samples.of("pq fast", "take"), "us",
+            to=to, reference=samples.of(to, "take"),
+        )  # fmt: skip
+    durable = peers.LOCALQUEUE_DURABLE.name
+    for figure in ("put", "take"):
+        bench.report(
+            NAME, f"{figure}, synced: {full}", samples.of(full, figure), "us",
+            to=durable, reference=samples.of(durable, figure),
+        )  # fmt: skip
+
+
+def _put_and_take(peer: peers.Peer, count: int, folder: str) -> Mapping[str, float]:
+    queue = peer.make(folder)
+
+    def put() -> None:
+        for number in range(count):
+            queue.put(number)
+
+    def take() -> None:
+        for _ in range(count):
+            queue.take()
+
+    figures = {"put": timed(put, count), "take": timed(take, count)}
+    queue.close()
+    return figures
+
+
+def _cost_of_priority(bench: Bench) -> None:
+    """Ten lanes against plain first in, first out, for the same items."""
+    target = Target("priorities cost at most 10 %", 1.1)
+    for kind, count in (
+        ("MemoryQueue", bench.pick(small=50, usual=20_000)),
+        ("Spool fast", bench.pick(small=20, usual=1000)),
+    ):
+        cases = {
+            name: functools.partial(_cycle, kind, enabled, count)
+            for name, enabled in (("on", True), ("off", False))
+        }
+        samples = bench.alternate(cases, bench.pick(small=1, usual=11))
+        bench.report(
+            NAME, f"enqueue + claim + done with priorities: {kind}", samples.of("on", "item"), "us",
+            to="enable_priority = false", reference=samples.of("off", "item"), target=target,
+        )  # fmt: skip
+
+
+def _cycle(kind: str, enabled: bool, count: int, folder: str) -> Mapping[str, float]:
+    config = QueueConfig(enable_priority=enabled, durability="fast")
+    queue: MemoryQueue | Spool = (
+        MemoryQueue(config) if kind == "MemoryQueue" else Spool(f"{folder}/spool", config=config)
+    )
+
+    def cycle() -> None:
+        for number in range(count):
+            queue.enqueue(b"x", priority=1 + number % 10)
+        while (item := queue.claim()) is not None:
+            queue.done(item)
+
+    return {"item": timed(cycle, count)}
