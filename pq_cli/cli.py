@@ -52,6 +52,7 @@ COMMANDS = {
         Command(name="resume", help="let items be claimed again"),
         Command(name="log", help="what happened lately"),
         Command(name="check", help="look for damage in the spool, and mend it"),
+        Command(name="migrate", help="import an older or foreign queue"),
         Command(name="init", help="make a spool with a commented queue.toml"),
     )
 }

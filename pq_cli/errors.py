@@ -10,6 +10,7 @@ EXIT_OK = 0
 EXIT_NOTHING = 1
 EXIT_USAGE = 2
 EXIT_COMMAND_FAILED = 6
+EXIT_DATA = 65
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
 
@@ -62,6 +63,12 @@ class CommandFailedError(PqError):
     """A command that pq ran failed."""
 
     exit_code = 6
+
+
+class DataError(PqError):
+    """Input (a queue to import, a stream) was not understood, in part or whole; it was left."""
+
+    exit_code = EXIT_DATA
 
 
 class CannotCreateError(PqError):

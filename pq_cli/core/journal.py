@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EVENTS = (
     "enqueued", "claimed", "done", "failed", "deferred", "lost", "released", "retried", "held",
-    "changed", "removed", "restored", "paused", "resumed",
+    "changed", "removed", "restored", "imported", "paused", "resumed",
 )  # fmt: skip
 """What can happen. `failed` with state `failed` is a dead letter, with `delayed` it is retried."""
 _MAX_TEXT = 200

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from pq_cli.migrate.scratch import Scratch, from_key, to_key
+from pq_cli.transfer.scratch import Scratch, from_key, to_key
 
 _SCHEMA = (
     "CREATE TABLE names (owner BLOB, tag INTEGER, path BLOB)",

@@ -12,6 +12,8 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pq_cli.errors import PqError
+
 if TYPE_CHECKING:
     from pq_cli.migrate.survey import Survey
 
@@ -34,9 +36,12 @@ BAD_ENVELOPE = "bad-envelope"
 META_OF_BAD_PAYLOAD = "meta-of-bad-payload"
 ORPHAN_META = "orphan-meta"
 ORPHAN_LOCK = "orphan-lock"
+METADATA_TOO_LARGE = "metadata-too-large"
+CHANGED = "changed-while-reading"
+REFUSED = "refused"
 
 
-class MigrateError(Exception):
+class MigrateError(PqError):
     """The source cannot be read as a whole; the text is for people, on one line."""
 
     exit_code = 2
@@ -52,12 +57,6 @@ class SourceChangedError(MigrateError):
     """A file of the source changed or vanished after it was read: something still writes there."""
 
     exit_code = 75
-
-
-class ScratchError(MigrateError):
-    """The temporary index cannot be written (full disk, no permission)."""
-
-    exit_code = 74
 
 
 class FileProblemError(Exception):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pq_cli.migrate.model import Entry, LegacyItem, Reported
-from pq_cli.migrate.scratch import Scratch, from_key, to_key
+from pq_cli.transfer.scratch import Scratch, from_key, to_key
 
 _SCHEMA = (
     "CREATE TABLE items (created INTEGER, path BLOB, body BLOB)",

@@ -155,6 +155,16 @@ class Disk:
         finally:
             os.close(fd)
 
+    def append_lines(self, path: str, data: bytes, *, sync: bool) -> None:
+        """Append whole lines to a file, made when missing; synced if `sync`."""
+        fd = self.open_to_append(path)
+        try:
+            _write_all(fd, data)
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
     def together(self) -> Together:
         """Return a context in which nothing is synced by itself, and all of it once at the end."""
         return Together(self)

@@ -50,7 +50,7 @@ class _Admission:
         self._replaced: list[Item] = []
         self._vouched = False
         self._store = store
-        self._ids = _Ids(store, count)
+        self._ids = Ids(store, count)
         self._now = now
 
     def admit(self, batch: Sequence[Staged]) -> None:
@@ -103,7 +103,7 @@ class _Admission:
                     f"key '{printable(request.key or '')}' is taken by item {taken.id},"
                     f" {taken.state}"
                 )
-        _check_room(store, replacing=taken is not None)
+        check_room(store, more=int(taken is None))
         item = self._new_item(staged)
         if request.key is not None and taken is None:
             store.keys.give(request.key, item.id)
@@ -134,7 +134,7 @@ class _Admission:
                 self._store.keys.give(item.key, item.id)
 
 
-class _Ids:
+class Ids:
     """Hands out ids for one batch, allocated together at the first need."""
 
     def __init__(self, store: Store, count: int) -> None:
@@ -154,9 +154,10 @@ class _Ids:
         return item_id
 
 
-def _check_room(store: Store, *, replacing: bool) -> None:
+def check_room(store: Store, *, more: int) -> None:
+    """Raise QueueFullError if there is no room for `more` live items."""
     limit = store.config.max_items
-    if limit and not replacing and store.live_count() >= limit:
+    if limit and more and store.live_count() + more > limit:
         raise QueueFullError(f"the queue is full: {store.live_count()} items, max_items = {limit}")
 
 

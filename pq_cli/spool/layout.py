@@ -18,12 +18,12 @@ LOG = "log"
 TRASH = "trash"
 TRASH_DIGITS = 16
 KEYS = "keys"
+NEW = "new"
+IMPORTS = "imports"
 QUARANTINE = "quarantine"
 STATE_FOLDERS = tuple(str(state) for state in State)
-FOLDERS = (TMP, KEYS, *STATE_FOLDERS)
-OURS = frozenset(
-    (CONFIG, STATE, COUNTER, LOCK, "new", QUARANTINE, TRASH, "logs", LOG, "imports", *FOLDERS)
-)
+FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
+OURS = frozenset((CONFIG, STATE, COUNTER, LOCK, QUARANTINE, TRASH, "logs", LOG, IMPORTS, *FOLDERS))
 """Every name that may stand at the top of a spool."""
 
 BLOCK_SIZE = 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pq_cli.core import transitions
 from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError
+from pq_cli.spool.handover import finish
 from pq_cli.spool.holder import is_dead, is_mine
 from pq_cli.spool.reader import due_second
 from pq_cli.spool.store import Store
@@ -12,6 +13,7 @@ from pq_cli.spool.store import Store
 
 def settle(store: Store, now: float) -> None:
     """Bring the spool up to `now`. Called under the lock, whenever somebody asks for work."""
+    finish(store)
     _take_back(store, now)
     due = store.index.due()
     if due is not None and due <= now:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO, Self
 
+    from pq_cli.spool.arrivals import Arrivals
+
 DEFAULT_LOCK_TIMEOUT = 30.0
 
 
@@ -175,6 +177,12 @@ class Spool(Upkeep):
                 self._store.disk.discard(staged.tmp)
             except OSError:
                 return
+
+    def arrivals(self) -> Arrivals:
+        """Return a context in which items that have a past enter, each exactly once."""
+        from pq_cli.spool.arrivals import Arrivals
+
+        return Arrivals(self._store)
 
     # -- claims ----------------------------------------------------------------
 

@@ -16,13 +16,12 @@ from pq_cli.migrate import files
 from pq_cli.migrate.detect import READERS, choose
 from pq_cli.migrate.model import (
     FileProblemError,
-    ScratchError,
     SourceChangedError,
     SourceUnreadableError,
 )
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.payload import check_unchanged, open_payload
-from pq_cli.migrate.scratch import Scratch
+from pq_cli.transfer.scratch import Scratch, ScratchError
 
 Fill = Callable[[dict[str, str | bytes]], Path]
 Read = Callable[..., Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import pytest
@@ -10,6 +11,7 @@ from pq_cli import Spool
 from pq_cli.core.journal import EVENTS
 from pq_cli.spool import layout
 from pq_cli.spool import log as log_module
+from pq_cli.spool.ledger import Origin
 
 
 class Clock:
@@ -51,12 +53,16 @@ def test_every_verb_leaves_its_line(spool):
     spool.pause("why")
     spool.resume()
     spool.claim(lease=0.5)
-    spool.done(spool.claim())
+    done = spool.done(spool.claim())
+    with spool.arrivals() as arrivals:
+        origin = Origin(realm="elsewhere", name="1")
+        arrivals.add(arrivals.receive(io.BytesIO(b"b")), done, origin)
+        arrivals.commit()
     names = [event for event, _ in events(spool)]
     assert names == [
         "enqueued", "claimed", "released", "claimed", "failed", "retried", "claimed", "deferred",
         "held", "retried", "changed", "removed", "restored", "paused", "resumed", "claimed",
-        "lost", "claimed", "done",
+        "lost", "claimed", "done", "imported",
     ]  # fmt: skip
     assert set(names) == set(EVENTS)
 

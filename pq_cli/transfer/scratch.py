@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from pq_cli.migrate.model import ScratchError
+from pq_cli.errors import PqError
 
 _CACHE_KIB = 4096
 _BATCH = 1000
@@ -25,6 +25,12 @@ def to_key(text: str) -> bytes:
 def from_key(key: bytes) -> str:
     """Return the text of `to_key`."""
     return key.decode("utf-8", "surrogatepass")
+
+
+class ScratchError(PqError):
+    """The temporary index cannot be written (full disk, no permission)."""
+
+    exit_code = 74
 
 
 class Scratch:
@@ -66,7 +72,9 @@ class Scratch:
         """Yield the rows of a statement, a few at a time."""
         self._flush()
         try:
-            yield from self._db.execute(statement, parameters)
+            # Not `yield from`: it would close the cursor of a database that is closed already.
+            for row in self._db.execute(statement, parameters):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise _translated(error) from error
 

@@ -1,0 +1,133 @@
+"""Handover: a few items on their last step into the spool, safe from a crash at any instant.
+
+`imports/handover/` holds them as `ID` and `ID.meta.json` while, under the lock, each goes to
+its place: first the payload, then the meta. Whoever takes the lock next and finds something
+there knows that its owner died, and finishes: what is there enters, exactly once. An item
+whose payload has not come there yet (see `dropbox`) never left where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from pq_cli.core.item import LIVE, Item, State, decode, encode
+from pq_cli.core.journal import record
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool import layout, ledger
+from pq_cli.spool.ledger import Origin
+from pq_cli.spool.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+FOLDER = f"{layout.IMPORTS}/handover"
+SIDECAR = ".sidecar"
+"""Ending of a dropped file's own sidecar while the file is handed over."""
+KEY_LOST = "its key was taken by another item while its import was interrupted"
+
+
+def finish(store: Store) -> None:
+    """Finish the handover that a crash cut short. Under the lock; one look if there is none."""
+    names = sorted(name for name in store.reader.names(FOLDER) if name.endswith(layout.META))
+    if not names:
+        return
+    items = [item for name in names if (item := _read(store, name)) is not None]
+    present = [item for item in items if _arrived(store, item)]
+    hand_over(store, [_yielding(store, item) for item in present])
+
+
+def hand_over(store: Store, items: Sequence[Item]) -> None:
+    """Bring every item in the folder to its place, durably in "full". Under the lock."""
+    ledger.record(store.disk, origins(items))
+    with store.disk.together():
+        for item in items:
+            _place(store, item)
+    store.log.note(record("imported", item, item.updated_at) for item in items)
+    for name in store.reader.names(FOLDER):
+        store.disk.discard(f"{FOLDER}/{name}")  # sidecars: their items are in
+    store.disk.remove_dir(FOLDER)
+
+
+def origins(items: Iterable[Item]) -> list[Origin]:
+    """Return the origins of those items that came from elsewhere."""
+    found: list[Any] = [item.extra.get("origin") for item in items]
+    return [
+        Origin(realm=str(origin["realm"]), name=str(origin["name"]))
+        for origin in found
+        if isinstance(origin, dict) and {"realm", "name"} <= origin.keys()
+    ]
+
+
+def stem(item: Item) -> str:
+    """Return the path of the item's payload in the folder."""
+    return f"{FOLDER}/{item.id:010d}"
+
+
+def _place(store: Store, item: Item) -> None:
+    home = layout.payload_path(item)
+    lives = item.state in LIVE
+    store.disk.make_dir(layout.folder_of(item))
+    if item.key is not None and lives:
+        store.keys.give(item.key, item.id)
+    with store.counting(int(lives)):
+        try:
+            store.disk.rename(stem(item), home)
+        except FileNotFoundError:  # a crash came between these two
+            if not os.path.lexists(f"{store.root}/{home}"):
+                store.fetch_payload(item.id, home)
+        store.disk.rename(stem(item) + layout.META, home + layout.META)
+    store.index.moved(None, item.replace(path=f"{store.root}/{home}"))
+
+
+def _read(store: Store, name: str) -> Item | None:
+    """Return the item of a meta in the folder; one that cannot be read is set aside."""
+    parsed = layout.parse_meta_name(name)
+    try:
+        if parsed is None:
+            raise DamagedItemError(f"{FOLDER}/{name}: not the name of an item")
+        text = store.reader.meta_text(f"{FOLDER}/{name}", parsed[0])
+        return decode(text, item_id=parsed[0], state=_state(text), priority=None, path="")
+    except DamagedItemError as error:
+        store.report(error)
+        store.disk.make_dir(layout.QUARANTINE)
+        for end in (layout.META, ""):
+            source = f"{FOLDER}/{name.removesuffix(layout.META)}{end}"
+            if os.path.lexists(f"{store.root}/{source}"):
+                store.disk.rename(source, f"{layout.QUARANTINE}/{os.path.basename(source)}")
+        return None
+
+
+def _state(text: bytes) -> State:
+    try:
+        return State(json.loads(text)["state"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return State.PENDING  # decode says what is wrong
+
+
+def _arrived(store: Store, item: Item) -> bool:
+    """Tell whether the payload is there; if not the item stays outside, its sidecar goes back."""
+    places = (stem(item), layout.payload_path(item))
+    if any(os.path.lexists(f"{store.root}/{place}") for place in places):
+        return True
+    sidecar = f"{stem(item)}{SIDECAR}"
+    if os.path.lexists(f"{store.root}/{sidecar}"):
+        store.disk.rename(sidecar, f"{layout.NEW}/{item.name}{layout.META}")
+    store.disk.discard(stem(item) + layout.META)
+    return False
+
+
+def _yielding(store: Store, item: Item) -> Item:
+    """Return the item, as a dead letter if another one has got its key meanwhile."""
+    if item.key is None or item.state not in LIVE:
+        return item
+    owner = store.keys.owner(item.key)
+    if owner is None or owner.id == item.id:
+        return item
+    loser = item.replace(state=State.FAILED, last_error=KEY_LOST, not_before=None)
+    tmp = store.tmp_name("meta")
+    store.disk.write_new(tmp, encode(loser))
+    store.disk.rename(tmp, stem(item) + layout.META)
+    return loser
