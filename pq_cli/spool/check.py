@@ -127,8 +127,8 @@ class Check:
         for name in sorted(names) if levels else ():
             path = f"{folder}/{name}"
             if levels[0](name):
-                yield partial(self._folder, path)
                 yield from self._walk(path, levels[1:])
+                yield partial(self._folder, path)  # after what may have emptied it
             else:
                 yield partial(self._foreign, path)
 

@@ -1,0 +1,211 @@
+"""The kill sweep: every change dies before each of its system calls, and at random moments."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import crashlab
+import pytest
+from crashlab import NOW, VERBS, body, need_tool
+
+from pq_cli.core.item import State
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool.check import Check
+from pq_cli.spool.findings import KINDS
+from pq_cli.spool.spool import Spool
+
+LATER = NOW + 30 * 86400
+
+
+def _refuse(error: DamagedItemError) -> None:
+    raise AssertionError(f"damage: {error}")
+
+
+def verify(root: Path, name: str, told: list[int], died: bool) -> None:
+    """Assert that the spool is whole, that nothing told is lost, and that it goes on working."""
+    verb = VERBS[name]
+    template_ids = known_ids(root.parent / "template")
+    harmful = [f for f in crashlab.findings(str(root)) if not KINDS[f.kind].harmless]
+    assert not harmful
+    with Spool(root, config=verb.config, clock=lambda: LATER, report=_refuse) as spool:
+        before = crashlab.live_and_ended(spool)
+        missing = (template_ids | set(told)) - set(before) - verb.may_go
+        assert not missing, f"lost: {missing}"
+        spool.resume()
+        extra = spool.enqueue(b"one more").id
+        assert extra not in template_ids | set(before), "an id was given twice"
+        served = crashlab.served_until_empty(spool)
+        ids = [item_id for item_id, _ in served]
+        assert len(set(ids)) == len(ids), f"served twice: {ids}"
+        for item_id, payload in served:
+            assert payload in (body(item_id), body(5) * 100_000, body(5), b"one more")
+        still = (State.HELD, State.FAILED, State.DONE)
+        waiting = {item_id for item_id, state in before.items() if state not in still}
+        if verb.rivals:
+            # Cut short, the old one may be served first, and then the new one, never told, too.
+            rivals = verb.rivals & set(ids)
+            assert len(rivals) == 1 or (died and rivals), "both or none of the rivals"
+            waiting -= verb.rivals
+        assert waiting - {4} <= set(ids), "something was not served"
+    crashlab.repair(str(root))
+    assert crashlab.findings(str(root)) == []
+
+
+def known_ids(root: Path) -> set[int]:
+    """Return the ids in a spool, if it is one."""
+    return {item.id for item in Spool(root, create=False).items()} if root.exists() else set()
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_death_before_every_call(name: str, tmp_path: Path) -> None:
+    """Whatever call a verb dies before: nothing is lost, torn or twice, and the next verbs work."""
+    template, root = tmp_path / "template", tmp_path / "spool"
+    crashlab.prepare(name, template)
+    for call in range(1, 500):
+        crashlab.copy(template, root)
+        died, told = crashlab.killed_before(name, root, call)
+        if root.exists() and (root / "state.json").exists():
+            verify(root, name, told, died)
+        else:
+            assert died, "a verb that came to its end left no spool"
+        if not died:
+            assert call > 1, "the verb changed nothing"
+            return
+    pytest.fail("the verb never came to its end")
+
+
+def test_the_sweep_can_fail(tmp_path: Path) -> None:
+    """The sweep notices a payload that goes before its meta: the order that erase must not have."""
+    template, root = tmp_path / "template", tmp_path / "spool"
+    crashlab.prepare("done", template)
+    crashlab.copy(template, root)
+    next(root.glob("active/*.1")).unlink()
+    with pytest.raises(AssertionError):
+        verify(root, "done", [], True)
+
+
+STRACE_NAMES = {
+    "mkdir": "mkdir", "rmdir": "rmdir", "openat": "open", "write": "write", "pwrite64": "pwrite",
+    "fsync": "fsync", "fdatasync": "fdatasync", "rename": "rename", "unlink": "unlink",
+    "symlink": "symlink", "link": "link", "linkat": "link", "chmod": "chmod", "fchmod": "fchmod",
+    "fchown": "fchown", "syncfs": "syncfs", "sync": "sync", "copy_file_range": "copy_file_range",
+    "truncate": "?", "ftruncate": "?", "mknodat": "?", "renameat2": "?", "renameat": "rename",
+    "unlinkat": "unlink", "symlinkat": "symlink", "mkdirat": "mkdir", "fallocate": "?",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["first", "many", "replace", "moved file", "big file", "claim due",
+                                  "done", "dead", "undo", "repair"])  # fmt: skip
+def test_the_hooks_see_what_strace_sees(name: str, tmp_path: Path) -> None:
+    """No change to a spool escapes the sweeps: strace counts the same calls as the hooks do."""
+    need_tool("strace")
+    template, root = tmp_path / "template", tmp_path / "spool"
+    crashlab.prepare(name, template)
+    crashlab.copy(template, root)
+    seen: Counter[str] = Counter()
+
+    def hook(call: str, real: object, args: tuple, kwargs: dict) -> object:
+        seen[call] += 1
+        return real(*args, **kwargs)
+
+    with crashlab.hooked(hook):
+        crashlab.act(name, root)
+    crashlab.copy(template, root)
+    log = tmp_path / "strace.log"
+    trace = "--trace=" + ",".join(STRACE_NAMES)
+    command = ["strace", "-f", "-y", "-o", str(log), trace, sys.executable, crashlab.__file__]
+    subprocess.run([*command, name, str(root)], check=True, timeout=60)
+    assert dict(strace_counts(log, str(root))) == dict(seen)
+
+
+def strace_counts(log: Path, root: str) -> Counter[str]:
+    """Return how often each call of a strace log changed something at `root` or below."""
+    counts: Counter[str] = Counter()
+    for line in log.read_text(errors="replace").splitlines():
+        match = re.match(r"\d+ +(\w+)\((.*)", line)
+        if match is None:
+            continue
+        call, rest = match.groups()
+        inside = (
+            f"{root}/" in rest
+            or f"{root}.outside" in rest
+            or f'{root}"' in rest
+            or f"{root}>" in rest
+        )
+        if call == "openat" and "O_CREAT" not in rest:
+            continue
+        parent = f'"{os.path.dirname(root)}"' in rest or f"{os.path.dirname(root)}>" in rest
+        if inside or call == "sync" or (call == "fsync" and parent):
+            counts[STRACE_NAMES[call]] += 1
+    return counts
+
+
+def _busy(root: Path, seed: int, out: int) -> None:
+    """Enqueue, claim, finish, fail, hold for ever; tell of each promise as it is made."""
+    dice = random.Random(seed)
+    with Spool(root, clock=time.time) as spool:
+        while True:
+            choice = dice.random()
+            if choice < 0.5:
+                item = spool.enqueue(b"x" * dice.randrange(3000), priority=dice.randrange(1, 11))
+                os.write(out, b"in %d\n" % item.id)
+                continue
+            item = spool.claim(lease=60)
+            if item is None:
+                continue
+            if choice < 0.7:
+                os.write(out, b"ending %d\n" % item.id)
+                spool.done(item)
+            elif choice < 0.8:
+                spool.fail(item, "no")
+            elif choice < 0.9:
+                spool.hold(spool.release(item))
+            else:
+                spool.release(item)
+
+
+def test_sigkill_at_random_moments_under_load(tmp_path: Path) -> None:
+    """SIGKILL at any moment of a busy process loses no id it had told, and damages nothing."""
+    root = tmp_path / "spool"
+    seed = int(os.environ.get("PQ_SEED", "7"))
+    rounds = 400 if os.environ.get("PQ_LONG") else 40
+    dice = random.Random(seed)
+    told: set[int] = set()
+    for number in range(rounds):
+        read_end, write_end = os.pipe()
+        pids = []
+        for child in range(2):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    _busy(root, seed + 10 * number + child, write_end)
+                finally:
+                    os._exit(99)
+            pids.append(pid)
+        os.close(write_end)
+        time.sleep(dice.uniform(0.001, 0.06))
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        with os.fdopen(read_end, "rb") as stream:
+            lines = [line.split() for line in stream if line.endswith(b"\n")]
+        for pid in pids:
+            assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+        fresh = [int(number) for word, number in lines if word == b"in"]
+        assert len(set(fresh)) == len(fresh) and not told & set(fresh), "an id was told twice"
+        told |= set(fresh)
+        told -= {int(number) for word, number in lines if word == b"ending"}
+    findings = list(Check(str(root), 5.0, stale_after=-1e9).run(repair=False))
+    assert [f for f in findings if not KINDS[f.kind].harmless] == []
+    with Spool(root, report=_refuse) as spool:
+        assert told <= set(crashlab.live_and_ended(spool)), f"lost (PQ_SEED={seed})"
+        for item_id in told:
+            spool.payload(item_id)
+    assert told
