@@ -74,6 +74,7 @@ class Store:
     def __exit__(self, *error: object) -> None:
         if error[0] is not None:
             self.index.forget()  # a change may have stopped half way
+            self.disk.forget_folders()
         self._lock.__exit__()
 
     def _catch_up(self) -> None:
@@ -82,6 +83,7 @@ class Store:
             self.counter.renew_name()
         if not self.counter.refresh():
             self.index.forget()
+            self.disk.forget_folders()
             self.log.close()
             self.reload_state()
             if self.counter.last_id is not None:
