@@ -181,7 +181,7 @@ def _picture(queue: Spool, choice: Choice, out: Console, rows: int) -> None:
 
     looks = _looks(queue)
     moment = time.strftime("%H:%M:%S", time.localtime(looks.now))
-    title = f"{moment}  {counted(len(queue), 'live item')} in {printable(queue.path)}   q quits"
+    title = f"{moment}  q quits  {counted(len(queue), 'live item')} in {printable(queue.path)}"
     say(out, title, "dim")
     room = max(1, rows - 3 - _show_pause(queue, out, looks.now))
     items = list(islice(_chosen(queue, choice, looks.now), room + 1))

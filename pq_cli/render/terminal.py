@@ -35,8 +35,7 @@ def console(color: str, width: int | None = None) -> Console:
             force_terminal=True, no_color=False, highlight=False, color_system="standard",
             width=width, legacy_windows=False,
         )  # fmt: skip
-    plain = True if color == "never" else None
-    return Console(highlight=False, no_color=plain, width=width)
+    return Console(highlight=False, color_system=None if color == "never" else "auto", width=width)
 
 
 def stdout_width() -> int | None:

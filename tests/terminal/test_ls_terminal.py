@@ -1,0 +1,158 @@
+"""`pq ls` in a real terminal: fits any width, is honest about what it shows, and gives it back."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from pq_cli import QueueConfig, Spool
+
+LONG_NAME = "a-report-with-a-name-that-is-much-longer-than-forty-columns-allow.xml"
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """A spool with an item in every state, wide characters and a name that drives terminals."""
+    spool = Spool(tmp_path / "s", config=QueueConfig(keep_done=3600.0))
+    spool.enqueue(b"x" * 5000, priority=1, name=LONG_NAME)
+    assert spool.claim(bound=False) is not None
+    spool.enqueue(b"", priority=1)
+    spool.done(spool.claim())
+    spool.enqueue(b"", priority=1, key="dead")
+    spool.fail(spool.claim(), "HTTP 500 from the server", dead=True)
+    spool.enqueue(b"", priority=2, name="evil\x1b[31m\u202e.txt")
+    spool.enqueue(b"", priority=7, name="日本語のレポート.xml")
+    spool.enqueue(b"", delay=3600, key="photos")
+    spool.hold(spool.enqueue(b"", name="held"))
+    return spool
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_the_table_fits_the_terminal(terminal, spool, columns):
+    """Each item stands on one line of its own at any width, title above, summary below."""
+    lines = terminal(columns).run("pq ls")
+    assert lines[0].split()[:4] == ["ID", "STATE", "PRI", "AGE"]
+    assert [re.split(r" +", line.strip())[:2] for line in lines[1:-1]] == [
+        ["1", "active"], ["4", "pending"], ["5", "pending"], ["6", "delayed"], ["7", "held"],
+        ["3", "failed"],
+    ]  # fmt: skip
+    assert lines[-1].startswith("6 items: 1 active, 2 pending, 1 de")
+    joined = "\n".join(lines)
+    assert ("HTTP 500" in joined) == (columns >= 80)
+    assert "photos" in joined
+    assert "evil\\x1b[31m\\u202e.txt" in joined.replace("…", "") or columns == 40
+    assert "\x1b" not in joined
+
+
+def test_the_active_say_who_since_when_and_for_how_long(terminal, spool):
+    """An active item names its holder, how long it has had it, and what is left of the lease."""
+    line = terminal(160).run("pq ls --state active")[1]
+    assert re.search(rf"\d+s by {os.uname().nodename}:{os.getpid()}, lease 4m", line)
+
+
+def test_the_active_say_what_they_run(terminal, tmp_path):
+    """Where it can be known, the command of the holder is shown."""
+    spool = Spool(tmp_path / "s")
+    spool.enqueue(b"")
+    screen = terminal(140)
+    screen.type("pq next -- sleep 30 &", "Enter")
+    shown = screen.run("sleep 0.3; while ! pq ls --state active | grep -q .; do :; done; pq ls")
+    assert any("pq next -- sleep 30" in line for line in shown)
+
+
+def test_aging_shows_as_an_arrow(terminal, tmp_path):
+    """Base and effective priority stand together where they differ, and only there."""
+    Spool(tmp_path / "s", clock=lambda: 1.0e9).enqueue(b"", priority=7)
+    Spool(tmp_path / "s").enqueue(b"", priority=7)
+    lines = terminal(80).run("pq ls")
+    assert [line.split()[2] for line in lines[1:3]] == ["7→3", "7"]
+
+
+@pytest.mark.parametrize(
+    ("command", "env", "colored"),
+    [
+        ("pq ls", {}, True),
+        ("pq ls --color never", {}, False),
+        ("pq ls", {"NO_COLOR": "1"}, False),
+        ("pq ls", {"TERM": "dumb"}, False),
+        ("pq ls --color always", {"NO_COLOR": "1", "TERM": "dumb"}, True),
+    ],
+)
+def test_colour_comes_only_where_it_is_wanted(terminal, spool, command, env, colored):
+    """--color beats NO_COLOR and TERM=dumb, which beat the terminal; words never depend on it."""
+    screen = terminal(80, **env)
+    lines = screen.run(command)
+    assert any("failed" in line for line in lines)
+    raw = "\n".join(screen.screen(colors=True))
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]m", raw)) == colored
+    assert "never" not in command or "\x1b[1m" not in raw
+
+
+def test_in_a_pipe_there_is_no_decoration(spool):
+    """In a pipe: tabs, no title, no summary, no colour, everything escaped."""
+    command = [sys.executable, "-m", "pq_cli", "ls", "-s", spool.path]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[0] for row in rows] == ["1", "4", "5", "6", "7", "3"]
+    assert all(len(row) == 9 for row in rows)
+    assert "\x1b" not in out
+
+
+def test_an_empty_or_missing_spool_says_what_to_do(terminal, tmp_path):
+    """Nothing there is no riddle: the next step is named."""
+    screen = terminal(250)
+    assert "`pq enqueue`" in " ".join(screen.run("pq ls"))
+    screen.run("pq init 2>&1")
+    assert "`pq enqueue` puts something in" in " ".join(screen.run("pq ls"))
+    assert "`pq ls` alone lists what is there" in " ".join(screen.run("pq ls --key 'x*'"))
+
+
+def test_watch_follows_resizes_and_quits(terminal, tmp_path):
+    """--watch shows what comes, fits a new size at once, and q gives the terminal back."""
+    spool = Spool(tmp_path / "s")
+    spool.enqueue(b"", name="first")
+    screen = terminal(80, 12)
+    screen.type(
+        "echo before; pq ls --watch=0.2; echo after; stty -a | grep -o -w '.echo\\b'", "Enter"
+    )
+    screen.wait_for(lambda lines: any("first" in line for line in lines))
+    assert not any("before" in line for line in screen.screen())
+    spool.enqueue(b"", name="second", priority=1)
+    lines = screen.wait_for(lambda lines: any("second" in line for line in lines))
+    assert "2 live items" in lines[0]
+    for _ in range(30):
+        spool.enqueue(b"")
+    lines = screen.wait_for(lambda lines: lines[-1].startswith("..."))
+    assert len(lines) <= 12
+    screen.resize(40, 8)
+    lines = screen.wait_for(lambda lines: len(lines) <= 8 and lines[-1].startswith("..."))
+    assert "second" in lines[2]
+    screen.type("q")
+    lines = screen.wait_for(lambda lines: "after" in lines)
+    assert "before" in lines
+    assert "-echo" not in lines
+
+
+def test_watch_gives_the_terminal_back_when_it_is_killed(terminal, spool):
+    """SIGTERM ends the picture, too, with echo on and the old screen back."""
+    screen = terminal(80, 12)
+    screen.type(
+        "echo before; timeout --foreground 2 pq ls --watch=0.2; "
+        "stty -a | tr ' ;' '\\n\\n' | grep -x -e -echo -e echo",
+        "Enter",
+    )
+    screen.wait_for(lambda lines: "q quits" in lines[0])
+    lines = screen.wait_for(lambda lines: "echo" in lines or "-echo" in lines)
+    assert "before" in lines
+    assert "-echo" not in lines
+
+
+def test_watch_needs_a_terminal(spool):
+    """In a pipe --watch is refused in one line: it would never end."""
+    command = [sys.executable, "-m", "pq_cli", "ls", "--watch", "-s", spool.path]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stderr) == (2, "pq: --watch needs a terminal\n")
