@@ -50,6 +50,8 @@ COMMANDS = {
         Command(name="undo", help="bring back what rm or purge removed"),
         Command(name="pause", help="let nothing be claimed until `pq resume`"),
         Command(name="resume", help="let items be claimed again"),
+        Command(name="stats", help="the shape of the queue: lanes by age, waiting times"),
+        Command(name="explain", help="why an item stands where it stands"),
         Command(name="log", help="what happened lately"),
         Command(name="check", help="look for damage in the spool, and mend it"),
         Command(name="migrate", help="import an older or foreign queue"),

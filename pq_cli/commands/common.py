@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOCK_TIMEOUT", "ColorOption", "ItemsArgument", "JsonOption", "LockTimeoutOption",
-    "PriorityOption", "SpoolOption", "for_each", "lease_seconds", "open_spool", "reference",
-    "states_from",
+    "PriorityOption", "SpoolOption", "check_color", "for_each", "lease_seconds", "open_spool",
+    "reference", "states_from",
 ]  # fmt: skip
 
 SpoolOption = Annotated[
@@ -37,6 +37,14 @@ ItemsArgument = Annotated[
     list[str],
     typer.Argument(metavar="ITEM...", help="An id, a claim, or a path; - reads them from stdin."),
 ]
+
+
+def check_color(color: str) -> None:
+    """Raise UsageError unless `--color` is one of those allowed."""
+    from pq_cli.render.terminal import COLORS
+
+    if color not in COLORS:
+        raise UsageError(f"--color {color!r}: allowed is {', '.join(COLORS)}")
 
 
 def states_from(names: Iterable[str]) -> list[State]:

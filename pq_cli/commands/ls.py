@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pq_cli.commands.common import ColorOption, JsonOption, SpoolOption, open_spool, states_from
+from pq_cli.commands.common import (
+    ColorOption,
+    JsonOption,
+    SpoolOption,
+    check_color,
+    open_spool,
+    states_from,
+)
 from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration
@@ -76,7 +83,7 @@ def command(
     )
     if watch is not None and as_json:
         raise UsageError("--watch and --json exclude each other")
-    _check_color(color)
+    check_color(color)
     interval = None if watch is None else max(0.1, parse_duration(watch))
     queue = open_spool(spool)
     if interval is not None:
@@ -91,13 +98,6 @@ def command(
         for item in _chosen(queue, choice, time.time()):
             emit(item_columns(item, queue.config, t))
     return 0
-
-
-def _check_color(color: str) -> None:
-    from pq_cli.render.terminal import COLORS
-
-    if color not in COLORS:
-        raise UsageError(f"--color {color!r}: allowed is {', '.join(COLORS)}")
 
 
 def _count(text: str) -> int:

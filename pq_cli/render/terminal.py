@@ -82,4 +82,5 @@ def print_row(
         line.append_text(cell)
         if number < len(shown) - 1:
             line.append(("" if to_right else space) + " " * gap)
+    line.rstrip()
     out.print(line, no_wrap=True, crop=True)

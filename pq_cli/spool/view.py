@@ -13,6 +13,7 @@ from pq_cli.spool.listing import Listing
 from pq_cli.spool.log import read_log
 from pq_cli.spool.payload import open_verified
 from pq_cli.spool.store import Store
+from pq_cli.spool.survey import Survey
 from pq_cli.spool.trash import buried
 
 TYPE_CHECKING = False
@@ -80,6 +81,11 @@ class View:
         Derived and bounded: an event may be missing, no item depends on it.
         """
         return read_log(self.path)
+
+    def survey(self) -> Survey:
+        """Return what waits in which lane now, by names: a million items cost about a second."""
+        self._store.state = self._store.reload_state()
+        return Survey(self._store.reader, self._clock())
 
     def removed(self) -> Iterator[tuple[float, list[int]]]:
         """Yield (Unix seconds, ids) of what was removed together, newest first."""

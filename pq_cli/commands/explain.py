@@ -1,0 +1,42 @@
+"""`pq explain`: why an item stands where it stands."""
+
+from __future__ import annotations
+
+import time
+
+from pq_cli.commands.common import ItemsArgument, JsonOption, SpoolOption, for_each, open_spool
+from pq_cli.core.explain import ahead, explain
+from pq_cli.core.item import State
+from pq_cli.render import emit, emit_json
+from pq_cli.render.explain import heading, sentences
+
+
+def command(items: ItemsArgument, as_json: JsonOption = False, spool: SpoolOption = "") -> int:
+    """Say where an item stands and why: who is ahead, how it ages, what it waits for, its history.
+
+    --json prints one record an item: id, state, and reasons as kind and values (times in Unix
+    seconds). Nothing is locked or changed.
+    """
+    queue = open_spool(spool)
+    survey = None
+
+    def tell(ref: str) -> None:
+        nonlocal survey
+        item = queue.get(ref)
+        now, t = time.time(), queue.order_time()
+        position = (0, 0)
+        if item.state is State.DELAYED and (item.not_before or 0.0) <= now:
+            item = item.replace(state=State.PENDING)
+        if item.state is State.PENDING:
+            survey = survey if survey is not None else queue.survey()
+            position = ahead(queue.config, item, survey.lanes, survey.created_in, t)
+        reasons = explain(queue.config, item, position, queue.paused, now, t)
+        if as_json:
+            told = [{"kind": reason.kind, **reason.values} for reason in reasons]
+            emit_json({"id": item.id, "state": str(item.state), "reasons": told})
+            return
+        emit(heading(item))
+        for sentence in sentences(reasons, now):
+            emit(f"  {sentence}")
+
+    return for_each(queue, items, tell)

@@ -1,0 +1,79 @@
+"""The shape of a queue: how many items of which age wait in which lane. Pure.
+
+A lane is served by id and ids grow with time, so a lane's ages fall along it: counting is
+bisection, and looks at the times of a few items only. A clock that was set back makes the counts
+near it inexact, never the order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import pairwise
+
+from pq_cli.core.policy import QueueConfig, most_urgent
+from pq_cli.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+AGE_EDGES = (60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 86400.0, 7 * 86400.0)
+"""Where one age bucket ends and the next begins, in seconds; the last bucket is open."""
+
+
+class LaneShape(Record):
+    """One lane: its items by age, youngest bucket first; `starving` are at the aging cap.
+
+    oldest_id, oldest_age: the lane's head and its age in seconds.
+    """
+
+    priority: int
+    total: int
+    buckets: tuple[int, ...]
+    starving: int
+    oldest_id: int
+    oldest_age: float
+
+
+def cap_age(config: QueueConfig, priority: int) -> float | None:
+    """Return the age in seconds at which an item of this base stops aging; None: it never ages.
+
+    `ceil((priority - floor) / aging_boost) * aging_threshold_seconds`, where floor is the most
+    urgent effective priority that the item can reach.
+    """
+    steps = priority - most_urgent(config, priority)
+    if steps <= 0 or config.aging_boost <= 0:
+        return None
+    return -(-steps // config.aging_boost) * config.aging_threshold_seconds
+
+
+def older_than(ids: Sequence[int], created_at: Callable[[int], float], t: float, age: float) -> int:
+    """Return how many of a lane's ids (ascending) have at least this age at `t`."""
+    return bisect_left(ids, True, key=lambda item_id: t - created_at(item_id) < age)
+
+
+def lane_shape(
+    config: QueueConfig,
+    priority: int,
+    ids: Sequence[int],
+    created_at: Callable[[int], float],
+    now: float,
+    t: float,
+    edges: Sequence[float] = AGE_EDGES,
+) -> LaneShape | None:
+    """Return the shape of a lane with these ids (ascending), or None when it is empty.
+
+    `created_at(id)` gives Unix seconds; ages are at `now`, aging is at `t`.
+    """
+    if not ids:
+        return None
+    at_least = [len(ids), *(older_than(ids, created_at, now, edge) for edge in edges), 0]
+    cap = cap_age(config, priority)
+    return LaneShape(
+        priority=priority,
+        total=len(ids),
+        buckets=tuple(a - b for a, b in pairwise(at_least)),
+        starving=0 if cap is None else older_than(ids, created_at, t, cap),
+        oldest_id=ids[0],
+        oldest_age=max(0.0, now - created_at(ids[0])),
+    )

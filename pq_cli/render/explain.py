@@ -1,0 +1,132 @@
+"""The words of `pq explain`: one sentence for each kind of reason."""
+
+from __future__ import annotations
+
+import time
+
+from pq_cli.core.explain import Reason
+from pq_cli.core.item import Item, printable
+from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.render.words import counted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+
+def heading(item: Item) -> str:
+    """Return the first line: which item, in which state."""
+    name = item.name or item.key
+    called = f" ({printable(name, 60)})" if name else ""
+    return f"item {item.id}{called}: {item.state}, priority {item.priority}"
+
+
+def sentences(reasons: Iterable[Reason], now: float) -> list[str]:
+    """Return one sentence for each reason, in their order; `now` in Unix seconds."""
+    return [_WORDS[reason.kind](reason.values, now) for reason in reasons]
+
+
+def _moment(at: float, now: float) -> str:
+    """Return a local clock time, and how far it is from now."""
+    today = time.localtime(at)[:3] == time.localtime(now)[:3]
+    clock = time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", time.localtime(at))
+    away = format_duration(float(round(abs(at - now))))
+    return f"at {clock} (in {away})" if at > now else f"at {clock} ({away} ago)"
+
+
+def _ahead(count: int, why: str) -> str:
+    verb = "is" if count == 1 else "are"
+    return f"{counted(count, 'item')} {verb} ahead of it: {why}"
+
+
+def _active(values: dict[str, Any], now: float) -> str:
+    who = f" by {printable(values['host'])}:{values['pid']}" if "host" in values else ""
+    since = f" since {format_duration(float(round(now - values['since'])))}" if who else ""
+    if values["until"] is None:
+        return f"it is just being claimed as {values['claim']}"
+    return f"it is claimed as {values['claim']}{who}{since}"
+
+
+def _live(values: dict[str, Any], now: float) -> str:
+    lease = "" if values["until"] is None else f"; its lease ends {_moment(values['until'], now)}"
+    return _active(values, now) + lease
+
+
+def _over(values: dict[str, Any], now: float) -> str:
+    ended = _moment(values["until"], now)
+    return f"{_active(values, now)}; its lease ended {ended}: whoever asks for work next gets it"
+
+
+def _paused(values: dict[str, Any], now: float) -> str:
+    why = f": {printable(values['reason'])}" if values["reason"] else ""
+    return f"nothing is claimed: the queue was paused {_moment(values['since'], now)}{why}"
+
+
+def _delayed(values: dict[str, Any], now: float) -> str:
+    due = (
+        "it waits" if values["due"] is None else f"it becomes pending {_moment(values['due'], now)}"
+    )
+    return due if values["after"] is None else f"{due}, after: {printable(values['after'])}"
+
+
+def _failed(values: dict[str, Any], _: float) -> str:
+    why = "all its attempts are used up" if values["used_up"] else "it was failed for good"
+    error = f"; the last error: {printable(values['error'])}" if values["error"] else ""
+    tries = counted(values["attempts"], "attempt")
+    return f"{why} ({tries}){error}; `pq retry` sends it back"
+
+
+def _attempt(values: dict[str, Any], _: float) -> str:
+    parts = [f"attempt {printable(str(values['claim']))} {printable(str(values['outcome']))}"]
+    if values["ended_at"]:
+        parts.append(f"at {printable(str(values['ended_at']))[:19]}Z")
+    if values["took"] is not None:
+        parts.append(f"after {format_duration(max(0.0, values['took']))}")
+    if values["host"]:
+        parts.append(f"by {printable(str(values['host']))}:{values['pid']}")
+    error = f": {printable(str(values['error']))}" if values["error"] else ""
+    return " ".join(parts) + error
+
+
+def _aged(values: dict[str, Any], _: float) -> str:
+    age = format_duration(float(round(values["age"])))
+    return (
+        f"it has aged from {values['priority']} to {values['effective']}"
+        f" (boost {values['boost']}) in the {age} since it was enqueued"
+    )
+
+
+_WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
+    "next": lambda v, now: "it is the next to be served",
+    "ahead_by_priority": lambda v, now: _ahead(v["count"], "more urgent"),
+    "ahead_by_age": lambda v, now: _ahead(v["count"], "as urgent, and enqueued earlier"),
+    "paused": _paused,
+    "active": _live,
+    "lease_over": _over,
+    "delayed": _delayed,
+    "held": lambda v, now: f"it was held {_moment(v['since'], now)}; `pq retry` sends it back",
+    "failed": _failed,
+    "done": lambda v, now: f"it was done {_moment(v['at'], now)}",
+    "fifo": lambda v, now: "priorities are off (enable_priority = false): first in, first out",
+    "no_aging": lambda v, now: "it does not age: any item of a lower number can overtake it",
+    "aged": _aged,
+    "not_aged": lambda v, now: "it has not aged yet",
+    "next_boost": lambda v, now: f"it rises to {v['effective']} {_moment(v['at'], now)}",
+    "manual_clock": lambda v, now: (
+        "the aging clock is manual: `pq age` moves it"
+        + (f"; it stands at {format_time(v['t'])[:19]}Z" if v["t"] else "")
+    ),
+    "capped": lambda v, now: f"it has aged as far as it can, to {v['floor']}",
+    "safe_now": lambda v, now: "no item that is enqueued from now on can overtake it",
+    "safe_from": lambda v, now: (
+        "no item that is enqueued "
+        + ("once it has aged to 1" if v["at"] is None else _moment(v["at"], now) + " or later")
+        + " can overtake it"
+    ),
+    "attempt": _attempt,
+    "never_safe": lambda v, now: (
+        f"items of priority {'1' if v['floor'] == 2 else '1 to ' + str(v['floor'] - 1)}"
+        " can always overtake it (max_priority_boost)"
+    ),
+}

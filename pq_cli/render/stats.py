@@ -1,0 +1,155 @@
+"""The picture of `pq stats`: lanes down, age buckets across; then flow, oldest, dead letters."""
+
+from __future__ import annotations
+
+from pq_cli.core.flow import LaneFlow
+from pq_cli.core.item import printable
+from pq_cli.core.policy import Pause
+from pq_cli.core.record import Record
+from pq_cli.core.shape import AGE_EDGES, LaneShape
+from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.render.terminal import Cell, print_row, say
+from pq_cli.render.words import pause_line, short_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pq_cli.render.terminal import Console
+
+
+class Stats(Record):
+    """All that `pq stats` shows. Times in Unix seconds; errors: (text, count), commonest first."""
+
+    path: str
+    now: float
+    pause: Pause | None
+    counts: dict[str, int]
+    lanes: tuple[LaneShape, ...]
+    flows: tuple[LaneFlow, ...]
+    next_due: float | None
+    errors: tuple[tuple[str, int], ...]
+
+
+AGE_TITLES = ("<1m", *(short_duration(edge).replace("7d", "1w") for edge in AGE_EDGES))
+_LEAST_BAR = 8
+_MOST_BAR = 40
+
+
+def stats_json(stats: Stats) -> dict[str, Any]:
+    """Return everything as one JSON record; durations in seconds, times as RFC 3339."""
+    pause = stats.pause
+    return {
+        "path": stats.path,
+        "at": format_time(stats.now),
+        "paused": None
+        if pause is None
+        else {"since": format_time(pause.since), "reason": pause.reason},
+        "counts": stats.counts,
+        "age_edges": list(AGE_EDGES),
+        "lanes": [lane.__dict__ | {"buckets": list(lane.buckets)} for lane in stats.lanes],
+        "last_hour": [dict(flow.__dict__) for flow in stats.flows],
+        "next_due": None if stats.next_due is None else format_time(stats.next_due),
+        "errors": [{"error": text, "count": count} for text, count in stats.errors],
+    }
+
+
+def stats_table(stats: Stats, out: Console) -> None:
+    """Print the picture, as wide as `out`."""
+    from pq_cli.render.table import summary
+
+    say(out, f"{printable(stats.path)}", "dim")
+    say(out, summary(stats.counts))
+    if stats.pause is not None:
+        say(out, pause_line(stats.pause, stats.now), "bold")
+    if stats.lanes:
+        out.print()
+        _lanes(stats.lanes, out)
+    if stats.flows:
+        out.print()
+        _flows(stats.flows, out)
+    facts = list(_facts(stats))
+    if facts:
+        out.print()
+    for title, text, style in facts:
+        print_row(
+            out, [(title, "bold"), (text, style)], [9, max(1, out.width - 11)], [False] * 2, 2
+        )
+
+
+def _number(count: int) -> str:
+    if count < 100_000:
+        return str(count)
+    return f"{count // 1000}k" if count < 10_000_000 else f"{count // 1_000_000}M"
+
+
+def _lanes(lanes: Sequence[LaneShape], out: Console) -> None:
+    """Print the lanes by age; on a slim terminal neighbouring ages are added up."""
+    titles, merge = list(AGE_TITLES), 1
+    if out.width < 56:
+        titles, merge = ["<5m", "5m", "1h", "1d"], 2
+    rows = [
+        [str(lane.priority), _number(lane.total), *_ages(lane.buckets, merge)] for lane in lanes
+    ]
+    total = [sum(lane.buckets[n] for lane in lanes) for n in range(len(AGE_TITLES))]
+    rows.append(["all", _number(sum(total)), *_ages(total, merge)])
+    head = ["LANE", "TOTAL", *titles]
+    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
+    bar = min(_MOST_BAR, out.width - sum(w + 1 for w in widths))
+    bar = bar if bar >= _LEAST_BAR else 0
+    right = [True] * len(widths) + [False]
+    print_row(out, [*((t, "bold") for t in head), ("", "")], [*widths, bar], right, 1)
+    most = max(lane.total for lane in lanes)
+    for lane, row in zip([*lanes, None], rows, strict=True):
+        cells: list[Cell] = [(text, "dim" if text == "." else "") for text in row]
+        length = 0 if lane is None else max(1, round(bar * lane.total / most))
+        starving = lane is not None and lane.starving
+        cells.append(("█" * length, "yellow" if starving else "cyan"))
+        print_row(out, cells, [*widths, bar], right, 1)
+
+
+def _ages(buckets: Sequence[int], merge: int) -> list[str]:
+    """Return the counts as texts, each of `merge` neighbours added up."""
+    counts = [sum(buckets[n : n + merge]) for n in range(0, len(buckets), merge)]
+    return [_number(count) if count else "." for count in counts]
+
+
+def _flows(flows: Sequence[LaneFlow], out: Console) -> None:
+    head = ["LANE", "DONE/h", "FAILED", "WAIT", "95%", "WORK"]
+    rows = [
+        [
+            str(flow.priority), _number(flow.done), _number(flow.failed),
+            *(_time(x) for x in (flow.waited_median, flow.waited_p95, flow.took_median)),
+        ]
+        for flow in flows
+    ]  # fmt: skip
+    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
+    gap = 2 if out.width >= 50 else 1
+    print_row(out, [(text, "bold") for text in head], widths, [True] * 6, gap)
+    for row in rows:
+        print_row(out, [(text, "") for text in row], widths, [True] * 6, gap)
+
+
+def _time(seconds: float | None) -> str:
+    return "." if seconds is None else format_duration(seconds)
+
+
+def _facts(stats: Stats) -> list[tuple[str, str, str]]:
+    """Return (title, text, style) of what stands below the tables."""
+    facts = []
+    if stats.lanes:
+        oldest = max(stats.lanes, key=lambda lane: lane.oldest_age)
+        age = format_duration(float(int(oldest.oldest_age)))
+        facts.append(("oldest", f"item {oldest.oldest_id} in lane {oldest.priority}, {age}", ""))
+    starving = [lane for lane in stats.lanes if lane.starving]
+    if starving:
+        text = ", ".join(f"{lane.starving:,} in lane {lane.priority}" for lane in starving)
+        facts.append(("starving", f"{text}: at the aging cap, and still waiting", "yellow"))
+    if stats.next_due is not None:
+        left = format_duration(float(int(max(0.0, stats.next_due - stats.now))))
+        facts.append(("next due", f"a delayed item in {left}", ""))
+    for number, (error, count) in enumerate(stats.errors):
+        words = printable(error) or "no error was given"
+        facts.append(("" if number else "failed", f"{count:,} x {words}", "red"))
+    return facts

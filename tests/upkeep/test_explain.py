@@ -1,0 +1,156 @@
+"""explain: the reasons are true, and every reason has words."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import pytest
+
+from pq_cli import Pause, QueueConfig, Spool, State
+from pq_cli.core.explain import KINDS, Reason, ahead, explain
+from pq_cli.render.explain import _WORDS, sentences
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def reasons_of(spool, item_id, clock, *, pause=None):
+    """Return the reasons for an item as {kind: values}."""
+    item, t, survey = spool.get(item_id), spool.order_time(), spool.survey()
+    position = (0, 0)
+    if item.state is State.PENDING:
+        position = ahead(spool.config, item, survey.lanes, survey.created_in, t)
+    found = explain(spool.config, item, position, pause, clock.now, t)
+    return {reason.kind: reason.values for reason in found}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_position_is_the_place_in_the_listing(tmp_path, seed):
+    """For every item, those said to be ahead are as many as `ls` shows before it."""
+    rng, clock = random.Random(seed), Clock()
+    config = QueueConfig(
+        enable_priority=rng.random() < 0.9,
+        enable_aging=rng.random() < 0.8,
+        aging_threshold_seconds=60.0,
+        aging_boost=rng.choice([1, 2]),
+        max_priority_boost=rng.choice([0, 4, 9]),
+        keep_done=60.0,
+    )
+    spool = Spool(tmp_path / "s", clock=clock, config=config)
+    for _ in range(60):
+        delay = rng.choice([None, None, None, 30.0])
+        spool.enqueue(b"", priority=rng.randint(1, 10), delay=delay)
+        clock.now += rng.choice([0, 1, 20, 70])
+        if rng.random() < 0.15:
+            spool.done(spool.claim())
+    listed = [item.id for item in spool.items([State.PENDING])]
+    survey, t = spool.survey(), spool.order_time()
+    for place, item in enumerate(spool.items([State.PENDING])):
+        urgent, older = ahead(config, item, survey.lanes, survey.created_in, t)
+        assert urgent + older == place, (item.id, listed)
+
+
+def test_what_cannot_overtake_does_not(tmp_path):
+    """From the moment that is named, no new item is served before this one; before it, one can."""
+    clock = Clock()
+    config = QueueConfig(max_priority_boost=9, aging_threshold_seconds=100.0)
+    spool = Spool(tmp_path / "s", clock=clock, config=config)
+    old = spool.enqueue(b"", priority=6)
+    clock.now += 130
+    reasons = reasons_of(spool, old.id, clock)
+    assert reasons["aged"]["effective"] == 5
+    assert reasons["next_boost"] == {"at": old.created_at + 200, "effective": 4}
+    assert reasons["safe_from"] == {"at": old.created_at + 500}
+    clock.now = old.created_at + 499
+    assert ahead_of(spool, old, spool.enqueue(b"", priority=1))
+    clock.now = old.created_at + 500
+    assert not ahead_of(spool, old, spool.enqueue(b"", priority=1))
+    assert "safe_now" in reasons_of(spool, old.id, clock)
+
+
+def ahead_of(spool, old, new):
+    """Tell whether `new` would be served before `old`; take it away again."""
+    order = [item.id for item in spool.items([State.PENDING])]
+    spool.remove(new)
+    return order.index(new.id) < order.index(old.id)
+
+
+def test_with_the_default_cap_some_can_always_overtake(tmp_path):
+    """A base of 8 ages to 4 at most: it says so, and that 1 to 3 always go first."""
+    clock = Clock()
+    spool = Spool(tmp_path / "s", clock=clock)
+    item = spool.enqueue(b"", priority=8)
+    clock.now += 10_000
+    reasons = reasons_of(spool, item.id, clock)
+    assert reasons["capped"] == {"floor": 4}
+    assert reasons["never_safe"] == {"floor": 4}
+    assert "next_boost" not in reasons
+
+
+def test_a_pause_and_each_state_give_their_reason(tmp_path):
+    """What keeps an item from being served is named, whatever its state."""
+    clock = Clock()
+    spool = Spool(tmp_path / "s", clock=clock, config=QueueConfig(keep_done=60.0))
+    item = spool.enqueue(b"").id
+    assert "next" in reasons_of(spool, item, clock)
+    assert reasons_of(spool, item, clock, pause=Pause(since=1.0, reason="r"))["paused"] == {
+        "since": 1.0, "reason": "r",
+    }  # fmt: skip
+    claim = spool.claim(lease=10)
+    assert reasons_of(spool, item, clock)["active"]["claim"] == claim.claim
+    clock.now += 10
+    assert "lease_over" in reasons_of(spool, item, clock)
+    spool.fail(claim, "boo")
+    assert reasons_of(spool, item, clock)["delayed"]["after"] == "boo"
+    assert reasons_of(spool, item, clock)["attempt"]["took"] == 10.0
+    spool.hold(item)
+    assert "held" in reasons_of(spool, item, clock)
+    spool.retry(item)
+    spool.fail(spool.claim(), "worse", dead=True)
+    assert reasons_of(spool, item, clock)["failed"]["used_up"] is False
+    spool.retry(item)
+    spool.done(spool.claim())
+    assert "done" in reasons_of(spool, item, clock)
+
+
+def test_every_reason_has_words():
+    """The table of words and the table of kinds are the same."""
+    assert set(_WORDS) == set(KINDS)
+
+
+def test_what_is_shown_cannot_drive_a_terminal():
+    """Errors, reasons and host names are escaped."""
+    evil = "\x1b[2J\u202e"
+    values = {"error": evil, "attempts": 1, "used_up": True, "since": 0.0, "reason": evil}
+    said = sentences(
+        [Reason(kind="failed", values=values), Reason(kind="paused", values=values)], 1
+    )
+    assert "\\x1b[2J\\u202e" in said[0]
+    assert not any(c in " ".join(said) for c in evil if not c.isprintable())
+
+
+def test_the_command_tells_each_item_and_goes_on_after_one_that_is_missing(tmp_path):
+    """Items are explained in the order asked; a missing one is an error (3) and stops nothing."""
+    spool = Spool(tmp_path / "s")
+    spool.enqueue(b"", name="first")
+    spool.enqueue(b"", name="second")
+    command = [sys.executable, "-m", "pq_cli", "explain", "-s", spool.path, "9", "2", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "no item 9" in done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "item 2 (second): pending, priority 5"
+    assert lines[1] == "  1 item is ahead of it: as urgent, and enqueued earlier"
+    assert lines[lines.index("item 1 (first): pending, priority 5") + 1] == (
+        "  it is the next to be served"
+    )

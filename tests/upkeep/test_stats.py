@@ -1,0 +1,159 @@
+"""stats: the counts are those of the items, in every form in which they are shown."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+
+import pytest
+
+from pq_cli import QueueConfig, Spool, State
+from pq_cli.core.flow import flows, quantile
+from pq_cli.core.policy import boost, effective
+from pq_cli.core.shape import AGE_EDGES, cap_age, lane_shape
+
+
+def run(spool, *words):
+    """Return what `pq stats` prints; it must succeed."""
+    command = [sys.executable, "-m", "pq_cli", "stats", "-s", spool.path, *words]
+    done = subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "80"})
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_buckets_are_counted_as_by_hand(seed):
+    """Bisection gives what looking at each item gives, on and beside every edge."""
+    rng, now = random.Random(seed), 1.0e9
+    edges = [0.0, *AGE_EDGES]
+    ages = sorted(
+        (max(0.0, rng.choice(edges) + rng.choice([-1, 0, 1, 500])) for _ in range(50)),
+        reverse=True,
+    )
+    config = QueueConfig(
+        aging_boost=rng.choice([0, 1, 3]),
+        max_priority_boost=rng.choice([0, 4, 9]),
+        enable_aging=rng.random() < 0.8,
+    )
+    priority = rng.randint(1, 10)
+    created = {number: now - age for number, age in enumerate(ages)}
+    shape = lane_shape(config, priority, sorted(created), created.__getitem__, now, now)
+    by_hand = [0] * len(edges)
+    for age in ages:
+        by_hand[sum(age >= edge for edge in AGE_EDGES)] += 1
+    assert list(shape.buckets) == by_hand
+    capped = 0
+    for age in ages:
+        floor = effective(config, priority, 0.0, 1e12)
+        capped += floor < priority and effective(config, priority, 0.0, age) == floor
+    assert shape.starving == capped
+    assert (shape.total, shape.oldest_id, shape.oldest_age) == (50, 0, ages[0])
+
+
+def test_the_cap_is_reached_at_its_age_and_not_before():
+    """cap_age is the first age at which the boost grows no more (rounded boosts included)."""
+    config = QueueConfig(aging_boost=3, max_priority_boost=4, aging_threshold_seconds=10.0)
+    assert cap_age(config, 9) == 20.0
+    assert [boost(config, 0.0, age) for age in (9.9, 10.0, 19.9, 20.0, 1e6)] == [0, 3, 3, 4, 4]
+    assert cap_age(config, 1) is None
+
+
+def test_quantiles_are_by_nearest_rank():
+    """The median and the 95th percentile are values that occurred."""
+    values = [float(n) for n in range(1, 101)]
+    assert (quantile(values, 0.5), quantile(values, 0.95)) == (50.0, 95.0)
+    assert (quantile([7.0], 0.5), quantile([7.0], 0.95), quantile([], 0.5)) == (7.0, 7.0, None)
+
+
+def test_the_flow_is_that_of_the_last_hour():
+    """Older and malformed records do not count, nor does the wait of a second claim."""
+    at = "2026-01-01T12:00:00Z"
+    records = [
+        {"at": "2026-01-01T10:59:59Z", "event": "done", "priority": 5, "took": 9.0},
+        {"at": at, "event": "claimed", "priority": 5, "claim": "1.1", "waited": 3.0},
+        {"at": at, "event": "claimed", "priority": 5, "claim": "1.2", "waited": 500.0},
+        {"at": at, "event": "done", "priority": 5, "took": 2.0},
+        {"at": at, "event": "failed", "priority": 5},
+        {"at": "nonsense", "event": "done", "priority": 5},
+        {"at": at, "event": "done", "priority": "5"},
+        {"at": at, "event": "enqueued", "priority": 9},
+    ]
+    [lane] = flows(records, 1767268800.0)
+    assert (lane.priority, lane.done, lane.failed) == (5, 1, 1)
+    assert (lane.waited_median, lane.waited_p95, lane.took_median) == (3.0, 3.0, 2.0)
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """A spool with something in every state, and a path that must be escaped."""
+    spool = Spool(tmp_path / 'a "quoted" \\ path', config=QueueConfig(keep_done=3600.0))
+    for priority in (2, 8, 8, 8):
+        spool.enqueue(b"", priority=priority)
+    for _ in range(2):
+        spool.enqueue(b"", priority=1)
+        spool.fail(spool.claim(), "HTTP 500", dead=True)
+    spool.enqueue(b"", priority=1)
+    spool.done(spool.claim())
+    spool.enqueue(b"", priority=1)
+    spool.claim(bound=False)
+    spool.enqueue(b"", delay=3600)
+    spool.hold(spool.enqueue(b""))
+    return spool
+
+
+def test_the_three_forms_agree_with_the_listing(spool):
+    """Picture, JSON and metrics tell the same counts as the items themselves."""
+    wanted = {
+        str(state): sum(1 for _ in spool.items([state]))
+        for state in ("active", "pending", "delayed", "held", "failed", "done")
+    }
+    assert wanted == {
+        "active": 1, "pending": 4, "delayed": 1, "held": 1, "failed": 2, "done": 1,
+    }  # fmt: skip
+    told = json.loads(run(spool, "--json"))
+    assert told["counts"] == wanted
+    assert [(lane["priority"], lane["total"]) for lane in told["lanes"]] == [(2, 1), (8, 3)]
+    assert told["errors"] == [{"error": "HTTP 500", "count": 2}]
+    assert [(f["priority"], f["done"], f["failed"]) for f in told["last_hour"]] == [(1, 1, 2)]
+    metrics = run(spool, "--prometheus")
+    for state, count in wanted.items():
+        assert re.search(rf'pq_items{{spool=".*",state="{state}"}} {count}\n', metrics)
+    picture = run(spool)
+    assert "10 items: 1 active, 4 pending, 1 delayed, 1 held, 2 failed, 1 done" in picture
+    assert re.search(r"^ +8 +3 +3 ", picture, re.M)
+    assert "2 x HTTP 500" in picture
+
+
+def test_the_metrics_are_in_the_exposition_format(spool):
+    """Every line is a HELP, a TYPE or a sample of a family announced before; labels are escaped."""
+    spool.pause()
+    label = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
+    sample = re.compile(rf"([a-z_]+){{{label}(?:,{label})*}} -?[0-9.e+-]+")
+    announced, seen = "", set()
+    for line in run(spool, "--prometheus").splitlines():
+        if line.startswith("# HELP "):
+            announced = line.split()[2]
+        elif line.startswith("# TYPE "):
+            assert line == f"# TYPE {announced} gauge"
+        else:
+            found = sample.fullmatch(line)
+            assert found, line
+            assert found[1] == announced
+            seen.add(line.rpartition(" ")[0])
+    assert len(seen) > 10
+    assert any(line.startswith("pq_paused{") for line in seen)
+
+
+def test_looking_changes_nothing(spool):
+    """stats writes no file and takes no lock: an item that is due stays where it lies."""
+    before = sorted(spool._store.reader.names(""))
+    late = Spool(spool.path, clock=lambda: 4e9)
+    survey = late.survey()
+    assert survey.delayed == 0
+    assert sum(map(len, survey.lanes.values())) == 5
+    assert sum(1 for _ in late.items([State.PENDING])) == 5
+    assert sorted(spool._store.reader.names("")) == before
+    assert sum(1 for _ in spool.items([State.DELAYED])) == 1
