@@ -6,7 +6,7 @@ from bisect import bisect_left
 
 from pq_cli.core.item import Item, State
 from pq_cli.core.order import rank
-from pq_cli.core.policy import Pause, QueueConfig, boost, effective, most_urgent
+from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floors
 from pq_cli.core.record import Record
 from pq_cli.core.shape import cap_age
 from pq_cli.core.timefmt import parse_time
@@ -121,7 +121,7 @@ def _aging(config: QueueConfig, item: Item, now: float, t: float) -> list[Reason
         return [Reason(kind=kind, values={"priority": item.priority})]
     steps = boost(config, item.created_at, t)
     at = effective(config, item.priority, item.created_at, t)
-    floor = most_urgent(config, item.priority)
+    floor = floors(config)[item.priority]
     age = max(0.0, t - item.created_at)
     values = {"priority": item.priority, "effective": at, "boost": steps, "age": age}
     found = [Reason(kind="aged" if at < item.priority else "not_aged", values=values)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import pairwise
 
-from pq_cli.core.policy import QueueConfig, most_urgent
+from pq_cli.core.policy import QueueConfig, floors
 from pq_cli.core.record import Record
 
 TYPE_CHECKING = False
@@ -41,8 +41,8 @@ def cap_age(config: QueueConfig, priority: int) -> float | None:
     `ceil((priority - floor) / aging_boost) * aging_threshold_seconds`, where floor is the most
     urgent effective priority that the item can reach.
     """
-    steps = priority - most_urgent(config, priority)
-    if steps <= 0 or config.aging_boost <= 0:
+    steps = priority - floors(config)[priority]
+    if not config.enable_priority or steps <= 0 or config.aging_boost <= 0:
         return None
     return -(-steps // config.aging_boost) * config.aging_threshold_seconds
 
