@@ -122,15 +122,17 @@ def test_watch_follows_resizes_and_quits(terminal, tmp_path):
     screen.wait_for(lambda lines: any("first" in line for line in lines))
     assert not any("before" in line for line in screen.screen())
     spool.enqueue(b"", name="second", priority=1)
-    lines = screen.wait_for(lambda lines: any("second" in line for line in lines))
-    assert "2 live items" in lines[0]
+    screen.wait_for(
+        lambda lines: "2 live items" in lines[0] and any("second" in line for line in lines)
+    )
     for _ in range(30):
         spool.enqueue(b"")
     lines = screen.wait_for(lambda lines: lines[-1].startswith("..."))
     assert len(lines) <= 12
     screen.resize(40, 8)
-    lines = screen.wait_for(lambda lines: len(lines) <= 8 and lines[-1].startswith("..."))
-    assert "second" in lines[2]
+    screen.wait_for(
+        lambda lines: len(lines) <= 8 and lines[-1].startswith("...") and "second" in lines[2]
+    )
     screen.type("q")
     lines = screen.wait_for(lambda lines: "after" in lines)
     assert "before" in lines
