@@ -89,8 +89,9 @@ def command(
     if interval is not None:
         _watch(queue, choice, color, interval)
     elif as_json:
+        t = queue.order_time()
         for item in _chosen(queue, choice, time.time()):
-            emit_json(item_json(item, queue.config, queue.order_time()))
+            emit_json(item_json(item, queue.config, t))
     elif stdout_is_terminal() or color == "always":
         _table(queue, choice, color)
     else:

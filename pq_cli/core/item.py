@@ -40,10 +40,6 @@ class State(StrEnum):
     DONE = "done"
 
 
-LIVE_STATES = (State.ACTIVE, State.PENDING, State.DELAYED, State.HELD)
-"""The states in which an item counts for `key` and `max_items`."""
-
-
 LIVE = (State.ACTIVE, State.PENDING, State.DELAYED, State.HELD)
 """The states in which an item counts for `key` and `max_items`."""
 ORDER = (*LIVE, State.FAILED, State.DONE)
@@ -188,7 +184,8 @@ def _build(
         fields["holder"] = fields["lease_until"] = None
     if state is not State.DELAYED:
         fields["not_before"] = None
-    fields.setdefault("updated_at", fields["created_at"])
+    if fields.get("updated_at") is None:
+        fields["updated_at"] = fields["created_at"]
     return Item(state=state, path=path, **fields)
 
 

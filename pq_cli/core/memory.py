@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from heapq import heappop, heappush
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pq_cli.core import transitions
@@ -22,8 +23,10 @@ from pq_cli.core.policy import (
     aged_groups,
     floors,
     order_time,
+    valid_config,
 )
 from pq_cli.core.request import Request, checked, new_item
+from pq_cli.core.timefmt import valid_time
 from pq_cli.errors import KeyTakenError, NoSuchItemError, QueueFullError
 
 if TYPE_CHECKING:
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
 class MemoryQueue:
     """A priority queue in memory with the verbs, order and errors of `Spool`.
 
-    config: the policy; None means the defaults. clock: returns Unix seconds; tests hand in
-    their own. Payloads are bytes and are held in memory.
+    config: the policy; None means the defaults, a value out of range is a ConfigError. clock:
+    returns Unix seconds; tests hand in their own. Payloads are bytes and are held in memory.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class MemoryQueue:
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.config = config if config is not None else QueueConfig()
+        self.config = QueueConfig() if config is None else valid_config(config)
         self._floors = floors(self.config)
         self._clock = clock
         self._jitter = jitter
@@ -86,7 +89,7 @@ class MemoryQueue:
                 max_attempts=max_attempts, name=name, metadata=metadata,
             )
         )  # fmt: skip
-        content = bytes(payload) if isinstance(payload, bytes | bytearray) else payload.read()
+        content = payload if isinstance(payload, bytes) else _content(payload)
         with self._lock:
             taken = self._items.get(self._keys.get(key, 0)) if key is not None else None
             if taken is not None:
@@ -111,8 +114,11 @@ class MemoryQueue:
 
     # -- claims ------------------------------------------------------------
 
-    def claim(self, *, lease: float | None = None) -> Item | None:
-        """Claim the next item for `lease` seconds; None when nothing is pending or while paused."""
+    def claim(self, *, lease: float | None = None, bound: bool = True) -> Item | None:
+        """Claim the next item for `lease` seconds; None when nothing is pending or while paused.
+
+        bound: as on `Spool`; the items end with this process in any case.
+        """
         with self._lock:
             now = self._clock()
             self._settle(now)
@@ -170,6 +176,7 @@ class MemoryQueue:
 
     def retry(self, item: Item | int | str, priority: int | None = None) -> Item:
         """Send a failed, held or delayed item back to pending. Raises ConflictError."""
+        checked(Request(priority=priority))
         with self._lock:
             before = self._find(item)
             after = transitions.retried(before, self._clock(), priority)
@@ -212,12 +219,12 @@ class MemoryQueue:
 
     def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
         """Return what has aged at `at` (default now); the manual clock moves there."""
-        with self._lock:
-            t = self._clock() if at is None else at
-            if not dry_run and self.config.aging_clock == "manual":
-                self._aged_at = t
-            pending = [i for i in self._items.values() if i.state is State.PENDING]
-            return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
+        t = self._clock() if at is None else valid_time("at", at)
+        if not dry_run and self.config.aging_clock == "manual":
+            with self._lock:
+                self._aged_at = transitions.stamp(t)
+        pending = self.items([State.PENDING])
+        return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
 
     def pause(self, reason: str | None = None) -> None:
         """Let nothing be claimed until `resume`; everything else goes on."""
@@ -256,8 +263,8 @@ class MemoryQueue:
                 due = item.not_before is not None and item.not_before <= now
                 shown = transitions.due(item) if item.state is State.DELAYED and due else item
                 groups[shown.state].append(shown)
-        for state in ORDER if states is None else [s for s in ORDER if s in set(states)]:
-            yield from self._sorted(groups[state], state, t)
+        wanted = set(ORDER if states is None else states)
+        return chain(*(self._sorted(groups[s], s, t) for s in ORDER if s in wanted))
 
     def _sorted(self, items: list[Item], state: State, t: float) -> Iterator[Item]:
         if state is State.DELAYED:
@@ -347,3 +354,8 @@ class MemoryQueue:
 
     def _created(self, _lane: int, item_id: int) -> float:
         return self._items[item_id].created_at
+
+
+def _content(payload: bytearray | memoryview | BinaryIO) -> bytes:
+    """Return the bytes of a payload that may change, or of a stream."""
+    return bytes(payload) if isinstance(payload, bytearray | memoryview) else payload.read()

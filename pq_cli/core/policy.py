@@ -69,6 +69,11 @@ def config_from(values: Mapping[str, Any], where: str) -> QueueConfig:
     return QueueConfig(**fields)
 
 
+def valid_config(config: QueueConfig) -> QueueConfig:
+    """Return a policy made in Python, held to the ranges of queue.toml. Raises ConfigError."""
+    return config_from(config.__dict__, "QueueConfig")
+
+
 def _config_value(where: str, key: str, value: object) -> object:
     default = getattr(QueueConfig(), key)
     if key in _CHOICES:
@@ -80,7 +85,7 @@ def _config_value(where: str, key: str, value: object) -> object:
         if not isinstance(value, bool):
             raise ConfigError(f"{where}: {key} = {value!r}: allowed is true or false")
         return value
-    if key in _DURATIONS:
+    if key in _DURATIONS and isinstance(value, str):
         value = _config_duration(where, key, value)
     whole = isinstance(default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
@@ -92,9 +97,9 @@ def _config_value(where: str, key: str, value: object) -> object:
     return value if whole else float(value)
 
 
-def _config_duration(where: str, key: str, value: object) -> float:
+def _config_duration(where: str, key: str, text: str) -> float:
     try:
-        return parse_duration(value if isinstance(value, str) else str(value))
+        return parse_duration(text)
     except UsageError as error:
         raise ConfigError(f"{where}: {key}: {error}") from None
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 from pq_cli.core.item import (
     MAX_METADATA_BYTES,
     MAX_NAME_BYTES,
     Item,
     State,
-    to_json,
     valid_key,
     valid_priority,
 )
 from pq_cli.core.policy import QueueConfig
 from pq_cli.core.record import Record
+from pq_cli.core.timefmt import valid_duration, valid_time
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import UsageError
 
@@ -42,7 +44,10 @@ class Request(Record):
 
 
 def checked(request: Request) -> Request:
-    """Return the request if every field is acceptable. Raises UsageError naming the field."""
+    """Return the request, if every field is acceptable. Raises UsageError naming the field.
+
+    Its metadata are a copy, as they will be read again.
+    """
     if request.priority is not None:
         valid_priority(request.priority)
     if request.key is not None:
@@ -51,28 +56,33 @@ def checked(request: Request) -> Request:
         raise UsageError(f"if_exists {request.if_exists!r}: allowed is {', '.join(IF_EXISTS)}")
     if request.delay is not None and request.at is not None:
         raise UsageError("delay and at exclude each other")
-    for name, value in (("delay", request.delay), ("at", request.at)):
-        if value is not None and not 0 <= value <= 3.2e11:
-            raise UsageError(f"{name} {value!r}: give seconds, 0 or more")
+    if request.delay is not None:
+        valid_duration("delay", request.delay)
+    if request.at is not None:
+        valid_time("at", request.at)
     tries = request.max_attempts
-    if tries is not None and (isinstance(tries, bool) or not 1 <= tries <= 1_000_000):
+    if tries is not None and (type(tries) is not int or not 1 <= tries <= 1_000_000):
         raise UsageError(f"max_attempts {tries!r}: give a whole number from 1 to 1000000")
     if request.name is not None and len(request.name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
-    if request.metadata is not None:
-        _check_metadata(request.metadata)
-    return request
+    if request.metadata is None:
+        return request
+    return request.replace(metadata=_as_stored(request.metadata))
 
 
-def _check_metadata(metadata: object) -> None:
+def _as_stored(metadata: object) -> dict[str, Any]:
+    """Return metadata as it will be read again: a copy, in the types that JSON has."""
     if not isinstance(metadata, dict) or not all(isinstance(k, str) for k in metadata):
         raise UsageError("metadata must be an object with text keys")
     try:
-        size = len(to_json(metadata))
+        text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"metadata cannot be written as JSON: {error}") from None
+    size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_METADATA_BYTES:
         raise UsageError(f"metadata has {size} bytes; at most {MAX_METADATA_BYTES} are allowed")
+    values: dict[str, Any] = json.loads(text)
+    return values
 
 
 def new_item(request: Request, item_id: int, now: float, config: QueueConfig) -> Item:

@@ -6,6 +6,7 @@ a float of seconds; text exists only at the edges.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -17,6 +18,11 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_SECONDS = 100 * 365.25 * 86400
 """The longest duration accepted, 100 years: enough for anyone, and safe in every calendar."""
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
+MIN_TIME = (_FIRST - _EPOCH).total_seconds()
+MAX_TIME = (_LAST - _EPOCH).total_seconds()
+"""Unix seconds that every calendar can write, with a day to spare for zones and rounding."""
 
 
 def format_time(seconds: float) -> str:
@@ -27,13 +33,29 @@ def format_time(seconds: float) -> str:
 def parse_time(text: str) -> float:
     """Return the Unix seconds of an RFC 3339 time; without an offset it is local time.
 
-    Raises UsageError when the text is not a time.
+    Raises UsageError when the text is not a time that `format_time` can write again.
     """
     try:
         moment = datetime.fromisoformat(text)
         seconds = (moment.astimezone(UTC) - _EPOCH).total_seconds()
     except (ValueError, OverflowError, OSError):
-        raise UsageError(f"{text!r} is not a time; give e.g. 2026-02-24T18:30:00Z") from None
+        seconds = math.nan
+    if not MIN_TIME <= seconds <= MAX_TIME:
+        raise UsageError(f"{text!r} is not a time; give e.g. 2026-02-24T18:30:00Z")
+    return seconds
+
+
+def valid_time(name: str, seconds: float) -> float:
+    """Return `seconds` if they are a Unix time from 1970 to 9999. Raises UsageError."""
+    if not 0 <= seconds <= MAX_TIME:
+        raise UsageError(f"{name} {seconds!r}: give Unix seconds, from 1970 to 9999")
+    return seconds
+
+
+def valid_duration(name: str, seconds: float) -> float:
+    """Return `seconds` if they are from 0 to 100 years. Raises UsageError."""
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise UsageError(f"{name} {seconds!r}: give seconds, from 0 to 100 years")
     return seconds
 
 

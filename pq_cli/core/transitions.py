@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pq_cli.core.item import MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
 from pq_cli.core.policy import QueueConfig, retry_delay
-from pq_cli.core.timefmt import format_time
-from pq_cli.errors import ConflictError, StaleClaimError
+from pq_cli.core.timefmt import format_time, valid_duration
+from pq_cli.errors import ConflictError, StaleClaimError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def claimed(item: Item, now: float, lease: float, holder: Holder) -> Item:
         not_before=None,
         attempts=item.attempts + 1,
         claims=item.claims + 1,
-        lease_until=stamp(now + lease),
+        lease_until=_lease_end(now, lease),
         holder=holder.replace(since=stamp(now)),
     )
 
@@ -95,7 +95,14 @@ def released(item: Item, now: float) -> Item:
 
 def renewed(item: Item, now: float, lease: float) -> Item:
     """Prolong a claim: it now holds for `lease` seconds from `now`."""
-    return item.replace(updated_at=stamp(now), lease_until=stamp(now + lease))
+    return item.replace(updated_at=stamp(now), lease_until=_lease_end(now, lease))
+
+
+def _lease_end(now: float, lease: float) -> float:
+    """Return when a lease of so many seconds ends. Raises UsageError if it is not above 0."""
+    if not lease > 0:
+        raise UsageError(f"lease {lease!r}: give seconds, above 0")
+    return stamp(now + valid_duration("lease", lease))
 
 
 def retried(item: Item, now: float, priority: int | None) -> Item:

@@ -189,8 +189,8 @@ class Reader:
                 yield f"delayed/{coarse}/{fine}"
 
     def _numbered(self, folder: str, width: int) -> list[str]:
-        names = self.names(folder)
-        return sorted(name for name in names if layout.parse_number(name, width) is not None)
+        names = [n for n in self.names(folder) if layout.parse_number(n, width) is not None]
+        return sorted(names, key=int)
 
     def stray_payload(self, item_id: int, home: str) -> str | None:
         """Return the path of a payload that lies away from its meta's place `home`, or None.

@@ -9,7 +9,7 @@ from pq_cli.core import transitions
 from pq_cli.core.item import Item
 from pq_cli.core.journal import transition
 from pq_cli.core.order import choose
-from pq_cli.core.policy import QueueConfig
+from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.core.request import Request, checked
 from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.spool import layout, opening
@@ -72,7 +72,7 @@ class Spool(Upkeep):
         self._clock = clock
         self._jitter = jitter
         state = opening.make(self.path, lock_timeout) if create else opening.open_state(self.path)
-        self.config = opening.read_config(self.path) if config is None else config
+        self.config = opening.read_config(self.path) if config is None else valid_config(config)
         self._report = report if report is not None else _ignore
         self._store = Store(self.path, self.config, state, lock_timeout, self._report)
 
@@ -106,11 +106,9 @@ class Spool(Upkeep):
         A stream is copied in bounded memory. When this returns, in "full" the item survives a
         power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`) or QueueFullError.
         """
-        request = checked(
-            Request(
-                priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
-                max_attempts=max_attempts, name=name, metadata=metadata,
-            )
+        request = Request(
+            priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
+            max_attempts=max_attempts, name=name, metadata=metadata,
         )  # fmt: skip
         items, error = self.commit([self.stage(payload, request)])
         if error is not None:
@@ -141,7 +139,7 @@ class Spool(Upkeep):
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Write a payload to `tmp/`, without an id yet; `commit` makes items of many at once."""
-        checked(request)
+        request = checked(request)
         if isinstance(payload, bytes | bytearray | memoryview):
             disk = self._store.disk
             return stage_bytes(disk, bytes(payload), request, sync=disk.sync)
@@ -149,8 +147,7 @@ class Spool(Upkeep):
 
     def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
         """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards."""
-        checked(request)
-        return stage_file(self._store.disk, path, request, move=move)
+        return stage_file(self._store.disk, path, checked(request), move=move)
 
     def commit(self, batch: Sequence[Staged]) -> tuple[list[Item], PqError | OSError | None]:
         """Make items of staged payloads, in order; return (items, the error that stopped it).

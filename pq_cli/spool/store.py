@@ -28,6 +28,7 @@ from pq_cli.spool.state import (
     SpoolState,
     enter_mode,
     read_state,
+    write_state,
 )
 
 TYPE_CHECKING = False
@@ -85,22 +86,29 @@ class Store:
             self.index.forget()
             self.disk.forget_folders()
             self.log.close()
-            self.reload_state()
+            self.state = self.present_state()
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id, self.counter.live, sync=False)
         self.state = enter_mode(self.disk, self.counter, self.state)
         if self.counter.live != UNKNOWN and not self.config.max_items:
             self.set_count(UNKNOWN)
 
-    def reload_state(self) -> SpoolState:
-        """Read `state.json` again. Raises DamagedStateError or ConfigError."""
+    def present_state(self) -> SpoolState:
+        """Return what `state.json` says now. Raises DamagedStateError or ConfigError.
+
+        For those who look without the lock; under it `state` says the same.
+        """
         state = read_state(self.root)
         if state is None:
             raise DamagedStateError(
                 f"{self.root}/{layout.STATE} is gone: `pq check --repair` rebuilds it"
             )
-        self.state = state
         return state
+
+    def set_state(self, state: SpoolState) -> None:
+        """Let the spool's state be this, durably."""
+        write_state(self.disk, state)
+        self.state = state
 
     def order_time(self, now: float) -> float:
         """Return the `t` at which order is computed now."""

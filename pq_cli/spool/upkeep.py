@@ -10,10 +10,9 @@ from pq_cli.core.item import Item, State, printable
 from pq_cli.core.journal import record
 from pq_cli.core.policy import AgedGroup, Pause, aged_groups
 from pq_cli.core.request import Request, checked
-from pq_cli.core.timefmt import format_time
+from pq_cli.core.timefmt import format_time, valid_time
 from pq_cli.errors import KeyTakenError
 from pq_cli.spool import layout, trash
-from pq_cli.spool.state import write_state
 from pq_cli.spool.view import View
 
 TYPE_CHECKING = False
@@ -114,9 +113,7 @@ class Upkeep(View):
 
     def _set_pause(self, pause: Pause | None) -> None:
         with self._store:
-            state = self._store.reload_state().replace(paused=pause)
-            write_state(self._store.disk, state)
-            self._store.state = state
+            self._store.set_state(self._store.state.replace(paused=pause))
 
     def _note_pause(self, event: str, now: float, reason: str | None) -> None:
         values: dict[str, Any] = {"at": format_time(now), "event": event}
@@ -128,12 +125,10 @@ class Upkeep(View):
 
         Moving the clock is one small atomic write, however many items there are.
         """
-        t = self._clock() if at is None else at
+        t = self._clock() if at is None else valid_time("at", at)
         if not dry_run and self.config.aging_clock == "manual":
             with self._store:
-                state = self._store.reload_state().replace(aged_at=transitions.stamp(t))
-                write_state(self._store.disk, state)
-                self._store.state = state
+                self._store.set_state(self._store.state.replace(aged_at=transitions.stamp(t)))
         pending = self.items([State.PENDING])
         return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
 

@@ -6,7 +6,7 @@ import os
 import time
 
 from pq_cli.core.item import Item, State, parse_reference
-from pq_cli.core.policy import Pause, QueueConfig
+from pq_cli.core.policy import Pause, QueueConfig, order_time
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.listing import Listing
@@ -60,20 +60,17 @@ class View:
         by due time, held, failed and done by id. A stream that neither locks nor writes.
         """
         now = self._clock()
-        state = self._store.reload_state()
-        self._store.state = state
-        t = self._store.order_time(now)
+        t = order_time(self.config, now, self._store.present_state().aged_at)
         return Listing(self._store.reader, self.config, now, t, self._report).items(states)
 
     def order_time(self) -> float:
         """Return the Unix time at which order is computed now: the clock, or the last `age`."""
-        return self._store.order_time(self._clock())
+        return order_time(self.config, self._clock(), self._store.present_state().aged_at)
 
     @property
     def paused(self) -> Pause | None:
         """Since when and why nothing is claimed, or None: as `state.json` says now."""
-        self._store.state = self._store.reload_state()
-        return self._store.state.paused
+        return self._store.present_state().paused
 
     def log(self) -> Iterator[dict[str, Any]]:
         """Yield what happened lately, oldest first: records with `at`, `event` and more.
@@ -84,7 +81,6 @@ class View:
 
     def survey(self) -> Survey:
         """Return what waits in which lane now, by names: a million items cost about a second."""
-        self._store.state = self._store.reload_state()
         return Survey(self._store.reader, self._clock())
 
     def removed(self) -> Iterator[tuple[float, list[int]]]:
