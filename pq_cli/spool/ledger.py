@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-from hashlib import sha256
 
 from pq_cli.core.item import to_json
 from pq_cli.core.record import Record
@@ -34,6 +33,8 @@ class Origin(Record):
 
 def digest(text: str) -> bytes:
     """Return the 32 hexadecimal digits that stand for a realm or a name: half of its SHA-256."""
+    from hashlib import sha256  # 2 ms of start-up that only imports need
+
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS].encode()
 
 
