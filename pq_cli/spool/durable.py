@@ -268,8 +268,9 @@ class Disk:
     def adopt(self, source: str, path: str) -> bool:
         """Give a file outside a second name in the spool, if that can be done safely.
 
-        Until the caller removes `source`, a crash leaves it where it was. False when the file
-        system, its owner or other names of the file forbid it: then copy.
+        Until the caller removes `source`, a crash leaves it where it was, and until `take_over`
+        it keeps its mode. False when the file system, its owner or other names of the file
+        forbid it: then copy.
         """
         info = os.lstat(source)
         if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
@@ -280,16 +281,23 @@ class Disk:
             if error.errno in _NO_WHOLE_COPY | {errno.EMLINK}:
                 return False
             raise
+        if self.sync:
+            fd = os.open(self._at(path), _READ)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        return True
+
+    def take_over(self, path: str) -> None:
+        """Make an adopted file one of the spool's: 0600, and of its owner."""
         fd = os.open(self._at(path), _READ)
         try:
             os.fchmod(fd, 0o600)
             if self._owner is not None:
                 os.fchown(fd, *self._owner)
-            if self.sync:
-                os.fsync(fd)
         finally:
             os.close(fd)
-        return True
 
     def remove_outside(self, path: str) -> None:
         """Remove a file outside the spool whose content has become an item (`--move`)."""

@@ -169,6 +169,8 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
         try:
             disk.make_dir(layout.folder_of(item))
             disk.write_new(tmp, encode(item))
+            if staged.adopted:
+                disk.take_over(staged.tmp)
             disk.rename(staged.tmp, path)
             disk.rename(tmp, path + layout.META)
         except BaseException:

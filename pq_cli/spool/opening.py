@@ -19,6 +19,9 @@ from pq_cli.spool.durable import Disk
 from pq_cli.spool.lock import SpoolLock
 from pq_cli.spool.state import SpoolState, read_state, write_state
 
+_MOST_LINKS = 40
+"""As many as Linux follows."""
+
 
 class NoSpoolError(NothingThereError):
     """There is no spool at this path."""
@@ -27,19 +30,29 @@ class NoSpoolError(NothingThereError):
 def check_path(path: str) -> None:
     """Raise PermissionDeniedError if a symbolic link in a world-writable folder leads to `path`.
 
-    Anybody could have put it there, to make us write elsewhere.
+    Anybody could have put it there, to make us write elsewhere. Links elsewhere are followed,
+    and where they lead is looked at in the same way.
     """
-    walked = "/"
-    for part in os.path.abspath(path).split("/")[1:]:
-        parent, walked = walked, os.path.join(walked, part)
+    parts = os.path.abspath(path).split("/")[1:]
+    walked, links = "/", 0
+    while parts:
+        part = parts.pop(0)
+        parent, walked = walked, os.path.normpath(os.path.join(walked, part))
         try:
             info = os.lstat(walked)
+            if not stat.S_ISLNK(info.st_mode):
+                continue
+            target, links = os.readlink(walked), links + 1
         except OSError:
             return
-        if stat.S_ISLNK(info.st_mode) and os.stat(parent).st_mode & stat.S_IWOTH:
+        if os.stat(parent).st_mode & stat.S_IWOTH:
             raise PermissionDeniedError(
                 f"{printable(walked)} is a symbolic link in a world-writable folder: not followed"
             )
+        if links > _MOST_LINKS:
+            return  # opening it will say so
+        parts = [part for part in target.split("/") if part] + parts
+        walked = "/" if target.startswith("/") else parent
 
 
 def open_state(path: str) -> SpoolState:

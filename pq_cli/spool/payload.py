@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Staged(Record):
     """A payload that lies whole (and in "full" synced) in `tmp/`, waiting for its id.
 
-    outside: the user's file to remove once the item is committed (`--move`), or None. synced:
-    whether it is on disk as "full" wants it; else commit must see to that.
+    outside: the user's file to remove once the item is committed (`--move`), or None. adopted:
+    whether that file and this one are the same. synced: whether it is on disk as "full" wants
+    it; else commit must see to that.
     """
 
     tmp: str
@@ -31,6 +32,7 @@ class Staged(Record):
     checksum: str | None
     request: Request
     outside: str | None = None
+    adopted: bool = False
     synced: bool = True
 
 
@@ -64,7 +66,9 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool) -> Staged
     outside = path if move else None
     if move and disk.adopt(path, tmp):
         size, checksum = _measure(f"{disk.root}/{tmp}", read=not disk.sync)
-        return Staged(tmp=tmp, size=size, checksum=checksum, request=request, outside=outside)
+        return Staged(
+            tmp=tmp, size=size, checksum=checksum, request=request, outside=path, adopted=True
+        )
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         info = os.fstat(fd)

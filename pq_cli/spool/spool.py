@@ -157,15 +157,23 @@ class Spool(Upkeep):
         try:
             with self._store:
                 items, error = admit(self._store, batch, self._clock())
+            for staged in batch[: len(items)]:
+                error = self._end_move(staged) or error
         finally:
             self._drop(batch)
-        for staged in batch[: len(items)]:
-            if staged.outside is not None:
-                try:
-                    self._store.disk.remove_outside(staged.outside)
-                except OSError as stop:
-                    error = error or stop  # it is an item, and its id must be told
         return items, error
+
+    def _end_move(self, staged: Staged) -> OSError | None:
+        """Remove the user's file if it is an item now; return what prevents it.
+
+        A payload that still lies in `tmp/` is no item: its key was taken.
+        """
+        if staged.outside is not None and not os.path.lexists(f"{self.path}/{staged.tmp}"):
+            try:
+                self._store.disk.remove_outside(staged.outside)
+            except OSError as stop:
+                return stop  # not raised: its id must be told
+        return None
 
     def _drop(self, batch: Sequence[Staged]) -> None:
         """Remove what is left of staged payloads; failing, they lie in `tmp/` for `check`."""

@@ -69,6 +69,7 @@ def read_state(root: str) -> SpoolState | None:
         os.close(fd)
     try:
         values = json.loads(text)
+        _refuse_newer(root, values)
         known = {name: values.pop(name) for name in ("format", "reserved_id", "boot", "aged_at")}
         if not all(type(known[name]) is int for name in ("format", "reserved_id")):
             raise TypeError
@@ -81,11 +82,16 @@ def read_state(root: str) -> SpoolState | None:
         known["paused"] = _pause(values.pop("paused", None))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
         raise DamagedStateError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
-    if known["format"] > layout.FORMAT:
-        raise ConfigError(
-            f"{root} has format {known['format']}, this pq knows {layout.FORMAT}: use a newer pq"
-        )
     return SpoolState(**known, extra=values)
+
+
+def _refuse_newer(root: str, values: dict[str, object]) -> None:
+    """Raise ConfigError for a newer format: before anything else, which may mean something else."""
+    number = values.get("format")
+    if type(number) is int and number > layout.FORMAT:
+        raise ConfigError(
+            f"{root} has format {number}, this pq knows {layout.FORMAT}: use a newer pq"
+        )
 
 
 def _pause(value: object) -> Pause | None:
