@@ -8,13 +8,21 @@ import time
 from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_duration
-from pq_cli.errors import DamagedItemError, PausedError, UsageError
+from pq_cli.errors import (
+    DamagedItemError,
+    NoSuchItemError,
+    PausedError,
+    StaleClaimError,
+    UsageError,
+)
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, copy_to_stdout, emit, emit_json, flush, item_json
 from pq_cli.spool.opening import NoSpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pq_cli.core.item import Item
     from pq_cli.spool.spool import Spool
 
@@ -69,17 +77,25 @@ def refuse_paused(queue: Spool) -> None:
 def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:
     """Print the item; if that fails nobody got it, so it goes back uncounted."""
     try:
-        _print(queue, item, claim=o.claim, path=o.path, as_json=o.as_json)
+        _print(queue, item, o)
     except DamagedItemError as error:
         queue.fail(item, str(error), dead=True)
         raise
     except BaseException:
-        queue.release(item)
+        _give_back(queue, item)
         raise
     if o.ack:
         queue.done(item)
     elif not (o.claim or o.path or o.as_json):
         warn(f"claimed {item.claim}")
+
+
+def _give_back(queue: Spool, item: Item) -> None:
+    """Release a claim that was cut short, unless it has ended already."""
+    try:
+        queue.release(item)
+    except (StaleClaimError, NoSuchItemError):
+        pass
 
 
 def _patience(wait: str | None) -> float | None:
@@ -111,20 +127,34 @@ def _claim(
         time.sleep(min(_POLL, deadline - now))
 
 
-def _print(queue: Spool, item: Item, *, claim: bool, path: bool, as_json: bool) -> None:
-    if claim:
+def _print(queue: Spool, item: Item, o: NextOptions) -> None:
+    if o.claim:
         emit(item.claim or "")
-    elif path:
+    elif o.path:
         emit(item.path or "")
-    elif as_json:
+    elif o.as_json:
         emit_json(item_json(item, queue.config, queue.order_time()))
     else:
         fd = queue.open_payload(item)
         try:
-            copy_to_stdout(fd)
+            copy_to_stdout(fd, _renewing(queue, item, o))
         finally:
             os.close(fd)
     flush()
+
+
+def _renewing(queue: Spool, item: Item, o: NextOptions) -> Callable[[], None]:
+    """Return what keeps the claim alive while a slow reader takes the payload."""
+    lease = lease_seconds(o.lease) or queue.config.lease
+    due = time.monotonic() + lease / 3
+
+    def renew() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            queue.renew(item, lease)
+            due = time.monotonic() + lease / 3
+
+    return renew
 
 
 def _run(queue: Spool, item: Item, cmd: list[str], lease: float | None) -> int:
@@ -135,6 +165,9 @@ def _run(queue: Spool, item: Item, cmd: list[str], lease: float | None) -> int:
         status, sent = attempt(queue, item, cmd, seconds, os.environ, warn)
     except DamagedItemError as error:
         refuse_damaged(queue, item, error)
+        raise
+    except BaseException:
+        _give_back(queue, item)
         raise
     if sent is not None and status:
         return 128 + sent

@@ -8,11 +8,13 @@ from pq_cli.core.item import Item
 from pq_cli.errors import (
     CommandNotFoundError,
     DamagedItemError,
+    NoSuchItemError,
     NotExecutableError,
+    PqError,
     StaleClaimError,
 )
 from pq_cli.spool.spool import Spool
-from pq_cli.worker.child import run_child
+from pq_cli.worker.child import HeldSignals, run_child
 from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
@@ -42,6 +44,28 @@ def attempt(
     Returns (the command's status, the signal that stopped pq or None). A command that cannot be
     started gives the item back uncounted and raises CommandNotFoundError or NotExecutableError.
     """
+    with HeldSignals() as mask:
+        status, sent = _run(spool, item, command, lease, environ, warn, mask)
+        if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
+            spool.release(item)
+            kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
+            raise kind(f"{command[0]}: exit {status}; item {item.id} went back uncounted")
+        if sent is not None and status:
+            spool.release(item)
+        else:
+            settle_attempt(spool, item, status)
+        return status, sent
+
+
+def _run(
+    spool: Spool,
+    item: Item,
+    command: Sequence[str],
+    lease: float,
+    environ: Mapping[str, str],
+    warn: Callable[[object], None],
+    mask: set[int],
+) -> tuple[int, int | None]:
     stdin = spool.open_payload(item)
     env = {**environ, **environment(spool.path, item)}
     lost = False
@@ -50,29 +74,21 @@ def attempt(
         nonlocal lost
         try:
             spool.renew(item, lease)
-        except StaleClaimError:
+        except (StaleClaimError, NoSuchItemError):
             if not lost:
                 warn(f"{item.claim}: the claim was lost; the command's result will be refused")
             lost = True
-        except OSError as error:
-            warn(f"{item.claim}: the lease could not be renewed: {error.strerror}")
+        except (PqError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            warn(f"{item.claim}: the lease could not be renewed: {why}")
 
     try:
-        status, sent = run_child(arguments(command, item), env, stdin, lease / 3, renew)
+        return run_child(arguments(command, item), env, stdin, mask, lease / 3, renew)
     except OSError as error:
         spool.release(item)
         raise not_runnable(command[0], error) from None
     finally:
         os.close(stdin)
-    if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
-        spool.release(item)
-        kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
-        raise kind(f"{command[0]}: exit {status}; item {item.id} went back uncounted")
-    if sent is not None and status:
-        spool.release(item)
-    else:
-        settle_attempt(spool, item, status)
-    return status, sent
 
 
 def settle_attempt(spool: Spool, item: Item, status: int, error: str | None = None) -> None:
