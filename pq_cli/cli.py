@@ -12,7 +12,7 @@ import sys
 
 from pq_cli import quick
 from pq_cli.core.record import Record
-from pq_cli.errors import PqError, UsageError
+from pq_cli.errors import OutputError, PqError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,12 +66,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pq` and exit with the status that pq(1) lists."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _guard_standard_streams()
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) means it
+            signal.signal(number, _terminate)
     status = 70
     try:
         status = _run(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
     except KeyboardInterrupt:
         status = 130
     except BaseException as error:
@@ -83,23 +84,34 @@ def _run(arguments: list[str]) -> int:
     if not arguments:
         _print(short_help())
         return 0
-    name, *rest = arguments
+    spool, (name, *rest) = _leading_spool(arguments)
     if name in ("--version", "-V"):
         from pq_cli import __version__
 
         _print(f"pq {__version__}")
         return 0
-    if name in ("--help", "-h"):
+    if name in ("--help", "-h") or (name == "help" and not rest):
         _print(full_help())
         return 0
     if name == "help":
-        name, rest = (rest[0], ["--help"]) if rest else ("", [])
-        if not name:
-            _print(full_help())
-            return 0
+        name, rest = rest[0], ["--help"]
     if name not in COMMANDS:
         raise UsageError(_unknown(name))
-    return _invoke(name, rest)
+    return _invoke(name, [*spool, *rest])
+
+
+def _leading_spool(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split `-s DIR` off the front: it may also stand before the command. Raises UsageError."""
+    count = 0
+    while count < len(arguments):
+        word = arguments[count]
+        if word in ("-s", "--spool"):
+            count += 2
+        elif word.startswith("--spool=") or (word.startswith("-s") and len(word) > 2):
+            count += 1
+        else:
+            return arguments[:count], arguments[count:]
+    raise UsageError("a command is missing; `pq help` lists them")
 
 
 def _invoke(name: str, arguments: list[str]) -> int:
@@ -107,13 +119,12 @@ def _invoke(name: str, arguments: list[str]) -> int:
     if planned is not None:
         action, options = planned
         return action(options)
+    # Not `main`: it turns a broken pipe into exit 1, and Ctrl-C into an exception of its own.
     command = load(name)
-    result = command.main(
-        _with_values(name, arguments),
-        prog_name=f"pq {name}",
-        standalone_mode=False,
-        default_map={"spool": default_spool()},
-    )
+    words = _with_values(name, arguments)
+    settings = {"default_map": {"spool": default_spool()}}
+    with command.make_context(f"pq {name}", words, **settings) as context:
+        result = command.invoke(context)
     return result if isinstance(result, int) else 0
 
 
@@ -126,7 +137,8 @@ def load(name: str) -> Any:
     module = import_module(f"pq_cli.commands.{name}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     settings = {"help_option_names": ["-h", "--help"]}
-    app.command(name, context_settings=settings)(module.command)
+    kind = getattr(module, "PARSER", None)
+    app.command(name, cls=kind, context_settings=settings)(module.command)
     return typer.main.get_command(app)
 
 
@@ -140,7 +152,9 @@ def _with_values(name: str, arguments: list[str]) -> list[str]:
 
 def default_spool() -> str:
     """Return the spool that is used when neither -s nor PQ_SPOOL names one."""
-    state_home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    state_home = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state_home):  # the XDG specification: then it does not count
+        state_home = os.path.expanduser("~/.local/state")
     return os.path.join(state_home, "pq", "default")
 
 
@@ -159,8 +173,8 @@ def full_help() -> str:
     lines += [f"  {c.name:<9}{c.help}" for c in COMMANDS.values()]
     lines += [
         "",
-        "Every command takes -s/--spool DIR; else $PQ_SPOOL, else",
-        "${XDG_STATE_HOME:-~/.local/state}/pq/default.",
+        "Every command takes -s/--spool DIR, also before its name; else the spool is $PQ_SPOOL,",
+        "else ${XDG_STATE_HOME:-~/.local/state}/pq/default.",
         "`pq help COMMAND` explains one command; `pq --version` tells the version.",
     ]
     return "\n".join(lines)
@@ -169,6 +183,8 @@ def full_help() -> str:
 def _unknown(name: str) -> str:
     from difflib import get_close_matches
 
+    if name.startswith("-"):
+        return f"no such option before a command: {name}; `pq help` tells what there is"
     near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
     hint = f"did you mean `pq {near[0]}`?" if near else "`pq help` lists them"
     return f"there is no command {name!r}; {hint}"
@@ -220,8 +236,19 @@ def _report_click(error: Any) -> int:
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    """Let SIGTERM unwind, so that what is half done is undone."""
+    """Let SIGTERM and SIGHUP unwind, so that what is half done is undone."""
     raise SystemExit(128 + number)
+
+
+def _flush() -> None:
+    """Send what stdout still holds. Raises OutputError, or BrokenPipeError."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError.because(error) from None
 
 
 def _guard_standard_streams() -> None:
@@ -237,9 +264,8 @@ def _guard_standard_streams() -> None:
 def _leave(status: int) -> NoReturn:
     """Exit; whatever stdout still holds was reported already and must not be retried."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (OSError, ValueError) as error:
+        _flush()
+    except (OSError, OutputError) as error:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 1)
         if status == 0:

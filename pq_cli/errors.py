@@ -83,6 +83,15 @@ class SpoolIOError(PqError):
     exit_code = 74
 
 
+class OutputError(SpoolIOError):
+    """stdout cannot take what must be printed: closed, or its disk is full."""
+
+    @classmethod
+    def because(cls, error: OSError) -> OutputError:
+        """Return the error that says why the system refused a write to stdout."""
+        return cls(f"standard output: {error.strerror}")
+
+
 class DamagedItemError(SpoolIOError):
     """An item cannot be served as it is: unreadable meta, missing or torn payload."""
 

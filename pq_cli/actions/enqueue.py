@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from pq_cli.actions.records import json_records, split_records
@@ -11,7 +12,7 @@ from pq_cli.core.item import printable, valid_priority
 from pq_cli.core.record import Record
 from pq_cli.core.request import Request, checked
 from pq_cli.core.timefmt import parse_duration, parse_time
-from pq_cli.errors import PqError, UsageError
+from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.render import check_stdout, emit, flush
 
@@ -86,6 +87,8 @@ def _check_stdin() -> None:
         raise UsageError("no FILE given, and standard input is closed")
     if os.isatty(0):
         raise UsageError("no FILE given, and standard input is a terminal; pipe something in")
+    if stat.S_ISDIR(os.fstat(0).st_mode):
+        raise UsageError("standard input is a directory")
 
 
 def _whole(text: str) -> int:
@@ -123,19 +126,17 @@ class _Enqueue:
                 request = self._request.replace(name=name)
                 staged = self._spool.stage_file(file, request, move=move)
             self._print(*self._spool.commit([staged]))
-        except PqError as error:
-            self._note(error, error.exit_code)
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            self._note(os_error_text(error), os_error_status(error))
+            if move and os.path.lexists(file):
+                warn(f"{file}: not moved, because an item has its key already")
+        except (PqError, OSError) as error:
+            self._note(error)
 
     def records(self, file: str, *, lines: bool, null: bool) -> None:
         """Make items of the records in a FILE; those before a bad one stay queued."""
         try:
             fd = 0 if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            self._note(os_error_text(error), os_error_status(error))
+            self._note(error)
             return
         try:
             if lines or null:
@@ -146,19 +147,18 @@ class _Enqueue:
                 self._batch(batch.records)
                 if batch.error is not None:
                     raise batch.error
-        except PqError as error:
+        except UsageError as error:
             where = "" if file == "-" else f"{file}: "
-            self._note(f"{where}{error}", error.exit_code)
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            self._note(os_error_text(error), os_error_status(error))
+            self._note(UsageError(f"{where}{error}"))
+        except (PqError, OSError) as error:
+            self._note(error)
         finally:
             if fd:
                 os.close(fd)
 
     def _batch(self, records: list[Payload]) -> None:
-        self._print(*self._spool.enqueue_many(records))
+        if records:
+            self._print(*self._spool.enqueue_many(records))
 
     def _print(self, items: list[Item], error: PqError | OSError | None) -> None:
         for item in items:
@@ -167,6 +167,13 @@ class _Enqueue:
         if error is not None:
             raise error
 
-    def _note(self, message: object, status: int) -> None:
-        warn(message)
-        self.status = self.status or status
+    def _note(self, error: PqError | OSError) -> None:
+        """Report what is wrong with a FILE, and go on; without stdout there is no going on."""
+        if isinstance(error, OutputError | BrokenPipeError):
+            raise error
+        if isinstance(error, PqError):
+            warn(error)
+            self.status = self.status or error.exit_code
+            return
+        warn(os_error_text(error))
+        self.status = self.status or os_error_status(error)

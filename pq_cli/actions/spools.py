@@ -7,7 +7,7 @@ import sys
 
 from pq_cli.core.item import parse_reference, printable
 from pq_cli.core.timefmt import parse_duration
-from pq_cli.errors import PqError, UsageError
+from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.spool import layout
 from pq_cli.spool.spool import Spool
@@ -66,6 +66,8 @@ def for_each(spool: Spool, arguments: Iterable[str], verb: Callable[[str], objec
     for argument in each_argument(arguments):
         try:
             verb(reference(spool, argument))
+        except OutputError:
+            raise
         except PqError as error:
             warn(error)
             status = status or error.exit_code

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from pq_cli.actions.spools import LOCK_TIMEOUT, for_each, lease_seconds, open_spool, reference
 from pq_cli.core.item import State, printable
@@ -21,7 +22,14 @@ __all__ = [
 
 SpoolOption = Annotated[
     str,
-    typer.Option("--spool", "-s", metavar="DIR", envvar="PQ_SPOOL", help="The spool directory."),
+    typer.Option(
+        "--spool",
+        "-s",
+        metavar="DIR",
+        envvar="PQ_SPOOL",
+        show_default=False,
+        help="The spool directory.",
+    ),
 ]
 LockTimeoutOption = Annotated[
     str,
@@ -45,6 +53,23 @@ def check_color(color: str) -> None:
 
     if color not in COLORS:
         raise UsageError(f"--color {color!r}: allowed is {', '.join(COLORS)}")
+
+
+class CommandAfterDashes(TyperCommand):
+    """The parser of a pq command that ends in `-- CMD...`: without the `--` nothing is run.
+
+    Else `next --wait 3` would wait, and then run `3`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse. Raises UsageError for words before `--` that belong to no option."""
+        after = len(args) - args.index("--") - 1 if "--" in args else 0
+        rest = super().parse_args(ctx, args)
+        words = ctx.params.get("cmd") or []
+        if len(words) > after:
+            word = printable(words[0], 40)
+            raise UsageError(f"{word!r} belongs to no option: a value goes after =, CMD after --")
+        return rest
 
 
 def states_from(names: Iterable[str]) -> list[State]:

@@ -13,7 +13,9 @@ from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, PriorityOpti
 def command(
     files: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]")] = None,
     priority: PriorityOption = None,
-    key: Annotated[str | None, typer.Option("--key", help="Unique among live items.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="K", help="Unique among live items.")
+    ] = None,
     if_exists: Annotated[
         str, typer.Option(metavar="WHAT", help="If the key is taken: skip, fail or replace.")
     ] = "skip",
@@ -22,7 +24,9 @@ def command(
     max_attempts: Annotated[
         str | None, typer.Option(metavar="N", help="Attempts before it counts as failed.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="A name to show; default: FILE's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A name to show; default: FILE's.")
+    ] = None,
     metadata: Annotated[
         list[str] | None, typer.Option("-m", "--metadata", metavar="K=V", help="May be repeated.")
     ] = None,

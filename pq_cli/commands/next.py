@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from pq_cli.actions.next import NextOptions, next_item
-from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption
+from pq_cli.commands.common import LOCK_TIMEOUT, CommandAfterDashes, LockTimeoutOption, SpoolOption
+
+PARSER = CommandAfterDashes
 
 
 def command(

@@ -126,6 +126,12 @@ def to_json(value: object) -> bytes:
         return _ascii(value).encode()
 
 
+def to_safe_json(value: object) -> bytes:
+    """Return `to_json`, but with everything that could drive a terminal as an escape."""
+    text = _compact(value)
+    return (text if text.isprintable() else _ascii(value).replace("\x7f", "\\u007f")).encode()
+
+
 def as_dict(item: Item) -> dict[str, Any]:
     """Return what a meta holds, JSON-ready: times as RFC 3339."""
     values: dict[str, Any] = {name: getattr(item, name) for name in _STORED}

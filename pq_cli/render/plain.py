@@ -5,48 +5,85 @@ from __future__ import annotations
 import os
 import sys
 
-from pq_cli.core.item import Item, as_dict, printable, to_json
+from pq_cli.core.item import Item, as_dict, printable, to_json, to_safe_json
 from pq_cli.core.policy import QueueConfig, effective
 from pq_cli.core.timefmt import format_time
-from pq_cli.errors import SpoolIOError
+from pq_cli.errors import OutputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 
 def check_stdout() -> None:
-    """Raise SpoolIOError when stdout is closed: call before doing what must then be printed."""
+    """Raise OutputError when stdout is closed: call before doing what must then be printed."""
     if sys.stdout is None:
-        raise SpoolIOError("standard output is closed")
+        raise OutputError("standard output is closed")
 
 
 def emit(line: str) -> None:
-    """Write one line of data to stdout. Buffered; `flush` or the end of the program sends it."""
+    """Write one line of data to stdout. Buffered; `flush` or the end of the program sends it.
+
+    Like all that writes here, raises BrokenPipeError when nobody reads any more, and OutputError
+    for everything else that stdout may have against it.
+    """
+    _write(line.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def emit_json(value: dict[str, Any]) -> None:
+    """Write one JSON Lines record to stdout, what could drive a terminal as `\\u` escapes."""
+    _write(to_safe_json(value) + b"\n")
+
+
+def _write(data: bytes) -> None:
     check_stdout()
-    sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    try:
+        sys.stdout.buffer.write(data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError.because(error) from None
 
 
 def flush() -> None:
     """Send what was emitted."""
-    if sys.stdout is not None:
+    if sys.stdout is None:
+        return
+    try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError.because(error) from None
 
 
-def emit_json(value: dict[str, Any]) -> None:
-    """Write one JSON Lines record to stdout."""
-    check_stdout()
-    sys.stdout.buffer.write(to_json(value) + b"\n")
+def copy_to_stdout(fd: int, meanwhile: Callable[[], None] | None = None) -> None:
+    """Copy an open file to stdout, all of it; what was emitted before goes first.
 
-
-def copy_to_stdout(fd: int) -> None:
-    """Copy an open file to stdout, all of it; what was emitted before goes first."""
+    meanwhile: called after each piece, because a slow reader can make this take hours.
+    """
     flush()
     while chunk := os.read(fd, 256 * 1024):
         view = memoryview(chunk)
         while view:
-            view = view[os.write(1, view) :]
+            view = view[_write_some(view) :]
+            if meanwhile is not None:
+                meanwhile()
+
+
+def _write_some(view: memoryview) -> int:
+    try:
+        return os.write(1, view)
+    except BlockingIOError:  # somebody who shares this stdout made it non-blocking
+        import select
+
+        select.select([], [1], [])
+        return 0
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError.because(error) from None
 
 
 def item_json(item: Item, config: QueueConfig, t: float) -> dict[str, Any]:
