@@ -86,6 +86,29 @@ def _write_some(view: memoryview) -> int:
         raise OutputError.because(error) from None
 
 
+class Stdout:
+    """stdout as a text file, for those who draw pictures: by the same rules as `emit`."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write text; it may wait for `flush`."""
+        _write(text.encode("utf-8", "surrogateescape"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        flush()
+
+    def isatty(self) -> bool:
+        """Tell whether people are looking."""
+        return stdout_is_terminal()
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return 1
+
+
 def item_json(item: Item, config: QueueConfig, t: float) -> dict[str, Any]:
     """Return an item as `--json` shows it: the meta's names, with `effective` and `path`."""
     values = as_dict(item)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from pq_cli.render.plain import Stdout, check_stdout
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import IO
 
     from rich.console import Console as Console
 
@@ -27,15 +32,25 @@ def console(color: str, width: int | None = None) -> Console:
     "auto" colours a terminal unless NO_COLOR is set or TERM is dumb. width: columns; None asks the
     terminal.
     """
-    from rich.console import Console as Console
+    from rich.console import Console as RichConsole
 
+    class Console(RichConsole):
+        """A console that lets a broken pipe be one: rich would exit with status 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704  called while it is handled
+
+    check_stdout()
+    out = cast("IO[str]", Stdout())
     width = width if width is not None else stdout_width()
     if color == "always":
         return Console(
             force_terminal=True, no_color=False, highlight=False, color_system="standard",
-            width=width, legacy_windows=False,
+            width=width, legacy_windows=False, file=out,
         )  # fmt: skip
-    return Console(highlight=False, color_system=None if color == "never" else "auto", width=width)
+    return Console(
+        file=out, highlight=False, color_system=None if color == "never" else "auto", width=width
+    )
 
 
 def stdout_width() -> int | None:
