@@ -12,7 +12,7 @@ from functools import partial
 
 from pq_cli.core.item import printable
 from pq_cli.errors import ConfigError
-from pq_cli.spool import layout, opening
+from pq_cli.spool import handover, layout, opening
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.findings import Finding
 from pq_cli.spool.keys import Keys
@@ -77,6 +77,7 @@ class Check:
         self._keys = Keys(self._reader, self._disk)
         self._counter = Counter(self._disk)
         self._lock = SpoolLock(f"{self.root}/{layout.LOCK}", lock_timeout)
+        self._lock_timeout = lock_timeout
         self._pairs = Pairs(self._reader, self._keys)
         self._mender = Mender(self._disk, self._reader, self._keys, self._counter)
         self._stale_after = stale_after
@@ -88,6 +89,7 @@ class Check:
     def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
         """Yield what is wrong, mended if `repair`; call `tick` for every thing looked at."""
         try:
+            yield from self._handover(repair)
             for look in self._everything():
                 tick()
                 if not look():
@@ -100,6 +102,16 @@ class Check:
         finally:
             self._counter.close()
             self._lock.close()
+
+    def _handover(self, repair: bool) -> Iterator[Finding]:
+        """Look for a handover that stopped: under the lock, so its owner is gone."""
+        with self._lock:
+            count = sum(n.endswith(layout.META) for n in self._reader.names(handover.FOLDER))
+        if count:
+            found = Finding(kind="handover", path=handover.FOLDER, detail=f"{count} items")
+            if repair:
+                handover.finish_stopped(self.root, self._lock_timeout)
+            yield found.replace(mended=repair)
 
     # -- the survey ----------------------------------------------------------
 
@@ -168,10 +180,21 @@ class Check:
         if info.st_uid != self._owner:
             detail = f"belongs to uid {info.st_uid}, the spool to uid {self._owner}"
             found.append(Finding(kind="owner", path=path, detail=detail))
-        if info.st_mode & 0o077 and (info.st_mode & 0o170000) != 0o120000:
+        if info.st_mode & 0o077 & ~self._granted(path) and (info.st_mode & 0o170000) != 0o120000:
             detail = f"its mode is {info.st_mode & 0o7777:04o}"
             found.append(Finding(kind="mode", path=path, detail=detail))
         return found
+
+    def _granted(self, path: str) -> int:
+        """Return the rights of others that `pq init --drop-mode` may have given."""
+        if path == layout.NEW:
+            return 0o077
+        try:
+            return (
+                layout.root_mode(os.lstat(f"{self.root}/{layout.NEW}").st_mode) if not path else 0
+            )
+        except OSError:
+            return 0
 
     def _config(self) -> list[Finding]:
         try:

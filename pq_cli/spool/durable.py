@@ -222,6 +222,15 @@ class Disk:
         if not stat.S_ISLNK(info.st_mode):
             os.chmod(full, stat.S_IMODE(info.st_mode) & ~0o077)
 
+    def set_mode(self, path: str, mode: int) -> None:
+        """Set a folder's mode; a link in its place is an error."""
+        fd = os.open(self._at(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
     # -- payloads ----------------------------------------------------------
 
     def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:

@@ -29,6 +29,11 @@ KINDS = {
         finishes="repair sets it aside",
         harmless=True,
     ),
+    "handover": Kind(
+        meaning="imported or dropped items on their last step into the spool",
+        finishes="the next claim or import, or repair, brings them in",
+        harmless=True,
+    ),
     "behind": Kind(
         meaning="payload in the folder of the state before: a move after its commit instant",
         finishes="the next command that moves or removes the item, or repair",

@@ -16,6 +16,7 @@ from pq_cli.core.journal import record
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout, ledger
 from pq_cli.spool.ledger import Origin
+from pq_cli.spool.opening import open_state, read_config
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
@@ -23,31 +24,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-FOLDER = f"{layout.IMPORTS}/handover"
+FOLDER = layout.HANDOVER
 SIDECAR = ".sidecar"
 """Ending of a dropped file's own sidecar while the file is handed over."""
+ORIGINAL = ".original"
+"""Ending of a dropped file of which a copy is handed over."""
 KEY_LOST = "its key was taken by another item while its import was interrupted"
 
 
 def finish(store: Store) -> None:
     """Finish the handover that a crash cut short. Under the lock; one look if there is none."""
-    names = sorted(name for name in store.reader.names(FOLDER) if name.endswith(layout.META))
+    names = store.reader.names(FOLDER)
     if not names:
         return
-    items = [item for name in names if (item := _read(store, name)) is not None]
+    metas = sorted(name for name in names if name.endswith(layout.META))
+    items = [item for name in metas if (item := _read(store, name)) is not None]
     present = [item for item in items if _arrived(store, item)]
     hand_over(store, [_yielding(store, item) for item in present])
 
 
-def hand_over(store: Store, items: Sequence[Item]) -> None:
-    """Bring every item in the folder to its place, durably in "full". Under the lock."""
+def hand_over(store: Store, items: Sequence[Item], event: str = "imported") -> None:
+    """Bring every item in the folder to its place, durably in "full". Under the lock.
+
+    event: what the log says of it.
+    """
     ledger.record(store.disk, origins(items))
     with store.disk.together():
         for item in items:
             _place(store, item)
-    store.log.note(record("imported", item, item.updated_at) for item in items)
+    store.log.note(record(event, item, item.updated_at) for item in items)
     for name in store.reader.names(FOLDER):
-        store.disk.discard(f"{FOLDER}/{name}")  # sidecars: their items are in
+        store.disk.discard(f"{FOLDER}/{name}")  # sidecars and originals: their items are in
     store.disk.remove_dir(FOLDER)
 
 
@@ -93,10 +100,11 @@ def _read(store: Store, name: str) -> Item | None:
     except DamagedItemError as error:
         store.report(error)
         store.disk.make_dir(layout.QUARANTINE)
+        token = os.urandom(4).hex()
         for end in (layout.META, ""):
-            source = f"{FOLDER}/{name.removesuffix(layout.META)}{end}"
-            if os.path.lexists(f"{store.root}/{source}"):
-                store.disk.rename(source, f"{layout.QUARANTINE}/{os.path.basename(source)}")
+            base = f"{name.removesuffix(layout.META)}{end}"
+            if os.path.lexists(f"{store.root}/{FOLDER}/{base}"):
+                store.disk.rename(f"{FOLDER}/{base}", f"{layout.QUARANTINE}/{token}-{base}")
         return None
 
 
@@ -108,15 +116,34 @@ def _state(text: bytes) -> State:
 
 
 def _arrived(store: Store, item: Item) -> bool:
-    """Tell whether the payload is there; if not the item stays outside, its sidecar goes back."""
-    places = (stem(item), layout.payload_path(item))
-    if any(os.path.lexists(f"{store.root}/{place}") for place in places):
+    """Tell whether the payload is there; if not the item goes back to where it came from."""
+    if os.path.lexists(f"{store.root}/{stem(item)}"):
+        store.disk.own(stem(item))  # a dropped file may come with rights for others
         return True
-    sidecar = f"{stem(item)}{SIDECAR}"
-    if os.path.lexists(f"{store.root}/{sidecar}"):
-        store.disk.rename(sidecar, f"{layout.NEW}/{item.name}{layout.META}")
-    store.disk.discard(stem(item) + layout.META)
+    if os.path.lexists(f"{store.root}/{layout.payload_path(item)}"):
+        return True
+    give_back(store, item)
     return False
+
+
+def give_back(store: Store, item: Item) -> None:
+    """Bring a dropped file that cannot be taken, and its sidecar, back to `new/`."""
+    for end, name in ((SIDECAR, f"{item.name}{layout.META}"), (ORIGINAL, str(item.name))):
+        try:
+            store.disk.rename(stem(item) + end, f"{layout.NEW}/{name}")
+        except FileNotFoundError:
+            continue
+    store.disk.discard(stem(item) + layout.META)
+
+
+def finish_stopped(root: str, lock_timeout: float) -> None:
+    """Finish a handover in the spool at `root`, for `check --repair`."""
+    store = Store(root, read_config(root), open_state(root), lock_timeout, lambda _: None)
+    try:
+        with store:
+            finish(store)
+    finally:
+        store.close()
 
 
 def _yielding(store: Store, item: Item) -> Item:

@@ -5,7 +5,8 @@ All paths are relative to the spool's root. pq-spool(5) documents the same layou
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import Item, State, printable
+from pq_cli.errors import UsageError
 
 FORMAT = 1
 META = ".meta.json"
@@ -20,6 +21,7 @@ TRASH_DIGITS = 16
 KEYS = "keys"
 NEW = "new"
 IMPORTS = "imports"
+HANDOVER = f"{IMPORTS}/handover"
 QUARANTINE = "quarantine"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
@@ -30,6 +32,30 @@ BLOCK_SIZE = 1000
 """Ids in one block folder: few enough to list quickly, many enough to keep folders few."""
 COARSE_SECONDS = 1000
 """Seconds of due time in one upper folder of `delayed`; the lower ones hold one second each."""
+
+
+def root_mode(drop_mode: int) -> int:
+    """Return the mode of the spool's folder when `new/` has this one.
+
+    Who may do anything in `new/` must be able to pass through the spool to it, and no more.
+    """
+    passing = (0o010 if drop_mode & 0o070 else 0) | (0o001 if drop_mode & 0o007 else 0)
+    return 0o700 | passing
+
+
+def parse_drop_mode(text: str) -> int:
+    """Return the mode of `new/` that a text of octal digits gives. Raises UsageError.
+
+    The owner keeps all rights. Where others may write the sticky bit is set: they must not rename
+    or remove what somebody else dropped.
+    """
+    digits = text.removeprefix("0o")
+    mode = int(digits, 8) if digits and set(digits) <= set("01234567") else -1
+    if not mode & 0o777 >= 0o700 or not 0 <= mode <= 0o3777:
+        raise UsageError(
+            f"--drop-mode {printable(text)!r}: give octal digits, 0700 to 3777, as 1730"
+        )
+    return mode | 0o1000 if mode & 0o022 else mode
 
 
 def block_name(block: int) -> str:

@@ -67,7 +67,14 @@ class Mender:
     # -- one remedy for each kind; False: nothing can be done --------------------
 
     def _mend_tmp(self, finding: Finding) -> None:
-        if os.path.basename(finding.path).split("-")[0] in ("meta", "state", "key", "config"):
+        if os.path.basename(finding.path).split("-")[0] in (
+            "meta",
+            "state",
+            "key",
+            "config",
+            "drop",
+            "about",
+        ):
             self._disk.discard(finding.path)
         else:
             self.set_aside(finding.path, finding.detail)

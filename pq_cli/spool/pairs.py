@@ -50,6 +50,8 @@ class Pairs:
     def _without_meta(self, path: str, item_id: int) -> list[Finding]:
         if not os.path.lexists(f"{self._reader.root}/{path}"):
             return []
+        if os.path.lexists(f"{self._reader.root}/{layout.HANDOVER}/{item_id:010d}{layout.META}"):
+            return []  # its meta is about to follow it
         home = home_of(self._reader, item_id)
         if home is None:
             return [_finding("orphan", path, item_id, "has no meta")]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
     from pq_cli.spool.arrivals import Arrivals
+    from pq_cli.spool.dropbox import Dropbox
 
 DEFAULT_LOCK_TIMEOUT = 30.0
 
@@ -75,6 +76,7 @@ class Spool(Upkeep):
         self.config = opening.read_config(self.path) if config is None else valid_config(config)
         self._report = report if report is not None else _ignore
         self._store = Store(self.path, self.config, state, lock_timeout, self._report)
+        self._dropbox: Dropbox | None = None
 
     def close(self) -> None:
         """Close the descriptors; the next verb opens them again."""
@@ -199,6 +201,7 @@ class Spool(Upkeep):
         """
         seconds = self.config.lease if lease is None else lease
         store = self._store
+        self._pick_up()
         with store:
             now = self._clock()
             settle(store, now)
@@ -221,6 +224,15 @@ class Spool(Upkeep):
                     return store.move(
                         item, transitions.claimed(item, now, seconds, holder), sync=False
                     )
+
+    def _pick_up(self) -> None:
+        """Make items of what was dropped into `new/`; empty, it costs one look."""
+        if self._store.reader.names(layout.NEW):
+            if self._dropbox is None:
+                from pq_cli.spool.dropbox import Dropbox
+
+                self._dropbox = Dropbox(self._store)
+            self._dropbox.pick_up(self._clock())
 
     def _created(self, _lane: int, item_id: int) -> float:
         return self._store.index.head_item(item_id).created_at

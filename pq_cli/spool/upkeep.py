@@ -142,3 +142,11 @@ class Upkeep(View):
             self._store.disk.rename(tmp, layout.CONFIG)
             self._store.disk.sync_dir("")
             return True
+
+    def open_drop_box(self, mode: int) -> None:
+        """Give `new/` this mode, and others the way through the spool to it, but no more."""
+        disk = self._store.disk
+        with self._store:
+            disk.make_dir(layout.NEW)
+            disk.set_mode(layout.NEW, mode)
+            disk.set_mode("", layout.root_mode(mode))

@@ -1,0 +1,287 @@
+"""The drop box: a file renamed into `SPOOL/new/` becomes an item.
+
+Whoever looks for work picks the files up first. A file leaves `new/` by a rename to
+`imports/handover/`, after its meta is there: so at every instant it is in one place only, and a
+crash leaves it in `new/` or lets the next command finish (see `handover`). A file of another
+owner, or with a second name, is copied first: its owner could still write to it.
+
+Files that look unfinished are left alone, see `looks_unfinished`; pq-drop(7) has the rule.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import stat
+
+from pq_cli.core.item import Item, encode, printable
+from pq_cli.core.record import Record
+from pq_cli.core.request import Request, checked, new_item
+from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
+from pq_cli.spool import handover, layout
+from pq_cli.spool.durable import SMALL, checksum_of
+from pq_cli.spool.holder import NO_BOOT, boot_id
+from pq_cli.spool.intake import Ids, check_room
+from pq_cli.spool.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MOST = 500
+"""Files picked up at once: whoever asked for work must not wait for all of them."""
+_UNFINISHED = (
+    ".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp",
+    ".writing", ".uploading", ".incomplete", ".inprogress", ".lock", ".lck", "~",
+)  # fmt: skip
+_SIDECAR_FIELDS = ("priority", "key", "max_attempts", "metadata")
+_MAX_SIDECAR = 512 * 1024
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+
+def looks_unfinished(name: str) -> bool:
+    """Tell whether a file of this name is still being written, by the habits of those who write."""
+    return name.startswith((".", "#")) or name.lower().endswith(_UNFINISHED)
+
+
+def priority_in(name: str) -> int | None:
+    """Return the priority that a name like `3.report.xml` sets, or None."""
+    number, _, rest = name.partition(".")
+    valid = number in [str(n) for n in range(1, 11)]
+    return int(number) if valid and rest else None
+
+
+class _Look(Record):
+    """A file as it is: another one of its name, or a change, makes another value."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class _Drop(Record):
+    """A file in `new/` that can become an item. copy: its content in `tmp/`, or None: itself."""
+
+    name: str
+    look: _Look
+    dropped_at: float
+    size: int
+    checksum: str | None
+    request: Request
+    sidecar: bool
+    copy: str | None
+
+
+class Dropbox:
+    """The drop box of one spool; remembers what it has reported, to say it once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._told: set[str] = set()
+        self._folder = f"{store.root}/{layout.NEW}"
+
+    def pick_up(self, now: float) -> None:
+        """Make items of the finished files, oldest first, `MOST` at once. Takes the lock itself."""
+        if self._store.reader.names(handover.FOLDER):
+            with self._store:
+                handover.finish(self._store)  # a crash may have kept a sidecar from its file
+        names = self._store.reader.names(layout.NEW)
+        present = set(names)
+        drops = [
+            drop
+            for name in self._oldest(names)
+            if (drop := self._stage(name, f"{name}{layout.META}" in present)) is not None
+        ]
+        if not drops:
+            return
+        try:
+            with self._store:
+                self._commit(drops, now)
+        finally:
+            for drop in drops:
+                if drop.copy is not None:
+                    self._store.disk.discard(drop.copy)
+
+    # -- looking, without the lock -----------------------------------------------
+
+    def _oldest(self, names: list[str]) -> list[str]:
+        """Return the names of finished files in the order they were renamed to here."""
+        found = []
+        for name in names:
+            if looks_unfinished(name) or name.endswith(layout.META):
+                continue
+            try:
+                info = os.lstat(f"{self._folder}/{name}")
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(info.st_mode):
+                found.append((info.st_ctime_ns, name))
+            else:
+                self._tell(name, "a link, folder or special file; only files become items")
+        return [name for _, name in sorted(found)[:MOST]]
+
+    def _stage(self, name: str, has_sidecar: bool) -> _Drop | None:
+        try:
+            request = self._request(name, has_sidecar)
+            fd = os.open(f"{self._folder}/{name}", _OPEN)
+        except FileNotFoundError:
+            return None
+        except (UsageError, OSError) as error:
+            self._tell(name, getattr(error, "strerror", None) or str(error))
+            return None
+        try:
+            return self._stage_open(name, fd, request, has_sidecar)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            self._tell(name, error.strerror or str(error))
+            return None
+        finally:
+            os.close(fd)
+
+    def _stage_open(self, name: str, fd: int, request: Request, sidecar: bool) -> _Drop | None:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or _being_written(fd):
+            return None
+        disk, copy = self._store.disk, None
+        spool = os.stat(self._store.root)
+        if info.st_uid == spool.st_uid and info.st_nlink == 1 and info.st_dev == spool.st_dev:
+            size = info.st_size
+            checksum = checksum_of(fd) if size <= SMALL or not disk.sync else None
+            if disk.sync:
+                os.fsync(fd)
+        else:
+            copy = self._store.tmp_name("drop")
+            size, checksum = disk.copy_in(fd, copy)
+        return _Drop(
+            name=name,
+            look=_look(info),
+            dropped_at=info.st_ctime_ns / 1e9,
+            size=size,
+            checksum=checksum,
+            request=request,
+            sidecar=sidecar,
+            copy=copy,
+        )
+
+    def _request(self, name: str, has_sidecar: bool) -> Request:
+        """Return what name and sidecar ask for. Raises UsageError, OSError."""
+        request = Request(name=name, priority=priority_in(name))
+        if not has_sidecar:
+            return request
+        fd = os.open(f"{self._folder}/{name}{layout.META}", _OPEN)
+        with os.fdopen(fd, "rb") as file:
+            text = file.read(_MAX_SIDECAR)
+        try:
+            values: Any = json.loads(text)
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            raise UsageError(f"its {layout.META} is not a JSON object")
+        unknown = [key for key in values if key not in _SIDECAR_FIELDS]
+        if unknown:
+            known = ", ".join(_SIDECAR_FIELDS)
+            raise UsageError(f"its {layout.META} has '{printable(unknown[0], 40)}'; known: {known}")
+        for field, kind in (("key", str), ("priority", int), ("max_attempts", int)):
+            value = values.get(field)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                what = "a text" if kind is str else "a whole number"
+                raise UsageError(f"its {layout.META}: {field} must be {what}")
+        given = {key: value for key, value in values.items() if value is not None}
+        return checked(request.replace(**given))
+
+    # -- taking, under the lock -----------------------------------------------------
+
+    def _commit(self, drops: list[_Drop], now: float) -> None:
+        store = self._store
+        handover.finish(store)
+        store.disk.make_dir(handover.FOLDER)
+        ids = Ids(store, len(drops))
+        chosen: list[tuple[_Drop, Item]] = []
+        try:
+            for drop in drops:
+                item = self._admit(drop, ids, now, [item for _, item in chosen])
+                if item is not None:
+                    chosen.append((drop, item))
+        except QueueFullError:
+            pass  # the rest waits in new/ for room
+        if store.disk.sync:
+            store.disk.sync_dir(handover.FOLDER)  # each meta is there before its file comes
+        items = [item for drop, item in chosen if self._take(drop, item)]
+        handover.hand_over(store, items, event="enqueued")
+
+    def _admit(self, drop: _Drop, ids: Ids, now: float, before: list[Item]) -> Item | None:
+        store = self._store
+        check_room(store, more=len(before) + 1)
+        try:
+            if drop.request.key is not None:
+                self._check_key(drop.request.key, before)
+        except KeyTakenError as error:
+            self._tell(drop.name, str(error))
+            return None
+        created = min(now, drop.dropped_at)
+        item = new_item(drop.request, ids.take(), created, store.config)
+        while store.reader.occupied(layout.payload_path(item)):
+            item = item.replace(id=ids.take())
+        item = item.replace(
+            size=drop.size,
+            checksum=drop.checksum,
+            written_boot=None if store.disk.sync else boot_id() or NO_BOOT,
+        )
+        store.disk.write_new(handover.stem(item) + layout.META, encode(item))
+        return item
+
+    def _check_key(self, key: str, before: list[Item]) -> None:
+        owner = self._store.keys.owner(key)
+        taken = [item.id for item in before if item.key == key]
+        if owner is not None or taken:
+            holder = taken[0] if owner is None else owner.id
+            raise KeyTakenError(f"key '{printable(key)}' is taken by item {holder}")
+
+    def _take(self, drop: _Drop, item: Item) -> bool:
+        """Rename the file out of `new/`: the instant at which it is ours. False: it is gone."""
+        disk, stem = self._store.disk, handover.stem(item)
+        source = f"{layout.NEW}/{drop.name}"
+        try:
+            if _look(os.lstat(f"{self._store.root}/{source}")) != drop.look:
+                raise FileNotFoundError
+            if drop.sidecar != os.path.lexists(f"{self._store.root}/{source}{layout.META}"):
+                raise FileNotFoundError  # one came or went since: the next call reads it
+            if drop.sidecar:
+                disk.rename(source + layout.META, stem + handover.SIDECAR)
+            disk.rename(source, stem if drop.copy is None else stem + handover.ORIGINAL)
+        except FileNotFoundError:
+            handover.give_back(self._store, item)
+            return False
+        if drop.copy is None:
+            disk.own(stem)
+        else:
+            disk.rename(drop.copy, stem)
+        return True
+
+    def _tell(self, name: str, why: str) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            self._store.report(DamagedItemError(f"new/{printable(name)} is left there: {why}"))
+
+
+def _look(info: os.stat_result) -> _Look:
+    return _Look(inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
+
+
+def _being_written(fd: int) -> bool:
+    """Tell whether some process has the file open for writing, where the system can tell.
+
+    Linux grants a read lease only on a file that nobody writes to. A lease that is broken while
+    we hold it sends a signal; SIGURG is ignored by default, SIGIO would end the process.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
