@@ -144,7 +144,7 @@ def exit_table() -> list[tuple[int, str]]:
     todo: list[type[PqError]] = [PqError]
     while todo:
         cls = todo.pop(0)
-        if cls is not PqError:
+        if cls.exit_code != PqError.exit_code:
             table.setdefault(cls.exit_code, (cls.__doc__ or "").split("\n")[0])
         todo.extend(cls.__subclasses__())
     return sorted(table.items())

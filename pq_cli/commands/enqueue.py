@@ -14,7 +14,7 @@ def command(
     files: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]")] = None,
     priority: PriorityOption = None,
     key: Annotated[
-        str | None, typer.Option("--key", metavar="K", help="Unique among live items.")
+        str | None, typer.Option("--key", metavar="KEY", help="Unique among live items.")
     ] = None,
     if_exists: Annotated[
         str, typer.Option(metavar="WHAT", help="If the key is taken: skip, fail or replace.")

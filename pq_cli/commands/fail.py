@@ -18,7 +18,9 @@ from pq_cli.commands.common import (
 
 def command(
     items: ItemsArgument,
-    error: Annotated[str | None, typer.Option("--error", metavar="S", help="What failed.")] = None,
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="TEXT", help="What failed.")
+    ] = None,
     dead: Annotated[bool, typer.Option("--dead", help="Do not retry.")] = False,
     spool: SpoolOption = "",
     lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
