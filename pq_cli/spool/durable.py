@@ -37,7 +37,6 @@ class Disk:
         self.sync = sync
         self._eager = sync
         self._folders = Folders(root)
-        self._made: set[str] = set()
         self._owner = owner_to_keep(root)
 
     def _at(self, path: str) -> str:
@@ -54,20 +53,7 @@ class Disk:
     # -- folders -----------------------------------------------------------
 
     def make_dir(self, path: str) -> None:
-        """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards.
-
-        One that was made before is not looked at again until `forget_folders`.
-        """
-        if path in self._made:
-            return
-        self._make_dir(path)
-        self._made.add(path)
-
-    def forget_folders(self) -> None:
-        """Look at every folder again: somebody else may have removed it."""
-        self._made.clear()
-
-    def _make_dir(self, path: str) -> None:
+        """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards."""
         try:
             os.mkdir(self._at(path), 0o700)
         except FileExistsError:
@@ -91,7 +77,6 @@ class Disk:
 
     def remove_dir(self, path: str) -> bool:
         """Remove a folder if it is empty; tell whether it is gone."""
-        self._made.discard(path)
         try:
             os.rmdir(self._at(path))
         except FileNotFoundError:

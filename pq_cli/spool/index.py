@@ -39,6 +39,7 @@ class Index:
         self._due: float | None = None
         self._due_known = False
         self.empty_folders: list[str] = []
+        self.folders: set[str] = set()
 
     # -- lanes -------------------------------------------------------------
 

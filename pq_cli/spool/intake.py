@@ -167,7 +167,7 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
     tmp = store.tmp_name("meta")
     with store.counting(+1):
         try:
-            disk.make_dir(layout.folder_of(item))
+            store.make_folder(layout.folder_of(item))
             disk.write_new(tmp, encode(item))
             if staged.adopted:
                 disk.take_over(staged.tmp)

@@ -75,7 +75,6 @@ class Store:
     def __exit__(self, *error: object) -> None:
         if error[0] is not None:
             self.index.forget()  # a change may have stopped half way
-            self.disk.forget_folders()
         self._lock.__exit__()
 
     def _catch_up(self) -> None:
@@ -84,7 +83,6 @@ class Store:
             self.counter.renew_name()
         if not self.counter.refresh():
             self.index.forget()
-            self.disk.forget_folders()
             self.log.close()
             self.state = self.present_state()
             if self.counter.last_id is not None:
@@ -126,7 +124,7 @@ class Store:
             tmp = self.tmp_name("meta")
             self.disk.write_new(tmp, encode(after))
             if source != target:
-                self.disk.make_dir(layout.folder_of(after))
+                self.make_folder(layout.folder_of(after))
             self.disk.rename(tmp, source + layout.META)
             if source != target:
                 self.disk.rename(source + layout.META, target + layout.META)
@@ -139,7 +137,7 @@ class Store:
     def shift(self, before: Item, after: Item) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
         source, target = layout.payload_path(before), layout.payload_path(after)
-        self.disk.make_dir(layout.folder_of(after))
+        self.make_folder(layout.folder_of(after))
         self.disk.rename(source + layout.META, target + layout.META)
         self.payload_follows(before.id, source, target)
         return self._moved(before, after)
@@ -192,6 +190,12 @@ class Store:
             self.disk.rename(stray, target)
         return stray is not None
 
+    def make_folder(self, folder: str) -> None:
+        """Make a state's folder, unless it is remembered to be there."""
+        if folder not in self.index.folders:
+            self.disk.make_dir(folder)
+            self.index.folders.add(folder)
+
     def tmp_name(self, kind: str) -> str:
         """Return a new name in `tmp/`: what kind of file, which process."""
         return f"{layout.TMP}/{kind}-{os.getpid()}-{os.urandom(6).hex()}"
@@ -204,6 +208,7 @@ class Store:
         kind, *rest = folder.split("/")
         if kind == State.PENDING and not self._block_is_done(int(rest[0]), int(rest[1])):
             return
+        self.index.folders.discard(folder)
         if rest and self.disk.remove_dir(folder) and kind == State.DELAYED:
             self.index.due_changed()
             self.disk.remove_dir(f"{kind}/{rest[0]}")
