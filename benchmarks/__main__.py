@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
             _print_table(name, bench.rows[before:])
         _print_peers()
-        _write(options, bench)
     finally:
+        _write(options, bench)  # also what there is of a run that was interrupted
         bench.close()
 
 

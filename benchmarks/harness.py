@@ -152,13 +152,14 @@ class Bench:
         met = None
         if target is not None and judged is not None and self._can_judge(target):
             met = judged <= target.limit
-        self.rows.append(
-            Row(
-                group=group, what=what, median=median, unit=unit, runs=len(values), ratio=ratio,
-                to=to if ratio is not None else None,
-                target=None if target is None else target.text, met=met, size=size,
-            )
+        row = Row(
+            group=group, what=what, median=median, unit=unit, runs=len(values), ratio=ratio,
+            to=to if ratio is not None else None,
+            target=None if target is None else target.text, met=met, size=size,
         )  # fmt: skip
+        self.rows.append(row)
+        compared = "" if ratio is None else f", {ratio:.2f} times {to}"
+        print(f"{group}: {what}: {median:,.1f} {unit}{compared}", file=sys.stderr, flush=True)
 
     def _can_judge(self, target: Target) -> bool:
         return self.size == "full" or (self.size == "usual" and not target.full)
