@@ -47,7 +47,7 @@ def _cost_against_size(rows: Sequence[Row], path: str) -> bool:
             any_points = True
             axes.plot(list(points), list(points.values()), marker="o", label=label)
     axes.set(xscale="log", yscale="log", xlabel="items pending, in ten lanes",
-             ylabel="milliseconds", title="One item costs the same, however many wait")  # fmt: skip
+             ylabel="milliseconds", title="What one item costs, by the size of the queue")  # fmt: skip
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend()
     figure.tight_layout()
