@@ -46,8 +46,10 @@ def _cost_against_size(rows: Sequence[Row], path: str) -> bool:
         if points:
             any_points = True
             axes.plot(list(points), list(points.values()), marker="o", label=label)
-    axes.set(xscale="log", yscale="log", xlabel="items pending, in ten lanes",
-             ylabel="milliseconds", title="What one item costs, by the size of the queue")  # fmt: skip
+    axes.set(
+        xscale="log", yscale="log", xlabel="items pending, in ten lanes",
+        ylabel="milliseconds", title="What one item costs, by the size of the queue",
+    )  # fmt: skip
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend()
     figure.tight_layout()
