@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 
 from pq_cli.actions.records import json_records, split_records
@@ -87,8 +86,6 @@ def _check_stdin() -> None:
         raise UsageError("no FILE given, and standard input is closed")
     if os.isatty(0):
         raise UsageError("no FILE given, and standard input is a terminal; pipe something in")
-    if stat.S_ISDIR(os.fstat(0).st_mode):
-        raise UsageError("standard input is a directory")
 
 
 def _whole(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
@@ -21,8 +22,6 @@ from pq_cli.spool.opening import NoSpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pq_cli.core.item import Item
     from pq_cli.spool.spool import Spool
 
@@ -137,24 +136,30 @@ def _print(queue: Spool, item: Item, o: NextOptions) -> None:
     else:
         fd = queue.open_payload(item)
         try:
-            copy_to_stdout(fd, _renewing(queue, item, o))
+            with _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease):
+                copy_to_stdout(fd)
         finally:
             os.close(fd)
     flush()
 
 
-def _renewing(queue: Spool, item: Item, o: NextOptions) -> Callable[[], None]:
-    """Return what keeps the claim alive while a slow reader takes the payload."""
-    lease = lease_seconds(o.lease) or queue.config.lease
-    due = time.monotonic() + lease / 3
+class _Renewed:
+    """A context in which a claim is kept alive, however long a slow reader takes.
 
-    def renew() -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            queue.renew(item, lease)
-            due = time.monotonic() + lease / 3
+    By a timer signal, because a write to a full pipe waits in the kernel. Raises StaleClaimError
+    wherever the program is when the claim turns out to be lost.
+    """
 
-    return renew
+    def __init__(self, queue: Spool, item: Item, lease: float) -> None:
+        self._renew = lambda *_: queue.renew(item, lease)
+        self._every = lease / 3
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGALRM, self._renew)
+        signal.setitimer(signal.ITIMER_REAL, self._every, self._every)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _run(queue: Spool, item: Item, cmd: list[str], lease: float | None) -> int:

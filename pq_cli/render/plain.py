@@ -12,7 +12,7 @@ from pq_cli.errors import OutputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any
 
 
@@ -58,18 +58,13 @@ def flush() -> None:
         raise OutputError.because(error) from None
 
 
-def copy_to_stdout(fd: int, meanwhile: Callable[[], None] | None = None) -> None:
-    """Copy an open file to stdout, all of it; what was emitted before goes first.
-
-    meanwhile: called after each piece, because a slow reader can make this take hours.
-    """
+def copy_to_stdout(fd: int) -> None:
+    """Copy an open file to stdout, all of it; what was emitted before goes first."""
     flush()
     while chunk := os.read(fd, 256 * 1024):
         view = memoryview(chunk)
         while view:
             view = view[_write_some(view) :]
-            if meanwhile is not None:
-                meanwhile()
 
 
 def _write_some(view: memoryview) -> int:
