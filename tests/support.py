@@ -130,8 +130,8 @@ class Pq:
         return shown
 
     def api(self, **config: Any) -> Spool:
-        """Return the spool for preparing a test, unsynced: quick."""
-        return Spool(self.spool, config=QueueConfig(durability="fast", **config))
+        """Return the spool, for preparing and looking; `config` overrides its queue.toml."""
+        return Spool(self.spool, config=QueueConfig(**config) if config else None)
 
     def fill(self, *payloads: bytes, **fields: Any) -> list[int]:
         """Enqueue payloads in this process; return the ids."""

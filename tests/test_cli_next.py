@@ -102,7 +102,7 @@ def test_wait_gives_up(pq: Pq) -> None:
 
 def test_waiting_costs_next_to_nothing(pq: Pq) -> None:
     """Waiting among thousands of items that are not due costs under 3 % of one CPU."""
-    with pq.api() as spool:
+    with pq.api(durability="fast") as spool:
         for number in range(2000):
             spool.enqueue(b"", delay=3600 + number)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
