@@ -1,0 +1,62 @@
+"""The table of commands. Each loads lazily: only the module of the one asked for is imported."""
+
+from __future__ import annotations
+
+from pq_cli.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Command(Record):
+    """One row of the command table. main: shown by a bare `pq`."""
+
+    name: str
+    help: str
+    main: bool = False
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(name="enqueue", help="add stdin or files to the queue; print their ids", main=True),
+        Command(name="next", help="claim the next item: print it, or run a command", main=True),
+        Command(name="done", help="finish claimed items"),
+        Command(name="fail", help="a claimed item failed: retry later, or dead letter"),
+        Command(name="release", help="give claimed items back, uncounted"),
+        Command(name="renew", help="prolong the lease of claimed items"),
+        Command(name="ls", help="list the items in the order they would be served", main=True),
+        Command(name="show", help="show all about an item"),
+        Command(name="cat", help="print an item's payload, without claiming it"),
+        Command(name="retry", help="send failed, held or delayed items back to pending", main=True),
+        Command(name="age", help="report what has aged; move the manual aging clock"),
+        Command(name="set", help="change an item's priority or delay"),
+        Command(name="hold", help="suspend items until they are retried"),
+        Command(name="rm", help="remove items"),
+        Command(name="purge", help="sweep old items by state and age"),
+        Command(name="undo", help="bring back what rm or purge removed"),
+        Command(name="pause", help="let nothing be claimed until `pq resume`"),
+        Command(name="resume", help="let items be claimed again"),
+        Command(name="stats", help="the shape of the queue: lanes by age, waiting times"),
+        Command(name="explain", help="why an item stands where it stands"),
+        Command(name="log", help="what happened lately"),
+        Command(name="check", help="look for damage in the spool, and mend it"),
+        Command(name="migrate", help="import an older or foreign queue"),
+        Command(name="init", help="make a spool with a commented queue.toml"),
+    )
+}
+
+
+def load(name: str) -> Any:
+    """Import a command's module and return its parser."""
+    from importlib import import_module
+
+    import typer
+
+    module = import_module(f"pq_cli.commands.{name}")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    settings = {"help_option_names": ["-h", "--help"]}
+    kind = getattr(module, "PARSER", None)
+    app.command(name, cls=kind, context_settings=settings)(module.command)
+    return typer.main.get_command(app)
