@@ -144,10 +144,8 @@ def _many(spool: Spool) -> list[int]:
 
 
 def _file(spool: Spool, *, move: bool, big: bool = False) -> list[int]:
-    path = Path(spool.path + ".outside")
-    if not path.exists():
-        path.write_bytes(body(5) * (100_000 if big else 1))
-    items, error = spool.commit([spool.stage_file(str(path), Request(), move=move)])
+    path = spool.path + (".outside-big" if big else ".outside")
+    items, error = spool.commit([spool.stage_file(path, Request(), move=move)])
     assert error is None
     return [item.id for item in items]
 
@@ -252,9 +250,11 @@ def act(name: str, root: Path) -> list[int]:
 
 
 def copy(template: Path, root: Path) -> None:
-    """Make `root` a copy of `template`, which may not exist."""
+    """Make `root` a copy of `template`, which may not exist, with files outside it to enqueue."""
     shutil.rmtree(root, ignore_errors=True)
-    Path(f"{root}.outside").unlink(missing_ok=True)
+    Path(f"{root}.outside").write_bytes(body(5))
+    if not Path(f"{root}.outside-big").exists():
+        Path(f"{root}.outside-big").write_bytes(body(5) * 100_000)
     if template.exists():
         shutil.copytree(template, root, symlinks=True)
 
