@@ -47,7 +47,8 @@ class _Admission:
         self.items: list[Item] = []
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
-        self._replaced: list[Item] = []
+        self._replaced: list[tuple[Item, Item]] = []
+        self._owners: dict[str, Item] = {}
         self._vouched = False
         self._store = store
         self._ids = Ids(store, count)
@@ -71,13 +72,15 @@ class _Admission:
                     disk.sync_dir(folder)
 
     def drop_replaced(self) -> None:
-        """Remove what was replaced: only now, because a power loss before must leave it.
+        """Turn the keys to the new items and remove the old ones.
 
-        A crash until then leaves two items with one key, and the link tells which of them counts.
+        Only now: after a power loss before, the old item must be served, because the new one may
+        be torn. A crash until then leaves two items with one key, and the link tells which counts.
         """
         try:
-            for item in self._replaced:
-                self._store.erase(item)
+            for old, new in self._replaced:
+                self._store.keys.give(new.key or "", new.id)
+                self._store.erase(old)
         except OSError as stop:
             self.error = self.error or stop
 
@@ -91,7 +94,7 @@ class _Admission:
 
     def _place_one(self, staged: Staged) -> None:
         store, request = self._store, staged.request
-        taken = store.keys.owner(request.key) if request.key is not None else None
+        taken = self._owner(request.key)
         if taken is not None:
             if request.if_exists == "skip":
                 # Its id will be told, so it must be durable, even if who enqueued it was killed.
@@ -109,10 +112,16 @@ class _Admission:
             store.keys.give(request.key, item.id)
         item = _place(store, staged, item)
         self.fresh.append(item)
-        if request.key is not None and taken is not None:
-            store.keys.give(request.key, item.id)
-            self._replaced.append(taken)
+        if request.key is not None:
+            self._owners[request.key] = item
+        if taken is not None:
+            self._replaced.append((taken, item))
         self.items.append(item)
+
+    def _owner(self, key: str | None) -> Item | None:
+        if key is None:
+            return None
+        return self._owners.get(key) or self._store.keys.owner(key)
 
     def _new_item(self, staged: Staged) -> Item:
         store, request = self._store, staged.request
@@ -122,16 +131,14 @@ class _Admission:
         return item.replace(
             size=staged.size,
             checksum=staged.checksum,
-            written_boot=None if store.disk.sync else boot_id() or NO_BOOT,
+            # In a batch nothing is synced yet when the meta appears.
+            written_boot=None if store.disk.sync and staged.synced else boot_id() or NO_BOOT,
         )
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised."""
         for item in self.fresh:
             self._store.erase(item)
-        for item in self._replaced:
-            if item.key is not None and item not in self.fresh:
-                self._store.keys.give(item.key, item.id)
 
 
 class Ids:

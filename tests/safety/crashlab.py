@@ -21,6 +21,7 @@ import pytest
 from pq_cli.core.item import State
 from pq_cli.core.policy import QueueConfig
 from pq_cli.core.request import Request
+from pq_cli.errors import DamagedItemError
 from pq_cli.spool import durable, lock, opening
 from pq_cli.spool.check import Check
 from pq_cli.spool.spool import Spool
@@ -234,18 +235,18 @@ def findings(root: str) -> list[object]:
     return list(Check(root, 5.0, stale_after=-1e9).run(repair=False))
 
 
-def prepare(name: str, root: Path) -> None:
+def prepare(name: str, root: Path, config: QueueConfig | None = None) -> None:
     """Make the spool that a verb starts from."""
     verb = VERBS[name]
     if not verb.fresh:
-        with Spool(root, config=verb.config, clock=lambda: NOW) as spool:
+        with Spool(root, config=config or verb.config, clock=lambda: NOW) as spool:
             verb.prepare(spool)
 
 
-def act(name: str, root: Path) -> list[int]:
+def act(name: str, root: Path, config: QueueConfig | None = None) -> list[int]:
     """Do a verb in this process; return the ids that it tells."""
     verb = VERBS[name]
-    with Spool(root, config=verb.config, clock=lambda: NOW + 10) as spool:
+    with Spool(root, config=config or verb.config, clock=lambda: NOW + 10) as spool:
         return verb.act(spool)
 
 
@@ -303,11 +304,15 @@ def killed_before(name: str, root: Path, call: int) -> tuple[bool, list[int]]:
 
 
 def served_until_empty(spool: Spool) -> list[tuple[int, bytes]]:
-    """Claim and finish all there is; return (id, payload) of each, in order."""
+    """Claim and finish all there is; return (id, payload) of each that was served, in order."""
     served = []
     while (item := spool.claim()) is not None:
-        served.append((item.id, spool.payload(item)))
-        spool.done(item)
+        try:
+            served.append((item.id, spool.payload(item)))
+        except DamagedItemError as error:
+            spool.fail(item, str(error), dead=True)
+        else:
+            spool.done(item)
     return served
 
 
