@@ -114,8 +114,11 @@ class Recorder:
         elif call == "symlink":
             self._new(names[1], str(args[0]), site)
         elif call == "link":
-            self.data[len(self.data)] = Path(args[0]).read_bytes()
-            self._new(names[1], len(self.data) - 1, site)
+            # Whoever wrote the file that gets a second name here may not have synced it.
+            inode = len(self.data)
+            self.data[inode] = b""
+            self._new(names[1], inode, site)
+            self._add(Event("data", (names[1],), inode, Path(args[0]).read_bytes(), site))
         elif call in ("unlink", "rmdir") and names[0] is not None:
             del self._live[names[0]]
             self._add(Event(call, (names[0],), site=site))
