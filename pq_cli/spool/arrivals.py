@@ -97,7 +97,6 @@ class Arrivals:
     def receive(self, stream: BinaryIO) -> Received:
         """Copy a payload into the batch in bounded memory; `add` or `discard` it then."""
         if not self._count:
-            self._loose.forget_folders()  # the last batch left by another disk
             self._loose.make_dir(BATCH)
         path = f"{BATCH}/payload-{self._count}"
         size, checksum = self._loose.receive(stream, path)
