@@ -30,6 +30,8 @@ class Case(NamedTuple):
 CASES = {
     "enqueue": Case("enqueue FILE", prints="6", keeps=False),
     "next": Case("next", prints="third"),
+    "run": Case("run -- cat", prints="third", keeps=False),
+    "submit": Case("submit -- cat", keeps=False),
     "done": Case("done 1.1", keeps=False),
     "fail": Case("fail 1.1", keeps=False),
     "release": Case("release 1.1", keeps=False),

@@ -52,9 +52,9 @@ def enqueue(options: EnqueueOptions) -> int:
         raise UsageError("--lines, -0 and --jsonl exclude each other")
     if o.move and (modes or not o.files):
         raise UsageError("--move takes whole FILEs")
-    request = _request(o)
+    request = request_of(o)
     if not o.files:
-        _check_stdin()
+        check_stdin()
     check_stdout()
     queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
     work = _Enqueue(queue, request)
@@ -66,7 +66,8 @@ def enqueue(options: EnqueueOptions) -> int:
     return work.status
 
 
-def _request(o: EnqueueOptions) -> Request:
+def request_of(o: EnqueueOptions) -> Request:
+    """Return what the options ask for. Raises UsageError naming what is wrong."""
     return checked(
         Request(
             priority=None if o.priority is None else valid_priority(o.priority),
@@ -81,7 +82,8 @@ def _request(o: EnqueueOptions) -> Request:
     )
 
 
-def _check_stdin() -> None:
+def check_stdin() -> None:
+    """Raise UsageError when there is nothing to read on stdin: it is closed, or a terminal."""
     if sys.stdin is None:
         raise UsageError("no FILE given, and standard input is closed")
     if os.isatty(0):
@@ -116,7 +118,7 @@ class _Enqueue:
         """Make one item of a whole FILE; `-` is stdin."""
         try:
             if file == "-":
-                _check_stdin()
+                check_stdin()
                 staged = self._spool.stage(sys.stdin.buffer, self._request)
             else:
                 name = self._request.name or os.path.basename(file)

@@ -22,6 +22,8 @@ COMMANDS = {
     for command in (
         Command(name="enqueue", help="add stdin or files to the queue; print their ids", main=True),
         Command(name="next", help="claim the next item: print it, or run a command", main=True),
+        Command(name="run", help="run a command on every item, several at once", main=True),
+        Command(name="submit", help="run a command on stdin now; queue it if that fails"),
         Command(name="done", help="finish claimed items"),
         Command(name="fail", help="a claimed item failed: retry later, or dead letter"),
         Command(name="release", help="give claimed items back, uncounted"),

@@ -52,6 +52,7 @@ class Holder(Record):
     host: node name. pid: process id. boot: the boot and pid namespace in which `pid` means
     something. started: the process's start in clock ticks since boot, or None for a claim that
     lives by its lease alone (the claiming process was not meant to stay). since: Unix seconds.
+    lock: the name of a lock that is held as long as somebody works on the claim, or None.
     """
 
     host: str
@@ -59,6 +60,7 @@ class Holder(Record):
     boot: str | None
     started: int | None
     since: float
+    lock: str | None = None
 
 
 class Item(Record):
@@ -245,18 +247,19 @@ def _holder(value: object) -> Holder | None:
     if not isinstance(value, dict):
         raise _WrongError("holder has a wrong type")
     host, pid, since = value.get("host"), value.get("pid"), value.get("since")
-    boot, started = value.get("boot"), value.get("started")
+    boot, started, lock = value.get("boot"), value.get("started"), value.get("lock")
     if (
         not isinstance(host, str)
         or not isinstance(pid, int)
         or not isinstance(boot, str | None)
         or not isinstance(started, int | None)
+        or not isinstance(lock, str | None)
     ):
         raise _WrongError("holder has a wrong type")
     seconds = _time("holder.since", since)
     if seconds is None:
         raise _WrongError("holder.since is missing")
-    return Holder(host=host, pid=pid, boot=boot, started=started, since=seconds)
+    return Holder(host=host, pid=pid, boot=boot, started=started, since=seconds, lock=lock)
 
 
 def parse_reference(text: str) -> tuple[int, int | None]:

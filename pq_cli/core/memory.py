@@ -133,37 +133,51 @@ class MemoryQueue:
             holder = Holder(host="", pid=0, boot=None, started=None, since=now)
             return self._put(item, transitions.claimed(item, now, seconds, holder))
 
-    def done(self, item: Item | int | str) -> Item:
+    def done(self, item: Item | int | str, *, status: int | None = None) -> Item:
         """End a claimed item well. Raises StaleClaimError or NoSuchItemError."""
         with self._lock:
             before = self._claimed(item)
-            after = transitions.completed(before, self._clock())
+            after = transitions.completed(before, self._clock(), status)
             self._put(before, after)
             if not self.config.keep_done:
                 self._drop(after)
             return after
 
-    def fail(self, item: Item | int | str, error: str | None = None, *, dead: bool = False) -> Item:
-        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError."""
+    def fail(
+        self,
+        item: Item | int | str,
+        error: str | None = None,
+        *,
+        dead: bool = False,
+        status: int | None = None,
+    ) -> Item:
+        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError.
+
+        status: the exit status of the command that failed, for the history.
+        """
+        how = transitions.Ending(error=error, status=status)
         with self._lock:
             before = self._claimed(item)
             now = self._clock()
-            after = transitions.failed(before, now, error, dead, self.config, self._jitter())
+            after = transitions.failed(before, now, how, dead, self.config, self._jitter())
             return self._put(before, after)
 
-    def defer(self, item: Item | int | str, error: str | None = None) -> Item:
+    def defer(
+        self, item: Item | int | str, error: str | None = None, *, status: int | None = None
+    ) -> Item:
         """Put an item off: retried after a growing wait, uncounted. Raises StaleClaimError."""
+        how = transitions.Ending(error=error, status=status)
         with self._lock:
             before = self._claimed(item)
             now = self._clock()
-            after = transitions.deferred(before, now, error, self.config, self._jitter())
+            after = transitions.deferred(before, now, how, self.config, self._jitter())
             return self._put(before, after)
 
-    def release(self, item: Item | int | str) -> Item:
-        """Give a claimed item back, uncounted. Raises StaleClaimError."""
+    def release(self, item: Item | int | str, error: str | None = None) -> Item:
+        """Give a claimed item back, uncounted; `error` says why. Raises StaleClaimError."""
         with self._lock:
             before = self._claimed(item)
-            return self._put(before, transitions.released(before, self._clock()))
+            return self._put(before, transitions.released(before, self._clock(), error))
 
     def renew(self, item: Item | int | str, lease: float | None = None) -> Item:
         """Prolong a claim to `lease` seconds from now. Raises StaleClaimError."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pq_cli.core.item import MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
 from pq_cli.core.policy import QueueConfig, retry_delay
+from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, valid_duration
 from pq_cli.errors import ConflictError, StaleClaimError, UsageError
 
@@ -46,28 +47,35 @@ def check_claim(item: Item, claim: int | None) -> None:
         raise StaleClaimError(f"{item.id}.{claim} is stale: the claim is now {item.claim}")
 
 
-def completed(item: Item, now: float) -> Item:
+class Ending(Record):
+    """How an attempt ended: `error` in words, `status` the exit status if a command ran."""
+
+    error: str | None = None
+    status: int | None = None
+
+
+def completed(item: Item, now: float, status: int | None) -> Item:
     """End an active item well."""
-    return _ended(item, now, "done", None).replace(state=State.DONE)
+    return _ended(item, now, "done", Ending(status=status)).replace(state=State.DONE)
 
 
 def failed(
-    item: Item, now: float, error: str | None, dead: bool, config: QueueConfig, jitter: float
+    item: Item, now: float, how: Ending, dead: bool, config: QueueConfig, jitter: float
 ) -> Item:
     """End an attempt badly: `delayed` until its retry, or `failed` at max_attempts or if `dead`."""
-    after = _ended(item, now, "failed", _clip(error))
+    after = _ended(item, now, "failed", how)
     if dead or item.attempts >= item.max_attempts:
         return after.replace(state=State.FAILED)
     due = stamp(now + retry_delay(config, item.attempts, jitter))
     return after.replace(state=State.DELAYED, not_before=due)
 
 
-def deferred(item: Item, now: float, error: str | None, config: QueueConfig, jitter: float) -> Item:
+def deferred(item: Item, now: float, how: Ending, config: QueueConfig, jitter: float) -> Item:
     """End an attempt that should be made again later and does not count: `delayed`.
 
     The wait grows with the number of times in a row that the item was put off.
     """
-    after = _ended(item, now, "deferred", _clip(error))
+    after = _ended(item, now, "deferred", how)
     row = 0
     for entry in reversed(after.history):
         if entry.get("outcome") != "deferred":
@@ -80,16 +88,20 @@ def deferred(item: Item, now: float, error: str | None, config: QueueConfig, jit
 
 def expired(item: Item, now: float, reason: str) -> Item:
     """Take a dead claim away: back to pending, or `failed` when max_attempts is used up."""
-    after = _ended(item, now, "lost", reason)
+    after = _ended(item, now, "lost", Ending(error=reason))
     state = State.FAILED if item.attempts >= item.max_attempts else State.PENDING
     return after.replace(state=state)
 
 
-def released(item: Item, now: float) -> Item:
-    """Give an active item back; the attempt does not count."""
-    attempts = max(0, item.attempts - 1)
+def released(item: Item, now: float, error: str | None = None) -> Item:
+    """Give an active item back; the attempt does not count. error: why, for `last_error`."""
     return item.replace(
-        state=State.PENDING, updated_at=stamp(now), attempts=attempts, lease_until=None, holder=None
+        state=State.PENDING,
+        updated_at=stamp(now),
+        attempts=max(0, item.attempts - 1),
+        lease_until=None,
+        holder=None,
+        last_error=item.last_error if error is None else _clip(error),
     )
 
 
@@ -158,13 +170,11 @@ def check_removable(item: Item, state: State | None = None) -> None:
         raise _conflict(item, "removed", str(state))
 
 
-def _ended(item: Item, now: float, outcome: str, error: str | None) -> Item:
-    entry: dict[str, Any] = {"claim": f"{item.id}.{item.claims}", "outcome": outcome}
-    if item.holder is not None:
-        entry["started_at"] = format_time(item.holder.since)
-        entry["host"] = item.holder.host
-        entry["pid"] = item.holder.pid
-    entry["ended_at"] = format_time(stamp(now))
+def _ended(item: Item, now: float, outcome: str, how: Ending) -> Item:
+    error = _clip(how.error)
+    entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, now)}
+    if how.status is not None:
+        entry["exit"] = how.status
     if error is not None:
         entry["error"] = error
     return item.replace(
@@ -174,6 +184,17 @@ def _ended(item: Item, now: float, outcome: str, error: str | None) -> Item:
         last_error=error if error is not None else item.last_error,
         history=(*item.history, entry)[-MAX_HISTORY:],
     )
+
+
+def attempt_times(item: Item, now: float) -> dict[str, Any]:
+    """Return when and where the present attempt began, and that it ends `now`, as JSON values."""
+    entry: dict[str, Any] = {}
+    if item.holder is not None:
+        entry["started_at"] = format_time(item.holder.since)
+        entry["host"] = item.holder.host
+        entry["pid"] = item.holder.pid
+    entry["ended_at"] = format_time(stamp(now))
+    return entry
 
 
 def _clip(error: str | None) -> str | None:

@@ -5,9 +5,11 @@ A pid alone is reused; a pid with its start time within one boot and pid namespa
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from pq_cli.core.item import Holder
+from pq_cli.spool import layout
 
 NO_BOOT = "unknown"
 """Stands for the boot where the system does not tell one from the other."""
@@ -46,8 +48,11 @@ def start_ticks(pid: int) -> int | None:
         return None
 
 
-def this_process(now: float, *, bound: bool) -> Holder:
-    """Return this process as a holder. `bound`: its death frees the claim before the lease ends."""
+def this_process(now: float, *, bound: bool, lock: str | None = None) -> Holder:
+    """Return this process as a holder. `bound`: its death frees the claim before the lease ends.
+
+    lock: the name of its lock in `workers/`, if it holds one.
+    """
     global _started
     pid = os.getpid()
     if bound and _started[0] != pid:
@@ -58,6 +63,7 @@ def this_process(now: float, *, bound: bool) -> Holder:
         boot=boot_id(),
         started=_started[1] if bound else None,
         since=now,
+        lock=lock if bound else None,
     )
 
 
@@ -66,13 +72,17 @@ def is_mine(holder: Holder) -> bool:
     return holder.pid == os.getpid() and holder.boot is not None and holder.boot == boot_id()
 
 
-def is_dead(holder: Holder) -> bool:
+def is_dead(holder: Holder, root: str) -> bool:
     """Tell whether the holder is certainly gone; when in doubt it lives and its lease decides.
 
-    Certain is: same host, and either that boot is over, or in this boot and pid namespace no
-    process with that pid and start time is left. Assumes that hosts sharing a spool have
-    different names.
+    Certain is what the holder's lock says, if it has one in the spool at `root`: also from another
+    host or pid namespace. Else: same host, and either that boot is over, or in this boot and pid
+    namespace no process with that pid and start time is left. Assumes that hosts sharing a spool
+    have different names.
     """
+    held = _is_held(root, holder.lock) if holder.lock is not None else None
+    if held is not None:
+        return not held
     boot = boot_id()
     if holder.started is None or holder.boot is None or boot is None:
         return False
@@ -98,3 +108,26 @@ def command_of(holder: Holder) -> str | None:
     if b"python" in os.path.basename(words[0]) and len(shown) > 1:
         shown = [os.path.basename(shown[1]), *shown[2:]]  # "python /usr/bin/pq" is pq
     return " ".join(shown)
+
+
+def _is_held(root: str, name: str) -> bool | None:
+    """Tell whether somebody holds a worker's lock; None when that cannot be said."""
+    path = layout.worker_lock(name)
+    return None if path is None else is_locked(f"{root}/{path}")
+
+
+def is_locked(path: str) -> bool | None:
+    """Tell whether a lock file is held by anybody; None when it is not there or cannot say."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return False

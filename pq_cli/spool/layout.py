@@ -23,9 +23,13 @@ NEW = "new"
 IMPORTS = "imports"
 HANDOVER = f"{IMPORTS}/handover"
 QUARANTINE = "quarantine"
+LOGS = "logs"
+WORKERS = "workers"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
-OURS = frozenset((CONFIG, STATE, COUNTER, LOCK, QUARANTINE, TRASH, "logs", LOG, IMPORTS, *FOLDERS))
+OURS = frozenset(
+    (CONFIG, STATE, COUNTER, LOCK, QUARANTINE, TRASH, LOG, LOGS, WORKERS, IMPORTS, *FOLDERS)
+)
 """Every name that may stand at the top of a spool."""
 
 BLOCK_SIZE = 1000
@@ -105,6 +109,17 @@ def payload_path(item: Item) -> str:
 def meta_path(item: Item) -> str:
     """Return the path of the item's meta: the file whose place is the item's state."""
     return payload_path(item) + META
+
+
+def log_folder(item_id: int) -> str:
+    """Return the folder of the logs of an item's attempts; each is named by its claim number."""
+    return f"{LOGS}/{block_name(item_id // BLOCK_SIZE)}/{item_id:010d}"
+
+
+def worker_lock(name: str) -> str | None:
+    """Return the path of a worker's lock; None for a name that is not one of ours."""
+    plain = name.replace("-", "").isalnum() and name.isascii() and len(name) <= 100
+    return f"{WORKERS}/{name}" if plain else None
 
 
 def parse_name(name: str) -> tuple[int, int | None] | None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import stat
 
-from pq_cli.core.item import MAX_META_BYTES, Item, State, decode, printable
+from pq_cli.core.item import LIVE, MAX_META_BYTES, Item, State, decode, printable
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.folders import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -212,11 +212,22 @@ class Reader:
         return None
 
     def count_live(self) -> int:
-        """Return the number of live items by listing their folders."""
-        folders = ["active"]
-        for parent in (*(f"pending/{lane:02d}" for lane in self.lanes()), "held"):
-            folders += [f"{parent}/{block:07d}" for block in self.blocks(parent)]
-        folders += self.due_folders()
+        """Return the number of live items."""
+        return self.count(LIVE)
+
+    def count(self, states: Iterable[State]) -> int:
+        """Return the number of items in `states` by listing their folders, opening nothing."""
+        folders: list[str] = []
+        for state in states:
+            if state is State.ACTIVE:
+                folders.append("active")
+            elif state is State.DELAYED:
+                folders += self.due_folders()
+            elif state is State.PENDING:
+                for lane in (f"pending/{lane:02d}" for lane in self.lanes()):
+                    folders += [f"{lane}/{block:07d}" for block in self.blocks(lane)]
+            else:
+                folders += [f"{state}/{block:07d}" for block in self.blocks(str(state))]
         return sum(name.endswith(layout.META) for folder in folders for name in self.names(folder))
 
     def size_of(self, folder: str, name: str) -> int | None:

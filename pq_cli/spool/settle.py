@@ -27,7 +27,7 @@ def _take_back(store: Store, now: float) -> None:
             store.move(item, transitions.released(item, now).replace(attempts=item.attempts))
         elif item.lease_until is None or item.lease_until <= now:
             store.move(item, transitions.expired(item, now, transitions.LEASE_OVER))
-        elif not is_mine(item.holder) and is_dead(item.holder):
+        elif not is_mine(item.holder) and is_dead(item.holder, store.root):
             store.move(item, transitions.expired(item, now, transitions.WORKER_DIED))
 
 

@@ -6,9 +6,8 @@ import os
 import time
 
 from pq_cli.core import transitions
-from pq_cli.core.item import Item
+from pq_cli.core.item import Item, State
 from pq_cli.core.journal import transition
-from pq_cli.core.order import choose
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.core.request import Request, checked
 from pq_cli.errors import DamagedItemError, PqError
@@ -18,12 +17,11 @@ from pq_cli.spool.holder import this_process
 from pq_cli.spool.intake import MANY, admit
 from pq_cli.spool.payload import (
     Staged,
-    needs_proof,
-    open_verified,
     stage_bytes,
     stage_file,
     stage_stream,
 )
+from pq_cli.spool.serving import next_servable
 from pq_cli.spool.settle import next_event, settle
 from pq_cli.spool.store import Store
 from pq_cli.spool.upkeep import Upkeep
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
     from pq_cli.spool.arrivals import Arrivals
+    from pq_cli.spool.attendance import Attendance
     from pq_cli.spool.dropbox import Dropbox
 
 DEFAULT_LOCK_TIMEOUT = 30.0
@@ -77,6 +76,7 @@ class Spool(Upkeep):
         self._report = report if report is not None else _ignore
         self._store = Store(self.path, self.config, state, lock_timeout, self._report)
         self._dropbox: Dropbox | None = None
+        self._attendance: Attendance | None = None
 
     def close(self) -> None:
         """Close the descriptors; the next verb opens them again."""
@@ -191,6 +191,24 @@ class Spool(Upkeep):
 
         return Arrivals(self._store)
 
+    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
+        """Make an item of a staged payload that this process has claimed before others see it.
+
+        The item comes back unclaimed if it is due later, or was there already under the same key.
+        Raises like `enqueue`.
+        """
+        key = staged.request.key
+        with self._store:
+            taken = self._store.keys.owner(key) if key is not None else None
+            now = self._clock()
+            items, error = admit(self._store, [staged], now)
+            if error is not None:
+                raise error
+            item = items[0]
+            if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
+                return item
+            return self._claim(item, now, lease, bound=True)
+
     # -- claims ----------------------------------------------------------------
 
     def claim(self, *, lease: float | None = None, bound: bool = True) -> Item | None:
@@ -199,7 +217,6 @@ class Spool(Upkeep):
         bound: the claim ends with this process, if it dies before the lease does. Give False
         when the work outlives the process that claims.
         """
-        seconds = self.config.lease if lease is None else lease
         store = self._store
         self._pick_up()
         with store:
@@ -207,23 +224,8 @@ class Spool(Upkeep):
             settle(store, now)
             if store.state.paused is not None:
                 return None
-            t = store.order_time(now)
-            while True:
-                index = store.index
-                found = choose(
-                    index.lanes(), self.config, store.floors, t, index.head, self._created
-                )
-                for folder in index.empty_folders:
-                    store.tidy(folder)
-                index.empty_folders.clear()
-                if found is None:
-                    return None
-                item = index.head_item(found[1])
-                if self._servable(item):
-                    holder = this_process(now, bound=bound)
-                    return store.move(
-                        item, transitions.claimed(item, now, seconds, holder), sync=False
-                    )
+            item = next_servable(store, store.order_time(now))
+            return None if item is None else self._claim(item, now, lease, bound)
 
     def _pick_up(self) -> None:
         """Make items of what was dropped into `new/`; empty, it costs one look."""
@@ -234,29 +236,25 @@ class Spool(Upkeep):
                 self._dropbox = Dropbox(self._store)
             self._dropbox.pick_up(self._clock())
 
-    def _created(self, _lane: int, item_id: int) -> float:
-        return self._store.index.head_item(item_id).created_at
+    def _claim(self, item: Item, now: float, lease: float | None, bound: bool) -> Item:
+        seconds = self.config.lease if lease is None else lease
+        lock = None if self._attendance is None else self._attendance.name
+        holder = this_process(now, bound=bound, lock=lock)
+        return self._store.move(item, transitions.claimed(item, now, seconds, holder), sync=False)
 
-    def _servable(self, item: Item) -> bool:
-        """Tell whether a head can be served; if not it is reported, or removed as superseded."""
-        store = self._store
-        if item.key is not None and store.keys.superseded(item):
-            store.erase(item)
-            return False
-        folder, name = layout.folder_of(item), layout.name_of(item)
-        size = store.reader.size_of(folder, name)
-        if size is None and store.fetch_payload(item.id, f"{folder}/{name}"):
-            size = store.reader.size_of(folder, name)
-        try:
-            if size is None:
-                raise DamagedItemError(f"item {item.id}: its payload is missing")
-            if size != item.size or needs_proof(item):
-                os.close(open_verified(item))
-        except DamagedItemError as error:
-            self._report(error)
-            store.index.drop(item.priority, item.id)
-            return False
-        return True
+    def attend(self) -> Attendance:
+        """Hold a lock that the claims made from now on name, until its `close`.
+
+        When this process dies, others see at once that its claims are free, also from another
+        host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
+        """
+        from pq_cli.spool.attendance import Attendance, sweep  # filelock costs start-up
+
+        with self._store:
+            settle(self._store, self._clock())
+            self._attendance = Attendance(self._store.disk)
+            sweep(self._store.disk)
+            return self._attendance
 
     def next_event(self) -> float | None:
         """Return the Unix second at which a lease ends or an item may come due, or None.
@@ -266,38 +264,52 @@ class Spool(Upkeep):
         with self._store:
             return next_event(self._store)
 
-    def done(self, item: Item | int | str) -> Item:
+    def done(self, item: Item | int | str, *, status: int | None = None) -> Item:
         """End a claimed item well. Raises StaleClaimError or NoSuchItemError."""
         with self._store:
             before = self._claimed(item)
-            after = transitions.completed(before, self._clock())
+            after = transitions.completed(before, self._clock(), status)
             if self.config.keep_done:
                 return self._store.move(before, after)
             self._store.erase(before)
             self._store.log.note([transition(before, after)])
             return after
 
-    def fail(self, item: Item | int | str, error: str | None = None, *, dead: bool = False) -> Item:
-        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError."""
+    def fail(
+        self,
+        item: Item | int | str,
+        error: str | None = None,
+        *,
+        dead: bool = False,
+        status: int | None = None,
+    ) -> Item:
+        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError.
+
+        status: the exit status of the command that failed, for the history.
+        """
+        how = transitions.Ending(error=error, status=status)
         with self._store:
             before = self._claimed(item)
             now = self._clock()
-            after = transitions.failed(before, now, error, dead, self.config, self._jitter())
+            after = transitions.failed(before, now, how, dead, self.config, self._jitter())
             return self._store.move(before, after)
 
-    def defer(self, item: Item | int | str, error: str | None = None) -> Item:
+    def defer(
+        self, item: Item | int | str, error: str | None = None, *, status: int | None = None
+    ) -> Item:
         """Put an item off: retried after a growing wait, uncounted. Raises StaleClaimError."""
+        how = transitions.Ending(error=error, status=status)
         with self._store:
             before = self._claimed(item)
             now = self._clock()
-            after = transitions.deferred(before, now, error, self.config, self._jitter())
+            after = transitions.deferred(before, now, how, self.config, self._jitter())
             return self._store.move(before, after)
 
-    def release(self, item: Item | int | str) -> Item:
-        """Give a claimed item back, uncounted. Raises StaleClaimError."""
+    def release(self, item: Item | int | str, error: str | None = None) -> Item:
+        """Give a claimed item back, uncounted; `error` says why. Raises StaleClaimError."""
         with self._store:
             before = self._claimed(item)
-            return self._store.move(before, transitions.released(before, self._clock()))
+            return self._store.move(before, transitions.released(before, self._clock(), error))
 
     def renew(self, item: Item | int | str, lease: float | None = None) -> Item:
         """Prolong a claim to `lease` seconds from now. Raises StaleClaimError."""
@@ -306,6 +318,17 @@ class Spool(Upkeep):
             before = self._claimed(item)
             after = transitions.renewed(before, self._clock(), seconds)
             return self._store.move(before, after, sync=False)
+
+    def keep_log(self, item: Item, status: int, content: bytes) -> None:
+        """Keep what the attempt under this claim wrote, until the item is removed.
+
+        status: the exit status of the command. Raises StaleClaimError.
+        """
+        with self._store:
+            before = self._claimed(item)
+            times = transitions.attempt_times(before, self._clock())
+            head = {"claim": before.claim, "exit": status, **times}
+            self._store.attempt_logs.write(before.id, before.claims, head, content)
 
     # -- inside --------------------------------------------------------------------
 

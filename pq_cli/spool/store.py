@@ -15,6 +15,7 @@ from pq_cli.core.journal import transition
 from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
+from pq_cli.spool.attempt_logs import AttemptLogs
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.index import Index
 from pq_cli.spool.keys import Keys
@@ -58,6 +59,7 @@ class Store:
         self.keys = Keys(self.reader, self.disk)
         self.counter = Counter(self.disk)
         self.log = Log(self.disk)
+        self.attempt_logs = AttemptLogs(self.disk)
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = os.getpid()
 
@@ -151,6 +153,7 @@ class Store:
                 self.disk.sync_dir(layout.folder_of(item))
             self._discard_payload(item.id, path)
             self.keys.free(item)
+            self.attempt_logs.remove(item.id)
         self.index.moved(item, None)
         self.tidy(layout.folder_of(item))
 

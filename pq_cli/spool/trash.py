@@ -126,15 +126,18 @@ def sweep(store: Store, before: float) -> bool:
                 return False
             room -= 1
             if name.endswith(layout.META):
-                _discard_stray(store, name)
+                _discard_rest(store, name)
             store.disk.discard(f"{folder}/{name}")
         store.disk.remove_dir(folder)
     return True
 
 
-def _discard_stray(store: Store, meta: str) -> None:
-    """Delete the payload of a buried item that a crash left in its old place."""
+def _discard_rest(store: Store, meta: str) -> None:
+    """Delete a buried item's logs, and its payload if a crash left that in its old place."""
     parsed = layout.parse_meta_name(meta)
-    stray = None if parsed is None else store.reader.stray_payload(parsed[0], "")
+    if parsed is None:
+        return
+    store.attempt_logs.remove(parsed[0])
+    stray = store.reader.stray_payload(parsed[0], "")
     if stray is not None and not stray.startswith(layout.TRASH):
         store.disk.discard(stray)

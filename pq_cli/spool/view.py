@@ -87,6 +87,18 @@ class View:
         """Yield (Unix seconds, ids) of what was removed together, newest first."""
         return buried(self._store.reader)
 
+    def attempt_logs(self, item: Item) -> list[str]:
+        """Return the paths of the logs that attempts at the item left, oldest first.
+
+        The first line of each is JSON: claim, exit, started_at, ended_at; the rest is output.
+        """
+        logs = self._store.attempt_logs
+        return [logs.path(item.id, claim) for claim in logs.claims(item.id)]
+
+    def count(self, states: Iterable[State]) -> int:
+        """Return how many items are in `states` (delayed ones that are due are still delayed)."""
+        return self._store.reader.count(states)
+
     def __len__(self) -> int:
         """Return the number of live items: active, pending, delayed and held."""
         return self._store.reader.count_live()

@@ -18,13 +18,13 @@ from pq_cli.worker.child import HeldSignals, run_child
 from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
-    Verdict,
+    Outcome,
     arguments,
     environment,
-    explain,
+    judge,
     not_runnable,
-    verdict,
 )
+from pq_cli.worker.settle import settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ def attempt(
     lease: float,
     environ: Mapping[str, str],
     warn: Callable[[object], None],
+    judge: Callable[[int], Outcome] = judge,
 ) -> tuple[int, int | None]:
     """Run `command` on a claimed item, renewing the lease, and end the claim as its status says.
 
     Returns (the command's status, the signal that stopped pq or None). A command that cannot be
     started gives the item back uncounted and raises CommandNotFoundError or NotExecutableError.
+    judge: says what a status means for the item.
     """
     with HeldSignals() as mask:
         status, sent = _run(spool, item, command, lease, environ, warn, mask)
@@ -53,7 +55,7 @@ def attempt(
         if sent is not None and status:
             spool.release(item)
         else:
-            settle_attempt(spool, item, status)
+            settle(spool, item, judge(status))
         return status, sent
 
 
@@ -89,18 +91,6 @@ def _run(
         raise not_runnable(command[0], error) from None
     finally:
         os.close(stdin)
-
-
-def settle_attempt(spool: Spool, item: Item, status: int, error: str | None = None) -> None:
-    """End a claim as the worker contract says. Raises StaleClaimError when it was lost."""
-    what = verdict(status)
-    words = explain(status) if error is None else error
-    if what is Verdict.DONE:
-        spool.done(item)
-    elif what is Verdict.DEFER:
-        spool.defer(item, words)
-    else:
-        spool.fail(item, words, dead=what is Verdict.DEAD)
 
 
 def refuse_damaged(spool: Spool, item: Item, error: DamagedItemError) -> None:

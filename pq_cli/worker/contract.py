@@ -6,6 +6,7 @@ import os
 from enum import Enum
 
 from pq_cli.core.item import Item
+from pq_cli.core.record import Record
 from pq_cli.errors import CommandNotFoundError, NotExecutableError
 from pq_cli.spool.layout import META
 
@@ -24,6 +25,38 @@ class Verdict(Enum):
     """Retry until max_attempts, then failed."""
     DEAD = "dead"
     """Failed for good."""
+    RELEASE = "release"
+    """Given back, uncounted: the attempt was called off."""
+
+
+class Outcome(Record):
+    """What an attempt came to. error: for `last_error`. status: the exit status, if there is one.
+
+    fatal: an error that concerns every item: no more are claimed, and `drain` raises it.
+    """
+
+    verdict: Verdict
+    error: str | None = None
+    status: int | None = None
+    fatal: Exception | None = None
+
+
+class RetryLater(Exception):
+    """Raised by a handler: the item is fine, the world is not; retry later, uncounted."""
+
+
+class GiveUp(Exception):
+    """Raised by a handler: no retry can help, the item fails for good."""
+
+
+def outcome_of(error: Exception) -> Outcome:
+    """Return what an exception out of a handler means; the text becomes `last_error`."""
+    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, RetryLater):
+        return Outcome(verdict=Verdict.DEFER, error=str(error) or "put off")
+    if isinstance(error, GiveUp):
+        return Outcome(verdict=Verdict.DEAD, error=str(error) or "given up")
+    return Outcome(verdict=Verdict.RETRY, error=words)
 
 
 EXIT_TIMEOUT = 124
@@ -49,6 +82,11 @@ def explain(status: int) -> str:
     if status == EXIT_TIMEOUT:
         return "exit 124 (timeout)"
     return f"exit {status}"
+
+
+def judge(status: int) -> Outcome:
+    """Return what an exit status means for the item."""
+    return Outcome(verdict=verdict(status), error=explain(status), status=status)
 
 
 def environment(spool_path: str, item: Item) -> dict[str, str]:

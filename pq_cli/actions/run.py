@@ -1,0 +1,133 @@
+"""`pq run`: a worker pool for any command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+from contextlib import ExitStack
+
+from pq_cli.actions.next import refuse_paused
+from pq_cli.actions.run_options import Plan, RunOptions, plan_of
+from pq_cli.actions.run_report import Reporter
+from pq_cli.actions.spools import open_spool
+from pq_cli.core.item import State
+from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError
+from pq_cli.messages import warn
+from pq_cli.render import check_stdout, emit, emit_json
+from pq_cli.spool.spool import Spool
+from pq_cli.worker.command import CommandGate, Runner
+from pq_cli.worker.contract import arguments
+from pq_cli.worker.events import Stop, Summary
+from pq_cli.worker.guard import Guard
+from pq_cli.worker.output import Outlet
+from pq_cli.worker.pool import drain
+
+_STOPPING = (
+    "stopping: nothing more is claimed; a second signal stops what runs",
+    "stopping what runs, its items go back; a third signal kills it",
+)
+
+
+def run(options: RunOptions) -> int:
+    """Drain or follow the queue with the command; return the exit status."""
+    plan = plan_of(options)
+    queue = open_spool(options.spool, create=plan.follow, lock_timeout=options.lock_timeout)
+    if plan.dry_run:
+        return _dry_run(queue, plan)
+    if plan.when and shutil.which(plan.when[0]) is None:
+        raise CommandNotFoundError(f"--when: {plan.when[0]}: command not found")
+    if plan.as_json:
+        check_stdout()
+    if plan.nice:
+        os.nice(plan.nice)
+    return asyncio.run(_Run(queue, plan).work())
+
+
+def _dry_run(queue: Spool, plan: Plan) -> int:
+    """Print what would run, in order: id and command line."""
+    for number, item in enumerate(queue.items([State.PENDING])):
+        if number == plan.limits.max_items:
+            break
+        argv = arguments(plan.command, item)
+        if plan.as_json:
+            emit_json({"event": "would run", "id": item.id, "argv": argv})
+        else:
+            emit(f"{item.id}\t{shlex.join(argv)}")
+    return 0
+
+
+class _Run:
+    """One `pq run` at work, on the event loop."""
+
+    def __init__(self, queue: Spool, plan: Plan) -> None:
+        self._queue = queue
+        self._plan = plan
+        self._stop = Stop()
+        self._signal: int | None = None
+        self._broken: OSError | None = None
+
+    async def work(self) -> int:
+        plan, queue = self._plan, self._queue
+        with ExitStack() as held:
+            out, err = Outlet(1, self._output_broke), Outlet(2, self._output_broke)
+            reporter = Reporter(queue, plan, out)
+            out.before = err.before = reporter.clear
+            attendance = queue.attend()
+            held.callback(attendance.close)
+            guard = Guard(plan.jobs, attendance.name, attendance.fileno())
+            held.callback(guard.close)
+            held.callback(reporter.close)
+            self._obey_signals()
+            # Under --json stdout carries the events; a single child may have pq's descriptors.
+            outlets = (err, err) if plan.as_json else (out, err)
+            inherit = plan.jobs == 1 and not (plan.terms.tag or plan.as_json or reporter.bar)
+            gate = CommandGate(plan.when, os.environ) if plan.when else None
+            runner = Runner(
+                queue, plan.command, os.environ, plan.terms, guard, None if inherit else outlets
+            )
+            reporter.begin()
+            try:
+                summary = await drain(
+                    queue, runner, concurrency=plan.jobs, follow=plan.follow, lease=plan.lease,
+                    limits=plan.limits, gate=gate, stop=self._stop, watch=reporter,
+                )  # fmt: skip
+            finally:
+                await self._send_rest(out, err)
+                reporter.end()
+        return self._status(summary)
+
+    async def _send_rest(self, *outlets: Outlet) -> None:
+        """Wait until everything was written, unless somebody has lost patience."""
+        for outlet in outlets:
+            if self._stop.requests < 2:
+                await outlet.drained()
+
+    def _obey_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: int) -> None:
+        self._signal = number
+        if self._stop.requests < 2:
+            warn(_STOPPING[self._stop.requests])
+        self._stop.request()
+
+    def _output_broke(self, error: OSError) -> None:
+        """Nobody reads what the commands print: claim no more, let them finish."""
+        if self._broken is None:
+            self._broken = error
+            if not self._stop.requests:
+                self._stop.request()
+
+    def _status(self, summary: Summary) -> int:
+        if self._broken is not None:
+            raise self._broken
+        if self._signal is not None:
+            return 128 + self._signal
+        refuse_paused(self._queue)
+        return EXIT_COMMAND_FAILED if summary.failed else 0

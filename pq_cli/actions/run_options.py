@@ -1,0 +1,127 @@
+"""The command line of `pq run`, and what it means once checked."""
+
+from __future__ import annotations
+
+import shlex
+
+from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds
+from pq_cli.core.item import printable
+from pq_cli.core.record import Record
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import UsageError
+from pq_cli.worker.command import Terms
+from pq_cli.worker.limits import Limits
+
+_MOST_JOBS = 10_000
+_PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class RunOptions(Record):
+    """The command line of `pq run`, as typed: nothing is checked yet."""
+
+    cmd: tuple[str, ...] = ()
+    jobs: str = "1"
+    follow: bool = False
+    max_items: str | None = None
+    max_time: str | None = None
+    timeout: str | None = None
+    kill_after: str = "10s"
+    halt_after: str | None = None
+    lease: str | None = None
+    rate: str | None = None
+    nice: str | None = None
+    when: str | None = None
+    log: bool = False
+    tag: bool = False
+    progress: bool | None = None
+    as_json: bool = False
+    dry_run: bool = False
+    spool: str = ""
+    lock_timeout: str = LOCK_TIMEOUT
+
+
+class Plan(Record):
+    """What `pq run` is to do. Durations are seconds; None means none."""
+
+    command: tuple[str, ...]
+    jobs: int
+    follow: bool
+    limits: Limits
+    terms: Terms
+    lease: float | None
+    nice: int
+    when: tuple[str, ...]
+    progress: bool | None
+    as_json: bool
+    dry_run: bool
+
+
+def plan_of(o: RunOptions) -> Plan:
+    """Return what the options mean. Raises UsageError naming the option and what is allowed."""
+    if not o.cmd:
+        raise UsageError("give the command to run: pq run [OPTIONS] -- CMD...")
+    if o.log and o.tag:
+        raise UsageError("--log and --tag exclude each other: with --log nothing is passed on")
+    return Plan(
+        command=o.cmd,
+        jobs=_whole("--jobs", o.jobs, 1, _MOST_JOBS) or 1,
+        follow=o.follow,
+        limits=Limits(
+            max_items=_whole("--max", o.max_items, 1, 10**15),
+            max_seconds=None if o.max_time is None else parse_duration(o.max_time),
+            rate=_rate(o.rate),
+            halt_after=_whole("--halt-after", o.halt_after, 1, 10**9),
+        ),
+        terms=Terms(
+            timeout=_positive("--timeout", o.timeout),
+            kill_after=parse_duration(o.kill_after),
+            log=o.log,
+            tag=o.tag,
+        ),
+        lease=lease_seconds(o.lease),
+        nice=_whole("--nice", o.nice, 0, 19) or 0,
+        when=_words(o.when),
+        progress=o.progress,
+        as_json=o.as_json,
+        dry_run=o.dry_run,
+    )
+
+
+def _whole(option: str, text: str | None, low: int, high: int) -> int | None:
+    if text is None:
+        return None
+    digits = text.isascii() and text.isdigit() and len(text) <= 18
+    if not digits or not low <= int(text) <= high:
+        raise UsageError(f"{option} {printable(text)!r}: give a whole number from {low} to {high}")
+    return int(text)
+
+
+def _positive(option: str, text: str | None) -> float | None:
+    seconds = None if text is None else parse_duration(text)
+    if seconds == 0:
+        raise UsageError(f"{option} must be longer than 0")
+    return seconds
+
+
+def _rate(text: str | None) -> float | None:
+    """Return starts a second of `10`, `10/s`, `600/m`, `5/h` or `1/d`."""
+    if text is None:
+        return None
+    number, slash, unit = text.partition("/")
+    plain = number.isascii() and number.replace(".", "", 1).isdigit() and len(number) <= 12
+    if not plain or float(number) <= 0 or (slash and unit not in _PER):
+        raise UsageError(f"--rate {printable(text)!r}: give e.g. 10/s, 600/m, 5/h")
+    return float(number) / _PER[unit or "s"]
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    """Split `--when` into a command and its arguments, by the shell's rules of quoting."""
+    if text is None:
+        return ()
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--when {printable(text)!r}: {error}") from None
+    if not words:
+        raise UsageError("--when: give a command")
+    return words

@@ -1,0 +1,180 @@
+"""What `pq run` tells while it works: messages, JSON events, a progress line or bar."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from pq_cli.actions.run_options import Plan
+from pq_cli.core.item import State, to_json
+from pq_cli.core.timefmt import format_duration
+from pq_cli.messages import warn
+from pq_cli.render.progress import Bar, Tally
+from pq_cli.spool.spool import Spool
+from pq_cli.worker.contract import Verdict
+from pq_cli.worker.events import COUNTED, Event
+from pq_cli.worker.output import Outlet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_BAR_EVERY = 0.2
+_LINE_EVERY = 5.0
+_COUNT_EVERY = 2.0
+"""Seconds between counts of what is left: that lists folders, so it is not done for every draw."""
+
+
+def _how_shown(plan: Plan) -> str:
+    """Return how progress is shown: `bar`, `lines` or `no`."""
+    if plan.progress is False or plan.as_json:
+        return "no"
+    if os.isatty(2) and os.environ.get("TERM") != "dumb":
+        return "bar"
+    return "lines" if plan.progress else "no"
+
+
+class Reporter:
+    """Watches a pool (see `drain`) and tells people or machines.
+
+    out: takes the JSON events.
+    """
+
+    def __init__(self, queue: Spool, plan: Plan, out: Outlet) -> None:
+        shown = _how_shown(plan)
+        self._out = out
+        self.bar = Bar() if shown == "bar" else None
+        self._queue = queue
+        self._json = plan.as_json
+        self._gated = " ".join(plan.when)
+        self._every = {"bar": _BAR_EVERY, "lines": _LINE_EVERY}.get(shown)
+        self._tally = Tally()
+        self._counts: dict[str, int] = {}
+        self._began = time.monotonic()
+        self._counted = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._open = True
+
+    def begin(self) -> None:
+        """Show progress from now on."""
+        if self._every is not None:
+            self._count_left()
+            self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def clear(self) -> None:
+        """Clear the bar away: something else is about to be written."""
+        if self.bar is not None:
+            self.bar.clear()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of what happened in the pool, and tell what must be told."""
+        if event.kind == "gate":
+            self._gate(event.open)
+        elif event.kind == "start":
+            self._tally.running += 1
+            if self._tally.left:
+                self._tally.left -= 1
+            self._event(event, "start")
+        else:
+            self._ended(event)
+
+    def _ended(self, event: Event) -> None:
+        outcome = event.outcome
+        lost = event.kind == "lost" or outcome is None
+        name = "lost" if lost or outcome is None else COUNTED[outcome.verdict]
+        self._tally.running -= 1
+        self._counts[name] = self._counts.get(name, 0) + 1
+        if name == "done":
+            self._tally.done += 1
+        elif name != "released":
+            self._tally.failed += 1
+        self._event(event, name)
+        claim = event.item.claim if event.item is not None else None
+        if name == "lost":
+            self._say(f"{claim}: the claim was lost, and with it the command's result")
+        elif outcome is not None and outcome.verdict not in (Verdict.DONE, Verdict.RELEASE):
+            self._say(f"{claim}: {outcome.error}")
+
+    def _event(self, event: Event, name: str) -> None:
+        if not self._json or event.item is None:
+            return
+        item, outcome = event.item, event.outcome
+        record: dict[str, Any] = {
+            "event": name, "id": item.id, "claim": item.claim, "priority": item.priority,
+            "attempt": item.attempts, "name": item.name, "key": item.key,
+        }  # fmt: skip
+        if outcome is not None:
+            record["exit"] = outcome.status
+            record["error"] = outcome.error if outcome.verdict is not Verdict.DONE else None
+            record["seconds"] = round(event.seconds, 6)
+        self._write(record)
+
+    def _gate(self, is_open: bool) -> None:
+        """Tell when the gate opens or closes, not each time it is asked."""
+        if is_open == self._open:
+            return
+        self._open = is_open
+        if self._json:
+            self._write({"event": "gate", "open": is_open})
+        elif self._gated:
+            words = "open again" if is_open else "closed: nothing is claimed meanwhile"
+            self._say(f"--when '{self._gated}': {words}")
+
+    def end(self) -> None:
+        """Sum up, if there is somebody who asked for it or something went wrong."""
+        quiet = self._every is None and not self._tally.failed
+        seconds = time.monotonic() - self._began
+        if self._json:
+            self._write({"event": "end", **self._counts, "seconds": round(seconds, 6)})
+        elif not quiet:
+            self.close()
+            counts = [f"{self._counts.get('done', 0)} done"]
+            counts += [f"{n} {_WORDS[name]}" for name, n in self._counts.items() if name != "done"]
+            warn(f"{', '.join(counts)} in {format_duration(seconds)}")
+
+    # -- progress ----------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._tally.mark(now)
+        if now - self._counted >= _COUNT_EVERY:
+            self._count_left()
+        if self.bar is not None:
+            self.bar.draw(self._tally)
+        else:
+            warn(self._tally.text())
+        if self._every is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
+
+    def _count_left(self) -> None:
+        began = time.monotonic()
+        self._tally.left = self._queue.count([State.PENDING])
+        # A count that takes long is made less often: it holds up everything else.
+        now = time.monotonic()
+        self._counted = now + 20 * (now - began)
+
+    def _say(self, message: str) -> None:
+        if not self._json:
+            self.clear()
+            warn(message)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._out.write(to_json(record) + b"\n")
+
+
+_WORDS = {
+    "retried": "failed",
+    "dead": "failed for good",
+    "deferred": "put off",
+    "released": "given back",
+    "lost": "lost",
+}

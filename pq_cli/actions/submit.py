@@ -1,0 +1,79 @@
+"""`pq submit`: run a command on stdin now; if that fails, the payload is in the queue for later."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pq_cli.actions.enqueue import EnqueueOptions, check_stdin, request_of
+from pq_cli.actions.spools import lease_seconds, open_spool
+from pq_cli.core.item import Item
+from pq_cli.errors import (
+    EXIT_COMMAND_FAILED,
+    CommandNotFoundError,
+    NotExecutableError,
+    UsageError,
+)
+from pq_cli.messages import warn
+from pq_cli.render import check_stdout, emit, flush
+from pq_cli.spool.spool import Spool
+from pq_cli.worker.attempt import attempt
+from pq_cli.worker.contract import Outcome, Verdict, explain, verdict
+
+
+class SubmitOptions(EnqueueOptions):
+    """The command line of `pq submit`, as typed: nothing is checked yet."""
+
+    cmd: tuple[str, ...] = ()
+    lease: str | None = None
+
+
+def submit(options: SubmitOptions) -> int:
+    """Queue stdin under a claim of our own, run the command on it, settle; return the status.
+
+    The payload is in the queue, durably, before the command starts: should all else fail, the
+    claim ends with this process and the item is pending.
+    """
+    o = options
+    if not o.cmd:
+        raise UsageError("give the command to run: pq submit [OPTIONS] -- CMD...")
+    lease = lease_seconds(o.lease)
+    request = request_of(o)
+    check_stdin()
+    check_stdout()
+    queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
+    item = queue.commit_claimed(queue.stage(sys.stdin.buffer, request), lease=lease)
+    if item.claim is None:
+        emit(str(item.id))  # due later, or there already under the same key
+        return 0
+    return _try(queue, item, list(o.cmd), queue.config.lease if lease is None else lease)
+
+
+def _try(queue: Spool, item: Item, cmd: list[str], lease: float) -> int:
+    try:
+        status, sent = attempt(queue, item, cmd, lease, os.environ, warn, judge=_judge)
+    except (CommandNotFoundError, NotExecutableError):
+        _say_queued(item)
+        raise
+    if not status:
+        return 0
+    if verdict(status) is Verdict.DEAD and sent is None:
+        warn(f"item {item.id}: {cmd[0]}: exit {status}: failed for good; `pq retry` tries again")
+        emit(str(item.id))
+        return EXIT_COMMAND_FAILED
+    warn(f"item {item.id}: {cmd[0]}: {explain(status)}: queued")
+    _say_queued(item)
+    return 0 if sent is None else 128 + sent
+
+
+def _judge(status: int) -> Outcome:
+    """A failed try puts the item where an enqueue would have put it: pending, nothing counted."""
+    what = verdict(status)
+    if what in (Verdict.DEFER, Verdict.RETRY):
+        what = Verdict.RELEASE
+    return Outcome(verdict=what, error=explain(status), status=status)
+
+
+def _say_queued(item: Item) -> None:
+    emit(str(item.id))
+    flush()

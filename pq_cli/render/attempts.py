@@ -1,0 +1,38 @@
+"""The logs of attempts, as `pq run --log` left them: for people, and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from pq_cli.core.item import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def _parts(path: str) -> tuple[dict[str, Any], str]:
+    """Return (what is known of the attempt, what it wrote); a torn log gives what it can."""
+    with open(path, "rb") as file:
+        first, _, rest = file.read().partition(b"\n")
+    try:
+        head = json.loads(first)
+    except ValueError:
+        head = None
+    known = head if isinstance(head, dict) else {}
+    return known, rest.decode("utf-8", "replace")
+
+
+def log_text(path: str) -> str:
+    """Return a log as text: a line about the attempt, then its output, safe for a terminal."""
+    head, output = _parts(path)
+    words = (f"{name} {printable(str(head[name]))}" for name in head if name != "claim")
+    title = f"== {printable(str(head.get('claim', '?')))}: {', '.join(words)}"
+    lines = (printable(line.replace("\t", "    ")) for line in output.rstrip("\n").split("\n"))
+    return "\n".join([title, *lines] if output else [title])
+
+
+def log_json(path: str) -> dict[str, Any]:
+    """Return a log as JSON values: claim, exit, started_at, ended_at, host, pid, output."""
+    head, output = _parts(path)
+    return {**head, "output": output}

@@ -1,0 +1,58 @@
+"""Logs: what the attempts at an item wrote, kept in `logs/` as long as the item.
+
+Each is one file: a line of JSON that says how the attempt ended, then what it wrote.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.item import MAX_HISTORY, to_json
+from pq_cli.spool import layout
+from pq_cli.spool.durable import Disk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_END = ".log"
+
+
+class AttemptLogs:
+    """The logs of one spool; written under the lock only."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def write(self, item_id: int, claim: int, head: dict[str, Any], content: bytes) -> None:
+        """Keep the log of one attempt; the oldest goes when an item has more than its history."""
+        folder = layout.log_folder(item_id)
+        self._disk.make_dir(folder)
+        for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
+            self._disk.discard(f"{folder}/{old}{_END}")
+        # Not synced: a torn log after a power loss says little less than none.
+        self._disk.write_new(f"{folder}/{claim}{_END}", to_json(head) + b"\n" + content, sync=False)
+
+    def claims(self, item_id: int) -> list[int]:
+        """Return the claim numbers that have a log, oldest first."""
+        try:
+            names = os.listdir(f"{self._disk.root}/{layout.log_folder(item_id)}")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        stems = [name[: -len(_END)] for name in names if name.endswith(_END)]
+        return sorted(int(s) for s in stems if s.isascii() and s.isdigit() and len(s) < 19)
+
+    def path(self, item_id: int, claim: int) -> str:
+        """Return where the log of one attempt lies."""
+        return f"{self._disk.root}/{layout.log_folder(item_id)}/{claim}{_END}"
+
+    def remove(self, item_id: int) -> None:
+        """Remove an item's logs."""
+        claims = self.claims(item_id)
+        if not claims:
+            return
+        folder = layout.log_folder(item_id)
+        for claim in claims:
+            self._disk.discard(f"{folder}/{claim}{_END}")
+        if self._disk.remove_dir(folder):
+            self._disk.remove_dir(os.path.dirname(folder))

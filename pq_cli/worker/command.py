@@ -1,0 +1,161 @@
+"""The handler of `pq run`: runs a command on an item, as the worker contract says."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping, Sequence
+
+from pq_cli.core.item import Item, printable
+from pq_cli.core.record import Record
+from pq_cli.errors import (
+    CommandNotFoundError,
+    DamagedItemError,
+    NotExecutableError,
+    StaleClaimError,
+)
+from pq_cli.spool.spool import Spool
+from pq_cli.worker.contract import (
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_TIMEOUT,
+    Outcome,
+    Verdict,
+    arguments,
+    environment,
+    explain,
+    judge,
+    not_runnable,
+)
+from pq_cli.worker.guard import Guard
+from pq_cli.worker.output import Capture, Lines, Outlet, Stream
+from pq_cli.worker.process import Child
+
+_EXHAUSTED = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why a command may not start that is no fault of the command."""
+
+
+class Terms(Record):
+    """How attempts are made.
+
+    timeout: seconds until a child is stopped, None never. kill_after: seconds from TERM to KILL.
+    log: keep the output beside the item. tag: put the id before each line that is passed on.
+    """
+
+    timeout: float | None = None
+    kill_after: float = 10.0
+    log: bool = False
+    tag: bool = False
+
+
+class Runner:
+    """Runs one command on each item it is given.
+
+    outlets: where children's stdout and stderr are passed on, line by line; None: they inherit
+    those of pq. With `terms.log` output is kept beside the item instead.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        terms: Terms,
+        guard: Guard,
+        outlets: tuple[Outlet, Outlet] | None,
+    ) -> None:
+        self._spool = spool
+        self._command = command
+        self._environ = {**environ, **guard.environment}
+        self._terms = terms
+        self._guard = guard
+        self._outlets = outlets
+
+    async def __call__(self, item: Item) -> Outcome:
+        """Make one attempt; the handler of `drain`."""
+        try:
+            stdin = self._spool.open_payload(item)
+        except DamagedItemError as error:
+            return Outcome(verdict=Verdict.DEAD, error=str(error))
+        capture = Capture() if self._terms.log else None
+        try:
+            status = await self._run(item, stdin, capture)
+        except OSError as error:
+            fatal = error if error.errno in _EXHAUSTED else not_runnable(self._command[0], error)
+            return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
+        finally:
+            os.close(stdin)
+        outcome = self._outcome(status, capture)
+        self._keep(item, outcome, capture)
+        return outcome
+
+    async def _run(self, item: Item, stdin: int, capture: Capture | None) -> int:
+        streams = self._streams(item, capture)
+        out, err = (streams[0].write_end, streams[-1].write_end) if streams else (None, None)
+        env = self._environ | environment(self._spool.path, item)
+        try:
+            child = Child(arguments(self._command, item), env, stdin, out, err, self._guard)
+            for stream in streams:
+                stream.start()
+            status, late = await child.wait(self._terms.timeout, self._terms.kill_after)
+        finally:
+            for stream in streams:
+                stream.finish()
+        return EXIT_TIMEOUT if late else status
+
+    def _streams(self, item: Item, capture: Capture | None) -> list[Stream]:
+        """Return the pipes for stdout and stderr: one for both in a log, none when inherited."""
+        if capture is not None:
+            return [Stream(capture)]
+        if self._outlets is None:
+            return []
+        tag = f"{item.id}\t".encode() if self._terms.tag else b""
+        return [Stream(Lines(outlet, tag)) for outlet in self._outlets]
+
+    def _outcome(self, status: int, capture: Capture | None) -> Outcome:
+        if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
+            kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
+            fatal = kind(f"{self._command[0]}: exit {status}; its items went back uncounted")
+            return Outcome(
+                verdict=Verdict.RELEASE, error=explain(status), status=status, fatal=fatal
+            )
+        words = explain(status)
+        if status and capture is not None and (last := _last_line(capture.content())):
+            words += f": {last}"
+        return judge(status).replace(error=words)
+
+    def _keep(self, item: Item, outcome: Outcome, capture: Capture | None) -> None:
+        """Keep the log, unless the item is about to be removed with everything of it."""
+        vanishes = outcome.verdict is Verdict.DONE and not self._spool.config.keep_done
+        if capture is None or vanishes:
+            return
+        try:
+            self._spool.keep_log(item, outcome.status or 0, capture.content())
+        except StaleClaimError:
+            pass  # the pool will find that out by itself
+
+
+def _last_line(content: bytes) -> str:
+    """Return the last line with something in it, fit to be shown."""
+    lines = content[-4096:].decode("utf-8", "replace").strip().splitlines()
+    return printable(lines[-1].strip(), 200) if lines else ""
+
+
+class CommandGate:
+    """A gate that is open while a command exits 0. It is given a minute to say so."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        self._command = command
+        self._environ = environ
+
+    async def __call__(self) -> bool:
+        """Ask. Raises CommandNotFoundError or NotExecutableError."""
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            child = Child(self._command, self._environ, null, null, None)
+        except OSError as error:
+            raise not_runnable(self._command[0], error) from None
+        finally:
+            os.close(null)
+        status, _ = await child.wait(60.0, 5.0)
+        return status == 0

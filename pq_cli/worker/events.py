@@ -1,0 +1,74 @@
+"""What a pool tells of itself, and how it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pq_cli.core.item import Item
+from pq_cli.core.record import Record
+from pq_cli.worker.contract import Outcome, Verdict
+
+
+class Event(Record):
+    """Something that happened. kind: `start`, `end`, `lost` (the claim was taken away) or `gate`.
+
+    seconds: how long the attempt took. outcome: what it came to. open: what the gate said.
+    """
+
+    kind: str
+    item: Item | None = None
+    outcome: Outcome | None = None
+    seconds: float = 0.0
+    open: bool = True
+
+
+class Summary(Record):
+    """How many attempts ended in which way.
+
+    retried: failed; the item is tried again, or is out of attempts. dead: failed for good at once.
+    deferred: put off, uncounted. released: given back, uncounted. lost: the claim was taken away.
+    """
+
+    done: int = 0
+    retried: int = 0
+    dead: int = 0
+    deferred: int = 0
+    released: int = 0
+    lost: int = 0
+
+    @property
+    def failed(self) -> int:
+        """The attempts that did not end well; those called off are left out."""
+        return self.retried + self.dead + self.deferred + self.lost
+
+
+COUNTED = {
+    Verdict.DONE: "done",
+    Verdict.RETRY: "retried",
+    Verdict.DEAD: "dead",
+    Verdict.DEFER: "deferred",
+    Verdict.RELEASE: "released",
+}
+"""The field of `Summary` that counts each verdict."""
+
+
+class Stop:
+    """Asks a running `drain` to stop; call `request` on its event loop, from a signal handler say.
+
+    The first request: claim no more, let what runs finish. Each further one cancels what
+    runs, and its items go back uncounted.
+    """
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._listeners: list[Callable[[], None]] = []
+
+    def request(self) -> None:
+        """Ask once (more)."""
+        self.requests += 1
+        for listener in self._listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` at each request."""
+        self._listeners.append(listener)

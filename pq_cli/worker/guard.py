@@ -1,0 +1,76 @@
+"""The guard: a small process that outlives a killed pool just long enough to end its children.
+
+When `pq run` is killed with SIGKILL nothing of it can act any more. The guard notices, kills the
+process groups that were running, and only then goes; as it shares the worker's lock, the others
+see the claims as free when, and not before, nobody works on them.
+
+Not PR_SET_PDEATHSIG: that reaches the direct child only, not what that has started, and setting
+it needs a fork of this process, which costs four times a posix_spawn.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import sys
+
+from pq_cli.worker import guard_process
+
+_SLOT = struct.Struct("q")
+
+
+class Guard:
+    """Watches over the children of one pool.
+
+    size: how many children there are at most. name: the worker's, which the children have in their
+    environment as PQ_WORKER. lock: the descriptor of a lock to hold on to, or None. Raises
+    OSError when the guard cannot be started.
+    """
+
+    def __init__(self, size: int, name: str, lock: int | None = None) -> None:
+        self.environment = {"PQ_WORKER": name}
+        self._free = list(range(size))
+        table = os.memfd_create("pq-guard")
+        os.ftruncate(table, size * _SLOT.size)
+        self._table = mmap.mmap(table, size * _SLOT.size)
+        life, self._life = os.pipe()
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        inherited = [fd for fd in (life, table, lock) if fd is not None]
+        for fd in inherited:
+            os.set_inheritable(fd, True)
+        try:
+            self.pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", guard_process.__file__, str(life), str(table), name],
+                {},
+                file_actions=[(os.POSIX_SPAWN_DUP2, null, n) for n in (0, 1, 2)],
+                setsid=True,
+                setsigmask=(),
+            )
+        finally:
+            for fd in inherited:
+                os.set_inheritable(fd, False)
+            for fd in (life, table, null):
+                os.close(fd)
+
+    def watch(self, group: int) -> int:
+        """Have this process group killed should pq die; return the slot to give to `unwatch`."""
+        slot = self._free.pop()
+        _SLOT.pack_into(self._table, slot * _SLOT.size, group)
+        return slot
+
+    def unwatch(self, slot: int) -> None:
+        """Forget a group. Call it before its leader is reaped: then the number may be reused."""
+        _SLOT.pack_into(self._table, slot * _SLOT.size, 0)
+        self._free.append(slot)
+
+    def close(self) -> None:
+        """Let the guard go, and wait until it has: what still runs may go on."""
+        try:
+            os.write(self._life, b".")
+        except BrokenPipeError:
+            pass  # somebody has killed it
+        os.close(self._life)
+        self._table.close()
+        os.waitpid(self.pid, 0)

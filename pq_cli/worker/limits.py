@@ -1,0 +1,60 @@
+"""When a pool claims no more, and how fast it claims. Pure: `now` is monotonic seconds."""
+
+from __future__ import annotations
+
+from pq_cli.core.record import Record
+from pq_cli.errors import CommandFailedError, TryAgainError
+
+
+class GateClosedError(TryAgainError):
+    """The gate (`--when`) said no, so nothing was claimed."""
+
+
+class HaltError(CommandFailedError):
+    """So many attempts in a row failed that going on would only spend attempts."""
+
+
+class Limits(Record):
+    """Bounds of one `drain`; None means none.
+
+    max_items: claim at most so many. max_seconds: claim nothing after so long. rate: claims a
+    second, evenly spaced. halt_after: stop after so many failed attempts in a row.
+    """
+
+    max_items: int | None = None
+    max_seconds: float | None = None
+    rate: float | None = None
+    halt_after: int | None = None
+
+
+class Pace:
+    """Keeps one `drain` within its limits."""
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self._limits = limits
+        self._began = now
+        self._next = now
+        self._claimed = 0
+        self.in_a_row = 0
+        """Attempts that failed since the last one that did not."""
+
+    def over(self, now: float) -> bool:
+        """Tell whether nothing more may be claimed."""
+        most, seconds = self._limits.max_items, self._limits.max_seconds
+        late = seconds is not None and now - self._began >= seconds
+        return late or (most is not None and self._claimed >= most)
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next claim is due; 0 when it is."""
+        return max(0.0, self._next - now)
+
+    def claimed(self, now: float) -> None:
+        """Count a claim. A claim that came late is not made up for: the rate is never exceeded."""
+        self._claimed += 1
+        if self._limits.rate is not None:
+            self._next = max(self._next, now) + 1 / self._limits.rate
+
+    def ended(self, well: bool) -> bool:
+        """Count the end of an attempt; tell whether there were too many failures in a row."""
+        self.in_a_row = 0 if well else self.in_a_row + 1
+        return self._limits.halt_after is not None and self.in_a_row >= self._limits.halt_after

@@ -1,0 +1,264 @@
+"""What children write: whole lines passed on to pq's own stdout and stderr, or kept for a log.
+
+Nothing here blocks: if whoever reads pq's output is slow, the children wait, and pq goes
+on renewing leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+_READ = 64 * 1024
+_LONGEST_LINE = 1024 * 1024
+"""A longer line is passed on in pieces: memory is bounded, whatever a child writes."""
+_MUCH = 1024 * 1024
+"""Bytes that wait to be written; above it no more is read from children."""
+_LAST_WORDS = 1024 * 1024
+"""Bytes read after a child has ended; a process it left behind may write for ever."""
+_SURE = 4096
+"""Bytes that a descriptor which polls as writable takes without blocking: PIPE_BUF."""
+
+
+class Target(Protocol):
+    """Takes what one child's stream gives."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should be given before `resume` is called."""
+
+    def write(self, data: bytes) -> None:
+        """Take some bytes."""
+
+    def when_ready(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once when there is room again."""
+
+
+class Outlet:
+    """Writes to a descriptor of this process (1 or 2) without ever blocking the event loop.
+
+    broken: called once with the OSError when writing fails; what follows is thrown away. before:
+    called before each write, to clear away what is drawn on the same terminal.
+    """
+
+    def __init__(self, fd: int, broken: Callable[[OSError], None]) -> None:
+        self._fd = fd
+        self._broken = broken
+        self.before: Callable[[], None] = lambda: None
+        self._dead = False
+        self._pending: deque[memoryview] = deque()
+        self._size = 0
+        self._waiting: list[Callable[[], None]] = []
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._registered = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether enough waits to be written."""
+        return self._size > _MUCH
+
+    def write(self, data: bytes) -> None:
+        """Write now what can be written, the rest as soon as it can."""
+        if self._dead or not data:
+            return
+        self._pending.append(memoryview(data))
+        self._size += len(data)
+        if not self._registered:
+            self._flush()
+
+    def when_ready(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once when there is room again."""
+        self._waiting.append(resume)
+
+    async def drained(self) -> None:
+        """Wait until everything was written."""
+        await self._empty.wait()
+
+    def _flush(self) -> None:
+        try:
+            self.before()
+            while self._pending and self._writable():
+                part = self._pending[0]
+                written = os.write(self._fd, part[:_SURE])
+                self._size -= written
+                if written < len(part):
+                    self._pending[0] = part[written:]
+                else:
+                    self._pending.popleft()
+        except OSError as error:
+            self._dead = True
+            self._pending.clear()
+            self._size = 0
+            self._broken(error)
+        self._register(bool(self._pending))
+        if not self.full and self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for resume in waiting:
+                resume()
+
+    def _writable(self) -> bool:
+        return bool(self._poll.poll(0))
+
+    def _register(self, wanted: bool) -> None:
+        if wanted == self._registered:
+            return
+        loop = asyncio.get_running_loop()
+        if wanted:
+            self._empty.clear()
+            loop.add_writer(self._fd, self._flush)
+        else:
+            loop.remove_writer(self._fd)
+            self._empty.set()
+        self._registered = wanted
+
+
+class Lines:
+    """Passes whole lines of one stream on to an outlet, each behind `tag`."""
+
+    def __init__(self, outlet: Outlet, tag: bytes = b"") -> None:
+        self._outlet = outlet
+        self._tag = tag
+        self._rest = b""
+
+    @property
+    def full(self) -> bool:
+        """Whether the outlet has enough."""
+        return self._outlet.full
+
+    def when_ready(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once when there is room again."""
+        self._outlet.when_ready(resume)
+
+    def write(self, data: bytes) -> None:
+        """Take some bytes; pass on the lines that are whole."""
+        data = self._rest + data
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) > _LONGEST_LINE:
+            end = len(data)
+        self._rest = data[end:]
+        self._pass_on(data[:end])
+
+    def finish(self) -> None:
+        """The stream has ended: end a last line that lacks its newline."""
+        if self._rest:
+            self._pass_on(self._rest + b"\n")
+            self._rest = b""
+
+    def _pass_on(self, data: bytes) -> None:
+        if self._tag and data:
+            data = b"".join(self._tag + line for line in _split(data))
+        self._outlet.write(data)
+
+
+def _split(data: bytes) -> list[bytes]:
+    """Split at newlines only: a progress bar's carriage returns do not end lines."""
+    parts = data.split(b"\n")
+    ended = [part + b"\n" for part in parts[:-1]]
+    return ended + ([parts[-1]] if parts[-1] else [])
+
+
+class Capture:
+    """Keeps the beginning and the end of what a child writes, in bounded memory."""
+
+    full = False
+
+    def __init__(self, head: int = 32 * 1024, tail: int = 32 * 1024) -> None:
+        self._head, self._tail = head, tail
+        self._first = bytearray()
+        self._last = bytearray()
+        self._cut = 0
+
+    def when_ready(self, resume: Callable[[], None]) -> None:
+        """Call `resume` at once: there is always room."""
+        resume()
+
+    def write(self, data: bytes) -> None:
+        """Take some bytes."""
+        room = self._head - len(self._first)
+        self._first += data[:room]
+        self._last += data[room:] if room > 0 else data
+        if len(self._last) > 2 * self._tail:
+            self._trim()
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+    def _trim(self) -> None:
+        over = max(0, len(self._last) - self._tail)
+        self._cut += over
+        del self._last[:over]
+
+    def content(self) -> bytes:
+        """Return what was kept, with a note where something was left out."""
+        self._trim()
+        note = b"\n[... %d bytes left out ...]\n" % self._cut if self._cut else b""
+        return bytes(self._first + note + self._last)
+
+
+class Stream:
+    """One pipe from a child to a target. Give `write_end` to the child, then call `start`."""
+
+    def __init__(self, target: Lines | Capture) -> None:
+        self._target = target
+        self._fd, self.write_end = os.pipe()
+        os.set_blocking(self._fd, False)
+        self._reading = False
+        self._ended = False
+
+    def start(self) -> None:
+        """The child has its end: close ours and begin to read."""
+        self._close_write_end()
+        self._resume()
+
+    def finish(self) -> None:
+        """The child has ended: take what it left in the pipe, and close it."""
+        self._close_write_end()
+        self._pause()
+        taken = 0
+        while not self._ended and taken < _LAST_WORDS:
+            count = self._take()
+            taken += count
+            if not count:
+                break
+        self._ended = True
+        os.close(self._fd)
+        self._target.finish()
+
+    def _take(self) -> int:
+        try:
+            data = os.read(self._fd, _READ)
+        except BlockingIOError:
+            return 0
+        if not data:
+            self._ended = True
+            self._pause()
+        self._target.write(data)
+        return len(data)
+
+    def _readable(self) -> None:
+        self._take()
+        if self._target.full:
+            self._pause()
+            self._target.when_ready(self._resume)
+
+    def _resume(self) -> None:
+        if not self._reading and not self._ended:
+            asyncio.get_running_loop().add_reader(self._fd, self._readable)
+            self._reading = True
+
+    def _pause(self) -> None:
+        if self._reading:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            self._reading = False
+
+    def _close_write_end(self) -> None:
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1

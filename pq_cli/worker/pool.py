@@ -1,0 +1,301 @@
+"""The pool: `drain` takes items from a queue and runs a handler on each, at most N at once.
+
+Claims are made on the event loop, one at a time, and only when a slot is free: so the item that
+is the most urgent at that moment takes the slot, and none waits behind a batch gathered before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from pq_cli.core.item import Item, State
+from pq_cli.errors import PqError, StaleClaimError, TryAgainError, UsageError
+from pq_cli.worker.contract import Outcome, Verdict, outcome_of
+from pq_cli.worker.events import COUNTED, Event, Stop, Summary
+from pq_cli.worker.gate import Gate, GateKeeper
+from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
+from pq_cli.worker.queue import Queue
+from pq_cli.worker.settle import settle
+
+Handler = Callable[[Item], Awaitable[Outcome | None]]
+Watch = Callable[[Event], None]
+
+_POLL = 0.2
+"""Seconds between looks at an idle queue: new work is noticed within a quarter of a second."""
+_LONGEST_TICK = 1.0
+"""Seconds between looks at the leases: a laptop that slept finds its lost claims this soon."""
+_SETTLE_AGAIN = 1.0
+"""Seconds between tries to write down how an attempt ended, while disk or lock refuse."""
+
+
+async def drain(
+    queue: Queue,
+    handler: Handler,
+    *,
+    concurrency: int = 1,
+    follow: bool = False,
+    lease: float | None = None,
+    limits: Limits | None = None,
+    gate: Gate | None = None,
+    stop: Stop | None = None,
+    watch: Watch | None = None,
+) -> Summary:
+    """Run `handler` on the queue's items, the most urgent first, at most `concurrency` at once.
+
+    handler: an async function of the claimed item. Returning None (or an Outcome) ends the
+    item well; `RetryLater` puts it off, `GiveUp` fails it for good, any other exception fails
+    this attempt, and the item is retried until its max_attempts. When it is cancelled, its item
+    goes back uncounted.
+
+    follow: wait for more work instead of returning when nothing is pending. lease: seconds,
+    renewed while the handler runs; if it was lost all the same, the handler is cancelled and its
+    result refused. limits: when to claim no more, and how fast to claim. gate: asked before
+    claiming; while it says False nothing is claimed. watch: told of every start and end.
+
+    Returns how many attempts ended how. Raises GateClosedError (not following, and the gate is
+    closed), HaltError (`limits.halt_after` failures in a row), the `fatal` of an Outcome, and what
+    the queue raises; always after the attempts under way have ended.
+    """
+    if concurrency < 1:
+        raise UsageError(f"concurrency {concurrency}: give 1 or more")
+    pool = _Pool(queue, handler, concurrency, lease, limits or Limits(), watch)
+    return await pool.run(follow=follow, gate=gate, stop=stop or Stop())
+
+
+class _Attempt:
+    """One claimed item under work."""
+
+    def __init__(self, item: Item, renew_at: float) -> None:
+        self.item = item
+        self.started = time.monotonic()
+        self.renew_at = renew_at
+        self.task: asyncio.Task[None] | None = None
+        self.ending = False
+        self.called_off = False
+        self.lost = False
+
+    def call_off(self) -> None:
+        """Cancel the handler, unless it has ended and the item is just being settled."""
+        if not self.ending and self.task is not None:
+            self.called_off = True
+            self.task.cancel()
+
+
+class _Pool:
+    """The state of one `drain`."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        handler: Handler,
+        concurrency: int,
+        lease: float | None,
+        limits: Limits,
+        watch: Watch | None,
+    ) -> None:
+        self._queue = queue
+        self._handler = handler
+        self._concurrency = concurrency
+        self._lease = queue.config.lease if lease is None else lease
+        self._pace = Pace(limits, time.monotonic())
+        self._watch = watch
+        self._attempts: set[_Attempt] = set()
+        self._counts: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._obeyed = 0
+        self._error: BaseException | None = None
+
+    async def run(self, *, follow: bool, gate: Gate | None, stop: Stop) -> Summary:
+        """Work until there is no more to do or to be claimed."""
+        self._stop = stop
+        self._gate = GateKeeper(gate, self._gate_said)
+        stop.listen(self._wake.set)
+        keeper = asyncio.create_task(self._keep_leases())
+        try:
+            while True:
+                self._wake.clear()
+                self._obey(stop)
+                nothing_left = not self._fill(follow)
+                if not self._attempts and (self._closing or (nothing_left and not follow)):
+                    break
+                await self._pause()
+        finally:
+            self._closing = True
+            keeper.cancel()
+            await self._gate.close()
+            await self._call_off()
+        if self._error is not None:
+            raise self._error
+        return Summary(**self._counts)
+
+    # -- claiming ----------------------------------------------------------
+
+    def _fill(self, follow: bool) -> bool:
+        """Claim for every free slot, as far as pace and gate allow; False: nothing is pending."""
+        while len(self._attempts) < self._concurrency and not self._closing:
+            now = time.monotonic()
+            if self._pace.over(now):
+                self._closing = True
+            elif self._pace.wait(now):
+                return True
+            elif not self._gate.is_open(now):
+                return self._wait_at_gate(now, follow)
+            elif not self._start_next():
+                return False
+        return True
+
+    def _wait_at_gate(self, now: float, follow: bool) -> bool:
+        """Have the gate asked if there is work for it to let in; False: there is none."""
+        if self._gate.is_closed(now):
+            if not follow:
+                self._close(GateClosedError("the gate is closed: nothing more was claimed"))
+            return True
+        if not self._gate.asking:
+            if next(iter(self._queue.items([State.PENDING])), None) is None:
+                return False
+            self._gate.ask()
+        return True
+
+    def _start_next(self) -> bool:
+        """Claim the next item and start its attempt; False: nothing is pending."""
+        try:
+            item = self._queue.claim(lease=self._lease)
+        except (PqError, OSError) as error:
+            self._close(error)
+            return True
+        if item is None:
+            return False
+        self._pace.claimed(time.monotonic())
+        attempt = _Attempt(item, time.time() + self._lease / 3)
+        self._attempts.add(attempt)
+        self._tell(Event(kind="start", item=item))
+        attempt.task = asyncio.create_task(self._work(attempt))
+        return True
+
+    # -- one attempt -------------------------------------------------------
+
+    async def _work(self, attempt: _Attempt) -> None:
+        try:
+            outcome = await self._handle(attempt)
+            attempt.ending = True
+            if not attempt.lost:
+                attempt.lost = not await self._settle(attempt.item, outcome)
+            self._conclude(attempt, outcome)
+        except Exception as error:
+            self._close(error)
+        finally:
+            self._attempts.discard(attempt)
+            self._wake.set()
+
+    async def _handle(self, attempt: _Attempt) -> Outcome:
+        try:
+            return await self._handler(attempt.item) or Outcome(verdict=Verdict.DONE)
+        except asyncio.CancelledError:
+            if attempt.called_off:
+                return Outcome(verdict=Verdict.RELEASE)
+            return Outcome(verdict=Verdict.RETRY, error="the handler was cancelled")
+        except Exception as error:
+            return outcome_of(error)
+
+    async def _settle(self, item: Item, outcome: Outcome) -> bool:
+        """End the claim as the outcome says; tell whether it was still ours to end.
+
+        What disk or lock refuse is tried again while the lease lasts: the work was done, and to
+        forget that would do it twice.
+        """
+        deadline = time.monotonic() + self._lease
+        while True:
+            try:
+                settle(self._queue, item, outcome)
+                return True
+            except StaleClaimError:
+                return False
+            except (OSError, TryAgainError):
+                if time.monotonic() >= deadline or self._stop.requests > 1:
+                    raise
+            await asyncio.sleep(_SETTLE_AGAIN)
+
+    def _conclude(self, attempt: _Attempt, outcome: Outcome) -> None:
+        name = "lost" if attempt.lost else COUNTED[outcome.verdict]
+        self._counts[name] = self._counts.get(name, 0) + 1
+        kind = "lost" if attempt.lost else "end"
+        seconds = time.monotonic() - attempt.started
+        self._tell(Event(kind=kind, item=attempt.item, outcome=outcome, seconds=seconds))
+        if outcome.fatal is not None:
+            self._close(outcome.fatal)
+        if attempt.lost or outcome.verdict is Verdict.RELEASE:
+            return
+        well = outcome.verdict is Verdict.DONE
+        if not well:
+            self._gate.doubt()
+        if self._pace.ended(well):
+            self._close(HaltError(f"{self._pace.in_a_row} failures in a row: stopped"))
+
+    # -- leases ------------------------------------------------------------
+
+    async def _keep_leases(self) -> None:
+        tick = min(_LONGEST_TICK, self._lease / 6)
+        while True:
+            await asyncio.sleep(tick)
+            now = time.time()
+            for attempt in list(self._attempts):
+                if now >= attempt.renew_at and not attempt.lost and not attempt.ending:
+                    self._renew(attempt, now)
+
+    def _renew(self, attempt: _Attempt, now: float) -> None:
+        try:
+            self._queue.renew(attempt.item, self._lease)
+            attempt.renew_at = now + self._lease / 3
+        except StaleClaimError:
+            attempt.lost = True
+            attempt.call_off()
+        except (PqError, OSError):
+            pass  # tried again at the next tick; should the lease end first, the claim is lost
+
+    # -- stopping ----------------------------------------------------------
+
+    def _obey(self, stop: Stop) -> None:
+        if stop.requests:
+            self._closing = True
+        while self._obeyed < stop.requests:
+            self._obeyed += 1
+            if self._obeyed > 1:
+                for attempt in self._attempts:
+                    attempt.call_off()
+
+    def _close(self, error: Exception) -> None:
+        """Claim no more; `drain` raises the first error when everything has ended."""
+        self._closing = True
+        self._error = self._error or error
+
+    async def _call_off(self) -> None:
+        """Cancel what still runs (drain itself was cancelled), and wait until it has ended."""
+        for attempt in self._attempts:
+            attempt.call_off()
+        tasks = [attempt.task for attempt in self._attempts if attempt.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # -- waiting and telling -----------------------------------------------
+
+    async def _pause(self) -> None:
+        """Wait until something ends or somebody asks; while a slot is free, look again soon."""
+        seconds: float | None = None
+        if not self._closing and len(self._attempts) < self._concurrency:
+            seconds = min(_POLL, self._pace.wait(time.monotonic()) or _POLL)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _gate_said(self, is_open: bool) -> None:
+        self._tell(Event(kind="gate", open=is_open))
+        self._wake.set()
+
+    def _tell(self, event: Event) -> None:
+        if self._watch is not None:
+            self._watch(event)

@@ -1,0 +1,107 @@
+"""Child processes on the event loop: started by posix_spawn, awaited by pidfd.
+
+Not `asyncio.create_subprocess_exec`: its `subprocess` forks, and its watcher starts a thread for
+each child (Python 3.11), which together cost more than a small command itself. posix_spawn does
+not copy this process's page tables, and a pidfd is readable when its process has ended.
+
+Each child leads a session of its own. So Ctrl-C at the terminal reaches pq alone, which decides;
+a signal to the group reaches all that the child has started; and asking for a password on
+/dev/tty fails instead of stopping the child for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+
+from pq_cli.worker.guard import Guard
+
+
+class Child:
+    """A command that runs. Await `wait`; nothing else reaps it.
+
+    stdin, out, err: descriptors for its 0, 1 and 2; out and err None: those of pq itself. Raises
+    OSError when it cannot be started.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        stdin: int,
+        out: int | None,
+        err: int | None,
+        guard: Guard | None = None,
+    ) -> None:
+        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)]
+        actions += [
+            (os.POSIX_SPAWN_DUP2, fd, n) for fd, n in ((out, 1), (err, 2)) if fd is not None
+        ]
+        self.pid = os.posix_spawnp(
+            argv[0],
+            list(argv),
+            env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        )
+        self._guard = guard
+        self._slot = None if guard is None else guard.watch(self.pid)
+        self._gone = asyncio.Event()
+        self._pidfd = os.pidfd_open(self.pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._gone.set)
+
+    async def wait(self, timeout: float | None, kill_after: float) -> tuple[int, bool]:
+        """Return (status, whether it took longer than `timeout` seconds and was stopped).
+
+        The status is 128 + N when signal N ended it. Stopping, also when this is cancelled, means
+        TERM to the whole group, and KILL to what is left of it `kill_after` seconds later or
+        when its leader has ended.
+        """
+        late = False
+        try:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._gone.wait()
+            except TimeoutError:
+                late = True
+                await self._stop(kill_after)
+        except asyncio.CancelledError:
+            await self._stop(kill_after)
+            raise
+        finally:
+            status = self._reap()
+        return status, late
+
+    async def _stop(self, kill_after: float) -> None:
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)  # a stopped process cannot obey
+        try:
+            async with asyncio.timeout(kill_after):
+                await self._gone.wait()
+        except (TimeoutError, asyncio.CancelledError):
+            pass  # cancelled again: somebody has lost patience
+        # The leader is a zombie at most: its group's number cannot have been given away yet.
+        self._signal(signal.SIGKILL)
+        while not self._gone.is_set():
+            try:
+                await self._gone.wait()
+            except asyncio.CancelledError:
+                continue  # nothing stronger than KILL is left to send
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # gone, or all that is left of the group belongs to somebody else
+
+    def _reap(self) -> int:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        if self._guard is not None and self._slot is not None:
+            self._guard.unwatch(self._slot)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return 128 - code if code < 0 else code

@@ -1,0 +1,111 @@
+"""Shared by the tests of the worker pool: a spool of its own, and `pq` as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pq_cli import QueueConfig, Spool
+
+PATIENCE = 30.0
+"""Seconds after which something that should happen counts as not happening."""
+
+
+class Bench:
+    """A spool, and commands on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / "spool"
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("PQ_")}
+        self.env |= {"PQ_SPOOL": str(self.path), "D": str(root)}
+
+    def spool(self, **policy: object) -> Spool:
+        """Return the spool; with a policy, one that this policy is written for."""
+        spool = Spool(self.path)
+        if policy:
+            text = "".join(f"{k} = {json.dumps(v)}\n" for k, v in policy.items())
+            (self.path / "queue.toml").write_text(text)
+            spool = Spool(self.path)
+        assert isinstance(spool.config, QueueConfig)
+        return spool
+
+    def fill(self, count: int, **fields: object) -> list[int]:
+        """Enqueue items whose payloads are their numbers; return the ids."""
+        spool = self.spool()
+        return [spool.enqueue(b"%d\n" % n, **fields).id for n in range(count)]
+
+    def start(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
+        """Start `pq WORDS`."""
+        argv = [sys.executable, "-m", "pq_cli", *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        process = subprocess.Popen(argv, env=self.env, cwd=self.root, **pipes)
+        self.started.append(process)
+        return process
+
+    def pq(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run `pq WORDS` to its end."""
+        process = self.start(*words, stdin=subprocess.PIPE)
+        out, err = process.communicate(stdin, timeout=PATIENCE)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def events(self, *words: str) -> list[dict[str, object]]:
+        """Run `pq run --json WORDS`; return its events."""
+        return [json.loads(line) for line in self.pq("run", "--json", *words).stdout.splitlines()]
+
+    def states(self) -> dict[int, str]:
+        """Return the state of every item."""
+        return {item.id: str(item.state) for item in Spool(self.path).items()}
+
+    def wait_for(self, name: str) -> str:
+        """Wait until a file under the root has content; return it."""
+        file = self.root / name
+        until(lambda: file.exists() and file.read_text().endswith("\n"), f"{name} was not written")
+        return file.read_text().strip()
+
+    def clean_up(self) -> None:
+        """End what a failed test has left running."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.communicate()
+
+
+def until(true: object, otherwise: str) -> None:
+    """Wait until `true()`; fail with `otherwise` when patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+@pytest.fixture
+def bench(tmp_path: Path):
+    """Give a spool and commands on it; nothing that was started stays."""
+    made = Bench(tmp_path)
+    yield made
+    made.clean_up()
+
+
+@pytest.fixture
+def tools():
+    """Give (until, alive)."""
+    return until, alive

@@ -1,0 +1,288 @@
+"""`pq run`: timeouts, signals, lost leases, killed workers, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+STUBBORN = """
+    trap '' TERM
+    (trap '' TERM; exec sleep 1000) &
+    echo $! > "$D/grandchild"; echo $$ > "$D/child"
+    while :; do wait; done
+"""
+"""Ignores TERM, and so does what it has forked."""
+
+
+def pids(bench):
+    return int(bench.wait_for("child")), int(bench.wait_for("grandchild"))
+
+
+def children_of(pid):
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(parent) == pid:
+                found.append((int(entry.name), state))
+    return found
+
+
+def test_timeout_ends_the_whole_group(bench, tools):
+    """A child that ignores TERM is killed after --kill-after, with all it forked; exit code 124."""
+    until, alive = tools
+    bench.fill(1)
+    done = bench.pq(
+        "run", "-j2", "--timeout", "0.5s", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN
+    )
+    assert done.returncode == 6
+    for pid in pids(bench):
+        until(lambda pid=pid: not alive(pid), "a process of the group survived")
+    item = bench.spool().get(1)
+    assert (item.history[-1]["exit"], str(item.state)) == (124, "delayed")
+
+
+def test_timeout_asks_before_it_kills(bench):
+    """On timeout the child gets TERM first and may clean up."""
+    bench.fill(1)
+    script = 'trap "echo bye; kill %1; exit 0" TERM; sleep 1000 & wait'
+    done = bench.pq("run", "--timeout", "0.5s", "--kill-after", "1h", "--", "sh", "-c", script)
+    assert done.stdout == b"bye\n"
+    assert bench.spool().get(1).history[-1]["exit"] == 124
+
+
+def test_timeout_of_a_leader_that_goes_while_its_child_stays(bench, tools):
+    """What is left of the group when its leader obeyed TERM is killed as well."""
+    until, alive = tools
+    bench.fill(1)
+    script = """(trap '' TERM; exec sleep 1000) & echo $! > "$D/grandchild"; wait"""
+    bench.pq("run", "--timeout", "0.5s", "--kill-after", "1h", "--", "sh", "-c", script)
+    pid = int(bench.wait_for("grandchild"))
+    until(lambda: not alive(pid), "the grandchild survived")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_lets_children_finish(bench, number):
+    """The first INT or TERM: nothing more is claimed, what runs is finished and counts."""
+    bench.fill(5)
+    script = 'echo up > "$D/up$PQ_ID"; until [ -e "$D/go" ]; do sleep 0.01; done'
+    process = bench.start("run", "-j2", "--", "sh", "-c", script)
+    bench.wait_for("up1"), bench.wait_for("up2")
+    process.send_signal(number)
+    assert b"stopping" in process.stderr.readline()
+    (bench.root / "go").touch()
+    process.communicate()
+    assert process.returncode == 128 + number
+    assert bench.states() == {3: "pending", 4: "pending", 5: "pending"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_second_signal_gives_items_back(bench, tools, number):
+    """The second signal stops the children, groups and all, and their items go back uncounted."""
+    until, alive = tools
+    bench.fill(2)
+    process = bench.start("run", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN)
+    group = pids(bench)
+    process.send_signal(number)
+    process.stderr.readline()
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == 128 + number
+    for pid in group:
+        until(lambda pid=pid: not alive(pid), "a process of the group survived")
+    assert [(str(i.state), i.attempts) for i in bench.spool().items()] == [("pending", 0)] * 2
+
+
+def test_third_signal_does_not_wait(bench):
+    """A third signal kills at once, however long --kill-after is."""
+    bench.fill(1)
+    process = bench.start("run", "--kill-after", "1h", "--", "sh", "-c", STUBBORN)
+    pids(bench)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert bench.states() == {1: "pending"}
+
+
+def test_ctrl_c_reaches_pq_alone(bench):
+    """INT to pq's whole process group, as a terminal sends it, leaves the children alone."""
+    bench.fill(1)
+    script = 'echo up > "$D/up"; until [ -e "$D/go" ]; do sleep 0.01; done; echo end > "$D/end"'
+    process = bench.start("run", "--", "sh", "-c", script, start_new_session=True)
+    bench.wait_for("up")
+    os.killpg(process.pid, signal.SIGINT)
+    process.stderr.readline()
+    (bench.root / "go").touch()
+    process.communicate()
+    assert bench.wait_for("end") == "end"
+    assert bench.states() == {}
+
+
+def test_killed_worker(bench, tools):
+    """kill -9: its children die with all they forked, and its items are free at once."""
+    until, alive = tools
+    bench.spool(lease="1h")
+    bench.fill(1)
+    process = bench.start("run", "--", "sh", "-c", STUBBORN)
+    group = pids(bench)
+    process.kill()
+    for pid in group:
+        until(lambda pid=pid: not alive(pid), "a process of the killed worker survived")
+    until(lambda: bench.pq("run", "--", "cat").stdout == b"0\n", "the item is not free")
+    assert bench.states() == {}
+
+
+def test_killed_worker_whose_children_cannot_die_yet(bench, tools):
+    """As long as a killed worker's guard has not ended its children, nobody else gets its items."""
+    until, alive = tools
+    bench.spool(lease="1h")
+    bench.fill(1)
+    process = bench.start("run", "--", "sh", "-c", STUBBORN)
+    group = pids(bench)
+    (guard,) = [pid for pid, _ in children_of(process.pid) if pid != group[0]]
+    os.kill(guard, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    assert bench.pq("run", "--", "cat").stdout == b""
+    assert alive(group[0])
+    os.kill(guard, signal.SIGCONT)
+    until(lambda: bench.pq("run", "--", "cat").stdout == b"0\n", "the item is not free")
+    assert not alive(group[0])
+
+
+def test_killed_worker_and_a_child_that_hides(bench, tools):
+    """kill -9 also reaches what has left the child's session, by the PQ_WORKER it still has."""
+    until, alive = tools
+    bench.fill(1)
+    script = """setsid sh -c 'echo $$ > "$D/child"; exec sleep 1000' & sleep 1000"""
+    process = bench.start("run", "--", "sh", "-c", script)
+    pid = int(bench.wait_for("child"))
+    process.kill()
+    until(lambda: not alive(pid), "the hidden child survived")
+
+
+def test_what_a_command_leaves_behind_on_purpose(bench, tools):
+    """A run that ends in peace does not kill what a command has put into the background."""
+    _, alive = tools
+    bench.fill(1)
+    script = """sleep 1000 >/dev/null 2>&1 & echo $! > "$D/child" """
+    assert bench.pq("run", "--", "sh", "-c", script).returncode == 0
+    pid = int(bench.wait_for("child"))
+    assert alive(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_dead_worker_is_seen_from_elsewhere(bench):
+    """Another host (here: a claim that names one) learns from the lock that the worker is gone."""
+    spool = bench.spool(lease="1h")
+    spool.enqueue(b"x")
+    attendance = spool.attend()
+    item = spool.claim()
+    meta = Path(f"{item.path}.meta.json")
+    meta.write_text(meta.read_text().replace(f'"host":"{item.holder.host}"', '"host":"elsewhere"'))
+    meta.write_text(meta.read_text().replace(f'"pid":{os.getpid()}', '"pid":1'))
+    assert bench.pq("run", "--", "cat").stdout == b""
+    attendance._lock.release()  # what the kernel does when a process dies
+    assert bench.pq("run", "--", "cat").stdout == b"x"
+
+
+def test_stopped_worker_loses_its_claim(bench, tools):
+    """A worker that was stopped past its lease ends its child; its result is refused."""
+    until, alive = tools
+    bench.spool(lease="1s")
+    bench.fill(1)
+    process = bench.start("run", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN)
+    group = pids(bench)
+    process.send_signal(signal.SIGSTOP)
+    second = 'echo second > "$D/second"; until [ -e "$D/go" ]; do sleep 0.01; done; exit 75'
+    other = bench.start("run", "--follow", "--max", "1", "--", "sh", "-c", second)
+    bench.wait_for("second")
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 6
+    assert b"1.1: the claim was lost" in err
+    for pid in group:
+        until(lambda pid=pid: not alive(pid), "the child of the lost claim survived")
+    assert bench.spool().get(1).claim == "1.2"
+    (bench.root / "go").touch()
+    other.communicate()
+    assert [e["outcome"] for e in bench.spool().get(1).history] == ["lost", "deferred"]
+
+
+def test_released_by_hand_while_running(bench, tools):
+    """A claim that a person has released is lost to the worker, and its child is stopped."""
+    bench.spool(lease="1s")
+    bench.fill(1)
+    script = '[ "$PQ_CLAIM" != 1.1 ] || { echo up > "$D/up"; exec sleep 1000; }'
+    process = bench.start("run", "--", "sh", "-c", script)
+    bench.wait_for("up")
+    bench.spool().release("1.1")
+    _, err = process.communicate(timeout=30)
+    assert b"1.1: the claim was lost" in err
+    assert bench.states() == {}
+
+
+def test_follow_wakes_and_leaves_no_zombies(bench, tools):
+    """--follow runs what comes later, and reaps every child: no zombie, no descriptor stays."""
+    until, _ = tools
+    bench.spool()
+    process = bench.start("run", "--follow", "-j3", "--", "true")
+    until(lambda: list((bench.path / "workers").glob("*")), "the worker did not start")
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+    bench.fill(1)
+    until(lambda: not bench.states(), "the first item was not run")
+    before = descriptors()
+    for _ in range(3):
+        bench.fill(20)
+        until(lambda: not bench.states(), "later items were not run")
+    until(lambda: len(children_of(process.pid)) == 1, "children remain beside the guard")
+    assert [state for _, state in children_of(process.pid)] != ["Z"]
+    assert descriptors() == before
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 143
+    assert list((bench.path / "workers").iterdir()) == []
+
+
+def test_gate_opens_while_following(bench, tools):
+    """--follow waits at a closed gate and claims nothing; when it opens, work goes on."""
+    until, _ = tools
+    bench.fill(2)
+    words = ("run", "--follow", "--when", "test -e online", "--", "sh", "-c", 'echo > "$D/ran"')
+    process = bench.start(*words, stderr=subprocess.PIPE)
+    assert b"closed" in process.stderr.readline()
+    assert [item.claims for item in bench.spool().items()] == [0, 0]
+    (bench.root / "online").touch()
+    until(lambda: not bench.states(), "nothing was run when the gate had opened")
+    process.terminate()
+    process.communicate()
+
+
+def test_locks_of_killed_workers_are_swept(bench):
+    """The next worker removes the lock file that a killed one left."""
+    bench.fill(1)
+    process = bench.start("run", "--", "sh", "-c", STUBBORN)
+    pids(bench)
+    process.kill()
+    process.wait()
+    assert len(list((bench.path / "workers").iterdir())) == 1
+    import time
+
+    for _ in range(100):
+        bench.pq("run", "--", "true")
+        if not list((bench.path / "workers").iterdir()):
+            return
+        time.sleep(0.05)
+    pytest.fail("the lock of the killed worker stays")
