@@ -35,7 +35,8 @@ def page_options(name):
 
 def options_of(command):
     """Return the options that a command has, without -h/--help, which pq(1) explains."""
-    found = {o for p in cli.load(command).params for o in p.opts if o.startswith("-")}
+    params = cli.load(command).params
+    found = {o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")}
     return found - {"-h", "--help"}
 
 

@@ -127,6 +127,15 @@ def test_nobody_reads_the_output(bench):
     assert set(states.values()) == {"pending"}
 
 
+def test_output_to_a_full_disk(bench):
+    """When the commands' output cannot be written the run stops with 74; no item is lost."""
+    bench.fill(50)
+    with open("/dev/full", "wb") as full:
+        process = bench.start("run", "-j2", "--", "sh", "-c", "seq 100000", stdout=full)
+        assert process.wait(30) == 74
+    assert 40 < len(bench.states()) < 50
+
+
 def test_slow_reader_does_not_cost_leases(bench, tools):
     """While nobody takes pq's output, it goes on renewing the leases of what runs."""
     until, _ = tools
