@@ -18,7 +18,7 @@ from pq_cli.spool.durable import owner_to_keep
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FIRST_NAP = 0.0005
-_LONGEST_NAP = 0.02
+_LONGEST_NAP = 0.002
 
 
 class SpoolLock:
