@@ -1,0 +1,266 @@
+"""A queue as the definition has it and nothing more: one dict, sorted by everything, each time.
+
+Written from design.md alone; it shares no code with the order, the policy or the transitions.
+"""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+from pq_cli.errors import (
+    ConflictError,
+    KeyTakenError,
+    NoSuchItemError,
+    QueueFullError,
+    StaleClaimError,
+)
+
+LIVE = ("active", "pending", "delayed", "held")
+SHOWN = ("id", "state", "priority", "created_at", "not_before", "attempts", "max_attempts",
+         "claims", "key", "last_error", "lease_until")  # fmt: skip
+
+
+def shown(thing):
+    """Return what the model knows about an item, of the model's or of a queue's."""
+    fields = {name: getattr(thing, name) for name in SHOWN}
+    outcomes = [entry["outcome"] for entry in getattr(thing, "history", ())][-20:]
+    return fields | {"state": str(thing.state), "outcomes": outcomes}
+
+
+class Naive:
+    """The verbs on a dict. `c` is the policy, `clock` returns Unix seconds."""
+
+    def __init__(self, c, clock):
+        self.c, self.clock = c, clock
+        self.things = {}
+        self.last_id, self.aged_at, self.paused = 0, 0.0, False
+
+    # -- order -------------------------------------------------------------
+
+    def effective(self, thing, t):
+        """Return the effective priority at `t`."""
+        if not self.c.enable_aging:
+            return thing.priority
+        age = max(0, t - thing.created_at)
+        steps = math.floor(age / self.c.aging_threshold_seconds)
+        boost = min(steps * self.c.aging_boost, self.c.max_priority_boost)
+        return max(1, thing.priority - boost)
+
+    def in_order(self, things, t):
+        """Return pending things as they are served: of all lanes' heads the lowest, each time."""
+        left, served = list(things), []
+        while left:
+            if self.c.enable_priority:
+                lanes = {thing.priority for thing in left}
+                heads = [min((x for x in left if x.priority == p), key=_id) for p in lanes]
+                best = min(heads, key=lambda x: (self.effective(x, t), x.id))
+            else:
+                best = min(left, key=_id)
+            left.remove(best)
+            served.append(best)
+        return served
+
+    def order_time(self):
+        """Return the `t` of the order now."""
+        return self.clock() if self.c.aging_clock == "live" else self.aged_at
+
+    def is_pending(self, thing):
+        """Tell whether a thing is pending, or delayed until now."""
+        due = thing.state == "delayed" and thing.not_before <= self.clock()
+        return due or thing.state == "pending"
+
+    def items(self):
+        """Return what a listing shows, in its order."""
+        rest = sorted(self.things.values(), key=_id)
+        pending = [t for t in rest if self.is_pending(t)]
+        out = [t for t in rest if t.state == "active"]
+        for thing in self.in_order(pending, self.order_time()):
+            out.append(SimpleNamespace(**{**vars(thing), "state": "pending", "not_before": None}))
+        waiting = [t for t in rest if t.state == "delayed" and t not in pending]
+        out += sorted(waiting, key=lambda x: (x.not_before, x.id))
+        for state in ("held", "failed", "done"):
+            out += [t for t in rest if t.state == state]
+        return out
+
+    def age(self, at=None, dry_run=False):
+        """Return [priority, effective, count, oldest id] of what has aged."""
+        t = self.clock() if at is None else at
+        if not dry_run:
+            self.aged_at = t
+        groups = {}
+        for thing in self.things.values():
+            e = self.effective(thing, t) if self.c.enable_priority else thing.priority
+            if self.is_pending(thing) and e != thing.priority:
+                groups.setdefault((thing.priority, e), []).append(thing.id)
+        return [[*key, len(ids), min(ids)] for key, ids in sorted(groups.items())]
+
+    def next_event(self):
+        """Return when the next lease ends or delayed thing is due, or None."""
+        ends = [t.lease_until for t in self.things.values() if t.state == "active"]
+        dues = [t.not_before for t in self.things.values() if t.state == "delayed"]
+        return min(ends + dues, default=None)
+
+    def __len__(self):
+        return sum(t.state in LIVE for t in self.things.values())
+
+    # -- verbs -------------------------------------------------------------
+
+    def enqueue(self, _payload, priority=None, key=None, if_exists="skip", delay=None, at=None,
+                max_attempts=None):  # fmt: skip
+        """Add a thing."""
+        now = self.clock()
+        taken = self._owner(key)
+        if taken and if_exists == "skip":
+            return taken
+        if taken and (if_exists == "fail" or taken.state == "active"):
+            raise KeyTakenError
+        if self.c.max_items and not taken and len(self) >= self.c.max_items:
+            raise QueueFullError
+        if taken:
+            del self.things[taken.id]
+        self.last_id += 1
+        due = now + delay if delay is not None else at
+        waits = due is not None and due > now
+        thing = SimpleNamespace(
+            id=self.last_id, state="delayed" if waits else "pending", created_at=now,
+            priority=self.c.default_priority if priority is None else priority,
+            not_before=due if waits else None, attempts=0, claims=0, key=key, last_error=None,
+            max_attempts=self.c.max_attempts if max_attempts is None else max_attempts,
+            lease_until=None, history=[],
+        )  # fmt: skip
+        self.things[thing.id] = thing
+        return thing
+
+    def claim(self, lease=None):
+        """Bring back what is due and what was lost, then claim the first in the order."""
+        now = self.clock()
+        for thing in self.things.values():
+            if thing.state == "active" and thing.lease_until <= now:
+                spent = thing.attempts >= thing.max_attempts
+                lost = "the lease ran out before the worker finished"
+                self._end(thing, "failed" if spent else "pending", "lost", lost)
+            elif self.is_pending(thing):
+                thing.state, thing.not_before = "pending", None
+        pending = [t for t in self.things.values() if t.state == "pending"]
+        if self.paused or not pending:
+            return None
+        thing = self.in_order(pending, self.order_time())[0]
+        thing.state, thing.lease_until = "active", now + (self.c.lease if lease is None else lease)
+        thing.attempts += 1
+        thing.claims += 1
+        return thing
+
+    def done(self, ref):
+        """End well."""
+        thing = self._claimed(ref)
+        self._end(thing, "done", "done", None)
+        if not self.c.keep_done:
+            del self.things[thing.id]
+        return thing
+
+    def fail(self, ref, error=None, dead=False):
+        """End badly."""
+        thing = self._claimed(ref)
+        if dead or thing.attempts >= thing.max_attempts:
+            return self._end(thing, "failed", "failed", error)
+        self._end(thing, "delayed", "failed", error)
+        return self._wait(thing, thing.attempts)
+
+    def defer(self, ref, error=None):
+        """Put off."""
+        thing = self._end(self._claimed(ref), "delayed", "deferred", error)
+        thing.attempts -= 1
+        row = 0
+        for entry in reversed(thing.history[-20:]):
+            if entry["outcome"] != "deferred":
+                break
+            row += 1
+        return self._wait(thing, row)
+
+    def release(self, ref):
+        """Give back."""
+        thing = self._claimed(ref)
+        thing.state, thing.lease_until = "pending", None
+        thing.attempts -= 1
+        return thing
+
+    def renew(self, ref, lease=None):
+        """Prolong."""
+        thing = self._claimed(ref)
+        thing.lease_until = self.clock() + (self.c.lease if lease is None else lease)
+        return thing
+
+    def retry(self, ref, priority=None):
+        """Make pending again."""
+        thing = self.get(ref)
+        if thing.state not in ("failed", "held", "delayed"):
+            raise ConflictError
+        if self._owner(thing.key) not in (None, thing):
+            raise KeyTakenError
+        thing.state, thing.not_before, thing.attempts = "pending", None, 0
+        thing.priority = priority or thing.priority
+        return thing
+
+    def hold(self, ref):
+        """Suspend."""
+        thing = self.get(ref)
+        if thing.state not in ("pending", "delayed", "held"):
+            raise ConflictError
+        thing.state, thing.not_before = "held", None
+        return thing
+
+    def change(self, ref, priority=None, delay=None):
+        """Change lane or due time."""
+        thing = self.get(ref)
+        if thing.state == "done":
+            raise ConflictError
+        if delay is not None:
+            if thing.state not in ("pending", "delayed"):
+                raise ConflictError
+            thing.state = "delayed" if delay else "pending"
+            thing.not_before = self.clock() + delay if delay else None
+        thing.priority = priority or thing.priority
+        return thing
+
+    def remove(self, ref):
+        """Take away."""
+        thing = self.get(ref)
+        if thing.state == "active":
+            raise ConflictError
+        return self.things.pop(thing.id)
+
+    def get(self, ref):
+        """Return the thing that an id or a claim names."""
+        number = int(str(ref).partition(".")[0])
+        if number not in self.things:
+            raise NoSuchItemError
+        return self.things[number]
+
+    # -- inside ------------------------------------------------------------
+
+    def _owner(self, key):
+        owners = [t for t in self.things.values() if t.state in LIVE and t.key == key]
+        return owners[0] if key is not None and owners else None
+
+    def _claimed(self, ref):
+        thing = self.get(ref)
+        claim = str(ref).partition(".")[2]
+        if thing.state != "active" or (claim and int(claim) != thing.claims):
+            raise StaleClaimError
+        return thing
+
+    def _end(self, thing, state, outcome, error):
+        thing.state, thing.lease_until = state, None
+        thing.last_error = error if error is not None else thing.last_error
+        thing.history.append({"outcome": outcome})
+        return thing
+
+    def _wait(self, thing, times):
+        wait = self.c.backoff * self.c.backoff_factor ** (times - 1)
+        thing.not_before = self.clock() + min(wait, self.c.max_backoff)
+        return thing
+
+
+def _id(thing):
+    return thing.id
