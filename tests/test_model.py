@@ -132,8 +132,10 @@ class Agreement(RuleBasedStateMachine):
             assert self.spool.payload(item) == self.contents[item.id]
             assert self.memory.payload(item) == self.contents[item.id]
 
-    @rule(data=st.data(), verb=st.sampled_from(["done", "fail", "defer",
-          "release", "renew"]), error=st.sampled_from([None, "broken"]), dead=st.booleans())  # fmt: skip
+    @rule(
+        data=st.data(), verb=st.sampled_from(["done", "fail", "defer", "release", "renew"]),
+        error=st.sampled_from([None, "broken"]), dead=st.booleans(),
+    )  # fmt: skip
     def end(self, data, verb, error, dead):
         """A claim ends, mostly one of the latest; many are stale by then."""
         latest = st.integers(1, min(3, len(self.claims))).map(lambda n: self.claims[-n])

@@ -178,15 +178,16 @@ def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
 
     Called under the lock before anything else. Returns the state that now holds. After a boot that
     was left unsynced the counter may have been rolled back: it starts again at the reserved limit,
-    and is written before `state.json` says that it can be trusted.
+    and is written before `state.json` says that it can be trusted. Where boots cannot be told
+    apart, every unsynced time may have been in another one.
     """
     boot = this_boot()
     wanted = None if disk.sync else boot
     if state.boot == wanted:
         return state
-    if state.boot not in (None, boot):
+    if state.boot not in (None, boot) or state.boot == NO_BOOT:
         counter.write(state.reserved_id, UNKNOWN, sync=disk.sync)
-    elif disk.sync:
+    if disk.sync and state.boot == boot:
         disk.sync_everything()
     state = state.replace(boot=wanted)
     write_state(disk, state)
@@ -202,8 +203,6 @@ def allocate(disk: Disk, counter: Counter, state: SpoolState, count: int) -> tup
     last = counter.last_id
     if last is None or state.boot == NO_BOOT:
         last = state.reserved_id
-    elif last > state.reserved_id:  # the counter was edited or belongs to another state.json
-        last = max(last, state.reserved_id + RESERVE_STEP)
     if last + count > state.reserved_id:
         step = 1 if state.boot == NO_BOOT else RESERVE_STEP
         state = state.replace(reserved_id=-(-(last + count) // step) * step)

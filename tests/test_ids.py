@@ -1,0 +1,208 @@
+"""An id is never given twice, whatever a power loss or a hand did to the counter."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from queues import Clock, drain, make_queue
+
+from pq_cli import QueueConfig, Spool
+from pq_cli.core.item import to_json
+from pq_cli.spool import durable, holder, state
+from pq_cli.spool.durable import Disk
+
+
+def boot(monkeypatch, name):
+    """Let this process believe that the machine has booted anew; None: it does not know."""
+    monkeypatch.setattr(holder, "boot_id", lambda: name and f"{name}/pid:[1]")
+    for module in (state, holder):
+        monkeypatch.setattr(module, "this_boot", lambda: name or holder.NO_BOOT)
+
+
+def use(folder, durability, count=3):
+    """Open the spool, enqueue, close; return the ids that were given."""
+    with make_queue(f"spool-{durability}", folder, Clock()) as spool:
+        return [spool.enqueue(b"x").id for _ in range(count)]
+
+
+def end_all(folder, durability="full"):
+    """Work everything off: no file that is left guards the old ids."""
+    with make_queue(f"spool-{durability}", folder, Clock()) as spool:
+        drain(spool)
+
+
+def reserved(folder):
+    return json.loads((folder / "spool/state.json").read_text())["reserved_id"]
+
+
+DAMAGE = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "torn": lambda path: path.write_bytes(path.read_bytes()[:20]),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-5]),
+    "zero-filled": lambda path: path.write_bytes(bytes(64)),
+    "rubbish": lambda path: path.write_bytes(b"\xff" * 64),
+    "negative": lambda path: path.write_bytes(b"-1".rjust(20) + path.read_bytes()[20:]),
+    "huge": lambda path: path.write_bytes(b"9" * 20 + path.read_bytes()[20:]),
+}
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_counter_that_cannot_be_read_is_not_missed(tmp_path, durability, damage):
+    """Then ids go on above all that were ever reserved."""
+    given = use(tmp_path, durability)
+    end_all(tmp_path, durability)
+    DAMAGE[damage](tmp_path / "spool/counter")
+    limit = reserved(tmp_path)
+    again = use(tmp_path, durability)
+    assert min(again) > limit >= max(given) and len(set(again)) == 3
+
+
+def test_ids_follow_each_other_while_all_is_well(tmp_path):
+    """From process to process and mode to mode in one boot there is no gap."""
+    given = []
+    for durability in ("full", "full", "fast", "fast", "full", "fast"):
+        given += use(tmp_path, durability)
+    assert given == list(range(1, 19))
+
+
+@pytest.mark.parametrize("then", ["full", "fast"])
+@pytest.mark.parametrize("name", ["after", None])
+def test_a_boot_may_roll_the_fast_counter_back(tmp_path, monkeypatch, then, name):
+    """What an unsynced counter says is not believed in another boot, in either mode."""
+    boot(monkeypatch, "before")
+    given = use(tmp_path, "fast", 1)
+    old = (tmp_path / "spool/counter").read_bytes()
+    given += use(tmp_path, "fast", 5)
+    end_all(tmp_path, "fast")
+    (tmp_path / "spool/counter").write_bytes(old)
+    boot(monkeypatch, name)
+    again = use(tmp_path, then) + use(tmp_path, then)
+    assert min(again) > max(given) and len(set(again)) == 6
+
+
+@pytest.mark.parametrize("then", ["full", "fast"])
+@pytest.mark.parametrize("name", ["after", None])
+def test_without_a_boot_id_nothing_unsynced_is_believed(tmp_path, monkeypatch, then, name):
+    """Where the system does not tell boots apart, each fast id is reserved by itself."""
+    boot(monkeypatch, None)
+    given = use(tmp_path, "fast", 1)
+    old = (tmp_path / "spool/counter").read_bytes()
+    given += use(tmp_path, "fast", 5)
+    assert reserved(tmp_path) == max(given)
+    end_all(tmp_path, "fast")
+    (tmp_path / "spool/counter").write_bytes(old)
+    boot(monkeypatch, name)
+    again = use(tmp_path, then) + use(tmp_path, then)
+    assert min(again) > max(given) and len(set(again)) == 6
+
+
+def test_a_rollback_after_fast_is_not_undone_by_full(tmp_path, monkeypatch):
+    """fast, power loss, full, power loss, fast: every step stays above all before."""
+    given = []
+    for number, durability in enumerate(["fast", "full", "fast", "fast", "full", "full"]):
+        boot(monkeypatch, f"boot{number}")
+        given += use(tmp_path, durability)
+        if durability == "fast":  # in full the counter is synced before an id is told
+            (tmp_path / "spool/counter").write_bytes(b"%020d %20d %21s\n" % (1, -1, b"0" * 20))
+    assert len(set(given)) == len(given) and given == sorted(given)
+
+
+@pytest.mark.parametrize("last", [1500, 10**14])
+def test_a_counter_beyond_the_reserved_limit_is_not_gone_below(tmp_path, last):
+    """A counter of another spool, or edited: ids go on above the limit, and stay sane."""
+    use(tmp_path, "full")
+    path = tmp_path / "spool/counter"
+    path.write_bytes(b"%020d" % last + path.read_bytes()[20:])
+    again = use(tmp_path, "full")
+    assert min(again) > last and len(set(again)) == 3 and reserved(tmp_path) >= max(again)
+
+
+def test_many_ids_cross_reservations_and_blocks(tmp_path):
+    """Each reservation comes before its ids; 2500 items in one go keep their order."""
+    from pq_cli.core.request import Request
+
+    with Spool(tmp_path / "spool", config=QueueConfig(durability="fast")) as spool:
+        items, error = spool.enqueue_many([(b"%d" % n, Request()) for n in range(2500)])
+        assert error is None and [i.id for i in items] == list(range(1, 2501))
+        assert reserved(tmp_path) == 3000
+        assert [spool.claim().id for _ in range(2500)] == list(range(1, 2501))
+        assert sorted(os.listdir(tmp_path / "spool/pending/05")) == ["0000002"]
+
+
+def test_nothing_is_written_over_what_lies_there(tmp_path):
+    """If all else fails and an id is taken, the new item takes the next that is free."""
+    use(tmp_path, "full", 3)
+    path = tmp_path / "spool/counter"
+    path.write_bytes(b"%020d" % 0 + path.read_bytes()[20:])
+    assert use(tmp_path, "full", 2) == [4, 5]
+
+
+def test_ids_are_safe_before_anybody_can_see_them(tmp_path, monkeypatch):
+    """Per enqueue in full: the limit is synced first, then the counter, then item files appear."""
+    spool = make_queue("spool-full", tmp_path, Clock())
+    steps = []
+    for name in ("rename", "write_at_start", "sync_dir"):
+        method = getattr(Disk, name)
+
+        def spy(self, *args, _name=name, _method=method, **kwargs):
+            steps.append((_name, *map(str, args[:2]), kwargs.get("sync")))
+            return _method(self, *args, **kwargs)
+
+        monkeypatch.setattr(Disk, name, spy)
+    fsyncs = []
+    for name in ("fsync", "fdatasync"):
+        real = getattr(os, name)
+        monkeypatch.setattr(durable.os, name, lambda fd, real=real: (fsyncs.append(fd), real(fd)))
+    spool.enqueue(b"x")
+
+    def place(test):
+        return next(n for n, step in enumerate(steps) if test(step))
+
+    limit = place(lambda s: s[0] == "rename" and s[2] == "state.json")
+    limit_synced = place(lambda s: s[:2] == ("sync_dir", ""))
+    counter = place(lambda s: s[0] == "write_at_start" and s[3] is True)
+    payload = place(lambda s: s[0] == "rename" and s[2].endswith("0000000001"))
+    meta = place(lambda s: s[0] == "rename" and s[2].endswith("0000000001.meta.json"))
+    folder = place(lambda s: s[:2] == ("sync_dir", "pending/05/0000000"))
+    later = [n for n, s in enumerate(steps) if s[:2] == ("sync_dir", "pending/05/0000000")]
+    assert limit < limit_synced < counter < payload < meta < max(later) and folder
+    assert steps[counter][2].split()[0].endswith("1")
+    assert fsyncs
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[]", b"null", b"\xff", b"{}", to_json({"format": 1}),
+     to_json({"format": 1, "reserved_id": -1, "boot": None, "aged_at": None}),
+     to_json({"format": 1, "reserved_id": True, "boot": None, "aged_at": None}),
+     to_json({"format": 1, "reserved_id": 10**16, "boot": None, "aged_at": None}),
+     to_json({"format": 1, "reserved_id": 5, "boot": 7, "aged_at": None}),
+     to_json({"format": 1, "reserved_id": 5, "boot": None, "aged_at": "yesterday"}),
+     to_json({"format": 1, "reserved_id": 5, "boot": None, "aged_at": 5}),
+     to_json({"format": 1, "reserved_id": 5, "boot": None, "aged_at": None, "paused": 1})],
+)  # fmt: skip
+def test_a_damaged_state_is_told_and_nothing_is_changed(tmp_path, text):
+    """A wrong state.json is a DamagedStateError naming the file; no id is given on a guess."""
+    use(tmp_path, "full")
+    path = tmp_path / "spool/state.json"
+    path.write_bytes(text)
+    with pytest.raises(state.DamagedStateError, match=r"state\.json"):
+        use(tmp_path, "full")
+    assert path.read_bytes() == text
+
+
+def test_what_a_newer_pq_wrote_into_the_state_is_kept(tmp_path):
+    """Unknown fields of state.json survive every rewrite."""
+    use(tmp_path, "full")
+    path = tmp_path / "spool/state.json"
+    values = json.loads(path.read_text()) | {"from_the_future": {"x": [1]}}
+    path.write_bytes(to_json(values))
+    with Spool(tmp_path / "spool") as spool:
+        spool.pause("x")
+        spool.resume()
+    use(tmp_path, "fast")
+    assert json.loads(path.read_text())["from_the_future"] == {"x": [1]}
