@@ -20,7 +20,7 @@ from pq_cli.commands.common import (
 from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration
-from pq_cli.errors import UsageError
+from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json, item_columns, item_json, stdout_is_terminal
 
@@ -72,7 +72,7 @@ def command(
     """List the items: active first, then pending in serving order, delayed, held, failed.
 
     Done items are listed with --state done. Nothing is locked or changed. In a pipe: tab-separated
-    id, state, priority, effective, created_at, attempts, size, key, name.
+    id, state, priority, effective, created_at, attempts, size, key, name. Exit 1: no item fits.
     """
     choice = Choice(
         states=states_from(states) if states else _USUAL,
@@ -88,17 +88,23 @@ def command(
     queue = open_spool(spool)
     if interval is not None:
         _watch(queue, choice, color, interval)
-    elif as_json:
-        t = queue.order_time()
-        for item in _chosen(queue, choice, time.time()):
-            emit_json(item_json(item, queue.config, t))
-    elif stdout_is_terminal() or color == "always":
-        _table(queue, choice, color)
+        return EXIT_OK
+    if not as_json and (stdout_is_terminal() or color == "always"):
+        found = _table(queue, choice, color)
     else:
-        t = queue.order_time()
-        for item in _chosen(queue, choice, time.time()):
+        found = _lines(queue, choice, as_json=as_json)
+    return EXIT_OK if found or not choice.narrows else EXIT_NOTHING
+
+
+def _lines(queue: Spool, choice: Choice, *, as_json: bool) -> bool:
+    """Print the items for programs, as they are found; tell whether there was one."""
+    item, t = None, queue.order_time()
+    for item in _chosen(queue, choice, time.time()):
+        if as_json:
+            emit_json(item_json(item, queue.config, t))
+        else:
             emit(item_columns(item, queue.config, t))
-    return 0
+    return item is not None
 
 
 def _count(text: str) -> int:
@@ -118,7 +124,8 @@ def _chosen(queue: Spool, choice: Choice, now: float) -> Iterator[Item]:
     return islice(filter(fits, queue.items(choice.states)), choice.limit)
 
 
-def _table(queue: Spool, choice: Choice, color: str) -> None:
+def _table(queue: Spool, choice: Choice, color: str) -> bool:
+    """Print the items as a table; tell whether there was one."""
     from pq_cli.render.table import item_table, summary
     from pq_cli.render.terminal import console, say
 
@@ -129,10 +136,11 @@ def _table(queue: Spool, choice: Choice, color: str) -> None:
     _show_pause(queue, out, looks.now)
     if first is None:
         warn(_nothing(queue, choice))
-        return
+        return False
     counts = item_table(chain([first], items), looks, out)
     cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
     say(out, summary(counts) + cut, "dim")
+    return True
 
 
 def _show_pause(queue: Spool, out: Console, now: float) -> bool:
