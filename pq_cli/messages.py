@@ -22,7 +22,7 @@ def warn(message: object) -> None:
 def os_error_text(error: OSError) -> str:
     """Return what and where, without Python's decoration."""
     what = error.strerror or str(error)
-    if error.filename is None:
+    if not isinstance(error.filename, str | bytes):
         return what
     return f"{os.fsdecode(error.filename)}: {what}"
 

@@ -143,10 +143,12 @@ def read_config(path: str) -> QueueConfig:
         if error.errno == errno.ELOOP:
             raise ConfigError(f"{file_name} is a symbolic link: not followed") from None
         raise
-    with open(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ConfigError(f"{file_name} is not a regular file")
-        text = file.read(1_000_001)
+        text = os.read(fd, 1_000_001)
+    finally:
+        os.close(fd)
     if len(text) > 1_000_000:
         raise ConfigError(f"{file_name} is over 1 MB")
     import tomllib  # costs start-up, and most spools have no queue.toml
