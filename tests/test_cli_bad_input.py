@@ -1,0 +1,420 @@
+"""Bad input: one clear line, the right exit status, and nothing changed. Real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import HANG, Pq, tree
+
+ESCAPE = "\x1b[2J\x1b]0;pwned\x07"
+DRIVES = ("\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\x08")
+"""What must never reach a terminal from names, keys, errors or metadata."""
+
+
+def refused(pq: Pq, *args: object, status: int, said: str, stdin: bytes = b"x") -> None:
+    """Run a command that must fail with one line, and leave the spool as it was."""
+    before = pq.tree() if pq.spool.is_dir() else None
+    ran = pq(*args, stdin=stdin, expect=status)
+    assert ran.out == b""
+    (line,) = ran.err.splitlines()
+    assert line.startswith("pq: ")
+    assert said in line, line
+    assert all(sign not in line for sign in DRIVES)
+    assert (pq.tree() if pq.spool.is_dir() else None) == before
+
+
+@pytest.mark.parametrize("value", ["0", "11", "high", "-1", "1.5", "", " 5", "５", "9" * 40])
+def test_priority(pq: Pq, value: str) -> None:
+    """A priority is a whole number from 1 to 10."""
+    pq("init")
+    refused(pq, "enqueue", f"--priority={value}", status=2, said="from 1 (most urgent) to 10")
+
+
+@pytest.mark.parametrize("command", ["ls", "set 1", "retry 1", "retry --all"])
+def test_priority_everywhere(pq: Pq, command: str) -> None:
+    """What enqueue does not take as a priority, no other command does."""
+    pq.fill(b"x")
+    refused(pq, *command.split(), "-p", "11", status=2, said="from 1 (most urgent) to 10")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--key", ""), "a key has 1 to 200 bytes, this one has 0"),
+        (("--key", "k" * 201), "a key has 1 to 200 bytes, this one has 201"),
+        (("--key", "é" * 101), "this one has 202"),
+        (("--key", "a\nb"), "control characters"),
+        (("--key", f"a{ESCAPE}"), "control characters"),
+        (("--key", "a\x9bb"), "control characters"),
+        (("--if-exists", "maybe"), "skip, fail, replace"),
+        (("--delay", "soon"), "'soon' is not a duration"),
+        (("--delay=-5",), "is not a duration"),
+        (("--delay", "9" * 30), "longer than 100 years"),
+        (("--at", "tomorrow"), "'tomorrow' is not a time"),
+        (("--delay", "1", "--at", "2099-01-01"), "exclude each other"),
+        (("--max-attempts", "0"), "max"),
+        (("--max-attempts", "many"), "whole number"),
+        (("-m", "novalue"), "KEY=VALUE"),
+        (("-m", "=x"), "KEY=VALUE"),
+        (("--name", "n" * 1025), "at most 1024 bytes"),
+        (("--lines", "--jsonl"), "exclude each other"),
+        (("--move",), "--move takes whole FILEs"),
+        (("--lock-timeout", "x"), "is not a duration"),
+        (("-s", ""), "--spool: give a directory"),
+    ],
+)
+def test_enqueue_options(pq: Pq, args: tuple[str, ...], said: str) -> None:
+    """Every option of enqueue that means nothing is named, with what is allowed: exit 2."""
+    pq("init")
+    refused(pq, "enqueue", *args, status=2, said=said)
+
+
+def test_bad_options_do_not_make_a_spool(pq: Pq) -> None:
+    """A command line that is wrong makes nothing, not even the spool."""
+    pq("enqueue", "-p", 11, stdin=b"x", expect=2)
+    pq("enqueue", "--key", "a\x01", stdin=b"x", expect=2)
+    assert not pq.spool.exists()
+
+
+def test_unknown_options_after_the_command(pq: Pq) -> None:
+    """An unknown option is a usage error for every command, never a FILE or an ITEM."""
+    from pq_cli.cli import COMMANDS
+
+    pq.fill(b"x")
+    for command in COMMANDS:
+        refused(pq, command, "--frobnicate", "1", status=2, said="No such option: --frobnicate")
+
+
+def test_bad_files(pq: Pq, tmp_path: Path) -> None:
+    """A FILE that is missing or a directory is named: exit 74; the spool stays as it was."""
+    pq("init")
+    refused(pq, "enqueue", tmp_path / "none", status=74, said=f"{tmp_path}/none: No such file")
+    refused(pq, "enqueue", tmp_path, status=74, said=f"{tmp_path}: Is a directory")
+    refused(pq, "enqueue", "--move", tmp_path, status=74, said="Is a directory")
+    refused(pq, "enqueue", "--lines", tmp_path, status=74, said="Is a directory")
+    refused(pq, "enqueue", "--jsonl", tmp_path / "none", status=74, said="No such file")
+    refused(pq, "enqueue", f"{tmp_path}/{ESCAPE}", status=74, said="\\x1b[2J")
+
+
+# -- the spool ---------------------------------------------------------------------------
+
+
+def test_spool_that_is_a_file(pq: Pq) -> None:
+    """A spool path that is a file, or leads through one, is exit 73; the file stays as it is."""
+    pq.spool.write_text("mine")
+    for command in (("enqueue",), ("next",), ("ls",), ("init",), ("done", "1")):
+        ran = pq(*command, stdin=b"x", expect=73)
+        assert ran.err == f"pq: {pq.spool} is not a directory\n"
+    inside = pq.spool / "in" / "side"
+    assert pq("enqueue", "-s", inside, stdin=b"x", expect=73).err.count("\n") == 1
+    assert pq.spool.read_text() == "mine"
+
+
+def test_folder_that_is_no_spool(pq: Pq) -> None:
+    """A folder of other things is not taken for a spool, nor made one: exit 73, untouched."""
+    pq.spool.mkdir(mode=0o755)
+    (pq.spool / "thesis.txt").write_text("years of work")
+    for command in (("enqueue",), ("next",), ("ls",), ("init",), ("purge",)):
+        refused(pq, *command, status=73, said="is not a pq spool: it holds 'thesis.txt'")
+    assert stat.S_IMODE(pq.spool.stat().st_mode) == 0o755
+
+
+def as_user(pq: Pq, uid: int, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run pq as another user; everything is imported before, because only root may read it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be somebody else")
+    for folder in (pq.folder, *pq.folder.parents):
+        if folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    code = (
+        "import os, sys, pq_cli.cli, pq_cli.actions.enqueue, pq_cli.actions.next, encodings.ascii\n"
+        "import pq_cli.commands.ls, pq_cli.commands.init, typer.main, typer.core, tomllib\n"
+        f"os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n"
+        "pq_cli.cli.main()\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], env=pq.env, capture_output=True, text=True,
+        input="x", timeout=HANG, check=False,
+    )  # fmt: skip
+
+
+def test_spool_of_somebody_else(pq: Pq) -> None:
+    """A spool that is not ours, closed or open to all, takes nothing from us: exit 77."""
+    pq.fill(b"x")
+    for mode in (0o700, 0o777):
+        pq.spool.chmod(mode)
+        if mode == 0o777:
+            subprocess.run(["chmod", "-R", "a+rwX", str(pq.spool)], check=True)
+        before = pq.tree()
+        for args in (("enqueue",), ("next",)):
+            ran = as_user(pq, 65534, *args)
+            assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (77, "", 1), ran.stderr
+        assert pq.tree() == before
+
+
+def test_place_that_cannot_be_written(pq: Pq) -> None:
+    """Where no spool may be made, and nobody could read one: exit 77, and nothing is there."""
+    ran = as_user(pq, 65534, "enqueue")
+    assert (ran.returncode, ran.stderr) == (77, f"pq: {pq.spool}: Permission denied\n")
+    assert not pq.spool.exists()
+
+
+def test_unreadable_file(pq: Pq, tmp_path: Path) -> None:
+    """A FILE that we may not read is named: exit 77."""
+    secret = tmp_path / "secret"
+    secret.write_text("s")
+    secret.chmod(0)
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    ran = as_user(pq, 65534, "enqueue", "-s", str(open_to_all / "spool"), str(secret))
+    assert (ran.returncode, ran.stderr) == (77, f"pq: {secret}: Permission denied\n")
+
+
+def test_newer_format(pq: Pq) -> None:
+    """A spool of a newer format, whatever else it then says, is left alone: exit 78."""
+    pq.fill(b"x")
+    commands: list[tuple[object, ...]] = [("enqueue",), ("next",), ("ls",), ("done", 1), ("init",)]
+    for state in ({"format": 2}, {"format": 99, "reserved_id": "many", "boot": [], "aged_at": 3}):
+        (pq.spool / "state.json").write_text(json.dumps(state))
+        for command in commands if state["format"] == 99 else commands[:1]:
+            said = f"has format {state['format']}, this pq knows 1: use a newer pq"
+            refused(pq, *command, status=78, said=said)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": "one"}', '{"format": 0}'])
+def test_damaged_state(pq: Pq, text: str) -> None:
+    """A state.json that is no state is exit 78 and names the file; nothing is served blindly."""
+    pq.fill(b"x")
+    (pq.spool / "state.json").write_text(text)
+    for command in (("enqueue",), ("ls",)):
+        refused(pq, *command, status=78, said="state.json is damaged")
+
+
+CONFIGS = {
+    "prioritty = 1": "unknown key 'prioritty'",
+    "default_priority = 11": "default_priority = 11: allowed is 1 to 10",
+    'default_priority = "5"': "allowed is a whole number",
+    "enable_aging = 1": "enable_aging = 1: allowed is true or false",
+    'lease = "soon"': "lease: 'soon' is not a duration",
+    'lease = "0s"': "lease",
+    'aging_clock = "atomic"': 'allowed is "live" or "manual"',
+    'durability = "none"': 'allowed is "full" or "fast"',
+    "max_items = -1": "max_items = -1",
+    "backoff_factor = nan": "backoff_factor",
+    "aging_threshold_seconds = 0": "aging_threshold_seconds",
+    "[section]\na = 1": "unknown key 'section'",
+    "not toml": "queue.toml",
+    "\x00": "queue.toml",
+    'x = "\x1b[2J"': "queue.toml",
+}
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+def test_bad_configuration(pq: Pq, text: str) -> None:
+    """queue.toml: an unknown key or bad value names the file, the key, what is allowed: exit 78."""
+    pq.fill(b"x")
+    (pq.spool / "queue.toml").write_text(text)
+    refused(pq, "enqueue", status=78, said=CONFIGS[text])
+    assert str(pq.spool / "queue.toml") in pq("ls", expect=78).err
+
+
+def test_configuration_that_is_not_utf8(pq: Pq) -> None:
+    """A queue.toml that is not UTF-8, a folder or a link is exit 78 too, with its name."""
+    pq.fill(b"x")
+    config = pq.spool / "queue.toml"
+    config.write_bytes(b'# caf\xe9\nlease = "1m"\n')
+    refused(pq, "ls", status=78, said=str(config))
+    config.unlink()
+    config.mkdir()
+    refused(pq, "ls", status=78, said=str(config))
+
+
+def test_max_items(pq: Pq) -> None:
+    """A full queue is exit 75 with both numbers; delayed, held and active items count."""
+    pq("init")
+    (pq.spool / "queue.toml").write_text("max_items = 3\n")
+    pq.fill(b"a")
+    pq.fill(b"b", delay=3600)
+    pq.fill(b"c")
+    pq("next", "--claim")
+    refused(pq, "enqueue", status=75, said="the queue is full: 3 items, max_items = 3")
+    ran = pq("enqueue", "--lines", stdin=b"d\ne\n", expect=75)
+    assert ran.out == b""
+    pq("done", 1)
+    ran = pq("enqueue", "--lines", stdin=b"d\ne\n", expect=75)
+    assert len(ran.words) == 1
+
+
+# -- damaged items ------------------------------------------------------------------------
+
+
+def _meta(**changes: Any) -> bytes:
+    values = {
+        "id": 1, "priority": 5, "created_at": "2026-01-01T00:00:00Z", "size": 3,
+        "checksum": None, **changes,
+    }  # fmt: skip
+    return json.dumps({k: v for k, v in values.items() if v != "absent"}).encode()
+
+
+BAD_METAS = {
+    "empty": b"",
+    "not JSON": b"{",
+    "not UTF-8": b'{"id": 1, "name": "\xff"}',
+    "no object": b"[1, 2]",
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "other id": _meta(id=2),
+    "text for id": _meta(id="1"),
+    "priority a text": _meta(priority="high"),
+    "size a list": _meta(size=[3]),
+    "negative size": _meta(size=-3),
+    "attempts true": _meta(attempts=True),
+    "metadata a text": _meta(metadata="x"),
+    "no time": _meta(created_at="yesterday"),
+    "time a number": _meta(created_at=1),
+    "created_at absent": _meta(created_at="absent"),
+    "history of numbers": _meta(history=[1]),
+    "wrong size": _meta(size=4),
+    "terminal": _meta(created_at=ESCAPE),
+}
+
+
+@pytest.mark.parametrize("what", BAD_METAS)
+def test_bad_meta(pq: Pq, what: str) -> None:
+    """An item with a bad meta is reported and passed over; the others are served; it stays."""
+    pq.fill(b"bad", b"good")
+    with pq.api() as spool:
+        path = Path(spool.get(1).path or "")
+    meta = path.with_name(path.name + ".meta.json")
+    meta.write_bytes(BAD_METAS[what])
+    before = meta.read_bytes(), path.read_bytes()
+    ran = pq("next", "--ack")
+    assert ran.out == b"good"
+    (line,) = ran.err.splitlines()
+    assert "item 1" in line
+    assert all(sign not in line for sign in DRIVES)
+    if what != "wrong size":
+        listed = pq("ls")
+        assert listed.out == b""
+        assert "item 1" in listed.err
+    assert "item 1" in pq("cat", 1, expect=74).err
+    assert (meta.read_bytes(), path.read_bytes()) == before
+
+
+# -- terminals and links -------------------------------------------------------------------
+
+
+def test_nothing_drives_the_terminal(pq: Pq, tmp_path: Path) -> None:
+    """Names, errors and metadata full of escapes are shown escaped by every command that shows."""
+    evil = f"{ESCAPE}\x9b31m\x7f\u202e\x08\r\nname"
+    source = tmp_path / "".join(c for c in evil if c != "/")
+    source.write_bytes(b"payload")
+    pq("enqueue", source)
+    pq("enqueue", "--name", evil, "-m", f"k{ESCAPE}={evil}", stdin=b"x")
+    pq("fail", "--dead", "--error", evil, pq("next", "--claim").text.strip())
+    for args in (("ls",), ("ls", "--json"), ("show", 1, 2), ("show", "--json", 1, 2), ("log",),
+                 ("explain", 1), ("stats",)):  # fmt: skip
+        ran = pq(*args)
+        assert all(sign not in ran.text for sign in DRIVES), args
+        shown = pq.on_terminal(*args, "--color=never") if args == ("ls",) else pq.on_terminal(*args)
+        hostile = ("\x1b[2J", "\x1b]", "\x07", "\x9b31", "\x7f", "\u202e", "\x08")
+        assert all(sign not in shown for sign in hostile), args
+    json_names = [json.loads(line)["name"] for line in pq("ls", "--json").out.splitlines()]
+    assert json_names == [evil, source.name]
+
+
+def test_error_messages_escape_what_they_quote(pq: Pq) -> None:
+    """What the caller typed is quoted with its control characters escaped, on one line."""
+    for args in ((f"x{ESCAPE}\n",), ("ls", f"--x{ESCAPE}"), ("show", f"1{ESCAPE}\n"),
+                 ("enqueue", "-p", ESCAPE), ("ls", "--state", ESCAPE), ("ls", "-n", ESCAPE),
+                 ("ls", "--older-than", ESCAPE), ("enqueue", "--if-exists", ESCAPE),
+                 ("next", "--", f"no{ESCAPE}")):  # fmt: skip
+        pq.fill(b"x")
+        ran = subprocess.run(
+            pq.argv(*args), env=pq.env, input=b"x", capture_output=True, timeout=HANG, check=False
+        )
+        text = ran.stderr.decode()
+        assert ran.returncode in (2, 127), text
+        assert text.count("\n") == 1
+        assert all(sign not in text for sign in DRIVES), args
+
+
+def test_name_that_is_not_utf8(pq: Pq, tmp_path: Path) -> None:
+    """A FILE whose name is not UTF-8 keeps it: shown escaped, and given to CMD byte for byte."""
+    name = b"caf\xe9"
+    path = os.path.join(os.fsencode(tmp_path), name)
+    with open(path, "wb") as file:
+        file.write(b"x")
+    pq("enqueue", os.fsdecode(path))
+    assert pq("ls").text.rstrip("\n").endswith("\tcaf\\xe9")
+    ran = pq("next", "--", "sh", "-c", 'printf %s "$PQ_NAME"')
+    assert ran.out == name
+
+
+def test_symbolic_link_in_a_world_writable_place(pq: Pq, tmp_path: Path) -> None:
+    """A link in a folder that all may write is never followed, nor one behind another link."""
+    public, target, home = tmp_path / "public", tmp_path / "target", tmp_path / "home"
+    for folder in (public, target, home):
+        folder.mkdir()
+    public.chmod(0o1777)
+    (public / "spool").symlink_to(target)
+    (home / "link").symlink_to(public / "spool")
+    for path in (public / "spool", public / "spool" / "deeper", home / "link"):
+        for command in (("enqueue",), ("init",), ("ls",), ("next",)):
+            ran = pq(*command, "-s", path, stdin=b"x", expect=77)
+            assert "symbolic link in a world-writable folder" in ran.err
+            assert ran.err.count("\n") == 1
+    assert list(target.iterdir()) == []
+
+
+def test_symbolic_link_of_our_own(pq: Pq, tmp_path: Path) -> None:
+    """A link in a folder that only we may write is followed, as everywhere in Unix."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    pq("enqueue", "-s", tmp_path / "link" / "spool", stdin=b"x")
+    assert (tmp_path / "real" / "spool" / "state.json").exists()
+    (tmp_path / "loop").symlink_to("loop")
+    assert pq("ls", "-s", tmp_path / "loop" / "spool", expect=74).err.count("\n") == 1
+
+
+def test_spool_in_a_world_writable_place_is_private(pq: Pq, tmp_path: Path) -> None:
+    """A spool made where all may write is 0700, whatever the umask."""
+    tmp_path.chmod(0o1777)
+    old = os.umask(0)
+    try:
+        pq("enqueue", "-s", tmp_path / "a" / "b", stdin=b"x")
+    finally:
+        os.umask(old)
+    for folder in ("a", "a/b"):
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
+
+
+def test_payload_replaced_by_a_link(pq: Pq, tmp_path: Path) -> None:
+    """A payload or meta that somebody made a symbolic link is never read through."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"bad")
+    pq.fill(b"bad", b"good")
+    with pq.api() as spool:
+        path = Path(spool.get(1).path or "")
+    path.unlink()
+    path.symlink_to(secret)
+    ran = pq("next", "--ack")
+    assert ran.out == b"good"
+    assert ran.err.count("\n") == 1
+    pq("cat", 1, expect=74)
+
+
+def test_tree_of_untouched_spool(pq: Pq) -> None:
+    """The comparison these tests rest on sees a changed byte, a changed mode and a new file."""
+    pq.fill(b"x")
+    before = tree(pq.spool)
+    (pq.spool / "state.json").chmod(0o644)
+    assert tree(pq.spool) != before
