@@ -53,6 +53,10 @@ def _run(arguments: list[str]) -> int:
 
         _print(f"pq {__version__}")
         return 0
+    if name == "__complete":  # asked by the completion scripts at every Tab
+        from pq_cli.actions.complete import complete
+
+        return complete(rest, os.environ.get("PQ_SPOOL") or default_spool())
     if name in ("--help", "-h") or (name == "help" and not rest):
         _print(full_help())
         return 0

@@ -45,6 +45,7 @@ COMMANDS = {
         Command(name="log", help="what happened lately"),
         Command(name="check", help="look for damage in the spool, and mend it"),
         Command(name="migrate", help="import an older or foreign queue"),
+        Command(name="completion", help="print the completion script of a shell"),
         Command(name="init", help="make a spool with a commented queue.toml"),
     )
 }

@@ -155,6 +155,18 @@ def _number(text: str) -> bool:
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@:=,")
 
 
+def key_of(name: str) -> str | None:
+    """Return the key that a link in `keys/` is named for, or None where its end was cut off."""
+    if "%%" in name:
+        return None
+    first, *rest = name.encode("utf-8", "surrogateescape").split(b"%")
+    try:
+        raw = first + b"".join(bytes([int(part[:2], 16)]) + part[2:] for part in rest)
+        return raw.decode()
+    except (ValueError, UnicodeDecodeError):
+        return None
+
+
 def key_path(key: str) -> str:
     """Return the path of the link that marks `key` as taken: readable where it can be."""
     raw = key.encode()

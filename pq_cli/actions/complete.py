@@ -1,0 +1,135 @@
+"""`pq __complete`: what the completion scripts ask while somebody types. Quick, however many items.
+
+Looks at no more than some hundred items; nothing is locked, made or reported.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.item import Item, State, printable
+from pq_cli.errors import DamagedItemError
+from pq_cli.render import emit
+from pq_cli.spool import layout
+from pq_cli.spool.reader import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_MOST = 100
+"""Candidates offered: more than anybody reads."""
+_MOST_KEYS = 20_000
+"""Keys looked at: a folder of a million is not read to the end."""
+_WAITING = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
+_STATES = {
+    "done": (State.ACTIVE,),
+    "fail": (State.ACTIVE,),
+    "release": (State.ACTIVE,),
+    "renew": (State.ACTIVE,),
+    "retry": (State.FAILED, State.HELD, State.DELAYED),
+    "hold": (State.PENDING, State.DELAYED),
+    "rm": (*_WAITING, State.DONE),
+    "set": _WAITING,
+}
+"""What the operands of a command may be; of all others every item."""
+
+
+def complete(arguments: Sequence[str], default_spool: str) -> int:
+    """Print `value<TAB>description` lines for: kind (items, keys), command, prefix, spool."""
+    kind, command, prefix, spool = (*arguments, "", "", "", "")[:4]
+    root = os.path.expanduser(spool) or default_spool
+    reader = Reader(root)
+    if kind == "keys":
+        for key in _keys(root, prefix):
+            emit(f"{key}\t")
+    elif kind == "items" and command == "undo":
+        for number, when in _removed(reader, prefix):
+            emit(f"{number}\tremoved {when}")
+    elif kind == "items":
+        for item in _items(reader, _STATES.get(command, tuple(State)), prefix):
+            emit(f"{item.claim or item.id}\t{_described(item)}")
+    return 0
+
+
+def _described(item: Item) -> str:
+    name = printable(item.name or item.key or item.last_error or "", 40)
+    return f"{item.state}, priority {item.priority}{', ' if name else ''}{name}"
+
+
+def _items(reader: Reader, states: Sequence[State], prefix: str) -> Iterator[Item]:
+    left = _MOST
+    for state in states:
+        for folder, name, lane in _places(reader, state, prefix):
+            try:
+                item = reader.read(folder, name, state, lane)
+            except (FileNotFoundError, DamagedItemError):
+                continue
+            yield item
+            left -= 1
+            if left == 0:
+                return
+
+
+def _places(reader: Reader, state: State, prefix: str) -> Iterator[tuple[str, str, int | None]]:
+    if state is State.ACTIVE:
+        for name, (item_id, claim) in reader.active_names():
+            if f"{item_id}.{claim}".startswith(prefix):
+                yield "active", name, None
+    elif state is State.DELAYED:
+        for folder in reader.due_folders():
+            for item_id in _fitting(reader.ids(folder), prefix):
+                yield folder, f"{item_id:010d}", None
+    elif state is State.PENDING:
+        for lane in reader.lanes():
+            for folder, name in _in_blocks(reader, f"pending/{lane:02d}", prefix):
+                yield folder, name, lane
+    else:
+        for folder, name in _in_blocks(reader, str(state), prefix):
+            yield folder, name, None
+
+
+def _in_blocks(reader: Reader, parent: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield (folder, name) of ids that begin with `prefix`; only blocks that can hold one are read.
+
+    All ids of a block from 1 on have the block's number in front.
+    """
+    for block in sorted(reader.blocks(parent)):
+        front = str(block)
+        if block and not (front.startswith(prefix) or prefix.startswith(front)):
+            continue
+        folder = f"{parent}/{layout.block_name(block)}"
+        for item_id in _fitting(reader.ids(folder), prefix):
+            yield folder, f"{item_id:010d}"
+
+
+def _fitting(ids: Sequence[int], prefix: str) -> list[int]:
+    return sorted(item_id for item_id in ids if str(item_id).startswith(prefix))
+
+
+def _removed(reader: Reader, prefix: str) -> Iterator[tuple[int, str]]:
+    from pq_cli.core.timefmt import format_time
+    from pq_cli.spool.trash import buried
+
+    left = _MOST
+    for moment, ids in buried(reader):
+        for item_id in _fitting(ids, prefix)[:left]:
+            yield item_id, format_time(moment)[:19]
+            left -= 1
+        if left <= 0:
+            return
+
+
+def _keys(root: str, prefix: str) -> list[str]:
+    from itertools import islice
+
+    found: list[str] = []
+    try:
+        with os.scandir(f"{root}/{layout.KEYS}") as entries:
+            for entry in islice(entries, _MOST_KEYS):
+                key = layout.key_of(entry.name)
+                if key is not None and key.startswith(prefix) and printable(key) == key:
+                    found.append(key)
+    except OSError:
+        pass
+    return sorted(found)[:_MOST]

@@ -1,0 +1,63 @@
+"""`pq completion`: the completion script of a shell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pq_cli.commands.table import COMMANDS, load
+from pq_cli.core.item import printable
+from pq_cli.errors import UsageError
+from pq_cli.render import emit
+from pq_cli.render.completion import Option, Spec, bash, fish, zsh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SHELLS: dict[str, Callable[[Sequence[Spec]], str]] = {"bash": bash, "zsh": zsh, "fish": fish}
+_KINDS = {
+    "DIR": "dirs", "SRC": "dirs", "FILE": "files", "S": "states", "WHEN": "colors", "KEY": "keys",
+    "WHAT": "exists", "GLOB": "keys", "ITEM": "items", "SHELL": "shells", "CMD": "run",
+}  # fmt: skip
+"""What the placeholders of help texts stand for; all others have values that nobody can guess."""
+_NUMBERS = {"--priority"}
+
+
+def command(
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+) -> int:
+    """Print the completion script of a shell.
+
+    Packages install it; without one: `source <(pq completion bash)`, `pq completion fish | source`,
+    or `pq completion zsh > DIR/_pq` with DIR in fpath.
+    """
+    if shell not in _SHELLS:
+        raise UsageError(f"no completion for {printable(shell)!r}: allowed is {', '.join(_SHELLS)}")
+    emit(_SHELLS[shell]([_spec(name) for name in COMMANDS]).rstrip("\n"))
+    return 0
+
+
+def _spec(name: str) -> Spec:
+    """Return what a command accepts, as its parser has it."""
+    options, operand = [], None
+    for parameter in load(name).params:
+        if parameter.opts[0].startswith("-"):
+            options.append(_option(parameter))
+        else:
+            operand = _kind(parameter.metavar or "")
+    return Spec(name=name, help=COMMANDS[name].help, options=tuple(options), operand=operand)
+
+
+def _option(parameter: Any) -> Option:
+    kind = None
+    if not parameter.is_flag and not (parameter.metavar or "").startswith("[="):
+        kind = _kind(parameter.metavar or "")
+        if _NUMBERS & set(parameter.opts):
+            kind = "priorities"
+    text = (parameter.help or parameter.opts[0]).rstrip(".").partition(". ")[0]
+    return Option(names=tuple(parameter.opts), help=text, kind=kind)
+
+
+def _kind(metavar: str) -> str:
+    return _KINDS.get(metavar.strip("[].- "), "any")

@@ -1,0 +1,185 @@
+"""Completion in the three real shells, driven by the keyboard; and that the scripts are current."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import need_tool
+
+from pq_cli import Spool
+from pq_cli.commands.completion import _KINDS, _spec
+from pq_cli.commands.table import COMMANDS
+from pq_cli.render.completion import KINDS
+
+SCRIPTS = Path(__file__).parents[2] / "completions"
+FILES = {"bash": "pq.bash", "zsh": "_pq", "fish": "pq.fish"}
+
+
+def run(*words, **env):
+    """Run pq in a process of its own."""
+    command = [sys.executable, "-m", "pq_cli", *words]
+    environ = {**os.environ, **env}
+    return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+
+
+@pytest.mark.parametrize("shell", FILES)
+def test_the_scripts_are_those_that_the_commands_make_now(shell):
+    """completions/ has not drifted: `pq completion` would write the same files again."""
+    assert run("completion", shell).stdout == (SCRIPTS / FILES[shell]).read_text(encoding="utf-8")
+
+
+def test_an_unknown_shell_is_refused():
+    """Only the three; the error names them."""
+    done = run("completion", "tcsh")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "bash, zsh, fish" in done.stderr
+
+
+def test_every_option_of_every_command_is_in_every_script():
+    """Each option's spellings stand in each script; each kind of value has a meaning."""
+    text = {shell: (SCRIPTS / name).read_text(encoding="utf-8") for shell, name in FILES.items()}
+    for name in COMMANDS:
+        spec = _spec(name)
+        for option in spec.options:
+            long = max(option.names, key=len)
+            assert long in text["bash"]
+            assert long in text["zsh"]
+            fish = f"-l {long[2:]}" if long.startswith("--") else f"-s {long[1:]}"
+            assert fish in text["fish"]
+            assert option.kind is None or option.kind in KINDS
+    assert set(_KINDS.values()) <= set(KINDS)
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """A spool with a claim, a few names and keys; the terminal's PQ_SPOOL leads to it."""
+    spool = Spool(tmp_path / "s")
+    spool.enqueue(b"", name="claimed.xml", priority=1)
+    assert spool.claim(bound=False) is not None
+    spool.enqueue(b"", name="report.xml", priority=2)
+    spool.enqueue(b"", key="photos-of-spring", priority=7)
+    spool.fail(spool.claim(bound=False), "HTTP 500", dead=True)
+    return spool
+
+
+@pytest.fixture(params=FILES)
+def shell(request, terminal, tmp_path):
+    """A terminal in which a shell has loaded its script as a package would install it."""
+    name = request.param
+    need_tool(name)
+    script = SCRIPTS / FILES[name]
+    screen = terminal(110, 30, HOME=str(tmp_path))
+    start = {
+        "bash": f"bash --norc --noprofile; PS1='$ '; . {script}",
+        "zsh": f"zsh -f; PS1='$ '; fpath=({SCRIPTS} $fpath); autoload -U compinit;"
+        f" compinit -u -d {tmp_path}/dump",
+        "fish": f"fish --no-config; function fish_prompt; echo '$ '; end; source {script}",
+    }[name].split("; ", 1)
+    screen.type(start[0], "Enter")
+    screen.type(start[1], "Enter")
+    screen.type(f"cd {tmp_path}; clear; echo READY", "Enter")
+    screen.wait_for(lambda lines: "READY" in lines)
+    return screen
+
+
+def completed(shell, typed, wanted, keys=("Tab",)):
+    """Type, press Tab, and wait until `wanted` stands on the screen; then empty the line."""
+    shell.type(typed, *keys)
+    lines = shell.wait_for(lambda lines: any(wanted in line for line in lines))
+    shell.type("", "C-u")
+    shell.type("clear; echo READY", "Enter")
+    shell.wait_for(lambda now: "READY" in now and len(now) < 4)
+    return lines
+
+
+def test_commands_options_and_values_are_completed(shell, spool):
+    """A command, a long option, a fixed value after a space and after `=`, a file, a key."""
+    (Path(spool.path).parent / "measured.dat").touch()
+    completed(shell, "pq expl", "pq explain")
+    completed(shell, "pq ls --older", "pq ls --older-than")
+    completed(shell, "pq ls --state fai", "pq ls --state failed")
+    completed(shell, "pq enqueue --if-exists=rep", "--if-exists=replace")
+    completed(shell, "pq enqueue measu", "pq enqueue measured.dat")
+    completed(shell, "pq ls --key pho", "pq ls --key photos-of-spring")
+
+
+def test_items_are_completed_with_a_description(shell, spool):
+    """Claims for done, all items for show with state and name, dead letters for retry."""
+    completed(shell, "pq done ", "pq done 1.1")
+    completed(shell, "pq retry ", "pq retry 2")
+    lines = completed(shell, "pq show ", "photos-of-spring", keys=("Tab", "Tab"))
+    shown = "\n".join(lines)
+    assert "active, priority 1, claimed.xml" in shown
+    assert "failed, priority 2, report.xml" in shown
+
+
+def test_the_spool_of_the_line_counts(shell, spool, tmp_path):
+    """Items come from the spool that -s names, not from $PQ_SPOOL."""
+    other = Spool(tmp_path / "other")
+    for _ in range(4):
+        other.enqueue(b"")
+    other.hold(4)
+    completed(shell, "pq retry -s other ", "pq retry -s other 4")
+
+
+def answer(spool, *words):
+    """Return what `pq __complete` prints, as (value, description)."""
+    done = run("__complete", *words, PQ_SPOOL=spool.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+
+
+def test_a_missing_spool_or_strange_words_complete_to_nothing(tmp_path):
+    """Tab never fails, never makes a spool, and never prints an error into the line."""
+    for words in ([], ["items"], ["items", "rm", "x"], ["keys", "", ""], ["what", "", "", "", ""]):
+        done = run("__complete", *words, PQ_SPOOL=str(tmp_path / "none"))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), words
+    assert not (tmp_path / "none").exists()
+
+
+def test_candidates_begin_with_what_was_typed_and_are_few(tmp_path):
+    """Of many items only a hundred are offered, and of them only those that fit."""
+    spool = Spool(tmp_path / "s")
+    from pq_cli.core.request import Request
+
+    for _ in range(3):
+        spool.enqueue_many([(b"", Request(priority=n % 10 + 1)) for n in range(500)])
+    assert len(answer(spool, "items", "show", "")) == 100
+    assert [value for value, _ in answer(spool, "items", "show", "1234")] == ["1234"]
+    fitting = [value for value, _ in answer(spool, "items", "rm", "14")]
+    assert len(fitting) == 100
+    assert all(value.startswith("14") for value in fitting)
+    assert answer(spool, "items", "done", "") == []
+
+
+def test_keys_come_back_as_they_were_given(tmp_path):
+    """Spaces, percent signs and letters of any script survive; control never reaches the shell."""
+    spool = Spool(tmp_path / "s")
+    keys = ["a b", "100%", ".hidden", "Übung", "日本"]
+    for key in keys:
+        spool.enqueue(b"", key=key)
+    spool.enqueue(b"", key="x" * 200)
+    spool.enqueue(b"", key="ü" * 100)
+    told = [value for value, _ in answer(spool, "keys", "ls", "")]
+    assert sorted(told) == sorted([*keys, "x" * 200])
+    removed = spool.remove(1)
+    assert answer(spool, "items", "undo", "")[0][0] == str(removed.id)
+
+
+def test_completing_loads_no_parser():
+    """`pq __complete` is quick because it imports neither typer nor rich."""
+    code = (
+        "import sys, json\n"
+        "from pq_cli import cli\n"
+        "try: cli.main(['__complete', 'items', 'show', ''])\n"
+        "except SystemExit: print(json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = json.loads(done.stdout.splitlines()[-1])
+    assert "pq_cli.actions.complete" in modules
+    assert not {"typer", "click", "rich", "asyncio", "subprocess"} & set(modules)
