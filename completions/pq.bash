@@ -32,6 +32,42 @@ _pq_options() {
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
         )
         ;;
+    run)
+        _pq_lines=(
+            $'--jobs\tAt most N at once'
+            $'--follow\tWait for more, for ever'
+            $'--max\tClaim at most N items'
+            $'--max-time\tClaim nothing after D'
+            $'--timeout\tStop CMD after D (exit 124)'
+            $'--kill-after\tFrom TERM to KILL'
+            $'--halt-after\tStop after N failures in a row'
+            $'--rate\tStart at most N a second (m, h, d)'
+            $'--nice\tRun at this niceness, 0 to 19'
+            $'--when\tClaim only while CMD exits 0'
+            $'--log\tKeep CMDs output beside the item'
+            $'--tag\tPut the id before each line'
+            $'--progress\tShow how far it has come'
+            $'--no-progress\tShow how far it has come'
+            $'--json\tPrint events as JSON Lines'
+            $'--dry-run\tPrint what would run'
+            $'--lease\tRenewed while CMD runs'
+            $'--spool\tThe spool directory'
+            $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
+        )
+        ;;
+    submit)
+        _pq_lines=(
+            $'--priority\t1 (most urgent) to 10'
+            $'--key\tUnique among live items'
+            $'--if-exists\tIf the key is taken: skip, fail or replace'
+            $'--max-attempts\tAttempts before it counts as failed'
+            $'--name\tA name to show'
+            $'--metadata\tMay be repeated'
+            $'--lease\tRenewed while CMD runs'
+            $'--spool\tThe spool directory'
+            $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
+        )
+        ;;
     done)
         _pq_lines=(
             $'--spool\tThe spool directory'
@@ -75,6 +111,7 @@ _pq_options() {
     show)
         _pq_lines=(
             $'--json\tPrint JSON Lines'
+            $'--log\tShow what `pq run --log` kept'
             $'--spool\tThe spool directory'
         )
         ;;
@@ -225,6 +262,35 @@ _pq_value() {
         ;;
     next)
         case $2 in
+        --lease) _pq_kind=any ;;
+        --spool|-s) _pq_kind=dirs ;;
+        --lock-timeout) _pq_kind=any ;;
+        esac
+        ;;
+    run)
+        case $2 in
+        -j|--jobs) _pq_kind=any ;;
+        --max) _pq_kind=any ;;
+        --max-time) _pq_kind=any ;;
+        --timeout) _pq_kind=any ;;
+        --kill-after) _pq_kind=any ;;
+        --halt-after) _pq_kind=any ;;
+        --rate) _pq_kind=any ;;
+        --nice) _pq_kind=any ;;
+        --when) _pq_kind=any ;;
+        --lease) _pq_kind=any ;;
+        --spool|-s) _pq_kind=dirs ;;
+        --lock-timeout) _pq_kind=any ;;
+        esac
+        ;;
+    submit)
+        case $2 in
+        --priority|-p) _pq_kind=priorities ;;
+        --key) _pq_kind=any ;;
+        --if-exists) _pq_kind=exists ;;
+        --max-attempts) _pq_kind=any ;;
+        --name) _pq_kind=any ;;
+        -m|--metadata) _pq_kind=any ;;
         --lease) _pq_kind=any ;;
         --spool|-s) _pq_kind=dirs ;;
         --lock-timeout) _pq_kind=any ;;
@@ -387,6 +453,12 @@ _pq_operand() {
     next)
         _pq_kind=run
         ;;
+    run)
+        _pq_kind=run
+        ;;
+    submit)
+        _pq_kind=run
+        ;;
     done)
         _pq_kind=items
         ;;
@@ -449,6 +521,8 @@ _pq_fixed() {
         _pq_lines=(
         $'enqueue\tadd stdin or files to the queue; print their ids'
         $'next\tclaim the next item: print it, or run a command'
+        $'run\trun a command on every item, several at once'
+        $'submit\trun a command on stdin now; queue it if that fails'
         $'done\tfinish claimed items'
         $'fail\ta claimed item failed: retry later, or dead letter'
         $'release\tgive claimed items back, uncounted'

@@ -40,23 +40,28 @@ def command(
 
 def _spec(name: str) -> Spec:
     """Return what a command accepts, as its parser has it."""
-    options, operand = [], None
+    options: list[Option] = []
+    operand = None
     for parameter in load(name).params:
         if parameter.opts[0].startswith("-"):
-            options.append(_option(parameter))
+            options += _options(parameter)
         else:
             operand = _kind(parameter.metavar or "")
     return Spec(name=name, help=COMMANDS[name].help, options=tuple(options), operand=operand)
 
 
-def _option(parameter: Any) -> Option:
+def _options(parameter: Any) -> list[Option]:
+    """Return the option, and the one that says its contrary if there is one."""
     kind = None
     if not parameter.is_flag and not (parameter.metavar or "").startswith("[="):
         kind = _kind(parameter.metavar or "")
+        if kind == "run":  # as a value it is one word of shell, not a command line
+            kind = "any"
         if _NUMBERS & set(parameter.opts):
             kind = "priorities"
     text = (parameter.help or parameter.opts[0]).rstrip(".").partition(". ")[0]
-    return Option(names=tuple(parameter.opts), help=text, kind=kind)
+    both = (parameter.opts, parameter.secondary_opts)
+    return [Option(names=tuple(names), help=text, kind=kind) for names in both if names]
 
 
 def _kind(metavar: str) -> str:
