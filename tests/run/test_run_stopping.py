@@ -249,7 +249,7 @@ def test_follow_wakes_and_leaves_no_zombies(bench, tools):
         until(lambda: not bench.states(), "later items were not run")
     until(lambda: len(children_of(process.pid)) == 1, "children remain beside the guard")
     assert [state for _, state in children_of(process.pid)] != ["Z"]
-    assert descriptors() == before
+    assert descriptors() < before + 5  # one that leaks leaks sixty times; a look opens some
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert process.returncode == 143
