@@ -232,6 +232,23 @@ _pq_options() {
         _pq_lines=(
         )
         ;;
+    export)
+        _pq_lines=(
+            $'--state\tMay be repeated'
+            $'--tar\tA tar stream, for big payloads'
+            $'--move\tEach leaves once the other side has it'
+            $'--confirm\tRead receipts; let go what they name'
+            $'--spool\tThe spool directory'
+            $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
+        )
+        ;;
+    import)
+        _pq_lines=(
+            $'--receipt\tPrint receipts for the sender, not ids'
+            $'--spool\tThe spool directory'
+            $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
+        )
+        ;;
     init)
         _pq_lines=(
             $'--drop-mode\tLet others drop files into new/: 1730'
@@ -434,6 +451,19 @@ _pq_value() {
         --lock-timeout) _pq_kind=any ;;
         esac
         ;;
+    export)
+        case $2 in
+        --state) _pq_kind=states ;;
+        --spool|-s) _pq_kind=dirs ;;
+        --lock-timeout) _pq_kind=any ;;
+        esac
+        ;;
+    import)
+        case $2 in
+        --spool|-s) _pq_kind=dirs ;;
+        --lock-timeout) _pq_kind=any ;;
+        esac
+        ;;
     init)
         case $2 in
         --drop-mode) _pq_kind=any ;;
@@ -507,6 +537,9 @@ _pq_operand() {
     completion)
         _pq_kind=shells
         ;;
+    export)
+        _pq_kind=run
+        ;;
     esac
 }
 
@@ -545,6 +578,8 @@ _pq_fixed() {
         $'check\tlook for damage in the spool, and mend it'
         $'migrate\timport an older or foreign queue'
         $'completion\tprint the completion script of a shell'
+        $'export\twrite items as a stream, for a backup or another spool'
+        $'import\tlet the items of such a stream enter'
         $'init\tmake a spool with a commented queue.toml'
         )
         ;;

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 class Command(Record):
-    """One row of the command table. main: shown by a bare `pq`."""
+    """One row of the command table. main: shown by a bare `pq`. module: if not called as it is."""
 
     name: str
     help: str
     main: bool = False
+    module: str = ""
 
 
 COMMANDS = {
@@ -46,6 +47,8 @@ COMMANDS = {
         Command(name="check", help="look for damage in the spool, and mend it"),
         Command(name="migrate", help="import an older or foreign queue"),
         Command(name="completion", help="print the completion script of a shell"),
+        Command(name="export", help="write items as a stream, for a backup or another spool"),
+        Command(name="import", help="let the items of such a stream enter", module="import_"),
         Command(name="init", help="make a spool with a commented queue.toml"),
     )
 }
@@ -57,7 +60,7 @@ def load(name: str) -> Any:
 
     import typer
 
-    module = import_module(f"pq_cli.commands.{name}")
+    module = import_module(f"pq_cli.commands.{COMMANDS[name].module or name}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     settings = {"help_option_names": ["-h", "--help"]}
     kind = getattr(module, "PARSER", None)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+LEAVING = "leaving"
+"""Field of an item that was sent to another spool and waits for the receipt."""
 LEASE_OVER = "the lease ran out before the worker finished"
 WORKER_DIED = "the worker died before it finished"
 
@@ -125,6 +127,7 @@ def retried(item: Item, now: float, priority: int | None) -> Item:
         state=State.PENDING,
         updated_at=stamp(now),
         not_before=None,
+        extra={name: value for name, value in item.extra.items() if name != LEAVING},
         attempts=0,
         priority=item.priority if priority is None else priority,
     )

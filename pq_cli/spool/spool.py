@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pq_cli.spool.arrivals import Arrivals
     from pq_cli.spool.attendance import Attendance
+    from pq_cli.spool.departures import Departures
     from pq_cli.spool.dropbox import Dropbox
 
 DEFAULT_LOCK_TIMEOUT = 30.0
@@ -208,6 +209,12 @@ class Spool(Upkeep):
             if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
                 return item
             return self._claim(item, now, lease, bound=True)
+
+    def departures(self) -> Departures:
+        """Return what marks items as leaving for another spool, and lets them go."""
+        from pq_cli.spool.departures import Departures
+
+        return Departures(self._store, self._clock)
 
     # -- claims ----------------------------------------------------------------
 

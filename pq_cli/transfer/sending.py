@@ -1,0 +1,102 @@
+"""Sending the items of a spool, oldest id first, to keep or for good."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from pq_cli.core.item import Item, State
+from pq_cli.errors import DamagedItemError, DataError, NoSuchItemError, PqError
+from pq_cli.spool.departures import Departures, as_sent, sent_state
+from pq_cli.transfer.stream import Writer, header_values, item_values
+
+if TYPE_CHECKING:
+    from pq_cli.spool.spool import Spool
+
+_TOGETHER = 100
+"""Items marked under one lock and one sync."""
+
+
+class Sending:
+    """Sends the items of `spool` that are in `states`.
+
+    departures: marks each item before it is sent (`--move`), or None to leave all as it is.
+    report: called with what keeps an item from being sent; it stays as it is.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        states: Iterable[State],
+        departures: Departures | None,
+        report: Callable[[PqError], None],
+    ) -> None:
+        self._spool = spool
+        self._states = set(states)
+        self._departures = departures
+        self._report = report
+        self.count = 0
+
+    def send(self, writer: Writer, uuid: str, host: str, at: str) -> Iterator[None]:
+        """Write a whole stream; a step of the iteration for each item sent."""
+        writer.header(header_values(uuid, host, at))
+        ids = self._ids()
+        for start in range(0, len(ids), _TOGETHER):
+            for item in self._ready(ids[start : start + _TOGETHER]):
+                if self._one(writer, item):
+                    self.count += 1
+                    yield
+        writer.end(self.count)
+
+    def _ids(self) -> array[int]:
+        """Return the ids to send, sorted, in eight bytes each: so lanes keep their order."""
+        looked_at = self._states | ({State.HELD} if self._departures else set())
+        found = self._spool.items(looked_at)
+        wanted = (item.id for item in found if self._wanted(item))
+        return array("Q", sorted(array("Q", wanted)))
+
+    def _wanted(self, item: Item) -> bool:
+        if self._departures is None:
+            return item.state in self._states
+        return item.state is not State.ACTIVE and sent_state(item) in self._states
+
+    def _ready(self, ids: array[int]) -> list[Item]:
+        if self._departures is not None:
+            return self._departures.mark([item_id for item_id in ids if self._is_whole(item_id)])
+        items = []
+        for item_id in ids:
+            try:
+                items.append(as_sent(self._spool.get(item_id)))
+            except NoSuchItemError:
+                continue  # it has gone since
+            except DamagedItemError as error:
+                self._report(error)
+        return items
+
+    def _is_whole(self, item_id: int) -> bool:
+        try:
+            os.close(self._spool.open_payload(item_id))
+        except NoSuchItemError:
+            return False
+        except DamagedItemError as error:
+            self._report(error)
+            return False
+        return True
+
+    def _one(self, writer: Writer, item: Item) -> bool:
+        try:
+            fd = self._spool.open_payload(item.id)
+        except NoSuchItemError:
+            return False
+        except DamagedItemError as error:
+            self._report(error)
+            return False
+        with os.fdopen(fd, "rb") as payload:
+            try:
+                writer.item(item_values(item), payload, item.size)
+            except DataError as error:
+                self._report(error)
+                return False
+        return True
