@@ -40,6 +40,7 @@ class SpoolLock:
         try:
             self._lock()
         except BaseException:
+            self.close()  # it may be locked
             self._threads.release()
             raise
 

@@ -23,6 +23,7 @@ from pq_cli.spool.payload import (
 )
 from pq_cli.spool.serving import next_servable
 from pq_cli.spool.settle import next_event, settle
+from pq_cli.spool.spare import is_full
 from pq_cli.spool.store import Store
 from pq_cli.spool.upkeep import Upkeep
 from pq_cli.spool.view import reference
@@ -225,7 +226,11 @@ class Spool(Upkeep):
         when the work outlives the process that claims.
         """
         store = self._store
-        self._pick_up()
+        try:
+            self._pick_up()
+        except OSError as error:
+            if not is_full(error):  # a full disk must not keep what is there from being claimed
+                raise
         with store:
             now = self._clock()
             settle(store, now)

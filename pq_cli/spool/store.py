@@ -22,6 +22,7 @@ from pq_cli.spool.keys import Keys
 from pq_cli.spool.lock import SpoolLock
 from pq_cli.spool.log import Log
 from pq_cli.spool.reader import Reader
+from pq_cli.spool.spare import keep_spare, with_spare
 from pq_cli.spool.state import (
     UNKNOWN,
     Counter,
@@ -123,14 +124,9 @@ class Store:
         """
         source, target = layout.payload_path(before), layout.payload_path(after)
         with self.counting(_lives(after) - _lives(before)):
-            tmp = self.tmp_name("meta")
-            self.disk.write_new(tmp, encode(after))
+            with_spare(self.disk, lambda: self._rewrite(source, after))
             if source != target:
-                self.make_folder(layout.folder_of(after))
-            self.disk.rename(tmp, source + layout.META)
-            if source != target:
-                self.disk.rename(source + layout.META, target + layout.META)
-                self.payload_follows(before.id, source, target)
+                with_spare(self.disk, lambda: self._rename_pair(before.id, source, target))
             if sync and self.disk.sync:
                 self._sync_folders(source, target)
         self.log.note([transition(before, after)])
@@ -139,10 +135,30 @@ class Store:
     def shift(self, before: Item, after: Item) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
         source, target = layout.payload_path(before), layout.payload_path(after)
-        self.make_folder(layout.folder_of(after))
-        self.disk.rename(source + layout.META, target + layout.META)
-        self.payload_follows(before.id, source, target)
+        with_spare(self.disk, lambda: self._rename_pair(before.id, source, target))
         return self._moved(before, after)
+
+    def _rewrite(self, path: str, after: Item) -> None:
+        """Put the meta of `after` over the one beside the payload `path`."""
+        tmp = self.tmp_name("meta")
+        self.disk.write_new(tmp, encode(after))
+        try:
+            if layout.payload_path(after) != path:
+                self.make_folder(layout.folder_of(after))
+            self.disk.rename(tmp, path + layout.META)
+        except BaseException:
+            self.disk.discard(tmp)
+            raise
+
+    def _rename_pair(self, item_id: int, source: str, target: str) -> None:
+        """Rename the meta, the commit instant, and then the payload. Can be done twice."""
+        self.make_folder(os.path.dirname(target))
+        try:
+            self.disk.rename(source + layout.META, target + layout.META)
+        except FileNotFoundError:
+            if not os.path.lexists(f"{self.root}/{target}{layout.META}"):
+                raise
+        self.payload_follows(item_id, source, target)
 
     def erase(self, item: Item) -> None:
         """Remove an item for good: the meta first, durably, then the payload."""
@@ -156,6 +172,7 @@ class Store:
             self.attempt_logs.remove(item.id)
         self.index.moved(item, None)
         self.tidy(layout.folder_of(item))
+        keep_spare(self.disk)
 
     def _moved(self, before: Item, after: Item) -> Item:
         if before.state in LIVE and after.state not in LIVE:

@@ -1,0 +1,193 @@
+"""The promises of pq, tried on a directory of the user's own file system. See `pq selftest`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+
+from pq_cli.core.record import Record
+from pq_cli.errors import LockTimeoutError, PqError
+from pq_cli.spool import durable
+from pq_cli.spool.check import Check
+from pq_cli.spool.durable import Disk
+from pq_cli.spool.lock import SpoolLock
+from pq_cli.spool.spool import Spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_CHANGING = ("mkdir", "open", "write", "pwrite", "fsync", "fdatasync", "rename", "unlink")
+
+
+class Result(Record):
+    """What one trial gave: its name, whether the promise held, and the figures or the reason."""
+
+    name: str
+    held: bool
+    detail: str
+
+
+def run(folder: str) -> Iterator[Result]:
+    """Try each promise in a new folder below `folder`, which is removed afterwards."""
+    scratch = tempfile.mkdtemp(prefix="pq-selftest-", dir=folder)
+    try:
+        for name, trial in _TRIALS.items():
+            try:
+                yield Result(name=name, held=True, detail=trial(f"{scratch}/{name}"))
+            except (PqError, OSError, AssertionError) as error:
+                yield Result(name=name, held=False, detail=str(error) or type(error).__name__)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _lock(path: str) -> str:
+    """The lock excludes another process, and is free again when its holder is killed."""
+    os.mkdir(path)
+    ready, tell = os.pipe()
+    holder = _child(lambda: _hold(f"{path}/lock", tell))
+    os.close(tell)
+    try:
+        _require(os.read(ready, 1) == b"x", "a child could not take the lock")
+        try:
+            with SpoolLock(f"{path}/lock", 0.2):
+                raise AssertionError("two processes hold the lock at once")
+        except LockTimeoutError:
+            pass
+    finally:
+        os.close(ready)
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+    with SpoolLock(f"{path}/lock", 5.0):
+        return "excludes other processes; free after the holder was killed"
+
+
+def _hold(path: str, tell: int) -> None:
+    with SpoolLock(path, 5.0):
+        os.write(tell, b"x")
+        time.sleep(60)
+
+
+def _sync(path: str) -> str:
+    """Every way to sync that pq uses is accepted, for files and folders."""
+    os.mkdir(path)
+    disk = Disk(path, sync=True)
+    began = time.monotonic()
+    for number in range(20):
+        disk.write_new(f"file-{number}", b"x" * 1000)
+        disk.sync_dir("")
+    each = (time.monotonic() - began) / 40
+    disk.write_at_start("record", b"x" * 64, sync=True)
+    disk.sync_file_system()
+    return f"files, folders and the file system; {each * 1000:.2f} ms each"
+
+
+def _contention(path: str) -> str:
+    """Of many claimers at once, each item goes to exactly one; ids are given once."""
+    workers, each = 4, 25
+    spool = Spool(path)
+    read_end, write_end = os.pipe()
+    pids = [_child(lambda: _produce_and_work(path, each, write_end)) for _ in range(workers)]
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as stream:
+        lines = [line.split() for line in stream]
+    statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+    _require(not any(statuses), "a worker failed")
+    given = [word for kind, word in lines if kind == b"in"]
+    done = [word for kind, word in lines if kind == b"done"]
+    _require(len(given) == len(set(given)) == workers * each, "an id was given twice")
+    _require(sorted(given) == sorted(done), f"{len(done)} of {len(given)} items were done once")
+    _require(len(spool) == 0, "something is left")
+    return f"{workers} processes, {len(given)} items, each done exactly once"
+
+
+def _produce_and_work(path: str, count: int, tell: int) -> None:
+    spool = Spool(path)
+    for _ in range(count):
+        os.write(tell, b"in %d\n" % spool.enqueue(b"x").id)
+    while (item := spool.claim()) is not None:
+        spool.done(item)
+        os.write(tell, b"done %d\n" % item.id)
+
+
+def _kill(path: str) -> str:
+    """A process that dies before any of its system calls loses nothing and blocks nobody."""
+    spool = Spool(path)
+    deaths = 0
+    for verb in (_enqueue_one, _claim_one, _done_one):
+        for call in range(1, 200):
+            known = {item.id for item in spool.items()}
+            pid = _child(lambda v=verb, n=call: (_die_before(n), v(path)))  # type: ignore[misc]
+            died = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+            deaths += died
+            left = {item.id for item in spool.items()}
+            lost = known - left
+            _require(not lost or (verb is _done_one and len(lost) == 1), f"lost: {lost}")
+            for item in spool.items():
+                _require(spool.payload(item) == b"payload", f"item {item.id} is torn")
+            if not died:
+                break
+    harm = [f for f in Check(path, 5.0).run(repair=False) if f.damage]
+    _require(not harm, f"damage: {harm[0].detail}" if harm else "")
+    return f"{deaths} deaths before a system call; nothing lost, torn or damaged"
+
+
+def _enqueue_one(path: str) -> None:
+    Spool(path).enqueue(b"payload")
+
+
+def _claim_one(path: str) -> None:
+    Spool(path).claim(lease=60)
+
+
+def _done_one(path: str) -> None:
+    spool = Spool(path)
+    item = spool.claim(lease=60)
+    if item is not None:
+        spool.done(item)
+
+
+def _die_before(call: int) -> None:
+    """Make this process kill itself before its `call`-th change of the file system."""
+    left = call
+
+    class Deadly:
+        def __getattr__(self, name: str) -> object:
+            real = getattr(os, name)
+            return _counted(real) if name in _CHANGING else real
+
+    def _counted(real: Callable[..., object]) -> Callable[..., object]:
+        def counted(*args: object, **options: object) -> object:
+            nonlocal left
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **options)
+
+        return counted
+
+    durable.os = Deadly()  # type: ignore[assignment]
+
+
+def _child(work: Callable[[], object]) -> int:
+    """Fork a child that does `work` and ends; return its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _require(true: bool, otherwise: str) -> None:
+    if not true:
+        raise AssertionError(otherwise)
+
+
+_TRIALS = {"lock": _lock, "sync": _sync, "contention": _contention, "kill": _kill}

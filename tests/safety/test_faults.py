@@ -1,0 +1,160 @@
+"""Faults: each system call of each verb fails in turn; and disks that are full indeed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import crashlab
+import pytest
+from crashlab import NOW, VERBS
+from support import need_tool
+from test_kill_sweep import known_ids, verify
+
+from pq_cli.errors import PqError
+from pq_cli.messages import os_error_status
+from pq_cli.spool import durable
+from pq_cli.spool.spool import Spool
+
+CODES = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EMFILE]
+
+
+def fails_at(name: str, root: Path, call: int, code: int) -> tuple[bool, list[int]]:
+    """Do a verb whose `call`-th change fails; return (whether one failed, the ids told)."""
+    seen = 0
+
+    def hook(_name: str, real: object, args: tuple, kwargs: dict) -> object:
+        nonlocal seen
+        seen += 1
+        if seen == call:
+            raise OSError(code, os.strerror(code), args[0] if isinstance(args[0], str) else None)
+        return real(*args, **kwargs)
+
+    try:
+        with crashlab.hooked(hook):
+            told = crashlab.act(name, root)
+    except OSError as error:
+        assert error.errno == code, error
+        assert os_error_status(error) == (77 if code == errno.EACCES else 74)
+        told = []
+    except PqError as error:
+        raise AssertionError(f"{name}: {error}") from error
+    return seen >= call, told
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_call_fails_once(name: str, tmp_path: Path) -> None:
+    """Whatever call fails: the error says so, nothing is lost or half there, pq goes on."""
+    template, root = tmp_path / "template", tmp_path / "spool"
+    crashlab.prepare(name, template)
+    codes = CODES if os.environ.get("PQ_LONG") else None
+    for call in range(1, 500):
+        for code in codes or [CODES[call % len(CODES)]]:
+            crashlab.copy(template, root)
+            failed, told = fails_at(name, root, call, code)
+            if (root / "state.json").exists():
+                verify(root, name, told, died=failed)
+        if not failed:
+            return
+    pytest.fail("the verb never came to its end")
+
+
+@pytest.mark.parametrize("name", ["enqueue", "delayed", "keyed", "file"])
+def test_an_enqueue_that_failed_left_nothing(name: str, tmp_path: Path) -> None:
+    """An enqueue that reports an error leaves no item and no payload behind, nor in `tmp/`."""
+    template, root = tmp_path / "template", tmp_path / "spool"
+    crashlab.prepare(name, template)
+    before = known_ids(template)
+    for call in range(1, 500):
+        crashlab.copy(template, root)
+        failed, told = fails_at(name, root, call, errno.ENOSPC)
+        if not failed:
+            return
+        if not told:
+            assert known_ids(root) == before
+            assert {f.kind for f in crashlab.findings(str(root))} <= {"empty", "key"}
+            assert (Path(f"{root}.outside")).exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte; only root can make one."""
+    need_tool("mount")
+    if os.geteuid() != 0:
+        if os.environ.get("CI"):
+            pytest.fail("CI runs as root")
+        pytest.skip("only root can mount")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def pq(root: Path, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess:
+    """Run `pq` on a spool."""
+    command = [sys.executable, "-m", "pq_cli", *args, "-s", str(root)]
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    """On a full disk enqueue fails clearly and leaves nothing; what is there can be drained."""
+    root = small_disk / "spool"
+    told = []
+    for _ in range(50):
+        ran = pq(root, "enqueue", stdin=b"x" * 50_000)
+        if ran.returncode:
+            break
+        told += ran.stdout.split()
+    assert ran.returncode == 74 and b"No space left" in ran.stderr and ran.stderr.count(b"\n") == 1
+    (small_disk / "rest").write_bytes(b"")
+    with open(small_disk / "rest", "wb", buffering=0) as rest:
+        for size in (65536, 4096, 1):
+            try:
+                while rest.write(b"x" * size):
+                    pass
+            except OSError:
+                pass
+    assert os.statvfs(small_disk).f_bfree == 0
+    lines = pq(root, "enqueue", "--lines", stdin=b"a\nb\nc\n")
+    assert lines.returncode == 74 and not lines.stdout
+    assert not list((root / "tmp").iterdir())
+    assert len(pq(root, "ls").stdout.splitlines()) == len(told)
+    drained = []
+    for _ in told:
+        claim = pq(root, "next", "--claim")
+        assert claim.returncode == 0, claim.stderr
+        assert pq(root, "done", claim.stdout.decode().strip()).returncode == 0
+        drained.append(claim.stdout.split(b".")[0])
+    assert drained == told
+    (small_disk / "rest").unlink()
+    assert pq(root, "enqueue", stdin=b"again").returncode == 0
+    assert pq(root, "check").returncode == 0
+
+
+def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch) -> None:
+    """Records that a full disk cut off from their batch are as durable as any that are told."""
+    from pq_cli.core.request import Request
+
+    spool = Spool(tmp_path / "s", clock=lambda: NOW)
+    synced = []
+    monkeypatch.setattr(durable.Disk, "sync_file_system", lambda disk: synced.append(disk))
+    write_new, calls = durable.Disk.write_new, 0
+
+    def full(disk: durable.Disk, path: str, data: bytes, **options: object) -> None:
+        nonlocal calls
+        calls += "/in-" in path
+        if calls == 4 and "/in-" in path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_new(disk, path, data, **options)
+
+    monkeypatch.setattr(durable.Disk, "write_new", full)
+    items, error = spool.enqueue_many([(b"x", Request())] * 20)
+    assert len(items) == 3 and error is not None
+    assert synced, "told, but never synced"
