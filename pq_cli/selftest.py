@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
+from functools import partial
 
 from pq_cli.core.record import Record
 from pq_cli.errors import LockTimeoutError, PqError
@@ -120,7 +121,7 @@ def _kill(path: str) -> str:
     for verb in (_enqueue_one, _claim_one, _done_one):
         for call in range(1, 200):
             known = {item.id for item in spool.items()}
-            pid = _child(lambda v=verb, n=call: (_die_before(n), v(path)))  # type: ignore[misc]
+            pid = _child(partial(_dying, verb, path, call))
             died = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
             deaths += died
             left = {item.id for item in spool.items()}
@@ -150,6 +151,11 @@ def _done_one(path: str) -> None:
         spool.done(item)
 
 
+def _dying(verb: Callable[[str], None], path: str, call: int) -> None:
+    _die_before(call)
+    verb(path)
+
+
 def _die_before(call: int) -> None:
     """Make this process kill itself before its `call`-th change of the file system."""
     left = call
@@ -169,7 +175,7 @@ def _die_before(call: int) -> None:
 
         return counted
 
-    durable.os = Deadly()  # type: ignore[assignment]
+    vars(durable)["os"] = Deadly()
 
 
 def _child(work: Callable[[], object]) -> int:

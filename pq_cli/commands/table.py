@@ -45,6 +45,7 @@ COMMANDS = {
         Command(name="explain", help="why an item stands where it stands"),
         Command(name="log", help="what happened lately"),
         Command(name="check", help="look for damage in the spool, and mend it"),
+        Command(name="selftest", help="try pq's promises on a file system of yours"),
         Command(name="migrate", help="import an older or foreign queue"),
         Command(name="completion", help="print the completion script of a shell"),
         Command(name="export", help="write items as a stream, for a backup or another spool"),
