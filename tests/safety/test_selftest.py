@@ -1,4 +1,4 @@
-"""The lock, and `pq selftest`: what pq can prove about a file system, it proves; else it refuses."""
+"""The lock, and `pq selftest`: what pq can prove of a file system, it proves; else it refuses."""
 
 from __future__ import annotations
 
