@@ -228,6 +228,12 @@ _pq_options() {
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
         )
         ;;
+    doctor)
+        _pq_lines=(
+            $'--json\tPrint JSON Lines'
+            $'--spool\tThe spool directory'
+        )
+        ;;
     completion)
         _pq_lines=(
         )
@@ -451,6 +457,11 @@ _pq_value() {
         --lock-timeout) _pq_kind=any ;;
         esac
         ;;
+    doctor)
+        case $2 in
+        --spool|-s) _pq_kind=dirs ;;
+        esac
+        ;;
     export)
         case $2 in
         --state) _pq_kind=states ;;
@@ -577,6 +588,7 @@ _pq_fixed() {
         $'log\twhat happened lately'
         $'check\tlook for damage in the spool, and mend it'
         $'migrate\timport an older or foreign queue'
+        $'doctor\tversions, spool, permissions: for a bug report'
         $'completion\tprint the completion script of a shell'
         $'export\twrite items as a stream, for a backup or another spool'
         $'import\tlet the items of such a stream enter'

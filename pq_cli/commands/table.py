@@ -47,6 +47,7 @@ COMMANDS = {
         Command(name="check", help="look for damage in the spool, and mend it"),
         Command(name="selftest", help="try pq's promises on a file system of yours"),
         Command(name="migrate", help="import an older or foreign queue"),
+        Command(name="doctor", help="versions, spool, permissions: for a bug report"),
         Command(name="completion", help="print the completion script of a shell"),
         Command(name="export", help="write items as a stream, for a backup or another spool"),
         Command(name="import", help="let the items of such a stream enter", module="import_"),

@@ -66,6 +66,11 @@ def open_state(path: str) -> SpoolState:
         state = read_state(path)
     except NotADirectoryError:
         raise CannotCreateError(f"{printable(path)} is not a directory") from None
+    except PermissionError:
+        raise PermissionDeniedError(
+            f"{printable(path)}: permission denied; run pq as the owner of the spool,"
+            " or name another with -s"
+        ) from None
     if state is not None:
         return state
     try:
