@@ -215,6 +215,11 @@ _pq_options() {
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
         )
         ;;
+    selftest)
+        _pq_lines=(
+            $'--json\tPrint JSON Lines'
+        )
+        ;;
     migrate)
         _pq_lines=(
             $'--from\tWhat it is, if looking fails'
@@ -542,6 +547,9 @@ _pq_operand() {
     log)
         _pq_kind=items
         ;;
+    selftest)
+        _pq_kind=dirs
+        ;;
     migrate)
         _pq_kind=dirs
         ;;
@@ -587,6 +595,7 @@ _pq_fixed() {
         $'explain\twhy an item stands where it stands'
         $'log\twhat happened lately'
         $'check\tlook for damage in the spool, and mend it'
+        $'selftest\ttry pqs promises on a file system of yours'
         $'migrate\timport an older or foreign queue'
         $'doctor\tversions, spool, permissions: for a bug report'
         $'completion\tprint the completion script of a shell'
