@@ -199,12 +199,14 @@ def test_nonblocking_stdout(pq: Pq) -> None:
 
 
 def test_closed_descriptors_are_not_reused(pq: Pq) -> None:
-    """With all three streams closed no file of the spool becomes stdout: the payload is intact."""
+    """With the streams closed no file of the spool takes their place, to be printed into."""
     (pq.folder / "FILE").write_bytes(b"content")
     pq.shell("pq enqueue FILE <&- >&- 2>&-", expect=74)
-    pq.shell("pq init <&- >&- 2>&-")
-    pq.shell("pq enqueue FILE <&- 2>&-")
+    ran = pq.shell("pq enqueue FILE missing FILE <&- 2>&-", expect=74)
+    assert ran.words == ["1", "2"]
     assert pq.shell("pq cat 1 2>&-").out == b"content"
+    files = [path for path in pq.spool.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"No such file" in path.read_bytes()]
 
 
 def test_signals_end_quietly(pq: Pq) -> None:
