@@ -51,8 +51,11 @@ CASES = {
     "explain": Case("explain 3", prints="3"),
     "check": Case("check"),
     "init": Case("init"),
+    "export": Case("export", prints="third"),
+    "completion": Case("completion bash", prints="complete"),
+    "doctor": Case("doctor", prints="spool"),
 }
-COVERED_ELSEWHERE = {"migrate", "run", "submit"}
+COVERED_ELSEWHERE = {"import", "migrate", "run", "selftest", "submit"}
 PRINTING = [name for name, case in CASES.items() if case.prints]
 
 

@@ -24,7 +24,7 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.messages import warn
-from pq_cli.render import check_stdout, emit, flush, stdout_is_terminal
+from pq_cli.render import StdoutBytes, check_stdout, emit, flush, stdout_is_terminal
 from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonSource, JsonWriter
 from pq_cli.transfer.receiving import Receiving
@@ -80,7 +80,7 @@ def export(options: ExportOptions) -> int:
     check_stdout()
     if options.tar and stdout_is_terminal():
         raise UsageError("--tar: this is a terminal; write to a file or a pipe")
-    _send(sending, _writer(sys.stdout.buffer, tar=options.tar), uuid)
+    _send(sending, _writer(StdoutBytes(), tar=options.tar), uuid)
     flush()
     if options.move:
         warn(
@@ -90,7 +90,7 @@ def export(options: ExportOptions) -> int:
     return trouble.status
 
 
-def _writer(out: IO[bytes], *, tar: bool) -> Writer:
+def _writer(out: IO[bytes] | StdoutBytes, *, tar: bool) -> Writer:
     stream = cast("BinaryIO", out)
     return TarWriter(stream) if tar else JsonWriter(stream)
 

@@ -5,6 +5,7 @@ must not pay for it.
 """
 
 from pq_cli.render.plain import (
+    StdoutBytes,
     check_stdout,
     copy_to_stdout,
     emit,
@@ -17,6 +18,6 @@ from pq_cli.render.plain import (
 )
 
 __all__ = [
-    "check_stdout", "copy_to_stdout", "emit", "emit_json", "flush", "item_columns", "item_details",
+    "StdoutBytes", "check_stdout", "copy_to_stdout", "emit", "emit_json", "flush", "item_columns", "item_details",
     "item_json", "stdout_is_terminal",
 ]  # fmt: skip

@@ -104,6 +104,19 @@ class Stdout:
         return 1
 
 
+class StdoutBytes:
+    """stdout as a binary file, for those who write a stream: by the same rules as `emit`."""
+
+    def write(self, data: bytes) -> int:
+        """Write bytes; they may wait for `flush`."""
+        _write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        flush()
+
+
 def item_json(item: Item, config: QueueConfig, t: float) -> dict[str, Any]:
     """Return an item as `--json` shows it: the meta's names, with `effective` and `path`."""
     values = as_dict(item)
