@@ -18,6 +18,6 @@ from pq_cli.render.plain import (
 )
 
 __all__ = [
-    "StdoutBytes", "check_stdout", "copy_to_stdout", "emit", "emit_json", "flush", "item_columns", "item_details",
-    "item_json", "stdout_is_terminal",
+    "StdoutBytes", "check_stdout", "copy_to_stdout", "emit", "emit_json", "flush", "item_columns",
+    "item_details", "item_json", "stdout_is_terminal",
 ]  # fmt: skip
