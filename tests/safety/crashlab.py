@@ -213,8 +213,8 @@ VERBS = {
 def _litter(spool: Spool) -> None:
     """Leave one leftover of each kind that a crash may leave."""
     root = Path(spool.path)
-    (root / "tmp" / "meta-1-00").write_bytes(b"x")
-    (root / "tmp" / "in-1-00").write_bytes(b"x")
+    (root / "tmp" / "meta-999999999-00").write_bytes(b"x")
+    (root / "tmp" / "in-999999999-00").write_bytes(b"x")
     (root / "pending" / "05" / "0000000" / "0000000900").write_bytes(b"x")
     (root / "held" / "0000000" / "0000000001").write_bytes(body(1))
     (root / "pending" / "05" / "0000000" / "0000000001").unlink()

@@ -1,0 +1,194 @@
+"""`pq check`: every kind of finding is found, judged and mended; no payload byte is deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import crashlab
+import pytest
+from crashlab import NOW, body, fill, findings, repair
+
+from pq_cli.spool.findings import KINDS
+from pq_cli.spool.spool import Spool
+
+LANE = "pending/05/0000000"
+
+
+def _meta(root: Path, change: Callable[[dict], object], path: str = f"{LANE}/0000000001") -> None:
+    meta = root / f"{path}.meta.json"
+    values = json.loads(meta.read_bytes())
+    change(values)
+    meta.write_text(json.dumps(values))
+
+
+def _write(root: Path, path: str, data: bytes) -> None:
+    (root / path).write_bytes(data)
+    (root / path).chmod(0o600)
+
+
+def _copy_item(root: Path, source: str, target: str) -> None:
+    (root / target).parent.mkdir(mode=0o700, exist_ok=True, parents=True)
+    for end in ("", ".meta.json"):
+        _write(root, target + end, (root / (source + end)).read_bytes())
+
+
+def _misplace(root: Path) -> None:
+    (root / "held/0000007").mkdir(mode=0o700)
+    for end in ("", ".meta.json"):
+        (root / f"held/0000000/0000000004{end}").rename(root / f"held/0000007/0000000004{end}")
+
+
+def _hand_over(root: Path) -> None:
+    (root / "imports").mkdir(mode=0o700, exist_ok=True)
+    _copy_item(root, f"{LANE}/0000000001", "imports/handover/0000000006")
+    _meta(root, lambda m: m.update(id=6), "imports/handover/0000000006")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "tmp": lambda root: (
+        _write(root, "tmp/meta-999999999-00", b"x"),
+        _write(root, "tmp/in-999999999-00", b"part of a payload"),
+    ),
+    "orphan": lambda root: _write(root, f"{LANE}/0000000900", b"bytes"),
+    "handover": _hand_over,
+    "behind": lambda root: (root / f"{LANE}/0000000001").rename(root / "held/0000000/0000000001"),
+    "ahead": lambda root: _meta(root, lambda m: m.update(state="held")),
+    "key": lambda root: (root / "keys/gone").symlink_to("77"),
+    "unmarked": lambda root: (root / "keys/k").unlink(),
+    "superseded": lambda root: _meta(root, lambda m: m.update(key="k")),
+    "empty": lambda root: (root / "held/0000009").mkdir(mode=0o700),
+    "meta": lambda root: _write(root, f"{LANE}/0000000001.meta.json", b"{"),
+    "missing": lambda root: (root / f"{LANE}/0000000001").unlink(),
+    "torn": lambda root: _write(root, f"{LANE}/0000000001", bytes(len(body(1)))),
+    "twice": lambda root: _copy_item(root, f"{LANE}/0000000001", "failed/0000000/0000000001"),
+    "misplaced": _misplace,
+    "foreign": lambda root: _write(root, f"{LANE}/notes.txt", b"mine"),
+    "folder": lambda root: (root / "done").rmdir(),
+    "mode": lambda root: (root / f"{LANE}/0000000001").chmod(0o644),
+    "owner": lambda root: os.chown(root / f"{LANE}/0000000001", 12345, 12345),
+    "counter": lambda root: _write(root, "state.json", b"?"),
+    "config": lambda root: _write(root, "queue.toml", b"nonsense = 1\n"),
+}
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """A spool of five items, one held, one with a key."""
+    with Spool(tmp_path / "s", clock=lambda: NOW) as made:
+        fill(made)
+        made.enqueue(body(5), key="k")
+    return tmp_path / "s"
+
+
+def payloads(root: Path) -> list[bytes]:
+    """Return what every file holds that is neither a meta nor pq's own."""
+    own = (".meta.json", ".reason", "state.json", "counter", "lock", "log", "spare", "queue.toml")
+    files = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
+    return sorted(
+        p.read_bytes()
+        for p in files
+        if not p.name.endswith(own) and p.stat().st_size and not p.name.startswith("meta-")
+    )
+
+
+def test_a_good_spool_has_no_findings(spool: Path) -> None:
+    """Nothing is found where nothing is wrong, and looking changes nothing."""
+    before = sorted((str(p), p.lstat().st_mtime_ns) for p in spool.rglob("*"))
+    assert findings(str(spool)) == []
+    assert sorted((str(p), p.lstat().st_mtime_ns) for p in spool.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_found_and_mended(kind: str, spool: Path) -> None:
+    """Each kind is found by its name; repair mends it and keeps every payload byte."""
+    if kind == "owner" and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    DAMAGES[kind](spool)
+    before = payloads(spool)
+    found = findings(str(spool))
+    assert kind in {f.kind for f in found}
+    assert any(f.damage for f in found) is not KINDS[kind].harmless
+    mended = repair(str(spool))
+    assert all(f.mended for f in mended) or kind == "config"
+    assert payloads(spool) == before
+    left = findings(str(spool))
+    assert [f.kind for f in left] == (["config"] if kind == "config" else [])
+    if kind == "config":
+        return
+    with Spool(spool, clock=lambda: NOW + 1) as again:
+        known = {item.id for item in again.items()}
+        assert again.enqueue(b"new").id not in known | {1, 2, 3, 4, 5}
+        for item in again.items():
+            again.payload(item)
+
+
+def test_what_is_set_aside_says_why(spool: Path) -> None:
+    """Beside everything in quarantine lies when, from where and why it went there."""
+    DAMAGES["torn"](spool)
+    repair(str(spool))
+    aside = sorted(p for p in (spool / "quarantine").iterdir() if p.suffix != ".reason")
+    assert len(aside) == 2
+    for path in aside:
+        when, where, why = Path(f"{path}.reason").read_text().strip().split("\t")
+        assert when.endswith("Z") and where.startswith(LANE) and "checksum" in why
+
+
+@pytest.mark.parametrize(("kind", "status"), [("torn", 5), ("orphan", 0)])
+def test_the_command(kind: str, status: int, spool: Path) -> None:
+    """Exit 5 for damage, 0 for leftovers; --json tells the kinds; --repair mends once."""
+    DAMAGES[kind](spool)
+
+    def pq(*args: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "pq_cli", "check", "-s", str(spool), *args]
+        return subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+    ran = pq("--json")
+    records = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.returncode == status and [r["kind"] for r in records] == [kind]
+    assert pq().stdout.split(b"\t")[1] == kind.encode()
+    assert pq("--repair").returncode == 0
+    assert pq().stdout == b""
+
+
+def test_check_while_others_work(tmp_path: Path) -> None:
+    """Items on the move are never taken for damage, nor harmed by a repair."""
+    root = tmp_path / "s"
+    Spool(root).close()
+    pids = []
+    for seed in range(2):
+        pid = os.fork()
+        if pid == 0:
+            status = 99
+            try:
+                with Spool(root) as spool:
+                    for number in range(150):
+                        spool.enqueue(b"x" * number, priority=1 + seed)
+                        item = spool.claim()
+                        if item is not None:
+                            spool.payload(item)
+                            spool.done(spool.claim() or item) if number % 2 else spool.fail(item)
+                status = 0
+            finally:
+                os._exit(status)
+        pids.append(pid)
+    running = set(pids)
+    while running:
+        damage = [f for f in crashlab.Check(str(root), 30.0).run(repair=True) if f.damage]
+        assert damage == []
+        running -= {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]}
+    assert [f for f in findings(str(root)) if f.damage] == []
+    assert not (root / "quarantine").exists()
+
+
+def test_the_manual_lists_the_same_kinds() -> None:
+    """pq-spool(5) documents every kind that check can find, and no other."""
+    manual = (Path(__file__).parents[2] / "man" / "pq-spool.5").read_text()
+    section = manual[manual.index(".Sh LEGAL STATES") : manual.index(".Sh ASSUMPTIONS")]
+    listed = {w for line in re.findall(r"^\.It Li (.*)$", section, re.M) for w in line.split(" , ")}
+    assert listed == set(KINDS)
