@@ -50,7 +50,8 @@ class Spool(Upkeep):
     """A priority queue in a directory: many processes, one truth, nothing lost.
 
     path: the spool's directory. create: make it when missing (else NoSpoolError). config:
-    overrides queue.toml. clock: returns Unix seconds. lock_timeout: seconds to wait for other
+    overrides queue.toml. clock: returns Unix seconds. jitter: returns what backoff is shortened by,
+    as a share of a tenth, in [0, 1). lock_timeout: seconds to wait for other
     processes before LockTimeoutError. report: called with the DamagedItemError of each item that is
     passed over because it cannot be read; default: ignored.
 
