@@ -68,14 +68,15 @@ class Item(Record):
 
     `id` is the spool's own number, `key` unique among live items, `name` only shown. `priority` is
     1 (most urgent) to 10 and never changes by itself; `state` says where the item stands.
-    `created_at`, `updated_at` (the last transition), `not_before` (while delayed) and `lease_until`
-    (while active, with the `holder`) are Unix seconds in whole microseconds. `size` is the payload's
-    in bytes, `checksum` its CRC-32 where that was cheap, `written_boot` the boot in which it was
-    written unsynced. `attempts` counts those begun since the item was enqueued or retried, without
-    released ones, against `max_attempts`; `claims` counts every claim ever made and makes the
-    fence: the claim is written `ID.CLAIMS`. `history` holds the last attempts that ended, oldest
-    first, `last_error` the text of the last that failed. `metadata` is the producer's own, JSON;
-    `extra` keeps fields that a newer pq wrote. `path` is where the payload lies, None in memory.
+    `created_at`, `updated_at` (the last transition), `not_before` (while delayed) and
+    `lease_until` (while active, with the `holder`) are Unix seconds in whole microseconds.
+    `size` is that of the payload in bytes, `checksum` its CRC-32 where that was cheap,
+    `written_boot` the boot in which it was written unsynced. `attempts` counts those begun
+    since the item was enqueued or retried, without released ones, against `max_attempts`;
+    `claims` counts every claim ever made and makes the fence: the claim is written `ID.CLAIMS`.
+    `history` holds the last attempts that ended, oldest first, `last_error` the text of the
+    last that failed. `metadata` is the producer's own, JSON; `extra` keeps fields that a newer
+    pq wrote. `path` is where the payload lies, None in memory.
     """
 
     id: int

@@ -38,8 +38,8 @@ class MemoryQueue:
     """A priority queue in memory with the verbs, order and errors of `Spool`.
 
     config: the policy; None means the defaults, a value out of range is a ConfigError. clock:
-    returns Unix seconds; tests hand in their own. Payloads are bytes and are held in memory. jitter: returns what backoff is
-    shortened by, as a share of a tenth, in [0, 1).
+    returns Unix seconds; tests hand in their own. Payloads are bytes and are held in memory.
+    jitter: returns what backoff is shortened by, as a share of a tenth, in [0, 1).
     """
 
     def __init__(

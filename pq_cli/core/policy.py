@@ -16,13 +16,13 @@ class QueueConfig(Record):
     """The policy of a queue, as `queue.toml` writes it; durations are seconds.
 
     `enable_priority` False serves plain first in, first out; `default_priority` is for items that
-    name none. Aging, with `enable_aging`: `effective = max(1, priority - boost)` with
-    `boost = min(floor(age / aging_threshold_seconds) * aging_boost, max_priority_boost)`;
-    `aging_clock` is "live", or "manual": as of the last `age`. `lease` is how long a claim holds.
-    Retry, up to `max_attempts`: the n-th failed attempt waits `backoff * backoff_factor ** (n - 1)` seconds, at most
-    `max_backoff`. `max_items` limits the live items (0: no limit). `keep_done` and
-    `keep_failed` say how long `purge` spares ended items; `keep_done = 0` removes an item when
-    it is done. `durability` is "full" (synced) or "fast".
+    name none. Aging, with `enable_aging`: `effective = max(1, priority - boost)` with `boost =
+    min(floor(age / aging_threshold_seconds) * aging_boost, max_priority_boost)`; `aging_clock`
+    is "live", or "manual": as of the last `age`. `lease` is how long a claim holds. Retry, up
+    to `max_attempts`: the n-th failed attempt waits `backoff * backoff_factor ** (n - 1)`
+    seconds, at most `max_backoff`. `max_items` limits the live items (0: no limit). `keep_done`
+    and `keep_failed` say how long `purge` spares ended items; `keep_done = 0` removes an item
+    when it is done. `durability` is "full" (synced) or "fast".
     """
 
     enable_priority: bool = True
