@@ -18,7 +18,7 @@ from pq_cli import Spool
 from pq_cli.errors import UsageError
 from pq_cli.spool import layout
 from pq_cli.spool.check import Check
-from pq_cli.spool.dropbox import looks_unfinished, priority_in
+from pq_cli.spool.dropbox import Dropbox, looks_unfinished, priority_in
 from pq_cli.spool.durable import Disk
 
 NOBODY = 65534
@@ -120,6 +120,25 @@ def test_a_sidecar_says_more(root: Path) -> None:
     item = queue.claim()
     assert item is not None
     assert (item.priority, item.key, item.max_attempts, item.metadata) == (2, "k", 9, {"a": [1]})
+    assert not os.listdir(root / "new")
+
+
+def test_a_sidecar_that_comes_late_still_counts(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is renamed in while its file is being picked up is read, not left behind."""
+    real = Dropbox._stage
+
+    def slow(self: Dropbox, name: str, has_sidecar: bool) -> Any:
+        staged = real(self, name, has_sidecar)
+        if not has_sidecar:
+            drop(root, "a.meta.json", b'{"priority": 1}')
+        return staged
+
+    monkeypatch.setattr(Dropbox, "_stage", slow)
+    drop(root, "a")
+    assert served(root) == []
+    assert served(root) == [("a", 1, b"x")]
     assert not os.listdir(root / "new")
 
 
@@ -264,6 +283,8 @@ def test_killed_at_any_step_each_file_is_one_item(tmp_path: Path, after: bool, c
         os.link(drop(root, "linked", b"linked"), tmp_path / f"mine{step}")
         died = _die_at(step, after, lambda at=root: Spool(at)._pick_up())
         if check:
+            looked = {finding.kind for finding in Check(str(root), 1.0).run(repair=False)}
+            assert looked <= {"handover", "tmp", "key"}, (step, looked)
             kinds = {finding.kind for finding in Check(str(root), 1.0).run(repair=True)}
             assert kinds <= {"handover", "tmp", "key"}, (step, kinds)
         assert sorted(served(root)) == [

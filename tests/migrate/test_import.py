@@ -434,3 +434,29 @@ def test_a_file_reused_for_something_new_enters_again(tmp_path: Path) -> None:
         "payload 0",
         "something new",
     ]
+
+
+MANY = 200_000 if os.environ.get("PQ_LONG") else 6_000
+
+
+def _peak_kib(root: Path, spool: Path) -> int:
+    command = [sys.executable, "-m", "pq_cli", "migrate", str(root), "-s", str(spool), "--force"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return usage.ru_maxrss
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+def test_memory_is_flat_to_the_end(tmp_path: Path) -> None:
+    """A whole import of many takes no more memory than one of few, but for fixed caches."""
+    for count in (10, MANY):
+        root = tmp_path / f"src{count}"
+        root.mkdir()
+        for number in range(count):
+            (root / f"r{number:07d}").write_text(str(number))
+    few = _peak_kib(tmp_path / "src10", tmp_path / "q10")
+    many = _peak_kib(tmp_path / f"src{MANY}", tmp_path / f"q{MANY}")
+    again = _peak_kib(tmp_path / f"src{MANY}", tmp_path / f"q{MANY}")
+    assert max(many, again) < few + 20 * 1024 and max(many, again) < 100 * 1024
