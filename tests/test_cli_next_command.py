@@ -1,0 +1,232 @@
+"""`pq next -- CMD` as a real process: the worker contract, the lease, the signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import HANG, Pq, wait_until
+
+
+def test_command_gets_the_payload_and_the_environment(pq: Pq) -> None:
+    """CMD has the payload on stdin and the PQ_* variables; what it prints goes straight through."""
+    pq.fill(b"payload", key="k", name="the name", priority=3, max_attempts=9)
+    script = 'cat; env | grep ^PQ_ | sort; cat "$PQ_FILE"; echo problem >&2'
+    ran = pq("next", "--", "sh", "-c", script)
+    assert ran.err == "problem\n"
+    text = ran.text
+    assert text.startswith("payload")
+    assert text.endswith("payload")
+    told = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("PQ_"))
+    path = told.pop("PQ_FILE").removesuffix("payload")
+    told["PQ_ATTEMPT"] = told.get("PQ_ATTEMPT") or text[len("payloadPQ_ATTEMPT=") :][:1]
+    assert told == {
+        "PQ_SPOOL": str(pq.spool), "PQ_ID": "1", "PQ_CLAIM": "1.1", "PQ_ATTEMPT": "1",
+        "PQ_MAX_ATTEMPTS": "9", "PQ_PRIORITY": "3", "PQ_KEY": "k", "PQ_NAME": "the name",
+        "PQ_META": path + ".meta.json",
+    }  # fmt: skip
+    assert pq.states() == {}
+
+
+CONTRACT = {
+    # CMD's exit status: (pq's, state, attempts that count)
+    0: (0, None, 0),
+    75: (6, "delayed", 0),
+    111: (6, "delayed", 0),
+    100: (6, "failed", 1),
+    1: (6, "delayed", 1),
+    255: (6, "delayed", 1),
+    126: (126, "pending", 0),
+    127: (127, "pending", 0),
+}
+
+
+@pytest.mark.parametrize("status", CONTRACT)
+def test_worker_contract(pq: Pq, status: int) -> None:
+    """CMD's exit status decides what becomes of the item, and pq's own says how it went."""
+    pq.fill(b"x")
+    expect, state, attempts = CONTRACT[status]
+    ran = pq("next", "--", "sh", "-c", f"exit {status}", expect=expect)
+    assert len(ran.err.splitlines()) == (1 if expect else 0)
+    assert pq.states() == ({} if state is None else {1: state})
+    if state is not None:
+        with pq.api() as spool:
+            assert spool.get(1).attempts == attempts
+
+
+def test_command_that_cannot_run(pq: Pq, tmp_path: Path) -> None:
+    """No such command is 127, one that is not executable 126; the item is back, uncounted."""
+    pq.fill(b"x")
+    (tmp_path / "plain").write_text("echo no")
+    assert "not found" in pq("next", "--", "pq-no-such-command", expect=127).err
+    assert "Permission denied" in pq("next", "--", tmp_path / "plain", expect=126).err
+    with pq.api() as spool:
+        assert (spool.get(1).state, spool.get(1).attempts) == ("pending", 0)
+
+
+def test_command_killed_by_a_signal(pq: Pq) -> None:
+    """A CMD that dies of a signal has failed: retried, and the error says which signal."""
+    pq.fill(b"x")
+    pq("next", "--", "sh", "-c", "kill -9 $$", expect=6)
+    item = json.loads(pq("show", "--json", 1).out)
+    assert (item["state"], item["last_error"]) == ("delayed", "killed by signal 9")
+
+
+def test_command_only_after_dashes(pq: Pq) -> None:
+    """A stray word is a usage error and never run: `--wait 3` does not run `3`."""
+    pq.fill(b"x")
+    for args in (("--wait", "3"), ("touch", "here"), ("--claim", "x", "--", "true")):
+        ran = pq("next", *args, expect=2, cwd=pq.folder)
+        assert len(ran.err.splitlines()) == 1
+    assert not (pq.folder / "here").exists()
+    assert pq.states() == {1: "pending"}
+
+
+def test_options_of_the_command_are_its_own(pq: Pq) -> None:
+    """After `--` everything belongs to CMD, also what looks like options of pq."""
+    pq.fill(b"x")
+    assert (
+        pq("next", "--", "echo", "--claim", "--", "-s", "--wait").text == "--claim -- -s --wait\n"
+    )
+
+
+def running(pq: Pq, mark: Path) -> None:
+    """Wait until the command has come as far as making its mark."""
+    wait_until(mark.exists, "CMD has started")
+
+
+def worker(mark: Path, *rest: str) -> list[str]:
+    """Return a Python CMD that makes its mark, and works (or does the rest) until it is removed."""
+    name = str(mark)
+    rest = rest or (f"while os.path.exists({name!r}): time.sleep(0.01)",)
+    return [
+        sys.executable,
+        "-c",
+        "\n".join(("import os, time", f"open({name!r}, 'w').close()", *rest)),
+    ]
+
+
+def test_lease_is_renewed_while_the_command_runs(pq: Pq, tmp_path: Path) -> None:
+    """CMD takes four times as long as the lease, and nobody else gets the item meanwhile."""
+    pq.fill(b"x")
+    mark = tmp_path / "mark"
+    args = ("next", "--lease", "0.5", "--", *worker(mark, "time.sleep(2)"))
+    with pq.start(*args) as process:
+        running(pq, mark)
+        while process.poll() is None:
+            with pq.api() as spool:
+                assert spool.claim() is None
+            time.sleep(0.05)
+        assert process.returncode == 0
+    assert pq.states() == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_reaches_the_command(pq: Pq, tmp_path: Path, number: signal.Signals) -> None:
+    """A signal sent to pq reaches CMD; the item is back uncounted, pq's status is 128 + N."""
+    pq.fill(b"x")
+    mark, told = tmp_path / "mark", tmp_path / "told"
+    code = (
+        "import signal, sys, time",
+        f"def stop(number, frame): open({str(told)!r}, 'w').write(str(number)); sys.exit(3)",
+        f"signal.signal({int(number)}, stop)",
+        f"open({str(mark)!r}, 'w').close()",
+        "time.sleep(60)",
+    )
+    with pq.start("next", "--", sys.executable, "-c", "\n".join(code)) as process:
+        running(pq, mark)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=HANG)
+        assert (process.returncode, err) == (128 + number, b"")
+    assert told.read_text() == str(int(number))
+    with pq.api() as spool:
+        assert (spool.get(1).state, spool.get(1).attempts) == ("pending", 0)
+
+
+def test_command_that_finishes_in_spite_of_a_signal(pq: Pq, tmp_path: Path) -> None:
+    """A CMD that ends its work well after a TERM has done it: the item is done, the status 0."""
+    pq.fill(b"x")
+    mark = tmp_path / "mark"
+    code = (
+        "import signal, sys, time",
+        "signal.signal(15, lambda *_: sys.exit(0))",
+        f"open({str(mark)!r}, 'w').close()",
+        "time.sleep(60)",
+    )
+    with pq.start("next", "--", sys.executable, "-c", "\n".join(code)) as process:
+        running(pq, mark)
+        process.terminate()
+        assert process.wait(HANG) == 0
+    assert pq.states() == {}
+
+
+def test_dead_claimer_frees_the_item_at_once(pq: Pq, tmp_path: Path) -> None:
+    """kill -9 of `pq next -- CMD`: who asks next gets the item, without waiting for the lease."""
+    pq.fill(b"x")
+    mark = tmp_path / "mark"
+    with pq.start("next", "--lease", "1h", "--", *worker(mark)) as process:
+        running(pq, mark)
+        process.kill()
+        process.wait(HANG)
+    item = json.loads(pq("next", "--json").out)
+    mark.unlink()
+    assert (item["claim"], item["attempts"]) == ("1.2", 2)
+    assert "died" in item["last_error"]
+
+
+def test_lost_claim_is_said_and_its_result_refused(pq: Pq, tmp_path: Path) -> None:
+    """When the claim is taken away while CMD runs, its result is refused: exit 4, no change."""
+    pq.fill(b"x")
+    mark = tmp_path / "mark"
+    with pq.start("next", "--lease", "0.6", "--", *worker(mark)) as process:
+        running(pq, mark)
+        pq("release", 1)
+        assert pq("next", "--claim").text == "1.2\n"
+        time.sleep(0.5)
+        mark.unlink()
+        _, err = process.communicate(timeout=HANG)
+    assert process.returncode == 4
+    lines = err.decode().splitlines()
+    assert "the claim was lost" in lines[0]
+    assert "stale" in lines[-1]
+    assert pq.states() == {1: "active"}
+
+
+def test_lock_that_is_held_does_not_orphan_the_command(pq: Pq, tmp_path: Path) -> None:
+    """A renewal that cannot get the lock in time is said; pq stays with CMD to its end."""
+    import fcntl
+
+    pq.fill(b"x")
+    mark = tmp_path / "mark"
+    args = ("next", "--lease", "0.3", "--lock-timeout", "0.1", "--", *worker(mark))
+    with pq.start(*args) as process, (pq.spool / "lock").open() as lock:
+        running(pq, mark)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert process.stderr
+        assert b"could not be renewed" in process.stderr.readline()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        mark.unlink()
+        assert process.wait(HANG) in (0, 4)
+
+
+def test_output_goes_straight_through(pq: Pq) -> None:
+    """What CMD writes is there while it still runs: pq neither copies nor holds it back."""
+    pq.fill(b"x")
+    code = "import sys; print('now', flush=True); sys.stdin.read(); import time; time.sleep(60)"
+    with pq.start("next", "--", sys.executable, "-c", code) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"now\n"
+        assert process.poll() is None
+        process.terminate()
+        process.wait(HANG)
+
+
+def test_command_inherits_no_descriptor(pq: Pq) -> None:
+    """CMD has stdin, stdout and stderr and nothing else: above all not the spool's lock."""
+    pq.fill(b"x")
+    ran = pq("next", "--", sys.executable, "-c", "import os; print(os.listdir('/proc/self/fd'))")
+    assert len(ran.text.split(",")) == 4  # the fourth lists the folder
