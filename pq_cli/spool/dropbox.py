@@ -151,8 +151,7 @@ class Dropbox:
         if info.st_uid == spool.st_uid and info.st_nlink == 1 and info.st_dev == spool.st_dev:
             size = info.st_size
             checksum = checksum_of(fd) if size <= SMALL or not disk.sync else None
-            if disk.sync:
-                os.fsync(fd)
+            disk.sync_file(fd)
         else:
             copy = self._store.tmp_name("drop")
             size, checksum = disk.copy_in(fd, copy)

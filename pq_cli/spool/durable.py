@@ -125,6 +125,11 @@ class Disk:
         except FileNotFoundError:
             pass
 
+    def sync_file(self, fd: int) -> None:
+        """Make what an open file holds durable, in "full"."""
+        if self.sync:
+            os.fsync(fd)
+
     def open_to_append(self, path: str) -> int:
         """Return a descriptor for `append`; the file (0600) is made when missing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW

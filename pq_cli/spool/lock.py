@@ -21,6 +21,17 @@ _FIRST_NAP = 0.0005
 _LONGEST_NAP = 0.002
 
 
+_renewal = allocate_lock()
+
+
+def _fresh_renewal() -> None:
+    global _renewal
+    _renewal = allocate_lock()
+
+
+os.register_at_fork(after_in_child=_fresh_renewal)
+
+
 class SpoolLock:
     """Excludes other processes, and other threads of this one. Not reentrant.
 
@@ -31,10 +42,13 @@ class SpoolLock:
         self._path = path
         self._timeout = timeout
         self._threads = allocate_lock()
+        self._born = os.getpid()
         self._fd = -1
         self._pid = 0
 
     def __enter__(self) -> None:
+        if self._born != os.getpid():
+            self._renew_after_fork()
         if not self._threads.acquire(timeout=self._timeout):
             raise self._late()
         try:
@@ -49,6 +63,12 @@ class SpoolLock:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
         finally:
             self._threads.release()
+
+    def _renew_after_fork(self) -> None:
+        """Forget a hold by a thread of the parent: it does not exist here and never lets go."""
+        with _renewal:
+            if self._born != os.getpid():
+                self._threads, self._born = allocate_lock(), os.getpid()
 
     def _lock(self) -> None:
         deadline = time.monotonic() + self._timeout

@@ -1,0 +1,189 @@
+"""The text of a `.meta.json`: nothing is lost in it, and nothing in it can break the reader."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pq_cli import DamagedItemError, Holder, Item, State, UsageError
+from pq_cli.core import transitions
+from pq_cli.core.item import decode, encode, parse_reference, printable, valid_key
+from pq_cli.core.timefmt import MAX_TIME
+from pq_cli.core.transitions import stamp
+
+text = st.text(st.characters(), max_size=20)  # lone surrogates included
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text
+values = st.recursive(
+    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(text, v, max_size=3), max_leaves=8
+)
+metadata = st.dictionaries(text, values, max_size=3)
+counts = st.integers(0, 10**17)
+times = st.floats(0, MAX_TIME).map(stamp)
+keys = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50)
+holders = st.builds(
+    Holder, host=text, pid=counts, boot=st.none() | text, started=st.none() | counts, since=times
+)
+KNOWN = {"id", "state", "claim", "path", "effective", *Item._fields}
+extras = st.dictionaries(text.filter(lambda name: name not in KNOWN), values, max_size=3)
+
+
+@st.composite
+def items(draw):
+    """Any item that can be."""
+    state = draw(st.sampled_from(State))
+    active, delayed = state is State.ACTIVE, state is State.DELAYED
+    return Item(
+        id=draw(counts), state=state, priority=draw(st.integers(1, 10)),
+        created_at=draw(times), updated_at=draw(times),
+        not_before=draw(times) if delayed else None, attempts=draw(counts),
+        max_attempts=draw(counts), claims=draw(counts), key=draw(st.none() | keys),
+        name=draw(st.none() | text), size=draw(counts), checksum=draw(st.none() | text),
+        written_boot=draw(st.none() | text), last_error=draw(st.none() | text),
+        metadata=draw(metadata), lease_until=draw(times) if active else None,
+        holder=draw(st.none() | holders) if active else None,
+        history=tuple(draw(st.lists(metadata, max_size=3))), extra=draw(extras),
+    )  # fmt: skip
+
+
+def read(data, item):
+    """Read a meta in the item's place."""
+    return decode(data, item_id=item.id, state=item.state, priority=item.priority, path="p")
+
+
+@given(items())
+def test_an_item_survives_as_text(item):
+    """Lone surrogates, integers of any size, unknown fields: all come back, and are text again."""
+    data = encode(item)
+    assert data.decode("utf-8").endswith("}\n") and data.count(b"\n") == 1
+    again = read(data, item)
+    assert again == item.replace(path="p")
+    assert encode(again) == data
+
+
+JUNK = [
+    True, False, -1, 0, 10**18, 1.5, 1e400, float("nan"), "", "x", [], {}, [1], [{}], "active",
+    "done", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "\ud800", None,
+    {"host": "h", "pid": True, "since": "2026-01-01T00:00:00Z"}, {"host": 1}, "a\0b\n",
+    {"host": "h", "pid": 1, "boot": None, "started": None, "since": None}, [[]],
+    {"host": "h", "pid": 10**30, "boot": "", "started": -1, "since": "2026-01-01T00:00:00Z"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", sorted(KNOWN))
+@pytest.mark.parametrize("state", State)
+def test_a_wrong_field_is_damage_or_harmless(field, state):
+    """Whatever a field holds: DamagedItemError, or an item that every verb can go on with."""
+    item = Item(id=7, state=state, priority=3, created_at=0.0, updated_at=0.0)
+    for junk in JUNK:
+        data = json.dumps(json.loads(encode(item)) | {field: junk}).encode()
+        try:
+            found = read(data, item)
+        except DamagedItemError as error:
+            assert "item 7: p" in str(error) and str(error).isprintable()
+            continue
+        goes_on(found)
+
+
+@pytest.mark.parametrize("field", ["id", "attempts", "max_attempts", "claims", "size"])
+@pytest.mark.parametrize("number", [-1, 10**17 + 1, 10**30])
+def test_a_number_that_fits_no_file_name_is_damage(field, number):
+    """Counts are from 0 to 10^17: a claim beyond could not be found again by its name."""
+    data = minimal(**{field: number}).encode()
+    with pytest.raises(DamagedItemError, match=f"{field} is out of range"):
+        decode(data, item_id=7, state=State.PENDING, priority=None, path="p")
+
+
+def goes_on(item):
+    """Bring an item that was read through a claim and a failure, and write it each time."""
+    assert isinstance(item.created_at, float) and isinstance(item.updated_at, float)
+    now = 1e9
+    nobody = Holder(host="h", pid=1, boot=None, started=None, since=now)
+    claimed = transitions.claimed(item.replace(state=State.PENDING), now, 5.0, nobody)
+    for state in (item, claimed, transitions.completed(claimed, now, None)):
+        again = read(encode(state), state)
+        assert again.id == item.id and again.claims == state.claims
+
+
+@given(st.binary() | values.map(lambda v: json.dumps(v).encode()))
+@example(b"")
+@example(b"[" * 100_000)
+@example(b'{"id":' + b"9" * 5000 + b"}")
+@example(b'{"id": 1, "priority": 5, "created_at": "2026-01-01T00:00:00Z"')
+@example('{"id": 1, "priority": 5, "created_at": "2026-01-01T00:00:00Z"}'.encode("utf-16"))
+def test_any_bytes_are_an_item_or_damage(data):
+    """Nothing but DamagedItemError ever comes out of a meta."""
+    try:
+        found = decode(data, item_id=1, state=State.PENDING, priority=5, path="pending/x")
+    except DamagedItemError as error:
+        assert "pending/x" in str(error)
+        return
+    goes_on(found)
+
+
+def minimal(**fields):
+    """Return the least that a meta must say."""
+    return json.dumps({"id": 7, "priority": 3, "created_at": "2026-01-01T00:00:00Z"} | fields)
+
+
+def test_a_short_meta_by_hand_is_enough():
+    """id, priority and created_at; the rest is as for a new item."""
+    found = decode(minimal().encode(), item_id=7, state=State.PENDING, priority=None, path="p")
+    assert (found.priority, found.attempts, found.max_attempts) == (3, 0, 3)
+    assert found.updated_at == found.created_at
+
+
+@pytest.mark.parametrize("field", ["id", "priority", "created_at"])
+def test_what_must_be_said_is_named(field):
+    """The error names the item, the file and the field."""
+    values = json.loads(minimal())
+    del values[field]
+    with pytest.raises(DamagedItemError, match=rf"^item 7: a/b\.meta: {field} is missing$"):
+        decode(json.dumps(values).encode(), item_id=7, state=State.HELD, priority=None,
+               path="a/b.meta")  # fmt: skip
+
+
+def test_the_place_wins_over_what_the_meta_says():
+    """Lane and state are those of the folder; a claim that never came about is not counted."""
+    data = minimal(state="active", attempts=2, claims=4, lease_until="2026-01-01T00:05:00Z")
+    found = decode(data.encode(), item_id=7, state=State.PENDING, priority=9, path="p")
+    assert (found.state, found.priority, found.attempts, found.claims) == (State.PENDING, 9, 1, 4)
+    assert found.lease_until is None and found.claim is None
+
+
+def test_the_meta_of_another_item_is_damage():
+    """A meta whose id is not that of its name is never served."""
+    with pytest.raises(DamagedItemError, match="says id 7"):
+        decode(minimal().encode(), item_id=8, state=State.PENDING, priority=3, path="p")
+
+
+@given(text)
+def test_a_reference_is_an_id_or_a_claim_or_refused(word):
+    """Only plain digits, with one dot at most; anything else is a UsageError of one line."""
+    try:
+        number, claim = parse_reference(word)
+    except UsageError as error:
+        assert str(error).isprintable()
+        return
+    assert word.isascii() and int(word.partition(".")[0]) == number
+    assert (claim is None) == ("." not in word)
+
+
+@given(text)
+def test_what_is_shown_cannot_drive_a_terminal(word):
+    """Every character shown is printable; what was printable is unchanged."""
+    assert printable(word).isprintable()
+    assert printable(word) == word or not word.isprintable()
+    assert len(printable(word, 5)) <= 5
+
+
+@given(text)
+def test_a_key_is_short_and_without_controls(word):
+    """1 to 200 bytes of UTF-8, no control characters, no lone surrogates."""
+    try:
+        assert valid_key(word) == word
+    except UsageError:
+        return
+    assert 1 <= len(word.encode()) <= 200 and "\n" not in word and "\0" not in word

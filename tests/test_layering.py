@@ -1,0 +1,37 @@
+"""Who may know whom, and who may write: held by the import graph and the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pq_cli
+
+PACKAGE = Path(pq_cli.__file__).parent
+ROOT = Path(__file__).parents[1]
+WRITES = {"rename", "replace", "renames", "unlink", "remove", "rmdir", "fsync", "fdatasync", "sync",
+          "link", "symlink", "truncate", "ftruncate", "write", "pwrite", "writev"}  # fmt: skip
+
+
+def test_imports_go_only_downwards():
+    """The contract in pyproject.toml is kept: layers, and where typer, rich and files may be."""
+    code = "from importlinter.cli import lint_imports_command as run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    assert "4 kept, 0 broken" in done.stdout
+
+
+def os_calls(path):
+    """Return the names of the functions of `os` that a file mentions."""
+    nodes = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute))
+    return {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "os"}
+
+
+def test_one_file_writes_syncs_renames_and_unlinks():
+    """In spool/ only durable.py does; so the order of writes can be read in one place."""
+    found = {p.name for p in (PACKAGE / "spool").glob("*.py") if os_calls(p) & WRITES}
+    assert found == {"durable.py"}

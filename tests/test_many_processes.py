@@ -1,0 +1,266 @@
+"""Many at once on one spool or queue: nothing twice, nothing lost, nothing out of order."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from queues import drain
+
+from pq_cli import MemoryQueue, QueueConfig, Spool
+from pq_cli.spool import store
+
+FAST = QueueConfig(durability="fast")
+
+PRELUDE = """
+import json, sys
+from pq_cli import *
+config = QueueConfig(**json.loads(sys.argv[2]))
+q = Spool(sys.argv[1], config=config)
+print("ready", flush=True)
+sys.stdin.readline()
+out = []
+"""
+PRODUCE = "for n in range(60): out.append([q.enqueue(b'x', priority=(5, 5, 2)[n % 3]).id])"
+CONSUME = """
+empty = 0
+while empty < 200:
+    item = q.claim()
+    if item is None:
+        empty += 1
+        import time; time.sleep(0.005)
+        continue
+    out.append([item.id, item.priority, item.holder.since])
+    q.done(item)
+"""
+
+
+def at_once(path, *scripts, **config):
+    """Run the scripts in as many processes, started together; return what each put in `out`."""
+    config = {"durability": "fast", **config}
+    Spool(path, config=QueueConfig(**config)).close()
+    end = "\nprint(json.dumps(out))"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + script + end, str(path), json.dumps(config)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for script in scripts
+    ]  # fmt: skip
+    for process in running:
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    results = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * len(running)
+    return [json.loads(result) for result in results]
+
+
+@pytest.mark.parametrize("durability", ["fast", "full"])
+def test_each_item_is_served_once_and_in_its_lanes_order(tmp_path, durability):
+    """Three that enqueue, five that work off: every id once; in each lane by id, always."""
+    path = tmp_path / "spool"
+    results = at_once(path, *[PRODUCE] * 3, *[CONSUME] * 5, durability=durability)
+    made = [entry[0] for result in results[:3] for entry in result]
+    served = sorted((entry for result in results[3:] for entry in result), key=lambda e: e[2])
+    assert sorted(made) == list(range(1, 181)) == sorted(entry[0] for entry in served)
+    for lane in (2, 5):
+        ids = [number for number, priority, _ in served if priority == lane]
+        assert ids == sorted(ids)
+    assert sum(len(result) > 0 for result in results[3:]) > 1
+    assert list(Spool(path).items()) == []
+
+
+def test_one_of_many_gets_a_key(tmp_path):
+    """With `fail` exactly one wins each key; with `skip` all are told the winner's id."""
+    wants = """
+for n in range(20):
+    try: out.append(q.enqueue(b'x', key=f'f{n}', if_exists='fail').id)
+    except KeyTakenError: out.append(None)
+for n in range(20): out.append(q.enqueue(b'x', key=f's{n}').id)
+"""
+    results = at_once(tmp_path / "spool", *[wants] * 6)
+    for n in range(20):
+        assert len([r[n] for r in results if r[n] is not None]) == 1
+        assert len({r[20 + n] for r in results}) == 1
+    with Spool(tmp_path / "spool") as spool:
+        keys = [item.key for item in spool.items()]
+    assert len(keys) == len(set(keys)) == 40
+
+
+def test_replacing_leaves_one(tmp_path):
+    """However many replace a key at once, one item has it in the end, and none is lost half way."""
+    wants = "for n in range(20): out.append(q.enqueue(b'x', key='k', if_exists='replace').id)"
+    results = at_once(tmp_path / "spool", *[wants] * 5)
+    assert sorted(n for r in results for n in r) == list(range(1, 101))
+    with Spool(tmp_path / "spool") as spool:
+        assert [item.id for item in spool.items()] == [100]
+        assert spool.claim().id == 100
+
+
+def test_max_items_is_not_overrun(tmp_path):
+    """Exactly as many as there is room for get in, while others work off and make room."""
+    fill = """
+for n in range(30):
+    try: out.append(q.enqueue(b'x').id)
+    except QueueFullError: pass
+"""
+    results = at_once(tmp_path / "spool", *[fill] * 5, max_items=70)
+    assert sum(map(len, results)) == 70
+    take = "for n in range(9): out.append(q.done(q.claim()).id)"
+    results = at_once(tmp_path / "spool", *[take] * 2, *[fill] * 3, max_items=70)
+    left = 70 - 18 + sum(map(len, results[2:]))
+    with Spool(tmp_path / "spool", config=FAST) as spool:
+        assert len(spool) == left <= 70
+
+
+def test_a_dead_workers_item_is_free_at_once(tmp_path):
+    """A claim bound to a killed process comes back without waiting; an unbound one does not."""
+    path = tmp_path / "spool"
+    Spool(path).enqueue(b"x")
+    Spool(path).enqueue(b"y")
+    code = (
+        "import os, sys; from pq_cli import Spool; q = Spool(sys.argv[1]);"
+        "q.claim(); q.claim(bound=False); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9
+    with Spool(path) as spool:
+        item = spool.claim()
+        assert item.claim == "1.2" and "died" in item.last_error
+        assert spool.claim() is None and spool.get(2).claim == "2.1"
+
+
+# -- fork ----------------------------------------------------------------------
+
+
+def in_children(count, work):
+    """Run `work(n)` in forked children; each must end well."""
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=work, args=(n,)) for n in range(count)]
+    for child in children:
+        child.start()
+    return children
+
+
+def end_well(children):
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+
+
+def test_forked_children_do_not_share_the_lock_or_the_counter(tmp_path):
+    """A Spool that was open before the fork excludes and counts in parent and children alike."""
+    spool = Spool(tmp_path / "spool", config=FAST)
+    spool.enqueue(b"")
+    spool.done(spool.claim())  # lock, counter and lanes are open and remembered
+
+    def work(number):
+        for n in range(25):
+            spool.enqueue(b"%d.%d" % (number, n))
+
+    children = in_children(4, work)
+    work(9)
+    end_well(children)
+    found = {item.id: spool.payload(item) for item in spool.items()}
+    assert sorted(found) == list(range(2, 127)) and len(set(found.values())) == 125
+
+    def serve(number):
+        (tmp_path / f"served{number}").write_text(json.dumps(drain(spool)))
+
+    children = in_children(4, serve)
+    serve(9)
+    end_well(children)
+    served = [n for p in tmp_path.glob("served*") for n in json.loads(p.read_text())]
+    assert sorted(served) == sorted(found)
+
+
+def test_a_fork_while_another_thread_holds_the_lock(tmp_path):
+    """The child waits for the parent's thread, not for a copy of it that will never move on."""
+    spool = Spool(tmp_path / "spool", config=FAST, lock_timeout=10)
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with spool._store:
+            held.set()
+            release.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    children = in_children(1, lambda _: spool.enqueue(b"from the child"))
+    children[0].join(0.3)
+    assert children[0].is_alive() and len(spool) == 0
+    release.set()
+    thread.join()
+    end_well(children)
+    assert [item.id for item in spool.items()] == [1]
+
+
+# -- threads -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory", "spool"])
+def test_threads_share_one_queue(tmp_path, kind):
+    """Eight threads enqueue, claim, look and end on one object: each item once, lanes in order."""
+    q = MemoryQueue() if kind == "memory" else Spool(tmp_path / "spool", config=FAST)
+    served, errors, started = [], [], threading.Barrier(8)
+
+    def work():
+        try:
+            started.wait()
+            for n in range(30):
+                q.enqueue(b"x", priority=(5, 5, 2)[n % 3])
+                item = q.claim()
+                served.append((item.holder.since, item.id, item.priority))
+                list(q.items())
+                q.done(item)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == [] and sorted(n for _, n, _ in served) == list(range(1, 241))
+    for lane in (2, 5):
+        ids = [n for _, n, priority in sorted(served) if priority == lane]
+        assert ids == sorted(ids)
+    assert len(q) == 0
+
+
+def test_looking_does_not_undo_a_pause(tmp_path, monkeypatch):
+    """A thread that read the state before a pause, and goes on after it, changes nothing by it."""
+    spool = Spool(tmp_path / "spool", config=FAST)
+    spool.enqueue(b"x")
+    has_read, paused = threading.Event(), threading.Event()
+    looker = threading.Thread(target=lambda: list(spool.items()))
+    real = store.read_state
+
+    def slow(root):
+        state = real(root)
+        if threading.current_thread() is looker:
+            has_read.set()
+            paused.wait(30)
+        return state
+
+    monkeypatch.setattr(store, "read_state", slow)
+    looker.start()
+    has_read.wait(30)
+    spool.pause()
+    paused.set()
+    looker.join()
+    assert spool.claim() is None
+
+
+def test_nothing_is_left_in_tmp(tmp_path):
+    """After all of it the folder for half-written files is empty."""
+    path = tmp_path / "spool"
+    at_once(path, *[PRODUCE] * 2, *[CONSUME] * 2)
+    assert os.listdir(path / "tmp") == []
