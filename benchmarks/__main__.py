@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 import pq_cli
-from benchmarks import bulk, commands, contention, inprocess, memory, peers, scale
+from benchmarks import bulk, commands, contention, inprocess, memory, peers, pool, scale
 from benchmarks.harness import Bench, Row
 
-GROUPS = {group.NAME: group for group in (inprocess, commands, bulk, scale, contention, memory)}
+_MODULES = (inprocess, commands, bulk, scale, contention, memory, pool)
+GROUPS = {group.NAME: group for group in _MODULES}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GROUPS = ["inprocess", "commands", "bulk", "scale", "contention", "memory"]
+GROUPS = ["inprocess", "commands", "bulk", "scale", "contention", "memory", "pool"]
 ROW_FIELDS = {
     "group", "what", "median", "unit", "runs", "ratio", "to", "target", "met", "size",
 }  # fmt: skip
@@ -62,6 +62,8 @@ def test_every_target_of_the_issue_has_a_row(small):
         ("scale", "ls -n 20 at 1,000,000 within 1.5 times its cost at 1,000"),
         ("contention", "at most half the throughput lost"),
         ("memory", "enqueue and next of 4 GiB within 40 MiB"),
+        ("pool", "at most 1.5 times xargs"),
+        ("pool", "at least 2,000 items a second"),
         ("memory", "ls, check, purge, migrate of 1,000,000 within 100 MiB"),
     }
     versions = {peer["name"]: peer["version"] for peer in small[1]["peers"]}

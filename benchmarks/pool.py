@@ -1,0 +1,77 @@
+"""The worker pool: `pq run` beside `xargs`, and `drain` with a handler that does nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Bench, Target, child_environment, pq_command, process, timed
+from pq_cli import Item, Spool, drain
+from pq_cli.core.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "pool"
+_JOBS = 2
+_XARGS = "xargs -P2 -n1 true"
+
+
+def run(bench: Bench) -> None:
+    """Measure what an item costs in each."""
+    count = bench.pick(small=20, usual=2000, full=10_000)
+    cases = {
+        _XARGS: functools.partial(_xargs, count),
+        "fast": functools.partial(_pq_run, "fast", count),
+        "full": functools.partial(_pq_run, "full", count),
+        "drain": functools.partial(_drain, count),
+    }
+    samples = bench.alternate(cases, bench.pick(small=1, usual=5))
+    reference = samples.of(_XARGS, "item")
+    bench.report(NAME, f"{_XARGS}, an item", reference, "us")
+    bench.report(
+        NAME, "pq run -j2 -- true, fast, an item", samples.of("fast", "item"), "us",
+        to=_XARGS, reference=reference, target=Target("at most 1.5 times xargs", 1.5),
+    )  # fmt: skip
+    bench.report(
+        NAME, "pq run -j2 -- true, full, an item", samples.of("full", "item"), "us",
+        to=_XARGS, reference=reference,
+    )  # fmt: skip
+    bench.report(
+        NAME, "drain(), fast, an item", samples.of("drain", "item"), "us",
+        target=Target("at least 2,000 items a second", 500.0, of="median"),
+    )  # fmt: skip
+
+
+def _filled(durability: str, count: int, folder: str) -> Spool:
+    spool = Spool(f"{folder}/spool")
+    spool.write_config(f'durability = "{durability}"\n')
+    spool = Spool(f"{folder}/spool")
+    for start in range(0, count, 500):
+        spool.enqueue_many([(b"%d" % n, Request()) for n in range(start, min(count, start + 500))])
+    return spool
+
+
+def _xargs(count: int, folder: str) -> Mapping[str, float]:
+    with open(f"{folder}/words", "w", encoding="ascii") as file:
+        file.writelines(f"{n}\n" for n in range(count))
+    words = ["xargs", f"-P{_JOBS}", "-n1", "true"]
+    took = process(words, child_environment(), stdin=f"{folder}/words")
+    return {"item": took * 1000 / count}
+
+
+def _pq_run(durability: str, count: int, folder: str) -> Mapping[str, float]:
+    _filled(durability, count, folder).close()
+    environment = child_environment(PQ_SPOOL=f"{folder}/spool")
+    took = process([pq_command(), "run", f"-j{_JOBS}", "--", "true"], environment)
+    return {"item": took * 1000 / count}
+
+
+def _drain(count: int, folder: str) -> Mapping[str, float]:
+    spool = _filled("fast", count, folder)
+
+    async def nothing(_: Item) -> None:
+        pass
+
+    return {"item": timed(lambda: asyncio.run(drain(spool, nothing, concurrency=_JOBS)), count)}
