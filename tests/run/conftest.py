@@ -47,7 +47,9 @@ class Bench:
         """Start `pq WORDS`."""
         argv = [sys.executable, "-m", "pq_cli", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        process = subprocess.Popen(argv, env=self.env, cwd=self.root, **pipes)
+        process = subprocess.Popen(
+            argv, env=self.env, cwd=self.root, preexec_fn=_heed_signals, **pipes
+        )
         self.started.append(process)
         return process
 
@@ -83,6 +85,12 @@ class Bench:
                     stream.close()
 
 
+def _heed_signals() -> None:
+    """Undo what a background job of a script inherits, INT ignored: pq rightly would ignore it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def until(true: object, otherwise: str) -> None:
     """Wait until `true()`; fail with `otherwise` when patience ends."""
     deadline = time.monotonic() + PATIENCE
@@ -100,12 +108,22 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def _hung(*_: object) -> None:
+    raise AssertionError("the test hung")
+
+
 @pytest.fixture
 def bench(tmp_path: Path):
     """Give a spool and commands on it; nothing that was started stays."""
     made = Bench(tmp_path)
-    yield made
-    made.clean_up()
+    before = signal.signal(signal.SIGALRM, _hung)
+    signal.alarm(int(3 * PATIENCE))
+    try:
+        yield made
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        made.clean_up()
 
 
 @pytest.fixture
