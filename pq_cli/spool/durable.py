@@ -45,7 +45,11 @@ class Disk:
         return f"{self.root}/{path}"
 
     def _create(self, path: str, flags: int) -> int:
-        fd = os.open(self._at(path), flags, 0o600)
+        try:
+            fd = os.open(self._at(path), flags, 0o600)
+        except FileNotFoundError:  # somebody has swept empty folders away
+            self.make_dir(os.path.dirname(path))
+            fd = os.open(self._at(path), flags, 0o600)
         if self._owner is not None:
             os.fchown(fd, *self._owner)
         return fd
@@ -61,6 +65,8 @@ class Disk:
             if not self.sync or "/" not in path or self._in_use(path):
                 return
         except FileNotFoundError:
+            if "/" not in path:
+                raise  # the spool itself is gone
             self.make_dir(os.path.dirname(path))
             self.make_dir(path)
             return
@@ -142,6 +148,8 @@ class Disk:
 
     def link_text(self, path: str, text: str, tmp: str) -> None:
         """Make or atomically replace a symbolic link that holds a short `text`."""
+        for folder in (os.path.dirname(tmp), os.path.dirname(path)):
+            self.make_dir(folder)  # somebody may have swept empty folders away
         os.symlink(text, self._at(tmp))
         if self._owner is not None:
             os.chown(self._at(tmp), *self._owner, follow_symlinks=False)

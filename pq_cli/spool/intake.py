@@ -181,6 +181,7 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
             disk.rename(staged.tmp, path)
             disk.rename(tmp, path + layout.META)
         except BaseException:
+            store.index.forget()  # perhaps a folder that it remembers is gone
             for leftover in (path + layout.META, tmp, path):
                 disk.discard(leftover)
             raise
