@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ CHANGING = frozenset(
         "symlink", "link", "chmod", "fchmod", "chown", "fchown", "sync", "copy_file_range",
     )
 )  # fmt: skip
+TALLY: Counter[str] = Counter()
+"""What was survived so far; printed when the tests end."""
 Hook = Callable[[str, Callable[..., object], tuple, dict], object]
 
 

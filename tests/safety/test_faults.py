@@ -11,7 +11,7 @@ from pathlib import Path
 
 import crashlab
 import pytest
-from crashlab import NOW, VERBS
+from crashlab import NOW, TALLY, VERBS
 from support import need_tool
 from test_kill_sweep import known_ids, verify
 
@@ -56,6 +56,7 @@ def test_every_call_fails_once(name: str, tmp_path: Path) -> None:
         for code in codes or [CODES[call % len(CODES)]]:
             crashlab.copy(template, root)
             failed, told = fails_at(name, root, call, code)
+            TALLY["system calls that failed"] += failed
             if (root / "state.json").exists():
                 verify(root, name, told, died=failed)
         if not failed:

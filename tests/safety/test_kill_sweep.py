@@ -14,7 +14,7 @@ from pathlib import Path
 
 import crashlab
 import pytest
-from crashlab import NOW, VERBS, body, need_tool
+from crashlab import NOW, TALLY, VERBS, body, need_tool
 
 from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError
@@ -72,6 +72,7 @@ def test_death_before_every_call(name: str, tmp_path: Path) -> None:
     for call in range(1, 500):
         crashlab.copy(template, root)
         died, told = crashlab.killed_before(name, root, call)
+        TALLY["deaths before a system call"] += died
         if root.exists() and (root / "state.json").exists():
             verify(root, name, told, died)
         else:
@@ -198,6 +199,7 @@ def test_sigkill_at_random_moments_under_load(tmp_path: Path) -> None:
             lines = [line.split() for line in stream if line.endswith(b"\n")]
         for pid in pids:
             assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+            TALLY["kills at random moments"] += 1
         fresh = [int(number) for word, number in lines if word == b"in"]
         assert len(set(fresh)) == len(fresh) and not told & set(fresh), "an id was told twice"
         told |= set(fresh)

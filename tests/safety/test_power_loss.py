@@ -9,7 +9,7 @@ from pathlib import Path
 import crashlab
 import powerloss
 import pytest
-from crashlab import NOW, VERBS, body
+from crashlab import NOW, TALLY, VERBS, body
 from powerloss import Disk, Recorder, record
 
 from pq_cli.core.item import Item
@@ -97,6 +97,7 @@ class Sweep:
     def check(self, state: dict[str, object], count: int) -> None:
         """Raise Broken if the promises made in the first `count` events are not kept."""
         self.opened += 1
+        TALLY["disk states after a power loss"] += 1
         boots = (None, "another") if self.full else ("another",)
         for boot in boots:
             powerloss.build(state, self.root)
