@@ -151,12 +151,18 @@ class Pq:
         return tree(self.spool, without=("counter",))
 
 
+def readable(fd: int) -> bool:
+    """Wait until there is something to read; False when it does not come. For any descriptor."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(HANG * 1000))
+
+
 def read_terminal(master: int) -> str:
     """Return everything a terminal's other side writes until it closes."""
     shown = b""
     while True:
-        ready, _, _ = select.select([master], [], [], HANG)
-        assert ready, f"the terminal is silent: {shown!r}"
+        assert readable(master), f"the terminal is silent: {shown!r}"
         try:
             chunk = os.read(master, 65536)
         except OSError as error:

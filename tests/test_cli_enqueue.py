@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import shutil
 import stat
 import subprocess
@@ -13,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support import HANG, Pq, need_tool, tree
+from support import HANG, Pq, need_tool, readable, tree
 
 MIB = 1024 * 1024
 
@@ -278,7 +277,7 @@ def test_ids_stream_out_while_the_pipe_is_open(pq: Pq, option: str, record: byte
         for number in (b"1\n", b"2\n"):
             process.stdin.write(record)
             process.stdin.flush()
-            assert select.select([process.stdout], [], [], HANG)[0], "the id does not come"
+            assert readable(process.stdout.fileno()), "the id does not come"
             assert process.stdout.readline() == number
         process.stdin.close()
         assert process.wait(HANG) == 0

@@ -91,6 +91,12 @@ class Spool(Upkeep):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        # A program that opens many spools and closes none must not run out of descriptors.
+        store = getattr(self, "_store", None)
+        if store is not None and os is not None:  # None: the interpreter is going down
+            store.close()
+
     # -- in ------------------------------------------------------------------
 
     def enqueue(

@@ -1,0 +1,22 @@
+"""Descriptors: a program may forget to close its spools."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+from pq_cli import Spool
+
+
+def test_a_forgotten_spool_gives_its_descriptors_back(tmp_path: Path) -> None:
+    """Opening and using many spools without closing any of them does not use up descriptors."""
+    Spool(tmp_path / "q").close()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        spool = Spool(tmp_path / "q")
+        spool.enqueue(b"x")
+        spool.claim()
+        del spool
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
