@@ -145,7 +145,7 @@ def test_ids_are_safe_before_anybody_can_see_them(tmp_path, monkeypatch):
     """Per enqueue in full: the limit is synced first, then the counter, then item files appear."""
     spool = make_queue("spool-full", tmp_path, Clock())
     steps = []
-    for name in ("rename", "write_at_start", "sync_dir"):
+    for name in ("rename", "overwrite", "sync_dir"):
         method = getattr(Disk, name)
 
         def spy(self, *args, _name=name, _method=method, **kwargs):
@@ -164,7 +164,7 @@ def test_ids_are_safe_before_anybody_can_see_them(tmp_path, monkeypatch):
 
     limit = place(lambda s: s[0] == "rename" and s[2] == "state.json")
     limit_synced = place(lambda s: s[:2] == ("sync_dir", ""))
-    counter = place(lambda s: s[0] == "write_at_start" and s[3] is True)
+    counter = place(lambda s: s[0] == "overwrite" and s[3] is True)
     payload = place(lambda s: s[0] == "rename" and s[2].endswith("0000000001"))
     meta = place(lambda s: s[0] == "rename" and s[2].endswith("0000000001.meta.json"))
     folder = place(lambda s: s[:2] == ("sync_dir", "pending/05/0000000"))

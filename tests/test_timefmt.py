@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,13 @@ def test_a_stamp_survives_as_text(seconds):
     """What a meta says of a time is exactly that time: no drift from rewrite to rewrite."""
     text = format_time(seconds)
     assert parse_time(text) == seconds and format_time(parse_time(text)) == text
+
+
+@given(st.integers(0, 2**33 * 10**6).map(lambda micros: micros / 1e6))
+def test_a_time_is_written_as_the_calendar_has_it(seconds):
+    """Years, leap days, carries into the next second: as the standard library counts them."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    assert format_time(seconds) == moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @given(st.datetimes().map(lambda d: d.isoformat()) | st.text())

@@ -142,11 +142,12 @@ def to_safe_json(value: object) -> bytes:
 
 def as_dict(item: Item) -> dict[str, Any]:
     """Return what a meta holds, JSON-ready: times as RFC 3339."""
-    values: dict[str, Any] = {name: getattr(item, name) for name in _STORED}
+    fields = item.__dict__
+    values: dict[str, Any] = {name: fields[name] for name in _STORED}
     for name in _TIMES:
         if values[name] is not None:
             values[name] = format_time(values[name])
-    values["state"] = str(item.state)
+    values["state"] = item.state.value
     values["history"] = list(item.history)
     if item.holder is not None:
         values["holder"] = {**item.holder.__dict__, "since": format_time(item.holder.since)}

@@ -126,7 +126,8 @@ class MemoryQueue:
             if self._paused is not None:
                 return None
             t = order_time(self.config, now, self._aged_at)
-            found = choose(self._lanes, self.config, self._floors, t, self._head, self._created)
+            lanes = sorted(self._lanes)
+            found = choose(lanes, self.config, self._floors, t, self._head, self._created)
             if found is None:
                 return None
             item = self._items[found[1]]

@@ -41,11 +41,11 @@ def choose(
 
     `head(lane)` gives the lowest id of a lane or None, `created_at(lane, id)` its Unix seconds;
     both may cost a look at the disk, so they are asked only about lanes that can still win.
-    `floors` is `policy.floors(config)`, computed once.
+    `floors` is `policy.floors(config)`, computed once. `lanes` come most urgent first.
     """
     best: tuple[int, int] | None = None
     winner: tuple[int, int] | None = None
-    for lane in sorted(lanes):
+    for lane in lanes:
         floor = floors[lane]
         if best is not None and floor > best[0]:
             continue
@@ -126,18 +126,19 @@ class Lane:
 
     def head(self) -> int | None:
         """Return the lowest id, or None when the lane is empty."""
+        heap, present = self._heap, self._in
         while True:
-            while self._heap and self._heap[0] not in self._in:
-                heappop(self._heap)
-            if self._heap:
-                return self._heap[0]
+            while heap and heap[0] not in present:
+                heappop(heap)
+            if heap:
+                return heap[0]
             if not self._chunks or self._load is None:
                 return None
             self._loaded = heappop(self._chunks)
             self._known.discard(self._loaded)
-            self._heap = list(self._load(self._loaded))
-            heapify(self._heap)
-            self._in = set(self._heap)
+            self._heap = heap = list(self._load(self._loaded))
+            heapify(heap)
+            self._in = present = set(heap)
 
     def __len__(self) -> int:
         """Return the number of ids loaded; with `load`, more may wait in chunks."""

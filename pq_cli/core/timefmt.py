@@ -22,9 +22,23 @@ MAX_TIME = (_LAST - _EPOCH).total_seconds()
 """Unix seconds that every calendar can write, with a day to spare for zones and rounding."""
 
 
+_seconds_text: dict[int, str] = {}
+_EXACT = 2**32
+"""Unix seconds below which a float's microseconds can be told by arithmetic."""
+
+
 def format_time(seconds: float) -> str:
     """Return Unix `seconds` as RFC 3339, UTC, with microseconds and a `Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    if not 0 <= seconds < _EXACT:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, micro = divmod(round(seconds * 1e6), 1_000_000)
+    text = _seconds_text.get(second)
+    if text is None:
+        if len(_seconds_text) > 1000:  # the same few seconds are written again and again
+            _seconds_text.clear()
+        text = datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+        _seconds_text[second] = text
+    return f"{text}.{micro:06d}Z"
 
 
 def parse_time(text: str) -> float:

@@ -58,7 +58,7 @@ class Ending(Record):
 
 def completed(item: Item, now: float, status: int | None) -> Item:
     """End an active item well."""
-    return _ended(item, now, "done", Ending(status=status)).replace(state=State.DONE)
+    return _ended(item, now, "done", Ending(status=status), state=State.DONE)
 
 
 def failed(
@@ -173,7 +173,8 @@ def check_removable(item: Item, state: State | None = None) -> None:
         raise _conflict(item, "removed", str(state))
 
 
-def _ended(item: Item, now: float, outcome: str, how: Ending) -> Item:
+def _ended(item: Item, now: float, outcome: str, how: Ending, **changes: Any) -> Item:
+    """End the attempt: it is remembered, and the item changed as said."""
     error = _clip(how.error)
     entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, now)}
     if how.status is not None:
@@ -186,6 +187,7 @@ def _ended(item: Item, now: float, outcome: str, how: Ending) -> Item:
         holder=None,
         last_error=error if error is not None else item.last_error,
         history=(*item.history, entry)[-MAX_HISTORY:],
+        **changes,
     )
 
 

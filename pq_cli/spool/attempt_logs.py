@@ -23,11 +23,17 @@ class AttemptLogs:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
+        self.forget()
+
+    def forget(self) -> None:
+        """Look again when asked next: somebody else may have kept a log."""
+        self._none = False
 
     def write(self, item_id: int, claim: int, head: dict[str, Any], content: bytes) -> None:
         """Keep the log of one attempt; the oldest goes when an item has more than its history."""
         folder = layout.log_folder(item_id)
         self._disk.make_dir(folder)
+        self.forget()
         for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
             self._disk.discard(f"{folder}/{old}{_END}")
         # Not synced: a torn log after a power loss says little less than none.
@@ -48,6 +54,9 @@ class AttemptLogs:
 
     def remove(self, item_id: int) -> None:
         """Remove an item's logs."""
+        if self._none:
+            return
+        self._none = not os.path.lexists(f"{self._disk.root}/{layout.LOGS}")
         claims = self.claims(item_id)
         if not claims:
             return

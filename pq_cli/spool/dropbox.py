@@ -25,6 +25,7 @@ from pq_cli.spool import handover, layout
 from pq_cli.spool.durable import SMALL, checksum_of
 from pq_cli.spool.holder import NO_BOOT, boot_id
 from pq_cli.spool.intake import Ids, check_room
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
@@ -153,7 +154,7 @@ class Dropbox:
             checksum = checksum_of(fd) if size <= SMALL or not disk.sync else None
             disk.sync_file(fd)
         else:
-            copy = self._store.tmp_name("drop")
+            copy = tmp_name("drop")
             size, checksum = disk.copy_in(fd, copy)
         return _Drop(
             name=name,

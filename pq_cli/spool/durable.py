@@ -40,7 +40,8 @@ class Disk:
         self._owner = owner_to_keep(root)
 
     def _at(self, path: str) -> str:
-        if not self._folders.is_real(path.rpartition("/")[0]):
+        folder = path.rpartition("/")[0]
+        if folder not in self._folders.known and not self._folders.is_real(folder):
             raise SpoolIOError(f"{self.root}/{path}: a part of it is a link or no folder")
         return f"{self.root}/{path}"
 
@@ -141,10 +142,9 @@ class Disk:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         return self._create(path, flags)
 
-    def append(self, fd: int, data: bytes) -> int:
-        """Append in one write, unsynced; return the size that the file then has."""
+    def append(self, fd: int, data: bytes) -> None:
+        """Append in one write, unsynced."""
         os.write(fd, data)
-        return os.lseek(fd, 0, os.SEEK_CUR)
 
     def link_text(self, path: str, text: str, tmp: str) -> None:
         """Make or atomically replace a symbolic link that holds a short `text`."""
@@ -157,16 +157,15 @@ class Disk:
         if self._eager:
             self.sync_dir(os.path.dirname(path))
 
-    def write_at_start(self, path: str, data: bytes, *, sync: bool) -> None:
-        """Overwrite the first bytes of a file in place, in one write; make it when missing."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = self._create(path, flags)
-        try:
-            os.pwrite(fd, data, 0)
-            if sync:
-                os.fdatasync(fd)
-        finally:
-            os.close(fd)
+    def open_to_overwrite(self, path: str) -> int:
+        """Return a descriptor for `overwrite`, also to read; the file is made when missing."""
+        return self._create(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def overwrite(self, fd: int, data: bytes, *, sync: bool) -> None:
+        """Overwrite the first bytes of an open file in place, in one write."""
+        os.pwrite(fd, data, 0)
+        if sync:
+            os.fdatasync(fd)
 
     def append_lines(self, path: str, data: bytes, *, sync: bool) -> None:
         """Append whole lines to a file, made when missing; synced if `sync`."""

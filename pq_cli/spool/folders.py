@@ -9,17 +9,19 @@ import stat
 class Folders:
     """The folders of one spool that were looked at; each is looked at once by a process.
 
+    known: those that were found to be folders; callers on a hot path ask it first.
+
     Guards against a spool that came with links in it, not against its owner changing it under
     our hands: who may write in a spool may do with it what he likes.
     """
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._real = {""}
+        self.known = {""}
 
     def is_real(self, folder: str) -> bool:
         """Tell whether no part of `folder` (relative) is anything but a folder, or missing."""
-        if folder in self._real:
+        if folder in self.known:
             return True
         if not self.is_real(os.path.dirname(folder)):
             return False
@@ -28,6 +30,6 @@ class Folders:
         except (FileNotFoundError, NotADirectoryError):
             return True
         if stat.S_ISDIR(info.st_mode):
-            self._real.add(folder)
+            self.known.add(folder)
             return True
         return False

@@ -17,6 +17,7 @@ from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout, ledger
 from pq_cli.spool.ledger import Origin
 from pq_cli.spool.opening import open_state, read_config
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
@@ -154,7 +155,7 @@ def _yielding(store: Store, item: Item) -> Item:
     if owner is None or owner.id == item.id:
         return item
     loser = item.replace(state=State.FAILED, last_error=KEY_LOST, not_before=None)
-    tmp = store.tmp_name("meta")
+    tmp = tmp_name("meta")
     store.disk.write_new(tmp, encode(loser))
     store.disk.rename(tmp, stem(item) + layout.META)
     return loser

@@ -9,7 +9,7 @@ import fcntl
 import os
 
 from pq_cli.core.item import Holder
-from pq_cli.spool import layout
+from pq_cli.spool import layout, process
 
 NO_BOOT = "unknown"
 """Stands for the boot where the system does not tell one from the other."""
@@ -20,13 +20,13 @@ _started: tuple[int, int | None] = (0, None)
 def boot_id() -> str | None:
     """Return what identifies this boot and pid namespace, or None where the system has no word."""
     global _boot
-    if _boot[0] != os.getpid():
+    if _boot[0] != process.pid:
         try:
             with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
                 text = file.read().strip()
-            _boot = (os.getpid(), f"{text}/{os.readlink('/proc/self/ns/pid')}")
+            _boot = (process.pid, f"{text}/{os.readlink('/proc/self/ns/pid')}")
         except OSError:
-            _boot = (os.getpid(), None)
+            _boot = (process.pid, None)
     return _boot[1]
 
 
@@ -54,7 +54,7 @@ def this_process(now: float, *, bound: bool, lock: str | None = None) -> Holder:
     lock: the name of its lock in `workers/`, if it holds one.
     """
     global _started
-    pid = os.getpid()
+    pid = process.pid
     if bound and _started[0] != pid:
         _started = (pid, start_ticks(pid))
     return Holder(
@@ -69,7 +69,7 @@ def this_process(now: float, *, bound: bool, lock: str | None = None) -> Holder:
 
 def is_mine(holder: Holder) -> bool:
     """Tell whether this very process holds the claim."""
-    return holder.pid == os.getpid() and holder.boot is not None and holder.boot == boot_id()
+    return holder.pid == process.pid and holder.boot is not None and holder.boot == boot_id()
 
 
 def is_dead(holder: Holder, root: str) -> bool:

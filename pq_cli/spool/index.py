@@ -30,7 +30,7 @@ class Index:
 
     def forget(self) -> None:
         """Forget everything: somebody else has changed the spool."""
-        self._numbers: set[int] | None = None
+        self._numbers: list[int] | None = None
         self._lanes: dict[int, Lane] = {}
         self._heads: dict[int, Item] = {}
         self._active: dict[int, Item] | None = None
@@ -43,10 +43,10 @@ class Index:
 
     # -- lanes -------------------------------------------------------------
 
-    def lanes(self) -> set[int]:
-        """Return the priorities that have a lane."""
+    def lanes(self) -> list[int]:
+        """Return the priorities that have a lane, most urgent first."""
         if self._numbers is None:
-            self._numbers = set(self._reader.lanes())
+            self._numbers = self._reader.lanes()
         return self._numbers
 
     def _lane(self, lane: int) -> Lane:
@@ -69,7 +69,8 @@ class Index:
 
     def head(self, lane: int) -> int | None:
         """Return the lowest id of a lane whose meta can be read, or None."""
-        while (item_id := self._lane(lane).head()) is not None:
+        ids = self._lanes.get(lane) or self._lane(lane)
+        while (item_id := ids.head()) is not None:
             if item_id in self._heads or self._read_head(lane, item_id):
                 return item_id
         return None
@@ -166,8 +167,8 @@ class Index:
         if after is None:
             return
         if after.state is State.PENDING:
-            if self._numbers is not None:
-                self._numbers.add(after.priority)
+            if self._numbers is not None and after.priority not in self._numbers:
+                self._numbers = sorted([*self._numbers, after.priority])
             if after.priority in self._lanes:
                 self._lanes[after.priority].push(after.id)
         elif after.state is State.ACTIVE:

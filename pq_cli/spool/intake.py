@@ -8,6 +8,7 @@ from pq_cli.core.request import new_item
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError
 from pq_cli.spool import layout
 from pq_cli.spool.holder import NO_BOOT, boot_id
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.state import allocate
 from pq_cli.spool.store import Store
 
@@ -171,7 +172,7 @@ def check_room(store: Store, *, more: int) -> None:
 def _place(store: Store, staged: Staged, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = store.disk, layout.payload_path(item)
-    tmp = store.tmp_name("meta")
+    tmp = tmp_name("meta")
     with store.counting(+1):
         try:
             store.make_folder(layout.folder_of(item))
@@ -181,7 +182,7 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
             disk.rename(staged.tmp, path)
             disk.rename(tmp, path + layout.META)
         except BaseException:
-            store.index.forget()  # perhaps a folder that it remembers is gone
+            store.forget()  # perhaps a folder that it remembers is gone
             for leftover in (path + layout.META, tmp, path):
                 disk.discard(leftover)
             raise

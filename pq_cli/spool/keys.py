@@ -13,6 +13,7 @@ from pq_cli.core.item import LIVE, Item, parse_reference
 from pq_cli.errors import DamagedItemError, NoSuchItemError, UsageError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.reader import Reader
 
 
@@ -39,7 +40,7 @@ class Keys:
 
     def give(self, key: str, item_id: int) -> None:
         """Let `key` name this item, durably in "full", whatever it named before."""
-        tmp = f"{layout.TMP}/key-{os.getpid()}-{os.urandom(4).hex()}"
+        tmp = tmp_name("key")
         self._disk.link_text(layout.key_path(key), str(item_id), tmp)
 
     def free(self, item: Item) -> None:

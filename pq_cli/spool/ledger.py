@@ -15,6 +15,7 @@ from pq_cli.core.item import to_json
 from pq_cli.core.record import Record
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
+from pq_cli.spool.process import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def describe(disk: Disk, realm: str, reader: str) -> None:
     """Remember, beside the ledger, what the realm is and how it was read, if that is new."""
     if reader_of(disk.root, realm) == reader:
         return
-    tmp = f"{layout.TMP}/about-{os.getpid()}-{os.urandom(6).hex()}"
+    tmp = tmp_name("about")
     disk.write_new(tmp, to_json({"realm": realm, "reader": reader}) + b"\n")
     disk.rename(tmp, _about(realm))
     if disk.sync:

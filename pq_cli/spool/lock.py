@@ -14,6 +14,7 @@ import time
 from _thread import allocate_lock  # `threading` costs a millisecond of start-up
 
 from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedError
+from pq_cli.spool import process
 from pq_cli.spool.durable import owner_to_keep
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -42,12 +43,12 @@ class SpoolLock:
         self._path = path
         self._timeout = timeout
         self._threads = allocate_lock()
-        self._born = os.getpid()
+        self._born = process.pid
         self._fd = -1
         self._pid = 0
 
     def __enter__(self) -> None:
-        if self._born != os.getpid():
+        if self._born != process.pid:
             self._renew_after_fork()
         if not self._threads.acquire(timeout=self._timeout):
             raise self._late()
@@ -67,13 +68,13 @@ class SpoolLock:
     def _renew_after_fork(self) -> None:
         """Forget a hold by a thread of the parent: it does not exist here and never lets go."""
         with _renewal:
-            if self._born != os.getpid():
-                self._threads, self._born = allocate_lock(), os.getpid()
+            if self._born != process.pid:
+                self._threads, self._born = allocate_lock(), process.pid
 
     def _lock(self) -> None:
         deadline = time.monotonic() + self._timeout
         while True:
-            fresh = self._pid != os.getpid()
+            fresh = self._pid != process.pid
             if fresh:
                 self._open()
             self._wait(deadline)
@@ -89,7 +90,7 @@ class SpoolLock:
             os.close(self._fd)
             self._fd = -1
         self._fd = os.open(self._path, _OPEN, 0o600)
-        self._pid = os.getpid()
+        self._pid = process.pid
         owner = owner_to_keep(os.path.dirname(self._path))
         if owner is not None:
             os.fchown(self._fd, *owner)
@@ -147,7 +148,7 @@ class SpoolLock:
 
     def close(self) -> None:
         """Close the descriptor; the next use opens it again."""
-        if self._fd >= 0 and self._pid == os.getpid():
+        if self._fd >= 0 and self._pid == process.pid:
             os.close(self._fd)
         self._fd, self._pid = -1, 0
 

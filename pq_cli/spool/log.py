@@ -10,6 +10,7 @@ import os
 from pq_cli.core.item import to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
+from pq_cli.spool.process import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Log:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._fd = -1
+        self._size = 0
 
     def note(self, records: Iterable[dict[str, Any] | None]) -> None:
         """Append records; trouble is swallowed: the log must not stop the queue."""
@@ -36,20 +38,23 @@ class Log:
         try:
             if self._fd < 0:
                 self._fd = self._disk.open_to_append(layout.LOG)
-            if self._disk.append(self._fd, data) > MAX_LOG_BYTES:
+                self._size = os.fstat(self._fd).st_size
+            self._disk.append(self._fd, data)
+            self._size += len(data)
+            if self._size > MAX_LOG_BYTES:
                 self._drop_older_half()
         except OSError:
             self.close()
 
     def _drop_older_half(self) -> None:
         tail = _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2)
-        tmp = f"{layout.TMP}/log-{os.getpid()}-{os.urandom(4).hex()}"
+        tmp = tmp_name("log")
         self._disk.write_new(tmp, tail, sync=False)
         self._disk.rename(tmp, layout.LOG)
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor: another process may have put a shorter log in its place."""
+        """Close the descriptor: another process may have written, or put a shorter log there."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -17,6 +17,7 @@ from pq_cli.spool.durable import Disk
 from pq_cli.spool.findings import Finding
 from pq_cli.spool.keys import Keys
 from pq_cli.spool.pairs import home_of
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.reader import Reader
 from pq_cli.spool.state import (
     RESERVE_STEP,
@@ -180,7 +181,7 @@ class Mender:
         return self._reader.read(folder, name, State(kind), lane)
 
     def _rewrite(self, item: Item, path: str) -> None:
-        tmp = f"{layout.TMP}/meta-{os.getpid()}-{os.urandom(6).hex()}"
+        tmp = tmp_name("meta")
         self._disk.write_new(tmp, encode(item))
         self._disk.rename(tmp, path)
         self._disk.sync_dir(os.path.dirname(path))

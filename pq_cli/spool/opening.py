@@ -17,7 +17,7 @@ from pq_cli.errors import (
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.lock import SpoolLock
-from pq_cli.spool.spare import keep_spare
+from pq_cli.spool.spare import Spare
 from pq_cli.spool.state import SpoolState, read_state, write_state
 
 _MOST_LINKS = 40
@@ -110,7 +110,7 @@ def make(path: str, lock_timeout: float) -> SpoolState:
             if state is None:
                 for folder in layout.FOLDERS:
                     disk.make_dir(folder)
-                keep_spare(disk)
+                Spare(disk).keep()
                 state = SpoolState()
                 write_state(disk, state)
             return state

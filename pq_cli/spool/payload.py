@@ -10,9 +10,9 @@ from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.core.request import Request
 from pq_cli.errors import DamagedItemError, SpoolIOError
-from pq_cli.spool import layout
 from pq_cli.spool.durable import SMALL, Disk, checksum_of
 from pq_cli.spool.holder import boot_id
+from pq_cli.spool.process import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,15 +36,11 @@ class Staged(Record):
     synced: bool = True
 
 
-def _tmp_name() -> str:
-    return f"{layout.TMP}/in-{os.getpid()}-{os.urandom(6).hex()}"
-
-
 def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> Staged:
     """Stage a payload that is in memory; with `sync`, on disk when this returns."""
     import zlib
 
-    tmp = _tmp_name()
+    tmp = tmp_name("in")
     disk.write_new(tmp, content, sync=sync)
     checksum = f"crc32:{zlib.crc32(content):08x}"
     return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request, synced=sync)
@@ -52,7 +48,7 @@ def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> 
 
 def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:
     """Stage what a stream yields, in bounded memory."""
-    tmp = _tmp_name()
+    tmp = tmp_name("in")
     size, checksum = disk.receive(stream, tmp)
     return Staged(tmp=tmp, size=size, checksum=checksum, request=request)
 
@@ -62,7 +58,7 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool) -> Staged
 
     Raises OSError, or SpoolIOError when it is no regular file or changes while it is copied.
     """
-    tmp = _tmp_name()
+    tmp = tmp_name("in")
     outside = path if move else None
     if move and disk.adopt(path, tmp):
         size, checksum = _measure(f"{disk.root}/{tmp}", read=not disk.sync)

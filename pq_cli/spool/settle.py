@@ -13,7 +13,9 @@ from pq_cli.spool.store import Store
 
 def settle(store: Store, now: float) -> None:
     """Bring the spool up to `now`. Called under the lock, whenever somebody asks for work."""
-    finish(store)
+    if not store.handover_seen:
+        finish(store)
+        store.handover_seen = True
     _take_back(store, now)
     due = store.index.due()
     if due is not None and due <= now:

@@ -16,9 +16,6 @@ from pq_cli.spool.durable import Disk
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
-
-    T = TypeVar("T")
 
 SIZE = 32 * 1024
 """Bytes: room for some metas and the growth of a folder on file systems with blocks of 4 KiB."""
@@ -30,21 +27,38 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
-def keep_spare(disk: Disk) -> None:
-    """Have a spare, if there is room for one."""
-    if not os.path.lexists(f"{disk.root}/{layout.SPARE}"):
+class Spare:
+    """The spare of one spool; used under the lock only."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.forget()
+
+    def forget(self) -> None:
+        """Look again when asked next: somebody else may have given it up."""
+        self._known = False
+
+    def keep(self) -> None:
+        """Have a spare, if there is room for one."""
+        if self._known:
+            return
+        if not self._exists():
+            try:
+                self._disk.write_new(layout.SPARE, os.urandom(SIZE), sync=False)
+            except OSError:
+                return
+        self._known = True
+
+    def behind(self, verb: Callable[[], None]) -> None:
+        """Do `verb`; if the disk is full, give up the spare and try once more."""
         try:
-            disk.write_new(layout.SPARE, os.urandom(SIZE), sync=False)
-        except OSError:
-            pass
+            verb()
+        except OSError as error:
+            if not is_full(error) or not self._exists():
+                raise
+            self._disk.discard(layout.SPARE)
+            self.forget()
+            verb()
 
-
-def with_spare(disk: Disk, verb: Callable[[], T]) -> T:
-    """Return what `verb` returns; if the disk is full, give up the spare and try once more."""
-    try:
-        return verb()
-    except OSError as error:
-        if not is_full(error) or not os.path.lexists(f"{disk.root}/{layout.SPARE}"):
-            raise
-        disk.discard(layout.SPARE)
-    return verb()
+    def _exists(self) -> bool:
+        return os.path.lexists(f"{self._disk.root}/{layout.SPARE}")

@@ -13,6 +13,7 @@ from pq_cli.core.request import Request, checked
 from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.spool import layout, opening
 from pq_cli.spool.durable import SMALL
+from pq_cli.spool.glance import Glance
 from pq_cli.spool.holder import this_process
 from pq_cli.spool.intake import MANY, admit
 from pq_cli.spool.payload import (
@@ -78,6 +79,7 @@ class Spool(Upkeep):
         self.config = opening.read_config(self.path) if config is None else valid_config(config)
         self._report = report if report is not None else _ignore
         self._store = Store(self.path, self.config, state, lock_timeout, self._report)
+        self._dropped = Glance(self._store.reader, layout.NEW)
         self._dropbox: Dropbox | None = None
         self._attendance: Attendance | None = None
 
@@ -248,7 +250,7 @@ class Spool(Upkeep):
 
     def _pick_up(self) -> None:
         """Make items of what was dropped into `new/`; empty, it costs one look."""
-        if self._store.reader.names(layout.NEW):
+        if self._dropped():
             if self._dropbox is None:
                 from pq_cli.spool.dropbox import Dropbox
 

@@ -24,6 +24,7 @@ from pq_cli.errors import ConfigError, UsageError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.holder import NO_BOOT, this_boot
+from pq_cli.spool.process import tmp_name
 
 RESERVE_STEP = 1000
 LARGEST_ID = 10**15
@@ -110,7 +111,7 @@ def write_state(disk: Disk, state: SpoolState) -> None:
     if state.paused is not None:
         since = format_time(state.paused.since)
         values["paused"] = {"since": since, "reason": state.paused.reason}
-    tmp = f"{layout.TMP}/state-{os.getpid()}-{os.urandom(4).hex()}"
+    tmp = tmp_name("state")
     disk.write_new(tmp, to_json(values) + b"\n", sync=True)
     disk.rename(tmp, layout.STATE)
     disk.sync_dir("")
@@ -127,6 +128,7 @@ class Counter:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._me = _new_name()
+        self._written: bytes | None = None
         self._fd = -1
         self.last_id: int | None = None
         self.live = UNKNOWN
@@ -140,6 +142,8 @@ class Counter:
                 path = f"{self._disk.root}/{layout.COUNTER}"
                 self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             text = os.pread(self._fd, _RECORD, 0)
+            if text == self._written:
+                return True
             last, live, writer = text.split()
             self.last_id, self.live = int(last), int(live)
             if len(text) != _RECORD or not 0 <= self.last_id <= LARGEST_ID:
@@ -148,18 +152,20 @@ class Counter:
                 self.live = UNKNOWN
         except (FileNotFoundError, ValueError):
             self.last_id, self.live = None, UNKNOWN
-            return False
-        return writer.decode("ascii", "replace") == self._me
+        return False
 
     def write(self, last_id: int, live: int, *, sync: bool) -> None:
         """Write the record under this object's name."""
         self.last_id, self.live = last_id, live
         text = f"{last_id:020d} {live:20d} {self._me:>21s}\n".encode()
-        self._disk.write_at_start(layout.COUNTER, text, sync=sync)
+        if self._fd < 0:
+            self._fd = self._disk.open_to_overwrite(layout.COUNTER)
+        self._disk.overwrite(self._fd, text, sync=sync)
+        self._written = text
 
     def renew_name(self) -> None:
         """Take a new name: after fork two objects must not pass for one."""
-        self._me = _new_name()
+        self._me, self._written = _new_name(), None
 
     def close(self) -> None:
         """Close the descriptor; the next use opens it again."""

@@ -14,15 +14,16 @@ from pq_cli.core.item import LIVE, Item, State, encode
 from pq_cli.core.journal import transition
 from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool import layout
+from pq_cli.spool import layout, process
 from pq_cli.spool.attempt_logs import AttemptLogs
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.index import Index
 from pq_cli.spool.keys import Keys
 from pq_cli.spool.lock import SpoolLock
 from pq_cli.spool.log import Log
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.reader import Reader
-from pq_cli.spool.spare import keep_spare, with_spare
+from pq_cli.spool.spare import Spare
 from pq_cli.spool.state import (
     UNKNOWN,
     Counter,
@@ -61,8 +62,10 @@ class Store:
         self.counter = Counter(self.disk)
         self.log = Log(self.disk)
         self.attempt_logs = AttemptLogs(self.disk)
+        self.spare = Spare(self.disk)
+        self.handover_seen = False
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
-        self._pid = os.getpid()
+        self._pid = process.pid
 
     # -- the lock ------------------------------------------------------------
 
@@ -77,15 +80,22 @@ class Store:
 
     def __exit__(self, *error: object) -> None:
         if error[0] is not None:
-            self.index.forget()  # a change may have stopped half way
+            self.forget()  # a change may have stopped half way
         self._lock.__exit__()
 
+    def forget(self) -> None:
+        """Forget all that is remembered of the spool: it may have changed."""
+        self.index.forget()
+        self.attempt_logs.forget()
+        self.spare.forget()
+        self.handover_seen = False
+
     def _catch_up(self) -> None:
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
+        if self._pid != process.pid:
+            self._pid = process.pid
             self.counter.renew_name()
         if not self.counter.refresh():
-            self.index.forget()
+            self.forget()
             self.log.close()
             self.state = self.present_state()
             if self.counter.last_id is not None:
@@ -124,27 +134,27 @@ class Store:
         """
         source, target = layout.payload_path(before), layout.payload_path(after)
         with self.counting(_lives(after) - _lives(before)):
-            with_spare(self.disk, lambda: self._rewrite(source, after))
+            self.spare.behind(lambda: self._rewrite(source, target, after))
             if source != target:
-                with_spare(self.disk, lambda: self._rename_pair(before.id, source, target))
+                self.spare.behind(lambda: self._rename_pair(before.id, source, target))
             if sync and self.disk.sync:
                 self._sync_folders(source, target)
         self.log.note([transition(before, after)])
-        return self._moved(before, after)
+        return self._moved(before, after, source, target)
 
     def shift(self, before: Item, after: Item) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
         source, target = layout.payload_path(before), layout.payload_path(after)
-        with_spare(self.disk, lambda: self._rename_pair(before.id, source, target))
-        return self._moved(before, after)
+        self.spare.behind(lambda: self._rename_pair(before.id, source, target))
+        return self._moved(before, after, source, target)
 
-    def _rewrite(self, path: str, after: Item) -> None:
-        """Put the meta of `after` over the one beside the payload `path`."""
-        tmp = self.tmp_name("meta")
+    def _rewrite(self, path: str, target: str, after: Item) -> None:
+        """Put the meta of `after` over the one beside the payload `path`, and make its new home."""
+        tmp = tmp_name("meta")
         self.disk.write_new(tmp, encode(after))
         try:
-            if layout.payload_path(after) != path:
-                self.make_folder(layout.folder_of(after))
+            if target != path:
+                self.make_folder(os.path.dirname(target))
             self.disk.rename(tmp, path + layout.META)
         except BaseException:
             self.disk.discard(tmp)
@@ -172,15 +182,16 @@ class Store:
             self.attempt_logs.remove(item.id)
         self.index.moved(item, None)
         self.tidy(layout.folder_of(item))
-        keep_spare(self.disk)
+        self.spare.keep()
 
-    def _moved(self, before: Item, after: Item) -> Item:
+    def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
         if before.state in LIVE and after.state not in LIVE:
             self.keys.free(after)
-        after = after.replace(path=f"{self.root}/{layout.payload_path(after)}")
+        after = after.replace(path=f"{self.root}/{target}")
         self.index.moved(before, after)
-        if layout.folder_of(before) != layout.folder_of(after):
-            self.tidy(layout.folder_of(before))
+        folder = os.path.dirname(source)
+        if folder != os.path.dirname(target):
+            self.tidy(folder)
         return after
 
     def _discard_payload(self, item_id: int, path: str) -> None:
@@ -216,26 +227,23 @@ class Store:
             self.disk.make_dir(folder)
             self.index.folders.add(folder)
 
-    def tmp_name(self, kind: str) -> str:
-        """Return a new name in `tmp/`: what kind of file, which process."""
-        return f"{layout.TMP}/{kind}-{os.getpid()}-{os.urandom(6).hex()}"
-
     def tidy(self, folder: str) -> None:
         """Remove a block or due folder if it is empty, and a due folder's parent with it.
 
         The newest block stays: the next item goes there.
         """
         kind, *rest = folder.split("/")
-        if kind == State.PENDING and not self._block_is_done(int(rest[0]), int(rest[1])):
+        if not rest or (kind == State.PENDING and not self._block_is_done(*map(int, rest))):
             return
         self.index.folders.discard(folder)
-        if rest and self.disk.remove_dir(folder) and kind == State.DELAYED:
+        if self.disk.remove_dir(folder) and kind == State.DELAYED:
             self.index.due_changed()
             self.disk.remove_dir(f"{kind}/{rest[0]}")
 
     def _block_is_done(self, lane: int, block: int) -> bool:
-        newest = (self.counter.last_id or 0) // layout.BLOCK_SIZE
-        return block != newest and self.index.drained(lane)
+        if not self.index.drained(lane):
+            return False
+        return block != (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     # -- the number of live items, where max_items needs it ---------------------
 

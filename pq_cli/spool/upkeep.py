@@ -13,6 +13,7 @@ from pq_cli.core.request import Request, checked
 from pq_cli.core.timefmt import format_time, valid_time
 from pq_cli.errors import KeyTakenError
 from pq_cli.spool import layout, trash
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.view import View
 
 TYPE_CHECKING = False
@@ -137,7 +138,7 @@ class Upkeep(View):
         with self._store:
             if os.path.lexists(f"{self.path}/{layout.CONFIG}"):
                 return False
-            tmp = self._store.tmp_name("config")
+            tmp = tmp_name("config")
             self._store.disk.write_new(tmp, text.encode())
             self._store.disk.rename(tmp, layout.CONFIG)
             self._store.disk.sync_dir("")
