@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pq_cli import DamagedItemError, Holder, Item, State, UsageError
 from pq_cli.core import transitions
-from pq_cli.core.item import decode, encode, parse_reference, printable, valid_key
+from pq_cli.core.item import decode, encode, encoder_like, parse_reference, printable, valid_key
 from pq_cli.core.timefmt import MAX_TIME
 from pq_cli.core.transitions import stamp
 
@@ -61,6 +61,14 @@ def test_an_item_survives_as_text(item):
     again = read(data, item)
     assert again == item.replace(path="p")
     assert encode(again) == data
+
+
+@given(items(), counts, counts, st.text("0123456789abcdef:", max_size=20))
+def test_a_mould_casts_what_encode_writes(sample, item_id, size, checksum):
+    """Whatever else the sample holds, only id, size and checksum differ, each in its place."""
+    sample = sample.replace(state=State.PENDING)
+    expected = encode(sample.replace(id=item_id, size=size, checksum=checksum))
+    assert encoder_like(sample)(item_id, size, checksum) == expected
 
 
 JUNK = [

@@ -14,6 +14,7 @@ from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.render import check_stdout, emit, flush
+from pq_cli.spool.layout import BLOCK_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class _Enqueue:
     def __init__(self, spool: Spool, request: Request) -> None:
         self._spool = spool
         self._request = request
+        self._last_id = 0
         self.status = 0
 
     def whole(self, file: str, *, move: bool) -> None:
@@ -139,9 +141,10 @@ class _Enqueue:
             return
         try:
             if lines or null:
-                batches = split_records(fd, b"\0" if null else b"\n", self._request)
+                end = b"\0" if null else b"\n"
+                batches = split_records(fd, end, self._request, self._to_end_of_block)
             else:
-                batches = json_records(fd, self._request)
+                batches = json_records(fd, self._request, self._to_end_of_block)
             for batch in batches:
                 self._batch(batch.records)
                 if batch.error is not None:
@@ -155,6 +158,10 @@ class _Enqueue:
             if fd:
                 os.close(fd)
 
+    def _to_end_of_block(self) -> int:
+        """Return how many ids are left in the present block: a batch that fills one is cheapest."""
+        return BLOCK_SIZE - (self._last_id + 1) % BLOCK_SIZE
+
     def _batch(self, records: list[Payload]) -> None:
         if records:
             self._print(*self._spool.enqueue_many(records))
@@ -162,6 +169,7 @@ class _Enqueue:
     def _print(self, items: list[Item], error: PqError | OSError | None) -> None:
         for item in items:
             emit(str(item.id))
+            self._last_id = item.id
         flush()
         if error is not None:
             raise error

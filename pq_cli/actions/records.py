@@ -1,7 +1,7 @@
 """Records on a stream: lines, NUL-ended, or JSON Lines; in batches as they arrive.
 
-A batch is what one read gave, so that on a slow pipe each record is queued at once, and on a fast
-one many share a sync.
+A batch is what can be read without waiting, so that on a slow pipe each record is queued at once,
+and on a fast one many share a sync.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pq_cli.errors import PqError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     Payload = tuple[bytes, Request]
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 MAX_RECORD = 64 * 1024 * 1024
 """The longest record in bytes: one record is held in memory; bigger payloads go in as files."""
 _CHUNK = 256 * 1024
-_MOST = 500
+_MOST_BYTES = 768 * 1024
+"""Bytes after which a batch is full, however few records it has."""
 
 
 class Batch:
@@ -36,20 +37,28 @@ class Batch:
         self.error = error
 
 
-def split_records(fd: int, end: bytes, request: Request) -> Iterator[Batch]:
-    """Yield batches of the records that `end` ends; the last one may lack it."""
+def split_records(
+    fd: int, end: bytes, request: Request, most: Callable[[], int]
+) -> Iterator[Batch]:
+    """Yield batches of the records that `end` ends; the last one may lack it.
+
+    most: says how many the next batch should have at the most.
+    """
     try:
-        for raw in _raw_batches(fd, end):
+        for raw in _raw_batches(fd, end, most):
             yield Batch([(record, request) for record in raw])
     except UsageError as error:
         yield Batch([], error)
 
 
-def json_records(fd: int, request: Request) -> Iterator[Batch]:
-    """Yield batches of JSON records; a malformed one ends the stream and names its line."""
+def json_records(fd: int, request: Request, most: Callable[[], int]) -> Iterator[Batch]:
+    """Yield batches of JSON records; a malformed one ends the stream and names its line.
+
+    most: as for `split_records`.
+    """
     number = 0
     try:
-        for raw in _raw_batches(fd, b"\n"):
+        for raw in _raw_batches(fd, b"\n", most):
             records: list[Payload] = []
             for line in raw:
                 number += 1
@@ -65,23 +74,40 @@ def json_records(fd: int, request: Request) -> Iterator[Batch]:
         yield Batch([], error)
 
 
-def _raw_batches(fd: int, end: bytes) -> Iterator[list[bytes]]:
+def _raw_batches(fd: int, end: bytes, most: Callable[[], int]) -> Iterator[list[bytes]]:
     rest = bytearray()
-    number = 0
+    waiting: list[bytes] = []
+    number = size = 0
     while chunk := os.read(fd, _CHUNK):
-        if end not in chunk:
-            rest += chunk
-        else:
-            first, *more = chunk.split(end)
-            records = [bytes(rest + first), *more]
-            rest = bytearray(records.pop())
-            number += len(records)
-            for start in range(0, len(records), _MOST):
-                yield records[start : start + _MOST]
+        first, *more = chunk.split(end)
+        rest += first
+        if more:
+            waiting += (bytes(rest), *more[:-1])
+            number += len(more)
+            rest = bytearray(more[-1])
+            size += len(chunk)
+        while waiting and len(waiting) >= (count := most()):
+            yield waiting[:count]
+            del waiting[:count]
+            size = sum(map(len, waiting))
+        if waiting and (size >= _MOST_BYTES or len(rest) > MAX_RECORD or not _more_at_hand(fd)):
+            yield waiting
+            waiting, size = [], 0
         if len(rest) > MAX_RECORD:
             raise UsageError(f"line {number + 1} is longer than {MAX_RECORD} bytes")
     if rest:
-        yield [bytes(rest)]
+        waiting.append(bytes(rest))
+    if waiting:
+        yield waiting
+
+
+def _more_at_hand(fd: int) -> bool:
+    """Tell whether a read would not wait: there is more, or it is the end."""
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 _FIELDS = ("priority", "key", "delay", "at", "max_attempts", "name", "metadata")

@@ -57,13 +57,17 @@ class Disk:
 
     # -- folders -----------------------------------------------------------
 
-    def make_dir(self, path: str) -> None:
-        """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards."""
+    def make_dir(self, path: str, *, durable: bool = True) -> None:
+        """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards.
+
+        durable=False: for a folder in `tmp/` that nobody else will put anything in.
+        """
+        sync = self.sync and durable
         try:
             os.mkdir(self._at(path), 0o700)
         except FileExistsError:
             # Empty: whoever made it may have been killed before it was durable.
-            if not self.sync or "/" not in path or self._in_use(path):
+            if not sync or "/" not in path or self._in_use(path):
                 return
         except FileNotFoundError:
             if "/" not in path:
@@ -74,7 +78,7 @@ class Disk:
         else:
             if self._owner is not None:
                 os.chown(self._at(path), *self._owner, follow_symlinks=False)
-        while self.sync and path:
+        while sync and path:
             path = os.path.dirname(path)
             self.sync_dir(path)
 

@@ -143,22 +143,27 @@ class _Admission:
 
 
 class Ids:
-    """Hands out ids for one batch, allocated together at the first need."""
+    """Hands out ids for a batch of `count`, reserved together at the first need.
+
+    What is not reserved yet can be taken under the lock only.
+    """
 
     def __init__(self, store: Store, count: int) -> None:
         self._store = store
         self._count = count
         self._next = self._end = 0
 
+    def reserve(self) -> None:
+        """Reserve the ids of the batch now; later ones come singly."""
+        store, count = self._store, self._count
+        first, store.state = allocate(store.disk, store.counter, store.state, count)
+        self._next, self._end, self._count = first, first + count, 1
+
     def take(self) -> int:
         """Return an id that was never given before."""
         if self._next >= self._end:
-            store = self._store
-            count = max(1, self._count)
-            first, store.state = allocate(store.disk, store.counter, store.state, count)
-            self._next, self._end = first, first + count
+            self.reserve()
         item_id, self._next = self._next, self._next + 1
-        self._count -= 1
         return item_id
 
 

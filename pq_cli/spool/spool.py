@@ -12,10 +12,10 @@ from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.core.request import Request, checked
 from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.spool import layout, opening
-from pq_cli.spool.durable import SMALL
+from pq_cli.spool.bulk import Bulk, are_many, is_bulk
 from pq_cli.spool.glance import Glance
 from pq_cli.spool.holder import this_process
-from pq_cli.spool.intake import MANY, admit
+from pq_cli.spool.intake import admit
 from pq_cli.spool.payload import (
     Staged,
     stage_bytes,
@@ -135,8 +135,11 @@ class Spool(Upkeep):
 
         Returns (items, the error that stopped it or None) like `commit`. Give what fits in memory.
         """
-        small = sum(len(payload) for payload, _ in records) <= SMALL
-        sync = self._store.disk.sync and not (small and len(records) >= MANY)
+        if is_bulk(self._store, records):
+            bulk = Bulk(self._store, records, self._clock())
+            bulk.admit()
+            return bulk.items, bulk.error
+        sync = self._store.disk.sync and not are_many(records)
         batch: list[Staged] = []
         broken: PqError | OSError | None = None
         try:

@@ -139,7 +139,8 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert pq(root, "check").returncode == 0
 
 
-def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch, keyed) -> None:
     """Records that a full disk cut off from their batch are as durable as any that are told."""
     from pq_cli.core.request import Request
 
@@ -150,12 +151,14 @@ def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch)
 
     def full(disk: durable.Disk, path: str, data: bytes, **options: object) -> None:
         nonlocal calls
-        calls += "/in-" in path
-        if calls == 4 and "/in-" in path:
+        payload = path.startswith(("tmp/in-", "tmp/bulk-")) and not path.endswith(".json")
+        calls += payload
+        if calls == 4 and payload:
             raise OSError(errno.ENOSPC, "No space left on device")
         write_new(disk, path, data, **options)
 
     monkeypatch.setattr(durable.Disk, "write_new", full)
-    items, error = spool.enqueue_many([(b"x", Request())] * 20)
+    records = [(b"x", Request(key=f"key {n}" if keyed else None)) for n in range(20)]
+    items, error = spool.enqueue_many(records)
     assert len(items) == 3 and error is not None
     assert synced, "told, but never synced"

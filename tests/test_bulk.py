@@ -1,0 +1,147 @@
+"""Many records at once: the same items as one by one, and nothing left where it is cut short."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from queues import START, Clock, make_queue, plain, snapshot
+
+from pq_cli import Spool
+from pq_cli.core.request import Request
+from pq_cli.errors import UsageError
+from pq_cli.spool import durable, holder, layout
+from pq_cli.spool.bulk import is_bulk
+from pq_cli.spool.check import Check
+
+requests = st.builds(
+    Request,
+    priority=st.none() | st.sampled_from([2, 7]),
+    delay=st.none() | st.sampled_from([0.0, 5.0, 7.5]),
+    name=st.none() | st.sampled_from(["a", '"id":0,"size":0,"checksum":null,', "\udcff"]),
+    metadata=st.none() | st.just({"size": 0, "checksum": None}),
+)
+records = st.lists(st.tuples(st.binary(max_size=5), requests), min_size=8, max_size=40)
+
+
+def damage(root):
+    """Return what `check` finds in a spool, stale files in `tmp/` included."""
+    return list(Check(str(root), 5.0, stale_after=-1.0).run(repair=False))
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Make blocks so small that a batch fills several."""
+    monkeypatch.setattr(layout, "BLOCK_SIZE", 7)
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(batches=st.lists(records, min_size=1, max_size=3))
+def test_a_batch_is_what_its_records_are_one_by_one(
+    small_blocks, tmp_path_factory, durability, batches
+):
+    """Priorities, delays, names and metadata mixed: every item, its place and order are the same.
+
+    Also for those who do not remember: the files say what the process believes.
+    """
+    folder = tmp_path_factory.mktemp("bulk")
+    os.mkdir(folder / "one")
+    bulk = make_queue(f"spool-{durability}", folder, Clock())
+    single = make_queue(f"spool-{durability}", folder / "one", Clock())
+    for batch in batches:
+        assert is_bulk(bulk._store, batch)
+        items, error = bulk.enqueue_many(batch)
+        assert error is None
+        ones = [single.enqueue(data, **vars(request)) for data, request in batch]
+        assert [plain(item) for item in items] == [plain(item) for item in ones]
+        assert [bulk.payload(item) for item in items] == [data for data, _ in batch]
+    other = Spool(bulk.path, config=bulk.config, clock=Clock())
+    assert snapshot(bulk) == snapshot(single) == snapshot(other)
+    assert os.listdir(f"{bulk.path}/tmp") == [] and damage(bulk.path) == []
+    order = []
+    while (item := bulk.claim()) is not None:
+        order.append((item.id, single.claim().id))
+    assert all(a == b for a, b in order) and single.claim() is None
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+def test_a_bad_record_ends_its_batch(tmp_path, durability):
+    """What came before it is in, it and what came after are not, and nothing lies about."""
+    queue = make_queue(f"spool-{durability}", tmp_path, Clock())
+    batch = [(b"x", Request())] * 10 + [(b"x", Request(priority=11))] + [(b"x", Request())] * 5
+    items, error = queue.enqueue_many(batch)
+    assert [item.id for item in items] == list(range(1, 11)) and isinstance(error, UsageError)
+    assert len(queue) == 10 and os.listdir(f"{queue.path}/tmp") == [] and damage(queue.path) == []
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+@pytest.mark.parametrize("there", [False, True], ids=["new block", "block in use"])
+def test_a_rename_that_fails_takes_the_whole_batch_back(tmp_path, monkeypatch, durability, there):
+    """On a disk that stops in the middle of the last step nothing is in, told or left behind."""
+    queue = make_queue(f"spool-{durability}", tmp_path, Clock())
+    if there:
+        queue.enqueue(b"first")
+    before, rename, calls = snapshot(queue), durable.Disk.rename, 0
+
+    def failing(disk, source, target):
+        nonlocal calls
+        calls += source.startswith("tmp/bulk-")
+        if calls == (8 if there or durability == "full" else 1):  # 8: the meta of the fourth
+            calls += 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(disk, source, target)
+
+    monkeypatch.setattr(durable.Disk, "rename", failing)
+    items, error = queue.enqueue_many([(b"x", Request())] * 20)
+    assert items == [] and isinstance(error, OSError)
+    assert snapshot(queue) == before and os.listdir(f"{queue.path}/tmp") == []
+    assert not [found for found in damage(queue.path) if found.kind != "empty"]
+    assert len(queue.enqueue_many([(b"x", Request())] * 20)[0]) == 20
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+def test_an_id_that_is_taken_is_passed_over(tmp_path, durability):
+    """If all else fails and a file lies where a record should go, it takes an id that is free."""
+    queue = make_queue(f"spool-{durability}", tmp_path, Clock())
+    queue.enqueue(b"first")
+    stray = f"{queue.path}/pending/05/0000000/0000000004"
+    with open(stray, "wb") as file:
+        file.write(b"not to be lost")
+    items, error = queue.enqueue_many([(b"%d" % n, Request()) for n in range(9)])
+    assert error is None and [i.id for i in items] == [2, 3, *range(5, 11), 11]
+    with open(stray, "rb") as file:
+        assert file.read() == b"not to be lost"
+    assert sorted(queue.payload(item) for item in items) == [b"%d" % n for n in range(9)]
+    assert [i.path for i in items] == [queue.get(i).path for i in items]
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch, durability):
+    """A batch is not synced when its metas appear: in another boot each payload is proven first."""
+    queue = make_queue(f"spool-{durability}", tmp_path, Clock())
+    items, _ = queue.enqueue_many([(b"whole", Request())] * 8)
+    with open(items[0].path, "wb") as file:
+        file.write(bytes(5))
+    monkeypatch.setattr(holder, "_boot", (os.getpid(), "another/boot"))
+    told = []
+    later = Spool(queue.path, config=queue.config, clock=Clock(), report=told.append)
+    assert later.claim().id == 2 and "checksum" in str(told[0])
+
+
+def test_only_what_is_sure_to_enter_goes_in_bulk(tmp_path):
+    """Keys, a limited queue, few or large records: these are weighed one by one."""
+    plain_ = make_queue("spool-fast", tmp_path, Clock())
+    many = [(b"x", Request())] * 8
+    assert is_bulk(plain_._store, many) and not is_bulk(plain_._store, many[:7])
+    assert not is_bulk(plain_._store, [*many, (b"x", Request(key="k"))])
+    assert not is_bulk(plain_._store, [*many, (b"x" * 2**20, Request())])
+    limited = make_queue("spool-fast", tmp_path, Clock(), max_items=5)
+    assert not is_bulk(limited._store, many)
+    items, error = limited.enqueue_many(many)
+    assert len(items) == 5 and error is not None and items[0].created_at == START
