@@ -14,7 +14,7 @@ from pq_cli.spool import layout, process
 NO_BOOT = "unknown"
 """Stands for the boot where the system does not tell one from the other."""
 _boot: tuple[int, str | None] = (0, None)
-_started: tuple[int, int | None] = (0, None)
+_me: dict[tuple[int, str | None, bool, str | None], Holder] = {}
 
 
 def boot_id() -> str | None:
@@ -48,23 +48,23 @@ def start_ticks(pid: int) -> int | None:
         return None
 
 
-def this_process(now: float, *, bound: bool, lock: str | None = None) -> Holder:
+def this_process(*, bound: bool, lock: str | None = None) -> Holder:
     """Return this process as a holder. `bound`: its death frees the claim before the lease ends.
 
-    lock: the name of its lock in `workers/`, if it holds one.
+    lock: the name of its lock in `workers/`, if it holds one. A claim sets `since`.
     """
-    global _started
-    pid = process.pid
-    if bound and _started[0] != pid:
-        _started = (pid, start_ticks(pid))
-    return Holder(
-        host=os.uname().nodename,
-        pid=pid,
-        boot=boot_id(),
-        started=_started[1] if bound else None,
-        since=now,
-        lock=lock if bound else None,
-    )
+    key = (process.pid, boot_id(), bound, lock)
+    if key not in _me:
+        _me.clear()
+        _me[key] = Holder(
+            host=os.uname().nodename,
+            pid=process.pid,
+            boot=boot_id(),
+            started=start_ticks(process.pid) if bound else None,
+            since=0.0,
+            lock=lock if bound else None,
+        )
+    return _me[key]
 
 
 def is_mine(holder: Holder) -> bool:

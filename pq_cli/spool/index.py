@@ -32,6 +32,7 @@ class Index:
         """Forget everything: somebody else has changed the spool."""
         self._numbers: list[int] | None = None
         self._lanes: dict[int, Lane] = {}
+        self._fronts: dict[int, int | None] = {}
         self._heads: dict[int, Item] = {}
         self._active: dict[int, Item] | None = None
         self._bound: dict[int, Item] = {}
@@ -69,11 +70,14 @@ class Index:
 
     def head(self, lane: int) -> int | None:
         """Return the lowest id of a lane whose meta can be read, or None."""
-        ids = self._lanes.get(lane) or self._lane(lane)
+        if lane in self._fronts:
+            return self._fronts[lane]
+        ids = self._lane(lane)
         while (item_id := ids.head()) is not None:
             if item_id in self._heads or self._read_head(lane, item_id):
-                return item_id
-        return None
+                break
+        self._fronts[lane] = item_id
+        return item_id
 
     def _read_head(self, lane: int, item_id: int) -> bool:
         folder = f"pending/{lane:02d}/{layout.block_name(item_id // layout.BLOCK_SIZE)}"
@@ -97,6 +101,7 @@ class Index:
         """Leave a pending item out: it is gone, or cannot be served."""
         if lane in self._lanes:
             self._lanes[lane].discard(item_id)
+        self._fronts.pop(lane, None)
         self._heads.pop(item_id, None)
 
     def drained(self, lane: int) -> bool:
@@ -171,6 +176,7 @@ class Index:
                 self._numbers = sorted([*self._numbers, after.priority])
             if after.priority in self._lanes:
                 self._lanes[after.priority].push(after.id)
+                self._fronts.pop(after.priority, None)
         elif after.state is State.ACTIVE:
             self._remember_active(after)
         elif after.state is State.DELAYED and self._due_known and after.not_before is not None:

@@ -263,7 +263,7 @@ class Spool(Upkeep):
     def _claim(self, item: Item, now: float, lease: float | None, bound: bool) -> Item:
         seconds = self.config.lease if lease is None else lease
         lock = None if self._attendance is None else self._attendance.name
-        holder = this_process(now, bound=bound, lock=lock)
+        holder = this_process(bound=bound, lock=lock)
         return self._store.move(item, transitions.claimed(item, now, seconds, holder), sync=False)
 
     def attend(self) -> Attendance:
