@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from benchmarks import peers
-from benchmarks.harness import Bench, Target, timed
+from benchmarks.harness import Bench, Samples, Target, timed
 from pq_cli import MemoryQueue, QueueConfig, Spool
 
 if TYPE_CHECKING:
@@ -36,25 +36,44 @@ def _beside_peers(bench: Bench) -> None:
         name = peer.name
         for figure in ("put", "take"):
             bench.report(NAME, f"{figure}: {name}", samples.of(name, figure), "us")
-    unread, full = peers.PQ_UNREAD.name, peers.PQ_FULL.name
-    for to, target in _TAKE_TARGETS.items():
-        bench.report(
-            NAME, f"claim + done: {unread}", samples.of(unread, "take"), "us",
-            to=to, reference=samples.of(to, "take"), target=target,
-        )  # fmt: skip
-        bench.report(
-            NAME, "claim + payload + done: pq fast", samples.of("pq fast", "take"), "us",
-            to=to, reference=samples.of(to, "take"),
-        )  # fmt: skip
-    durable = peers.LOCALQUEUE_DURABLE.name
+    _report_takes(bench, samples, "")
+    full, durable = peers.PQ_FULL.name, peers.LOCALQUEUE_DURABLE.name
     for figure in ("put", "take"):
         bench.report(
             NAME, f"{figure}, synced: {full}", samples.of(full, figure), "us",
             to=durable, reference=samples.of(durable, figure),
         )  # fmt: skip
+    _from_a_backlog(bench, count)
 
 
-def _put_and_take(peer: peers.Peer, count: int, folder: str) -> Mapping[str, float]:
+def _from_a_backlog(bench: Bench, count: int) -> None:
+    """Take from a queue that is ten times as long: what a backlog costs each queue."""
+    beside = (peers.PQ_UNREAD, peers.PQ_FAST, peers.DIRQ, peers.LOCALQUEUE, peers.LITEQUEUE)
+    cases = {
+        peer.name: functools.partial(_put_and_take, peer, count, backlog=9 * count)
+        for peer in peers.installed(beside)
+    }
+    samples = bench.alternate(cases, bench.pick(small=1, usual=5))
+    _report_takes(bench, samples, f", of {10 * count:,}")
+
+
+def _report_takes(bench: Bench, samples: Samples, what: str) -> None:
+    unread = peers.PQ_UNREAD.name
+    for to, target in _TAKE_TARGETS.items():
+        bench.report(
+            NAME, f"claim + done{what}: {unread}", samples.of(unread, "take"), "us",
+            to=to, reference=samples.of(to, "take"), target=target,
+        )  # fmt: skip
+        bench.report(
+            NAME, f"claim + payload + done{what}: pq fast", samples.of("pq fast", "take"), "us",
+            to=to, reference=samples.of(to, "take"),
+        )  # fmt: skip
+
+
+def _put_and_take(
+    peer: peers.Peer, count: int, folder: str, backlog: int = 0
+) -> Mapping[str, float]:
+    """Put `count` items and take as many, with `backlog` more behind them."""
     queue = peer.make(folder)
 
     def put() -> None:
@@ -65,9 +84,12 @@ def _put_and_take(peer: peers.Peer, count: int, folder: str) -> Mapping[str, flo
         for _ in range(count):
             queue.take()
 
-    figures = {"put": timed(put, count), "take": timed(take, count)}
+    put_cost = timed(put, count)
+    for number in range(backlog):
+        queue.put(number)
+    take_cost = timed(take, count)
     queue.close()
-    return figures
+    return {"put": put_cost, "take": take_cost}
 
 
 def _cost_of_priority(bench: Bench) -> None:
