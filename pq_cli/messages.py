@@ -7,11 +7,20 @@ import os
 
 from pq_cli.core.item import printable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+make_way: Callable[[], None] | None = None
+"""Clears a line of progress off the terminal while there may be one: called before a message."""
+
 _PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def warn(message: object) -> None:
     """Write one line to stderr."""
+    if make_way is not None:
+        make_way()
     text = f"pq: {printable(' '.join(str(message).split()))}\n"
     try:
         os.write(2, text.encode("utf-8", "replace"))

@@ -19,7 +19,7 @@ _TELL = (
 PQ = {
     "pq_cli", "pq_cli.actions", "pq_cli.cli", "pq_cli.commands", "pq_cli.commands.table",
     "pq_cli.core", "pq_cli.errors", "pq_cli.messages", "pq_cli.quick", "pq_cli.render",
-    "pq_cli.render.plain", "pq_cli.spool",
+    "pq_cli.render.counting", "pq_cli.render.plain", "pq_cli.spool",
 }  # fmt: skip
 """Our own modules that every command may load; below core, spool and actions all are allowed."""
 FORBIDDEN = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from pq_cli.actions.records import json_records, split_records
@@ -14,6 +15,7 @@ from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.render import check_stdout, emit, flush
+from pq_cli.render.counting import Counting
 from pq_cli.spool.layout import BLOCK_SIZE
 
 TYPE_CHECKING = False
@@ -58,13 +60,32 @@ def enqueue(options: EnqueueOptions) -> int:
         check_stdin()
     check_stdout()
     queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
-    work = _Enqueue(queue, request)
-    for file in o.files or ("-",):
-        if modes:
-            work.records(file, lines=o.lines, null=o.null)
-        else:
-            work.whole(file, move=o.move)
+    with _counting(o, modes) as counting:
+        work = _Enqueue(queue, request, counting)
+        for file in o.files or ("-",):
+            if modes:
+                work.records(file, lines=o.lines, null=o.null)
+            else:
+                work.whole(file, move=o.move)
     return work.status
+
+
+def _counting(o: EnqueueOptions, records: int) -> Counting:
+    """Return what shows progress: of records and of several FILEs the items, of one its bytes."""
+    if records:
+        return Counting("items")
+    if len(o.files) > 1:
+        return Counting("items", len(o.files))
+    return Counting("bytes", lambda: _size_of(*o.files))
+
+
+def _size_of(file: str = "-") -> int | None:
+    """Return the bytes of a regular FILE, None where nobody knows."""
+    try:
+        info = os.fstat(0) if file == "-" else os.stat(file)
+    except OSError:
+        return None
+    return info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
 def request_of(o: EnqueueOptions) -> Request:
@@ -110,8 +131,9 @@ def _metadata(pairs: Iterable[str]) -> dict[str, str]:
 class _Enqueue:
     """Enqueues one FILE after the other; one that is bad does not stop the others."""
 
-    def __init__(self, spool: Spool, request: Request) -> None:
+    def __init__(self, spool: Spool, request: Request, counting: Counting) -> None:
         self._spool = spool
+        self._counting = counting
         self._request = request
         self._last_id = 0
         self.status = 0
@@ -121,11 +143,13 @@ class _Enqueue:
         try:
             if file == "-":
                 check_stdin()
-                staged = self._spool.stage(sys.stdin.buffer, self._request)
+                stream = self._counting.watched(sys.stdin.buffer)
+                staged = self._spool.stage(stream, self._request)
             else:
                 name = self._request.name or os.path.basename(file)
                 request = self._request.replace(name=name)
-                staged = self._spool.stage_file(file, request, move=move)
+                tick = self._counting.passed
+                staged = self._spool.stage_file(file, request, move=move, tick=tick)
             self._print(*self._spool.commit([staged]))
             if move and os.path.lexists(file):
                 warn(f"{file}: not moved, because an item has its key already")
@@ -170,6 +194,7 @@ class _Enqueue:
         for item in items:
             emit(str(item.id))
             self._last_id = item.id
+        self._counting.tick(len(items))
         flush()
         if error is not None:
             raise error

@@ -35,7 +35,8 @@ from pq_cli.migrate.model import Reader, Reported
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.render import check_stdout, emit, emit_json, stdout_is_terminal
-from pq_cli.render.moving import plan_line, progress
+from pq_cli.render.counting import Counting
+from pq_cli.render.moving import plan_line
 from pq_cli.spool.upgrade import upgrade
 from pq_cli.transfer.taken import Taken
 
@@ -69,12 +70,15 @@ def migrate(options: MigrateOptions) -> int:
         refuse_live(root)
     named = options.tz or "the local zone"
     warn(f"{options.source}: read as {reader.name}; times without a zone are taken as {named}")
-    with Ordered(reader.read(root, zone)) as ordered:
+    with ExitStack() as stack:
+        with Counting("items found") as counting:
+            ordered = stack.enter_context(Ordered(counting.over(reader.read(root, zone))))
         total = sum(ordered.states.values())
         if options.dry_run:
             return _dry_run(options, root, ordered)
-        events = progress(_import(options, root, reader, ordered), total, "items", _is_item)
-        return _tell(events, options)
+        with Counting("items", total) as counting:
+            events = _import(options, root, reader, ordered)
+            return _tell(_counted(events, counting), options)
 
 
 def _zone(name: str | None) -> tzinfo | None:
@@ -182,8 +186,10 @@ def _as_json(event: Event) -> dict[str, Any]:
     }
 
 
-def _is_item(event: Event) -> bool:
-    return not isinstance(event, Reported)
+def _counted(events: Iterable[Event], counting: Counting) -> Iterator[Event]:
+    for event in events:
+        counting.tick(int(not isinstance(event, Reported)))
+        yield event
 
 
 def _tell(events: Iterable[Event], options: MigrateOptions) -> int:

@@ -10,7 +10,8 @@ from pq_cli.actions.run_options import Plan
 from pq_cli.core.item import State, to_json
 from pq_cli.core.timefmt import format_duration
 from pq_cli.messages import warn
-from pq_cli.render.progress import Bar, Tally
+from pq_cli.render.bar import Bar
+from pq_cli.render.progress import Tally
 from pq_cli.spool.spool import Spool
 from pq_cli.worker.contract import Verdict
 from pq_cli.worker.events import COUNTED, Event
@@ -149,7 +150,7 @@ class Reporter:
         if now - self._counted >= _COUNT_EVERY:
             self._count_left()
         if self.bar is not None:
-            self.bar.draw(self._tally)
+            self.bar.draw(self._tally.text(), self._tally.ended, self._tally.total)
         else:
             warn(self._tally.text())
         if self._every is not None:

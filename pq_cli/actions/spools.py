@@ -14,7 +14,7 @@ from pq_cli.spool.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LOCK_TIMEOUT = "30s"
 
@@ -57,26 +57,35 @@ def stdin_lines() -> Iterator[str]:
             yield raw.decode("utf-8", "surrogateescape")
 
 
-def for_each(spool: Spool, arguments: Iterable[str], verb: Callable[[str], object]) -> int:
+def for_each(spool: Spool, arguments: Sequence[str], verb: Callable[[str], object]) -> int:
     """Apply a verb to every ITEM; one that fails is reported and does not stop the others.
 
     Returns the status of the first failure, or 0.
     """
+    from pq_cli.render.counting import Counting  # start-up: `next` has no need of it
+
+    total = None if "-" in arguments else len(arguments)
     status = 0
-    for argument in each_argument(arguments):
-        try:
-            verb(reference(spool, argument))
-        except OutputError:
-            raise
-        except PqError as error:
-            warn(error)
-            status = status or error.exit_code
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            warn(os_error_text(error))
-            status = status or os_error_status(error)
+    with Counting("items", total) as counting:
+        for argument in each_argument(arguments):
+            failed = _try(verb, spool, argument)
+            status = status or failed
+            counting.tick()
     return status
+
+
+def _try(verb: Callable[[str], object], spool: Spool, argument: str) -> int:
+    try:
+        verb(reference(spool, argument))
+    except (OutputError, BrokenPipeError):
+        raise
+    except PqError as error:
+        warn(error)
+        return error.exit_code
+    except OSError as error:
+        warn(os_error_text(error))
+        return os_error_status(error)
+    return 0
 
 
 def each_argument(arguments: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from pq_cli.actions.spools import open_spool
 from pq_cli.core.item import State, printable
@@ -25,11 +25,12 @@ from pq_cli.errors import (
 )
 from pq_cli.messages import warn
 from pq_cli.render import StdoutBytes, check_stdout, emit, flush, stdout_is_terminal
+from pq_cli.render.counting import Counting
 from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonSource, JsonWriter
 from pq_cli.transfer.receiving import Receiving
 from pq_cli.transfer.sending import Sending
-from pq_cli.transfer.stream import Source, Writer, read_receipt, receipt_line
+from pq_cli.transfer.stream import Source, read_receipt, receipt_line
 from pq_cli.transfer.tarred import TarSource, TarWriter
 
 _DEFAULT = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
@@ -73,15 +74,18 @@ def export(options: ExportOptions) -> int:
     trouble = _Trouble()
     states = options.states or (_DEFAULT if options.move else (State.ACTIVE, *_DEFAULT))
     departures = queue.departures()
-    sending = Sending(queue, states, departures if options.move else None, trouble)
     uuid = departures.uuid()
-    if options.cmd:
-        return _send_to(options, sending, uuid, trouble)
-    check_stdout()
-    if options.tar and stdout_is_terminal():
-        raise UsageError("--tar: this is a terminal; write to a file or a pipe")
-    _send(sending, _writer(StdoutBytes(), tar=options.tar), uuid)
-    flush()
+    with Counting("items", lambda: queue.count(states)) as counting:
+        sending = Sending(
+            queue, states, departures if options.move else None, trouble, counting.tick
+        )
+        if options.cmd:
+            return _send_to(options, sending, uuid, trouble)
+        check_stdout()
+        if options.tar and stdout_is_terminal():
+            raise UsageError("--tar: this is a terminal; write to a file or a pipe")
+        _send(sending, counting.watched(StdoutBytes()), uuid, tar=options.tar)
+        flush()
     if options.move:
         warn(
             f"{sending.count} items sent; each stays here, held, until its receipt comes to"
@@ -90,12 +94,8 @@ def export(options: ExportOptions) -> int:
     return trouble.status
 
 
-def _writer(out: IO[bytes] | StdoutBytes, *, tar: bool) -> Writer:
-    stream = cast("BinaryIO", out)
-    return TarWriter(stream) if tar else JsonWriter(stream)
-
-
-def _send(sending: Sending, writer: Writer, uuid: str) -> None:
+def _send(sending: Sending, stream: BinaryIO, uuid: str, *, tar: bool) -> None:
+    writer = TarWriter(stream) if tar else JsonWriter(stream)
     for _ in sending.send(writer, uuid, os.uname().nodename, format_time(time.time())):
         pass
 
@@ -111,7 +111,7 @@ def _send_to(options: ExportOptions, sending: Sending, uuid: str, trouble: _Trou
         taker.start()
         try:
             with process.stdin as pipe:
-                _send(sending, _writer(pipe, tar=options.tar), uuid)
+                _send(sending, cast("BinaryIO", pipe), uuid, tar=options.tar)
         except BrokenPipeError:
             warn(f"{printable(options.cmd[0])} did not read to the end")
             trouble.status = trouble.status or EXIT_COMMAND_FAILED
@@ -177,14 +177,14 @@ def import_stream(*, receipt: bool, spool: str, lock_timeout: str) -> int:
     check_stdout()
     if sys.stdin is None:
         raise SpoolIOError("standard input is closed")
-    source = _source(sys.stdin.buffer)
     queue = open_spool(spool, create=True, lock_timeout=lock_timeout)
     trouble = _Trouble()
     entered = known = 0
     try:
-        with queue.arrivals() as arrivals:
+        with Counting("items") as counting, queue.arrivals() as arrivals:
+            source = _source(counting.watched(sys.stdin.buffer))
             receiving = Receiving(queue.path, arrivals, trouble, time.time())
-            for received in receiving.run(source):
+            for received in counting.over(receiving.run(source)):
                 entered += received.item is not None
                 known += received.item is None
                 if receipt:

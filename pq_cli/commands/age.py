@@ -15,6 +15,7 @@ from pq_cli.commands.common import (
 )
 from pq_cli.core.timefmt import parse_time
 from pq_cli.render import emit, emit_json
+from pq_cli.render.counting import Counting
 
 
 def command(
@@ -31,7 +32,9 @@ def command(
     """
     moment = None if at is None else parse_time(at)
     queue = open_spool(spool, lock_timeout=lock_timeout)
-    for group in queue.age(moment, dry_run=dry_run):
+    with Counting("items looked at") as counting:
+        groups = queue.age(moment, dry_run=dry_run, tick=counting.tick)
+    for group in groups:
         if as_json:
             emit_json(dict(group.__dict__))
         else:

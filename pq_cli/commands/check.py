@@ -35,8 +35,8 @@ def command(
         raise UsageError("--spool: give a directory")
     check = Check(spool, parse_duration(lock_timeout))
     damaged = mended = harmless = 0
-    with Counting("looked at") as tick:
-        for finding in check.run(repair=repair, tick=tick):
+    with Counting("items looked at") as counting:
+        for finding in check.run(repair=repair, tick=counting.tick):
             damaged += finding.damage
             mended += finding.mended
             harmless += not (finding.damage or finding.mended)

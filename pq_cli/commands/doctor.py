@@ -19,6 +19,7 @@ from pq_cli.core.record import Record
 from pq_cli.errors import PqError
 from pq_cli.messages import os_error_text
 from pq_cli.render import emit, emit_json
+from pq_cli.render.counting import Counting
 from pq_cli.render.words import human_size
 from pq_cli.spool import layout
 from pq_cli.spool.lock import is_locked
@@ -128,7 +129,8 @@ def _about(queue: Spool) -> Iterator[Fact]:
     pause = queue.paused
     if pause is not None:
         yield Fact(name="paused", value=pause.reason or "yes", wrong="`pq resume` ends it")
-    survey = queue.survey()
+    with Counting("items looked at") as counting:
+        survey = queue.survey(counting.tick)
     counts = {str(state): survey.count(state) for state in (State.ACTIVE, State.HELD, State.FAILED)}
     counts |= {"pending": sum(map(len, survey.lanes.values())), "delayed": survey.delayed}
     yield Fact(name="items", value=", ".join(f"{n} {name}" for name, n in sorted(counts.items())))

@@ -8,6 +8,7 @@ from pq_cli.commands.common import ItemsArgument, JsonOption, SpoolOption, for_e
 from pq_cli.core.explain import ahead, explain
 from pq_cli.core.item import State
 from pq_cli.render import emit, emit_json
+from pq_cli.render.counting import Counting
 from pq_cli.render.explain import heading, sentences
 
 
@@ -28,7 +29,9 @@ def command(items: ItemsArgument, as_json: JsonOption = False, spool: SpoolOptio
         if item.state is State.DELAYED and (item.not_before or 0.0) <= now:
             item = item.replace(state=State.PENDING)
         if item.state is State.PENDING:
-            survey = survey if survey is not None else queue.survey()
+            if survey is None:
+                with Counting("items looked at") as counting:
+                    survey = queue.survey(counting.tick)
             position = ahead(queue.config, item, survey.lanes, survey.created_in, t)
         reasons = explain(queue.config, item, position, queue.paused, now, t)
         if as_json:

@@ -19,14 +19,17 @@ from pq_cli.commands.common import (
 )
 from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
 from pq_cli.core.record import Record
+from pq_cli.core.tick import unheard
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json, item_columns, item_json, stdout_is_terminal
+from pq_cli.render.counting import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pq_cli.core.tick import Tick
     from pq_cli.render.table import Looks
     from pq_cli.render.terminal import Console
     from pq_cli.spool.spool import Spool
@@ -99,11 +102,12 @@ def command(
 def _lines(queue: Spool, choice: Choice, *, as_json: bool) -> bool:
     """Print the items for programs, as they are found; tell whether there was one."""
     item, t = None, queue.order_time()
-    for item in _chosen(queue, choice, time.time()):
-        if as_json:
-            emit_json(item_json(item, queue.config, t))
-        else:
-            emit(item_columns(item, queue.config, t))
+    with Counting("items looked at") as counting:
+        for item in _chosen(queue, choice, time.time(), counting.tick):
+            if as_json:
+                emit_json(item_json(item, queue.config, t))
+            else:
+                emit(item_columns(item, queue.config, t))
     return item is not None
 
 
@@ -113,8 +117,9 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _chosen(queue: Spool, choice: Choice, now: float) -> Iterator[Item]:
+def _chosen(queue: Spool, choice: Choice, now: float, tick: Tick = unheard) -> Iterator[Item]:
     def fits(item: Item) -> bool:
+        tick(1)
         return (
             (choice.priority is None or item.priority == choice.priority)
             and (choice.age is None or now - item.created_at >= choice.age)
@@ -130,14 +135,15 @@ def _table(queue: Spool, choice: Choice, color: str) -> bool:
     from pq_cli.render.terminal import console, say
 
     looks = _looks(queue)
-    items = _chosen(queue, choice, looks.now)
-    first = next(items, None)
     out = console(color)
-    _show_pause(queue, out, looks.now)
-    if first is None:
-        warn(_nothing(queue, choice))
-        return False
-    counts = item_table(chain([first], items), looks, out)
+    with Counting("items looked at") as counting:
+        items = _chosen(queue, choice, looks.now, counting.tick)
+        first = next(items, None)
+        _show_pause(queue, out, looks.now)
+        if first is None:
+            warn(_nothing(queue, choice))
+            return False
+        counts = item_table(chain([first], items), looks, out)
     cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
     say(out, summary(counts) + cut, "dim")
     return True

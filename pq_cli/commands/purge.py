@@ -19,6 +19,7 @@ from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
 from pq_cli.messages import warn
 from pq_cli.render import emit
+from pq_cli.render.counting import Counting
 
 if TYPE_CHECKING:
     from pq_cli.core.policy import QueueConfig
@@ -52,22 +53,24 @@ def command(
         raise UsageError("active items cannot be purged; release or finish them first")
     queue = open_spool(spool, lock_timeout=lock_timeout)
     if trash:
-        queue.empty_trash()
+        with Counting("files deleted") as counting:
+            queue.empty_trash(counting.tick)
         return 0
     age = 0.0 if older_than is None else parse_duration(older_than)
     now = time.time()
     count = 0
-    for item in queue.items(wanted):
-        limit = age if states else _kept(queue.config, item.state)
-        if now - item.updated_at < limit:
-            continue
-        if not dry_run:
-            try:
-                queue.remove(item, state=item.state, batch=now)
-            except (NoSuchItemError, ConflictError):
-                continue  # somebody else was quicker
-        emit(str(item.id))
-        count += 1
+    with Counting("items", lambda: queue.count(wanted)) as counting:
+        for item in counting.over(queue.items(wanted)):
+            limit = age if states else _kept(queue.config, item.state)
+            if now - item.updated_at < limit:
+                continue
+            if not dry_run:
+                try:
+                    queue.remove(item, state=item.state, batch=now)
+                except (NoSuchItemError, ConflictError):
+                    continue  # somebody else was quicker
+            emit(str(item.id))
+            count += 1
     warn(f"{count} items {'would be' if dry_run else 'were'} removed")
     return 0
 

@@ -17,6 +17,7 @@ from pq_cli.commands.common import (
 from pq_cli.core.item import State, valid_priority
 from pq_cli.errors import UsageError
 from pq_cli.messages import warn
+from pq_cli.render.counting import Counting
 
 
 def command(
@@ -42,7 +43,9 @@ def command(
         queue.retry(ref, base)
         count += 1
 
-    found = [str(i.id) for i in queue.items([State.DELAYED, State.HELD, State.FAILED])]
+    with Counting("items found") as counting:
+        stopped = queue.items([State.DELAYED, State.HELD, State.FAILED])
+        found = [str(item.id) for item in counting.over(stopped)]
     status = for_each(queue, found, again)
     warn(f"{count} items are pending again")
     return status

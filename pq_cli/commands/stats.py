@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,12 @@ from pq_cli.core.item import State
 from pq_cli.core.shape import lane_shape
 from pq_cli.errors import UsageError
 from pq_cli.render import emit, emit_json
+from pq_cli.render.counting import Counting
 from pq_cli.render.stats import Stats, stats_json, stats_table
 from pq_cli.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from pq_cli.core.tick import Tick
 
 _MAX_LETTERS = 1000
 """Dead letters whose errors are looked at: enough to name the common ones."""
@@ -44,7 +48,8 @@ def command(
     if as_json and prometheus:
         raise UsageError("--json and --prometheus exclude each other")
     check_color(color)
-    stats = _gather(open_spool(spool))
+    with Counting("items looked at") as counting:
+        stats = _gather(open_spool(spool), counting.tick)
     if as_json:
         emit_json(stats_json(stats))
     elif prometheus:
@@ -59,9 +64,9 @@ def command(
     return 0
 
 
-def _gather(queue: Spool) -> Stats:
+def _gather(queue: Spool, tick: Tick) -> Stats:
     now, t = time.time(), queue.order_time()
-    survey = queue.survey()
+    survey = queue.survey(tick)
     found = (
         lane_shape(queue.config, lane, ids, survey.created_in(lane), now, t)
         for lane, ids in survey.lanes.items()

@@ -1,36 +1,145 @@
-"""A count of what was done so far, on a terminal, while something long runs."""
+"""How far something has come that may take long: counted always, shown on a terminal only.
+
+The line is drawn when something is counted, and not before it has taken a while: what is quick
+shows nothing and does not load rich. Whatever else is printed meanwhile makes it clear away.
+"""
 
 from __future__ import annotations
 
 import os
+import time
+
+from pq_cli import messages
+from pq_cli.render import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, Self, TypeVar
 
-    from rich.progress import Progress
+    from pq_cli.render.bar import Bar
+
+    T = TypeVar("T")
+
+_PATIENCE = 0.5
+_EVERY = 0.1
+"""Seconds before the line is shown, and between two drawings."""
+_NEVER = float("inf")
 
 
 class Counting:
-    """A context that gives a function to call for every thing done; a terminal shows the count."""
+    """A context that counts what is done. what: of which things, or "bytes".
 
-    def __init__(self, what: str) -> None:
+    total: how many there will be, None where nobody knows. A function is asked when the line is
+    first drawn: counting costs time, too.
+    """
+
+    def __init__(self, what: str, total: int | Callable[[], int | None] | None = None) -> None:
         self._what = what
-        self._bar: Progress | None = None
+        self._total = total
+        self._known: int | None = None
+        self.count = 0
+        self._began = 0.0
+        self._next = _NEVER
+        self._bar: Bar | None = None
+        self._outer: Callable[[], None] | None = None
 
-    def __enter__(self) -> Callable[[], None]:
-        if not os.isatty(2):
-            return lambda: None
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.completed} {task.description}"))
-        console = Console(stderr=True)
-        self._bar = bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
-        bar.start()
-        task = bar.add_task(self._what, total=None)
-        return lambda: bar.advance(task)
+    def __enter__(self) -> Self:
+        self._outer = messages.make_way
+        if os.isatty(2) and os.environ.get("TERM") != "dumb":
+            self._began = time.monotonic()
+            self._next = self._began + _PATIENCE
+            messages.make_way = self._clear
+            if self._outer is not None:
+                self._outer()
+        return self
 
     def __exit__(self, *_: object) -> None:
+        messages.make_way = self._outer
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
+            self._bar = None
+
+    def tick(self, number: int = 1) -> None:
+        """Count `number` more; where bytes are counted, only note that it goes on."""
+        self._add(0 if self._what == "bytes" else number)
+
+    def passed(self, number: int) -> None:
+        """Count bytes that passed; where things are counted, only note that it goes on."""
+        self._add(number if self._what == "bytes" else 0)
+
+    def over(self, things: Iterable[T]) -> Iterator[T]:
+        """Pass things on, and count them."""
+        for thing in things:
+            self.tick()
+            yield thing
+
+    def watched(self, stream: Any) -> Any:
+        """Return a binary stream of which every read and write counts as bytes that passed."""
+        return _Watched(stream, self.passed)
+
+    def _add(self, number: int) -> None:
+        self.count += number
+        if self._next != _NEVER and time.monotonic() >= self._next:
+            self._draw()
+
+    def _draw(self) -> None:
+        if plain.stdout_is_terminal():
+            plain.flush()  # a line that is written in two parts would take the bar in its middle
+        if self._bar is None:
+            from pq_cli.render.bar import Bar
+
+            self._bar = Bar()
+            self._known = self._total() if callable(self._total) else self._total
+        total = None if self._known is None else max(self._known, self.count)
+        self._bar.draw(self._words(total), self.count, total)
+        self._next = time.monotonic() + _EVERY
+
+    def _words(self, total: int | None) -> str:
+        from pq_cli.core.timefmt import format_duration  # start-up: this module loads always
+        from pq_cli.render.words import human_size
+
+        passed = time.monotonic() - self._began
+        if self._what == "bytes":
+            done, of = human_size(self.count), "" if total is None else f" of {human_size(total)}"
+        else:
+            done, of = f"{self.count:,}", f" {self._what}"
+            of = of if total is None else f" of {total:,}{of}"
+        if total is None or not self.count:
+            return f"{done}{of}, {format_duration(float(int(passed)))}"
+        left = passed * (total - self.count) / self.count
+        return f"{done}{of}, {format_duration(float(int(left)))} to go"
+
+    def _clear(self) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+
+
+class _Watched:
+    """A binary stream that tells of whatever passes."""
+
+    def __init__(self, stream: Any, tell: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._tell = tell
+
+    def _passed(self, data: bytes) -> bytes:
+        self._tell(len(data))
+        return data
+
+    def peek(self, size: int = 0) -> bytes:
+        return bytes(self._stream.peek(size))
+
+    def read(self, size: int = -1) -> bytes:
+        return self._passed(self._stream.read(size))
+
+    def read1(self, size: int = -1) -> bytes:
+        return self._passed(self._stream.read1(size))
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._passed(self._stream.readline(size))
+
+    def write(self, data: bytes) -> int:
+        return int(self._stream.write(self._passed(data)))
+
+    def flush(self) -> None:
+        self._stream.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from pq_cli import messages
 from pq_cli.core.item import Item, as_dict, printable, to_json, to_safe_json
 from pq_cli.core.policy import QueueConfig, effective
 from pq_cli.core.timefmt import format_time
@@ -38,6 +39,8 @@ def emit_json(value: dict[str, Any]) -> None:
 
 def _write(data: bytes) -> None:
     check_stdout()
+    if messages.make_way is not None and stdout_is_terminal():
+        messages.make_way()
     try:
         sys.stdout.buffer.write(data)
     except BrokenPipeError:

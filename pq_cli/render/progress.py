@@ -1,16 +1,11 @@
-"""How far a pool has come: counts, rate and time left, as a line or (rich) as a bar."""
+"""How far a pool has come: counts, rate and time left, in words."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 
 from pq_cli.core.timefmt import format_duration
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 _WINDOW = 30.0
 """Seconds over which the rate is taken: what is going on now, not since the start."""
@@ -26,7 +21,7 @@ class Tally:
 
     def mark(self, now: float) -> None:
         """Note how many have ended by `now` (monotonic seconds); call it now and then."""
-        self._marks.append((now, self.done + self.failed))
+        self._marks.append((now, self.ended))
         while len(self._marks) > 2 and now - self._marks[1][0] >= _WINDOW:
             self._marks.popleft()
 
@@ -46,37 +41,12 @@ class Tally:
             parts.append(f"{format_duration(self.left / self.rate)} to go")
         return ", ".join(parts)
 
+    @property
+    def total(self) -> int | None:
+        """Attempts there will be, so far as that is known."""
+        return None if self.left is None else self.ended + self.running + self.left
 
-class Bar:
-    """A bar on the terminal at stderr. Draws only when told to, so that output can go between."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        self._drawn = False
-        self._progress: Progress = Progress(
-            BarColumn(), TextColumn("{task.fields[words]}"),
-            console=Console(stderr=True), auto_refresh=False, transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
-        self._task = self._progress.add_task("", words="")
-        self._progress.start()
-
-    def draw(self, tally: Tally) -> None:
-        """Draw the bar anew."""
-        ended = tally.done + tally.failed
-        total = ended + tally.running + tally.left if tally.left is not None else None
-        self._progress.update(self._task, completed=ended, total=total, words=tally.text())
-        self._progress.refresh()
-        self._drawn = True
-
-    def clear(self) -> None:
-        """Clear the line, before something else is written; the next `draw` brings it back."""
-        if self._drawn:
-            self._drawn = False
-            os.write(2, b"\r\x1b[2K")
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._progress.stop()
+    @property
+    def ended(self) -> int:
+        """Attempts that ended, well or badly."""
+        return self.done + self.failed

@@ -18,7 +18,8 @@ from pq_cli.core.journal import record
 from pq_cli.core.request import checked, new_item
 from pq_cli.errors import PqError
 from pq_cli.spool import layout
-from pq_cli.spool.durable import SMALL, checksum_text
+from pq_cli.spool.checksum import checksum_text
+from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import NO_BOOT, boot_id
 from pq_cli.spool.intake import MANY, Ids
 from pq_cli.spool.process import tmp_name

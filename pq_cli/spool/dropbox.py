@@ -22,7 +22,8 @@ from pq_cli.core.record import Record
 from pq_cli.core.request import Request, checked, new_item
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
 from pq_cli.spool import handover, layout
-from pq_cli.spool.durable import SMALL, checksum_of
+from pq_cli.spool.checksum import checksum_of
+from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import NO_BOOT, boot_id
 from pq_cli.spool.intake import Ids, check_room
 from pq_cli.spool.process import tmp_name

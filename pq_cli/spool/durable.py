@@ -12,14 +12,18 @@ import os
 import stat
 import zlib
 
+from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
+from pq_cli.spool.checksum import CHUNK, checksum_of, checksum_text
 from pq_cli.spool.folders import Folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-CHUNK = 256 * 1024
+    from pq_cli.core.tick import Tick
+
+_STEP = 64 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
@@ -252,7 +256,7 @@ class Disk:
         os.close(fd)
         return size, checksum_text(crc)
 
-    def copy_in(self, source: int, path: str) -> tuple[int, str | None]:
+    def copy_in(self, source: int, path: str, tick: Tick = unheard) -> tuple[int, str | None]:
         """Copy an open regular file whole to a new file; return (size, checksum or None).
 
         By reflink, else copy_file_range, else read and write. The checksum is None where the
@@ -262,7 +266,7 @@ class Disk:
         before = os.fstat(source)
         fd = self._create(path, _NEW & ~os.O_WRONLY | os.O_RDWR)
         try:
-            size, crc = _copy(source, fd, before.st_size, read=not self.sync)
+            size, crc = _copy(source, fd, before.st_size, tick, read=not self.sync)
             after = os.fstat(source)
             if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
                 raise OSError(errno.ESTALE, "it changed while it was being copied")
@@ -337,21 +341,6 @@ class Together:
             self._disk.sync_file_system()
 
 
-def checksum_text(crc: int) -> str:
-    """Return a CRC-32 as metas write it. It tells torn bytes, not forged ones."""
-    return f"crc32:{crc:08x}"
-
-
-def checksum_of(fd: int) -> str:
-    """Return the checksum of an open file from its start; the offset is left at the start."""
-    crc = 0
-    os.lseek(fd, 0, os.SEEK_SET)
-    while chunk := os.read(fd, CHUNK):
-        crc = zlib.crc32(chunk, crc)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return checksum_text(crc)
-
-
 def _read_some(stream: BinaryIO) -> bytes:
     # read1 gives what a pipe has; read would wait for a full chunk.
     read1 = getattr(stream, "read1", None)
@@ -364,10 +353,10 @@ def _write_all(fd: int, data: bytes) -> None:
         written += os.write(fd, memoryview(data)[written:])
 
 
-def _copy(source: int, target: int, size: int, *, read: bool) -> tuple[int, int | None]:
+def _copy(source: int, target: int, size: int, tick: Tick, *, read: bool) -> tuple[int, int | None]:
     """Copy from the start of `source`; return (bytes copied, CRC-32 or None)."""
     if size > SMALL:
-        copied = _copy_in_kernel(source, target)
+        copied = _copy_in_kernel(source, target, tick)
         if copied is not None:
             crc = int(checksum_of(target).partition(":")[2], 16) if read else None
             return copied, crc
@@ -375,11 +364,12 @@ def _copy(source: int, target: int, size: int, *, read: bool) -> tuple[int, int 
     while chunk := os.pread(source, CHUNK, total):
         _write_all(target, chunk)
         total += len(chunk)
+        tick(len(chunk))
         crc = zlib.crc32(chunk, crc)
     return total, crc
 
 
-def _copy_in_kernel(source: int, target: int) -> int | None:
+def _copy_in_kernel(source: int, target: int, tick: Tick) -> int | None:
     """Reflink, else copy_file_range; None when neither works here."""
     import fcntl
 
@@ -391,8 +381,9 @@ def _copy_in_kernel(source: int, target: int) -> int | None:
             raise
     total = 0
     try:
-        while count := os.copy_file_range(source, target, 1 << 30, total, total):
+        while count := os.copy_file_range(source, target, _STEP, total, total):
             total += count
+            tick(count)
     except OSError as error:
         if total or error.errno not in _NO_WHOLE_COPY:
             raise

@@ -8,7 +8,8 @@ import os
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
-from pq_cli.spool.durable import SMALL, checksum_of
+from pq_cli.spool.checksum import checksum_of
+from pq_cli.spool.durable import SMALL
 from pq_cli.spool.findings import Finding
 from pq_cli.spool.keys import Keys
 from pq_cli.spool.reader import Reader

@@ -10,13 +10,16 @@ from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.core.request import Request
 from pq_cli.errors import DamagedItemError, SpoolIOError
-from pq_cli.spool.durable import SMALL, Disk, checksum_of
+from pq_cli.spool.checksum import checksum_of
+from pq_cli.spool.durable import SMALL, Disk
 from pq_cli.spool.holder import boot_id
 from pq_cli.spool.process import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
+
+    from pq_cli.core.tick import Tick
 
 
 class Staged(Record):
@@ -53,10 +56,11 @@ def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:
     return Staged(tmp=tmp, size=size, checksum=checksum, request=request)
 
 
-def stage_file(disk: Disk, path: str, request: Request, *, move: bool) -> Staged:
+def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
     """Stage a FILE: by a second name when it is to be moved and may be, else by the cheapest copy.
 
-    Raises OSError, or SpoolIOError when it is no regular file or changes while it is copied.
+    `tick` is told of bytes as they are copied. Raises OSError, or SpoolIOError when it is no
+    regular file or changes while it is copied.
     """
     tmp = tmp_name("in")
     outside = path if move else None
@@ -73,7 +77,7 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool) -> Staged
         if not stat.S_ISREG(info.st_mode):
             with os.fdopen(os.dup(fd), "rb") as stream:
                 return stage_stream(disk, stream, request)
-        size, checksum = disk.copy_in(fd, tmp)
+        size, checksum = disk.copy_in(fd, tmp, tick)
     except OSError as error:
         if error.errno == errno.ESTALE:
             raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None

@@ -10,6 +10,7 @@ from pq_cli.core.item import Item, State
 from pq_cli.core.journal import transition
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.core.request import Request, checked
+from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.spool import layout, opening
 from pq_cli.spool.bulk import Bulk, are_many, is_bulk
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO, Self
 
+    from pq_cli.core.tick import Tick
     from pq_cli.spool.arrivals import Arrivals
     from pq_cli.spool.attendance import Attendance
     from pq_cli.spool.departures import Departures
@@ -161,9 +163,19 @@ class Spool(Upkeep):
             return stage_bytes(disk, bytes(payload), request, sync=disk.sync)
         return stage_stream(self._store.disk, payload, request)
 
-    def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
-        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards."""
-        return stage_file(self._store.disk, path, checked(request), move=move)
+    def stage_file(
+        self,
+        path: str,
+        request: Request,
+        *,
+        move: bool = False,
+        tick: Tick = unheard,
+    ) -> Staged:
+        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards.
+
+        `tick` is told of bytes as they are copied.
+        """
+        return stage_file(self._store.disk, path, checked(request), move=move, tick=tick)
 
     def commit(self, batch: Sequence[Staged]) -> tuple[list[Item], PqError | OSError | None]:
         """Make items of staged payloads, in order; return (items, the error that stopped it).

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pq_cli.core import transitions
 from pq_cli.core.item import State
+from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.reader import Reader, due_second
@@ -15,15 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pq_cli.core.tick import Tick
+
 _GONE = 0.0
 """The time of an item that is gone meanwhile: as if old, for the oldest go first."""
 
 
 class Survey:
-    """The lanes of a spool at `now` (Unix seconds), what is due included. No lock, no write."""
+    """The lanes of a spool at `now` (Unix seconds), what is due included. No lock, no write.
 
-    def __init__(self, reader: Reader, now: float) -> None:
+    tick: told of items as their names are read.
+    """
+
+    def __init__(self, reader: Reader, now: float, tick: Tick = unheard) -> None:
         self._reader = reader
+        self._tick = tick
         self._created: dict[int, float] = {}
         self.delayed = 0
         self.next_due: float | None = None
@@ -32,17 +39,22 @@ class Survey:
         for lane in sorted({*reader.lanes(), *due}):
             ids = []
             for block in sorted(reader.blocks(f"pending/{lane:02d}")):
-                ids += sorted(reader.ids(f"pending/{lane:02d}/{layout.block_name(block)}"))
+                ids += sorted(self._ids(f"pending/{lane:02d}/{layout.block_name(block)}"))
             if lane in due:
                 ids = sorted({*ids, *due[lane]})
             if ids:
                 self.lanes[lane] = ids
 
+    def _ids(self, folder: str) -> list[int]:
+        ids = self._reader.ids(folder)
+        self._tick(len(ids))
+        return ids
+
     def _due(self, now: float) -> dict[int, list[int]]:
         """Return the delayed items that are due, by lane; count the others."""
         found: dict[int, list[int]] = {}
         for folder in self._reader.due_folders():
-            ids = self._reader.ids(folder)
+            ids = self._ids(folder)
             if due_second(folder) > now:
                 self.delayed += len(ids)
                 if ids and self.next_due is None:
@@ -83,6 +95,6 @@ class Survey:
         if state is State.ACTIVE:
             return len(self._reader.active_names())
         return sum(
-            len(self._reader.ids(f"{state}/{layout.block_name(block)}"))
+            len(self._ids(f"{state}/{layout.block_name(block)}"))
             for block in self._reader.blocks(str(state))
         )

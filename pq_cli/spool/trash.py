@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 24 * 3600.0
 """How long a removed item can be restored."""
-_AT_ONCE = 1000
+AT_ONCE = 1000
 """Files removed in one go under the lock."""
 
 
@@ -117,7 +117,7 @@ def sweep(store: Store, before: float) -> bool:
 
     Bounded: call again, with the lock released between, until it is True.
     """
-    room = _AT_ONCE
+    room = AT_ONCE
     for folder in reversed(batches(store.reader)):
         if layout.trash_time(folder) >= before:
             return True

@@ -10,6 +10,7 @@ from pq_cli.core.item import Item, State, printable
 from pq_cli.core.journal import record
 from pq_cli.core.policy import AgedGroup, Pause, aged_groups
 from pq_cli.core.request import Request, checked
+from pq_cli.core.tick import unheard
 from pq_cli.core.timefmt import format_time, valid_time
 from pq_cli.errors import KeyTakenError
 from pq_cli.spool import layout, trash
@@ -18,7 +19,10 @@ from pq_cli.spool.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
+
+    from pq_cli.core.tick import Tick
 
 
 class Upkeep(View):
@@ -91,12 +95,13 @@ class Upkeep(View):
             self._store.log.note([record("restored", item, now)])
             return item
 
-    def empty_trash(self) -> None:
-        """Delete for good what was removed."""
+    def empty_trash(self, tick: Tick = unheard) -> None:
+        """Delete for good what was removed; `tick` is told how many files, now and then."""
         swept = False
         while not swept:
             with self._store:
                 swept = trash.sweep(self._store, math.inf)
+            tick(trash.AT_ONCE)
 
     def pause(self, reason: str | None = None) -> None:
         """Let nothing be claimed until `resume`; everything else goes on."""
@@ -121,17 +126,29 @@ class Upkeep(View):
         with self._store:
             self._store.log.note([values | ({} if reason is None else {"reason": reason})])
 
-    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
+    def age(
+        self,
+        at: float | None = None,
+        *,
+        dry_run: bool = False,
+        tick: Tick = unheard,
+    ) -> list[AgedGroup]:
         """Return what has aged at `at` (default now); the manual clock moves there.
 
-        Moving the clock is one small atomic write, however many items there are.
+        Moving the clock is one small atomic write, however many items there are. `tick` is told
+        of items looked at.
         """
         t = self._clock() if at is None else valid_time("at", at)
         if not dry_run and self.config.aging_clock == "manual":
             with self._store:
                 self._store.set_state(self._store.state.replace(aged_at=transitions.stamp(t)))
-        pending = self.items([State.PENDING])
-        return aged_groups(self.config, ((i.id, i.priority, i.created_at) for i in pending), t)
+
+        def pending() -> Iterator[tuple[int, int, float]]:
+            for item in self.items([State.PENDING]):
+                tick(1)
+                yield item.id, item.priority, item.created_at
+
+        return aged_groups(self.config, pending(), t)
 
     def write_config(self, text: str) -> bool:
         """Write a queue.toml unless there is one; tell whether it was written."""

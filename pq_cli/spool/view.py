@@ -7,6 +7,7 @@ import time
 
 from pq_cli.core.item import Item, State, parse_reference
 from pq_cli.core.policy import Pause, QueueConfig, order_time
+from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.listing import Listing
@@ -20,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+    from pq_cli.core.tick import Tick
 
 
 class View:
@@ -79,9 +82,12 @@ class View:
         """
         return read_log(self.path)
 
-    def survey(self) -> Survey:
-        """Return what waits in which lane now, by names: a million items cost about a second."""
-        return Survey(self._store.reader, self._clock())
+    def survey(self, tick: Tick = unheard) -> Survey:
+        """Return what waits in which lane now, by names: a million items cost some seconds.
+
+        `tick` is told of items as their names are read.
+        """
+        return Survey(self._store.reader, self._clock(), tick)
 
     def removed(self) -> Iterator[tuple[float, list[int]]]:
         """Yield (Unix seconds, ids) of what was removed together, newest first."""

@@ -13,6 +13,7 @@ from pq_cli.spool.departures import Departures, as_sent, sent_state
 from pq_cli.transfer.stream import Writer, header_values, item_values
 
 if TYPE_CHECKING:
+    from pq_cli.core.tick import Tick
     from pq_cli.spool.spool import Spool
 
 _TOGETHER = 100
@@ -23,7 +24,8 @@ class Sending:
     """Sends the items of `spool` that are in `states`.
 
     departures: marks each item before it is sent (`--move`), or None to leave all as it is.
-    report: called with what keeps an item from being sent; it stays as it is.
+    report: called with what keeps an item from being sent; it stays as it is. tick: called with 0
+    for each item that is looked at, with 1 for each that was sent.
     """
 
     def __init__(
@@ -32,7 +34,9 @@ class Sending:
         states: Iterable[State],
         departures: Departures | None,
         report: Callable[[PqError], None],
+        tick: Tick,
     ) -> None:
+        self._tick = tick
         self._spool = spool
         self._states = set(states)
         self._departures = departures
@@ -47,6 +51,7 @@ class Sending:
             for item in self._ready(ids[start : start + _TOGETHER]):
                 if self._one(writer, item):
                     self.count += 1
+                    self._tick(1)
                     yield
         writer.end(self.count)
 
@@ -58,6 +63,7 @@ class Sending:
         return array("Q", sorted(array("Q", wanted)))
 
     def _wanted(self, item: Item) -> bool:
+        self._tick(0)
         if self._departures is None:
             return item.state in self._states
         return item.state is not State.ACTIVE and sent_state(item) in self._states
