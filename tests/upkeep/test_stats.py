@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pq_cli import QueueConfig, Spool, State
 from pq_cli.core.flow import flows, quantile
@@ -127,24 +128,26 @@ def test_the_three_forms_agree_with_the_listing(spool):
     assert "2 x HTTP 500" in picture
 
 
-def test_the_metrics_are_in_the_exposition_format(spool):
-    """Every line is a HELP, a TYPE or a sample of a family announced before; labels are escaped."""
+def test_prometheus_reads_the_metrics(spool):
+    """Prometheus' own parser finds described gauges, each sample once, with the spool's path."""
     spool.pause()
-    label = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
-    sample = re.compile(rf"([a-z_]+){{{label}(?:,{label})*}} -?[0-9.e+-]+")
-    announced, seen = "", set()
-    for line in run(spool, "--prometheus").splitlines():
-        if line.startswith("# HELP "):
-            announced = line.split()[2]
-        elif line.startswith("# TYPE "):
-            assert line == f"# TYPE {announced} gauge"
-        else:
-            found = sample.fullmatch(line)
-            assert found, line
-            assert found[1] == announced
-            seen.add(line.rpartition(" ")[0])
-    assert len(seen) > 10
-    assert any(line.startswith("pq_paused{") for line in seen)
+    families = list(text_string_to_metric_families(run(spool, "--prometheus")))
+    samples = {}
+    for family in families:
+        assert (family.type, family.name[:3], family.documentation[-1]) == ("gauge", "pq_", ".")
+        assert family.samples
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            assert labels.pop("spool") == spool.path
+            key = (sample.name, *sorted(labels.values()))
+            assert key not in samples
+            samples[key] = sample.value
+    assert len({family.name for family in families}) == len(families) == 7
+    assert samples["pq_paused",] == 1
+    assert samples["pq_items", "failed"] == samples["pq_last_hour_attempts", "1", "failed"] == 2
+    assert (samples["pq_pending_items", "8"], samples["pq_starving_items", "8"]) == (3, 0)
+    assert samples["pq_oldest_pending_age_seconds", "8"] >= 0
+    assert samples["pq_last_hour_wait_seconds", "0.5", "1"] >= 0
 
 
 def test_looking_changes_nothing(spool):
