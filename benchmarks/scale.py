@@ -20,7 +20,6 @@ from benchmarks.harness import (
     timed,
 )
 from pq_cli import QueueConfig, Spool
-from pq_cli.cli import COMMANDS
 from pq_cli.core.request import Request
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ _AS_PROCESSES = Target("at 1,000,000 at most 1.2 times the cost at 1,000", 1.2, 
 _IN_PROCESS = Target("at 1,000,000 at most 2 times the cost at 1,000", 2.0, full=True)
 _LS = Target("ls -n 20 at 1,000,000 within 1.5 times its cost at 1,000", 1.5, full=True)
 _STATS = Target("stats of 1,000,000 in seconds: under a minute", 60_000, of="median", full=True)
+_TAB = Target("completion at 1,000,000 within 0.15 s", 150, of="median", full=True)
 _STARTED = Target("at most 1.15 times the usual imports", 1.15)
 
 
@@ -198,9 +198,13 @@ def _look(bench: Bench, reference: str, other: str, size: int) -> None:
     def command(path: str, *arguments: str) -> Mapping[str, float]:
         return {"run": process([pq_command(), *arguments], child_environment(PQ_SPOOL=path))}
 
-    for arguments, rounds, target in ((("ls", "-n", "20"), 7, _LS), (("stats",), 2, _STATS)):
-        if arguments[0] not in COMMANDS:
-            continue
+    for arguments, rounds, target in (
+        (("ls", "-n", "20"), 7, _LS),
+        (("stats",), 2, _STATS),
+        (("__complete", "items", "show", "1"), 7, _TAB),
+        (("__complete", "items", "done", ""), 7, _TAB),
+        (("__complete", "keys", "ls", ""), 7, _TAB),
+    ):
         cases = {
             "reference": lambda _, a=arguments: command(reference, *a),
             "other": lambda _, a=arguments: command(other, *a),

@@ -90,7 +90,7 @@ def test_the_flow_is_that_of_the_last_hour():
 @pytest.fixture
 def spool(tmp_path):
     """A spool with something in every state, and a path that must be escaped."""
-    spool = Spool(tmp_path / 'a "quoted" \\ path', config=QueueConfig(keep_done=3600.0))
+    spool = Spool(tmp_path / 'a "quoted" \\new path', config=QueueConfig(keep_done=3600.0))
     for priority in (2, 8, 8, 8):
         spool.enqueue(b"", priority=priority)
     for _ in range(2):
