@@ -9,7 +9,8 @@ from pq_cli.core.explain import ahead, explain
 from pq_cli.core.item import State
 from pq_cli.render import emit, emit_json
 from pq_cli.render.counting import Counting
-from pq_cli.render.explain import heading, sentences
+from pq_cli.render.explain import explanation
+from pq_cli.render.terminal import stdout_width
 
 
 def command(items: ItemsArgument, as_json: JsonOption = False, spool: SpoolOption = "") -> int:
@@ -25,7 +26,7 @@ def command(items: ItemsArgument, as_json: JsonOption = False, spool: SpoolOptio
         nonlocal survey
         item = queue.get(ref)
         now, t = time.time(), queue.order_time()
-        position = (0, 0)
+        position = None
         if item.state is State.DELAYED and (item.not_before or 0.0) <= now:
             item = item.replace(state=State.PENDING)
         if item.state is State.PENDING:
@@ -38,8 +39,7 @@ def command(items: ItemsArgument, as_json: JsonOption = False, spool: SpoolOptio
             told = [{"kind": reason.kind, **reason.values} for reason in reasons]
             emit_json({"id": item.id, "state": str(item.state), "reasons": told})
             return
-        emit(heading(item))
-        for sentence in sentences(reasons, now):
-            emit(f"  {sentence}")
+        for line in explanation(item, reasons, now, stdout_width()):
+            emit(line)
 
     return for_each(queue, items, tell)

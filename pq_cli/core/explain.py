@@ -8,6 +8,7 @@ from pq_cli.core.item import Item, State
 from pq_cli.core.order import rank
 from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floors
 from pq_cli.core.record import Record
+from pq_cli.core.search import count_until, extremes
 from pq_cli.core.shape import cap_age
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
@@ -28,9 +29,23 @@ class Reason(Record):
 KINDS = (
     "next", "ahead_by_priority", "ahead_by_age", "paused", "active", "lease_over", "delayed",
     "held", "failed", "done", "fifo", "no_aging", "aged", "not_aged", "next_boost", "manual_clock",
-    "capped", "safe_now", "safe_from", "never_safe", "attempt",
+    "capped", "kept_back", "safe_now", "safe_from", "never_safe", "attempt",
 )  # fmt: skip
 """Every kind of reason; for each the renderer has words."""
+
+
+class Position(Record):
+    """Where a pending item stands in the order of serving.
+
+    urgent, older: how many are served before it, because they are more urgent, or as urgent and
+    enqueued earlier. youngest: the Unix second at which the youngest item was created that its lane
+    serves no later than it. Usually that is the item itself; one that came from another queue
+    may be older than those before it, and waits for them: a lane is first in, first out.
+    """
+
+    urgent: int
+    older: int
+    youngest: float
 
 
 def ahead(
@@ -39,59 +54,70 @@ def ahead(
     lanes: Mapping[int, Sequence[int]],
     created_in: Callable[[int], Callable[[int], float]],
     t: float,
-) -> tuple[int, int]:
-    """Return how many pending items are served before a pending one at `t`, in two parts.
+) -> Position:
+    """Return where a pending item stands at `t`.
 
-    (those that are more urgent, those as urgent but with a lower id). `lanes` are the ids of each
-    lane, ascending; along a lane (effective, id) only grows, so each is counted by bisection.
-    `created_in(lane)(id)` gives Unix seconds.
+    `lanes` are the ids of each lane, ascending; `created_in(lane)(id)` gives Unix seconds. A lane
+    is served up to its first item that must wait for `item`, and that one keeps back the rest.
     """
-    mine = rank(config, item.priority, item.id, item.created_at, t)
+    mine = lanes.get(item.priority, ())
+    before = mine[: bisect_left(mine, item.id)]
+    youngest, turn = item.created_at, rank(config, item.priority, item.id, item.created_at, t)
+    if before:
+        created_at = created_in(item.priority)
+        last = extremes(before, created_at)[1]
+        youngest = max(youngest, created_at(last))
+        turn = max(turn, rank(config, item.priority, last, created_at(last), t))
     urgent = older = 0
     for lane, ids in lanes.items():
-        created_at = created_in(lane)
+        count = _count_before(config, lane, ids, created_in(lane), t, turn)
+        if lane == item.priority:
+            count = len(before)
+        more_urgent = _count_before(config, lane, ids, created_in(lane), t, (turn[0], -1))
+        urgent += min(more_urgent, count)
+        older += count - min(more_urgent, count)
+    return Position(urgent=urgent, older=older, youngest=youngest)
 
-        def key(item_id: int, lane: int = lane, at: Callable[[int], float] = created_at) -> Any:
-            return rank(config, lane, item_id, at(item_id), t)
 
-        before = bisect_left(ids, mine, key=key)
-        more_urgent = bisect_left(ids, (mine[0], -1), key=key)
-        urgent += more_urgent
-        older += before - more_urgent
-    return urgent, older
+def _count_before(
+    config: QueueConfig,
+    lane: int,
+    ids: Sequence[int],
+    created_at: Callable[[int], float],
+    t: float,
+    turn: tuple[int, int],
+) -> int:
+    """Return how many items of a lane are served at `t` before one whose rank is `turn`."""
+    return count_until(
+        ids, created_at, lambda item_id: rank(config, lane, item_id, created_at(item_id), t) >= turn
+    )
 
 
 def explain(
     config: QueueConfig,
     item: Item,
-    position: tuple[int, int],
+    position: Position | None,
     pause: Pause | None,
     now: float,
     t: float,
 ) -> list[Reason]:
     """Return why the item stands where it stands at `now`, the weightiest reason first.
 
-    position: what `ahead` says of a pending item; of others it is not looked at.
+    position: what `ahead` says of a pending item; None for all others.
     """
     reasons = _standing(item, position, now)
     if pause is not None and item.state is State.PENDING:
         reasons.append(Reason(kind="paused", values={"since": pause.since, "reason": pause.reason}))
-    if item.state is State.PENDING:
-        reasons += _aging(config, item, now, t)
+    if position is not None:
+        reasons += _aging(config, item, position.youngest, now, t)
     return reasons + [_attempt(entry) for entry in item.history]
 
 
-def _standing(item: Item, position: tuple[int, int], now: float) -> list[Reason]:
-    if item.state is State.PENDING:
-        urgent, older = position
-        if not urgent and not older:
-            return [Reason(kind="next")]
-        found = []
-        if urgent:
-            found.append(Reason(kind="ahead_by_priority", values={"count": urgent}))
-        if older:
-            found.append(Reason(kind="ahead_by_age", values={"count": older}))
-        return found
+def _standing(item: Item, position: Position | None, now: float) -> list[Reason]:
+    if position is not None:
+        counts = {"ahead_by_priority": position.urgent, "ahead_by_age": position.older}
+        found = [Reason(kind=k, values={"count": count}) for k, count in counts.items() if count]
+        return found or [Reason(kind="next")]
     if item.state is State.ACTIVE:
         until = item.lease_until
         holder = item.holder
@@ -112,7 +138,7 @@ def _standing(item: Item, position: tuple[int, int], now: float) -> list[Reason]
     return [Reason(kind="done", values={"at": item.updated_at})]
 
 
-def _aging(config: QueueConfig, item: Item, now: float, t: float) -> list[Reason]:
+def _aging(config: QueueConfig, item: Item, youngest: float, now: float, t: float) -> list[Reason]:
     if not config.enable_priority:
         return [Reason(kind="fifo")]
     cap = cap_age(config, item.priority)
@@ -135,11 +161,14 @@ def _aging(config: QueueConfig, item: Item, now: float, t: float) -> list[Reason
         when = item.created_at + reached * config.aging_threshold_seconds
         after = effective(config, item.priority, item.created_at, when)
         found.append(Reason(kind="next_boost", values={"at": when, "effective": after}))
+    lane_at = effective(config, item.priority, youngest, t)
+    if lane_at != at:
+        found.append(Reason(kind="kept_back", values={"effective": lane_at}))
     if floor > 1:
         return [*found, Reason(kind="never_safe", values={"floor": floor})]
-    if at == 1:
+    if lane_at == 1:
         return [*found, Reason(kind="safe_now", values={"priority": item.priority})]
-    safe: dict[str, Any] = {"at": None if manual else item.created_at + cap}
+    safe: dict[str, Any] = {"at": None if manual else youngest + cap}
     return [*found, Reason(kind="safe_from", values=safe)]
 
 

@@ -1,17 +1,15 @@
 """The shape of a queue: how many items of which age wait in which lane. Pure.
 
-A lane is served by id and ids grow with time, so a lane's ages fall along it: counting is
-bisection, and looks at the times of a few items only. A clock that was set back makes the counts
-near it inexact, never the order.
+Counting looks at the times of a few items only; see `core.search` for how exact that is.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from itertools import pairwise
 
 from pq_cli.core.policy import QueueConfig, floors
 from pq_cli.core.record import Record
+from pq_cli.core.search import count_older, extremes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ AGE_EDGES = (60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 86400.0, 7 * 86400.0)
 class LaneShape(Record):
     """One lane: its items by age, youngest bucket first; `starving` are at the aging cap.
 
-    oldest_id, oldest_age: the lane's head and its age in seconds.
+    oldest_id, oldest_age: the item created first and its age in seconds.
     """
 
     priority: int
@@ -47,11 +45,6 @@ def cap_age(config: QueueConfig, priority: int) -> float | None:
     return -(-steps // config.aging_boost) * config.aging_threshold_seconds
 
 
-def older_than(ids: Sequence[int], created_at: Callable[[int], float], t: float, age: float) -> int:
-    """Return how many of a lane's ids (ascending) have at least this age at `t`."""
-    return bisect_left(ids, True, key=lambda item_id: t - created_at(item_id) < age)
-
-
 def lane_shape(
     config: QueueConfig,
     priority: int,
@@ -67,13 +60,14 @@ def lane_shape(
     """
     if not ids:
         return None
-    at_least = [len(ids), *(older_than(ids, created_at, now, edge) for edge in edges), 0]
+    at_least = [len(ids), *(count_older(ids, created_at, now - edge) for edge in edges), 0]
     cap = cap_age(config, priority)
+    oldest, _ = extremes(ids, created_at)
     return LaneShape(
         priority=priority,
         total=len(ids),
         buckets=tuple(a - b for a, b in pairwise(at_least)),
-        starving=0 if cap is None else older_than(ids, created_at, t, cap),
-        oldest_id=ids[0],
-        oldest_age=max(0.0, now - created_at(ids[0])),
+        starving=0 if cap is None else count_older(ids, created_at, t - cap),
+        oldest_id=oldest,
+        oldest_age=max(0.0, now - created_at(oldest)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from textwrap import wrap
 
 from pq_cli.core.explain import Reason
 from pq_cli.core.item import Item, printable
@@ -11,8 +12,20 @@ from pq_cli.render.words import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+
+def explanation(
+    item: Item, reasons: Iterable[Reason], now: float, width: int | None
+) -> Iterator[str]:
+    """Yield the lines about an item: which it is, and why; wrapped where there is a width."""
+    yield heading(item)
+    for sentence in sentences(reasons, now):
+        if width is None:
+            yield f"  {sentence}"
+        else:
+            yield from wrap(sentence, max(20, width), initial_indent="  ", subsequent_indent="    ")
 
 
 def heading(item: Item) -> str:
@@ -118,6 +131,10 @@ _WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
         + (f"; it stands at {format_time(v['t'])[:19]}Z" if v["t"] else "")
     ),
     "capped": lambda v, now: f"it has aged as far as it can, to {v['floor']}",
+    "kept_back": lambda v, now: (
+        f"it counts as {v['effective']}: before it in its lane are items that have aged less,"
+        " and a lane is first in, first out"
+    ),
     "safe_now": lambda v, now: "no item that is enqueued from now on can overtake it",
     "safe_from": lambda v, now: (
         "no item that is enqueued "

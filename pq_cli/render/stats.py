@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from pq_cli.core.flow import LaneFlow
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
@@ -35,6 +37,8 @@ class Stats(Record):
 AGE_TITLES = ("<1m", *(short_duration(edge).replace("7d", "1w") for edge in AGE_EDGES))
 _LEAST_BAR = 8
 _MOST_BAR = 40
+_MOST_LINES = 3
+"""Of one fact below the tables."""
 
 
 def stats_json(stats: Stats) -> dict[str, Any]:
@@ -72,10 +76,11 @@ def stats_table(stats: Stats, out: Console) -> None:
     facts = list(_facts(stats))
     if facts:
         out.print()
+    room = max(20, out.width - 11)
     for title, text, style in facts:
-        print_row(
-            out, [(title, "bold"), (text, style)], [9, max(1, out.width - 11)], [False] * 2, 2
-        )
+        for number, line in enumerate(wrap(text, room)[:_MOST_LINES]):
+            cells = [("" if number else title, "bold"), (line, style)]
+            print_row(out, cells, [9, room], [False, False], 2)
 
 
 def _number(count: int) -> str:

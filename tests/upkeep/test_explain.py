@@ -9,7 +9,11 @@ import sys
 import pytest
 
 from pq_cli import Pause, QueueConfig, Spool, State
+from pq_cli.core import search
 from pq_cli.core.explain import KINDS, Reason, ahead, explain
+from pq_cli.core.item import Item
+from pq_cli.core.order import serving_order
+from pq_cli.core.shape import AGE_EDGES, lane_shape
 from pq_cli.render.explain import _WORDS, sentences
 
 
@@ -27,7 +31,7 @@ class Clock:
 def reasons_of(spool, item_id, clock, *, pause=None):
     """Return the reasons for an item as {kind: values}."""
     item, t, survey = spool.get(item_id), spool.order_time(), spool.survey()
-    position = (0, 0)
+    position = None
     if item.state is State.PENDING:
         position = ahead(spool.config, item, survey.lanes, survey.created_in, t)
     found = explain(spool.config, item, position, pause, clock.now, t)
@@ -56,8 +60,58 @@ def test_the_position_is_the_place_in_the_listing(tmp_path, seed):
     listed = [item.id for item in spool.items([State.PENDING])]
     survey, t = spool.survey(), spool.order_time()
     for place, item in enumerate(spool.items([State.PENDING])):
-        urgent, older = ahead(config, item, survey.lanes, survey.created_in, t)
-        assert urgent + older == place, (item.id, listed)
+        position = ahead(config, item, survey.lanes, survey.created_in, t)
+        assert position.urgent + position.older == place, (item.id, listed)
+
+
+@pytest.mark.parametrize("piece", [3, 10, 1000])
+@pytest.mark.parametrize("seed", range(8))
+def test_items_older_than_those_before_them_do_not_mislead(monkeypatch, seed, piece):
+    """Where items keep the time of the queue they came from, each is still placed as it is served.
+
+    With pieces of 1 to 3 in a row that came together, as `search` allows; ages are counted right.
+    """
+    monkeypatch.setattr(search, "PIECE", piece)
+    rng, t = random.Random(seed), 1.0e6
+    config = QueueConfig(aging_threshold_seconds=60.0, max_priority_boost=rng.choice([0, 4, 9]))
+    created, lanes = {}, {}
+    for lane in (1, 5, 9):
+        ids = sorted(rng.sample(range(1000), 30))
+        lanes[lane] = ids = [item_id * 3 + lane % 3 for item_id in ids]
+        for start in range(0, 30, piece):
+            block = [t - rng.choice([0, 30, 100, 400, 2000]) for _ in ids[start : start + piece]]
+            ordered = block if piece > 30 else sorted(block, reverse=rng.random() < 0.3)
+            created |= dict(zip(ids[start : start + piece], ordered, strict=True))
+    rows = {lane: iter([(i, lane) for i in ids]) for lane, ids in lanes.items()}
+    order = serving_order(rows, config, t, lambda row: (row[0], created[row[0]]))
+    for place, (item_id, lane) in enumerate(order):
+        item = Item(id=item_id, priority=lane, created_at=created[item_id], updated_at=t)
+        found = ahead(config, item, lanes, lambda _: created.__getitem__, t)
+        assert found.urgent + found.older == place
+        youngest = max(created[i] for i in lanes[lane] if i <= item_id)
+        assert found.youngest == youngest
+    for lane, ids in lanes.items():
+        shape = lane_shape(config, lane, ids, created.__getitem__, t, t)
+        by_hand = [sum(t - created[i] >= edge for i in ids) for edge in (0.0, *AGE_EDGES)]
+        assert [sum(shape.buckets[n:]) for n in range(len(by_hand))] == by_hand
+        assert shape.oldest_age == t - min(created[i] for i in ids)
+
+
+def test_an_item_that_waits_for_younger_ones_says_so(tmp_path):
+    """What came from another queue and is older than its lane cannot claim to be safe yet."""
+    clock = Clock()
+    config = QueueConfig(max_priority_boost=9, aging_threshold_seconds=100.0)
+    spool = Spool(tmp_path / "s", clock=clock, config=config)
+    first = spool.enqueue(b"", priority=5)
+    clock.now -= 5000
+    old = spool.enqueue(b"", priority=5)
+    clock.now += 5000
+    reasons = reasons_of(spool, old.id, clock)
+    assert reasons["aged"]["effective"] == 1
+    assert reasons["kept_back"] == {"effective": 5}
+    assert reasons["safe_from"] == {"at": first.created_at + 400}
+    assert "safe_now" not in reasons
+    assert "kept_back" not in reasons_of(spool, first.id, clock)
 
 
 def test_what_cannot_overtake_does_not(tmp_path):
