@@ -131,8 +131,8 @@ def _chosen(queue: Spool, choice: Choice, now: float, tick: Tick = unheard) -> I
 
 def _table(queue: Spool, choice: Choice, color: str) -> bool:
     """Print the items as a table; tell whether there was one."""
-    from pq_cli.render.table import item_table, summary
-    from pq_cli.render.terminal import console, say
+    from pq_cli.render.table import item_table, say_summary
+    from pq_cli.render.terminal import console
 
     looks = _looks(queue)
     out = console(color)
@@ -145,7 +145,7 @@ def _table(queue: Spool, choice: Choice, color: str) -> bool:
             return False
         counts = item_table(chain([first], items), looks, out)
     cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
-    say(out, summary(counts) + cut, "dim")
+    say_summary(counts, out, "dim", cut)
     return True
 
 

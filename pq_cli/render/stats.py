@@ -61,10 +61,10 @@ def stats_json(stats: Stats) -> dict[str, Any]:
 
 def stats_table(stats: Stats, out: Console) -> None:
     """Print the picture, as wide as `out`."""
-    from pq_cli.render.table import summary
+    from pq_cli.render.table import say_summary
 
     say(out, f"{printable(stats.path)}", "dim")
-    say(out, summary(stats.counts))
+    say_summary(stats.counts, out)
     if stats.pause is not None:
         say(out, pause_line(stats.pause, stats.now), "bold")
     if stats.lanes:
@@ -149,8 +149,10 @@ def _facts(stats: Stats) -> list[tuple[str, str, str]]:
         facts.append(("oldest", f"item {oldest.oldest_id} in lane {oldest.priority}, {age}", ""))
     starving = [lane for lane in stats.lanes if lane.starving]
     if starving:
-        text = ", ".join(f"{lane.starving:,} in lane {lane.priority}" for lane in starving)
-        facts.append(("starving", f"{text}: at the aging cap, and still waiting", "yellow"))
+        where = ", ".join(f"{lane.starving:,} in lane {lane.priority}" for lane in starving)
+        count = sum(lane.starving for lane in starving)
+        text = f"{count:,} at the aging cap and still waiting: {where}"
+        facts.append(("starving", text, "yellow"))
     if stats.next_due is not None:
         left = format_duration(float(int(max(0.0, stats.next_due - stats.now))))
         facts.append(("next due", f"a delayed item in {left}", ""))

@@ -7,19 +7,20 @@ of a million items begins to appear at once.
 from __future__ import annotations
 
 from itertools import chain, islice
+from textwrap import wrap
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.policy import QueueConfig, effective
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration
-from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row
+from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row, say
 from pq_cli.render.words import counted, human_size, short_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rich.console import Console
+    from pq_cli.render.terminal import Console
 
 _PAGE = 200
 _TITLES = ("ID", "STATE", "PRI", "AGE", "TRY", "SIZE", "NAME", "")
@@ -90,7 +91,7 @@ def _row(item: Item, looks: Looks, width: int) -> list[Cell]:
     return [
         (str(item.id), ""),
         (str(item.state), STATE_STYLE[item.state]),
-        (pri, "bold" if waits and now_at <= _URGENT else ""),
+        (pri, "bold yellow" if waits and now_at <= _URGENT else ""),
         (short_duration(age) if width < _NARROW else format_duration(float(int(age))), ""),
         (f"{item.attempts}/{item.max_attempts}", ""),
         (human_size(item.size), ""),
@@ -119,9 +120,16 @@ def _claim_note(item: Item, looks: Looks) -> str:
     lease = f"lease {short_duration(left)}" if left > 0 else "lease is over"
     who = f"{printable(item.holder.host)}:{item.holder.pid}"
     since = short_duration(looks.now - item.holder.since)
-    command = looks.running(item)
-    what = f": {printable(command)}" if command else ""
-    return f"{since} by {who}, {lease}{what}"
+    command = looks.running(item) or ""
+    # Of `pq run -j 4 -- ./upload` people want to see ./upload, on a narrow terminal above all.
+    what = printable(command.partition(" -- ")[2] or command)
+    return f"{since}: {what}{', ' if what else ''}by {who}, {lease}"
+
+
+def say_summary(counts: Mapping[str, int], out: Console, style: str = "", end: str = "") -> None:
+    """Print the summary, with `end` behind it, on as many lines as the terminal needs."""
+    for line in wrap(summary(counts) + end, max(20, out.width)):
+        say(out, line, style)
 
 
 def summary(counts: Mapping[str, int]) -> str:
