@@ -123,7 +123,7 @@ def _claim_note(item: Item, looks: Looks) -> str:
     command = looks.running(item) or ""
     # Of `pq run -j 4 -- ./upload` people want to see ./upload, on a narrow terminal above all.
     what = printable(command.partition(" -- ")[2] or command)
-    return f"{since}: {what}{', ' if what else ''}by {who}, {lease}"
+    return f"{since}{f': {what},' if what else ''} by {who}, {lease}"
 
 
 def say_summary(counts: Mapping[str, int], out: Console, style: str = "", end: str = "") -> None:

@@ -54,7 +54,7 @@ def test_the_table_fits_the_terminal(terminal, spool, columns):
 def test_the_active_say_who_since_when_and_for_how_long(terminal, spool):
     """An active item names its holder, how long it has had it, and what is left of the lease."""
     line = terminal(160).run("pq ls --state active")[1]
-    assert re.search(rf"\d+s: by {os.uname().nodename}:{os.getpid()}, lease 4m", line)
+    assert re.search(rf"\d+s by {os.uname().nodename}:{os.getpid()}, lease 4m", line)
 
 
 def test_the_active_say_what_they_run(terminal, tmp_path):
