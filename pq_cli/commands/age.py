@@ -14,8 +14,11 @@ from pq_cli.commands.common import (
     open_spool,
 )
 from pq_cli.core.timefmt import parse_time
-from pq_cli.render import emit, emit_json
+from pq_cli.messages import warn
+from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
+from pq_cli.render.sheet import age_sheet
+from pq_cli.render.terminal import console
 
 
 def command(
@@ -34,6 +37,9 @@ def command(
     queue = open_spool(spool, lock_timeout=lock_timeout)
     with Counting("items looked at") as counting:
         groups = queue.age(moment, dry_run=dry_run, tick=counting.tick)
+    if stdout_is_terminal() and not as_json:
+        age_sheet(groups, console("auto")) if groups else warn("nothing has aged")
+        return 0
     for group in groups:
         if as_json:
             emit_json(dict(group.__dict__))

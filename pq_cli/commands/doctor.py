@@ -18,8 +18,10 @@ from pq_cli.core.item import State, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import PqError
 from pq_cli.messages import os_error_text
-from pq_cli.render import emit, emit_json
+from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
+from pq_cli.render.sheet import fact_sheet
+from pq_cli.render.terminal import console
 from pq_cli.render.words import human_size
 from pq_cli.spool import layout
 from pq_cli.spool.lock import is_locked
@@ -48,15 +50,17 @@ def command(as_json: JsonOption = False, spool: SpoolOption = "") -> int:
     Nothing is changed. Exit 1 if something is wrong; it says what, and what to do. `pq check` looks
     at the items.
     """
-    wrong = False
-    for fact in _facts(os.path.abspath(spool)):
-        wrong = wrong or fact.wrong is not None
-        if as_json:
+    facts = list(_facts(os.path.abspath(spool)))
+    if as_json:
+        for fact in facts:
             emit_json(dict(fact.__dict__))
-        else:
+    elif stdout_is_terminal():
+        fact_sheet([(fact.name, fact.value, fact.wrong) for fact in facts], console("auto"))
+    else:
+        for fact in facts:
             trouble = f"\tWRONG: {printable(fact.wrong)}" if fact.wrong else ""
             emit(f"{fact.name}\t{printable(fact.value)}{trouble}")
-    return int(wrong)
+    return int(any(fact.wrong is not None for fact in facts))
 
 
 def _facts(path: str) -> Iterator[Fact]:

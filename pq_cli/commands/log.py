@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,10 @@ import typer
 
 from pq_cli.commands.common import JsonOption, SpoolOption, open_spool, reference
 from pq_cli.errors import UsageError
-from pq_cli.render import emit, emit_json
+from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.log import log_line
+from pq_cli.render.sheet import log_sheet
+from pq_cli.render.terminal import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +31,7 @@ def command(
     """Print what happened in the spool lately, oldest first: time, event, item, and more.
 
     The log is bounded and derived: it may lack an event, and losing it loses no item. In a pipe
-    too, each line is time, event, id, priority and words, tab-separated.
+    each line is time, event, id, priority and words, tab-separated.
     """
     queue = open_spool(spool)
     wanted = {int(reference(queue, ref).partition(".")[0]) for ref in items or ()}
@@ -39,6 +42,9 @@ def command(
         if not (count.isascii() and count.isdigit() and len(count) < 10):
             raise UsageError(f"-n {count!r}: give a whole number")
         found = deque(found, maxlen=int(count))
+    if stdout_is_terminal() and not as_json:
+        log_sheet(found, time.time(), console("auto"))
+        return 0
     for record in found:
         if as_json:
             emit_json(record)

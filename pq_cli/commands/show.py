@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
 
 from pq_cli.commands.common import ItemsArgument, JsonOption, SpoolOption, for_each, open_spool
 from pq_cli.core.item import Item
-from pq_cli.render import emit, emit_json, item_details, item_json
+from pq_cli.render import emit, emit_json, item_fields, item_json, stdout_is_terminal
 from pq_cli.render.attempts import log_json, log_text
+from pq_cli.render.sheet import field_sheet
+from pq_cli.render.terminal import console
 
 
 def command(
@@ -37,9 +40,11 @@ def command(
             for path in logs:
                 emit(log_text(path))
             return
-        for line in item_details(item, queue.config, t):
-            emit(line)
-        for path in logs:
-            emit(f"log\t{path}")
+        fields = [*item_fields(item, queue.config, t), *(("log", path) for path in logs)]
+        if stdout_is_terminal():
+            field_sheet(fields, item, time.time(), console("auto"))
+            return
+        for name, value in fields:
+            emit(f"{name}\t{value}")
 
     return for_each(queue, items, lambda ref: emit_item(queue.get(ref)))

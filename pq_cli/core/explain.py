@@ -110,7 +110,7 @@ def explain(
         reasons.append(Reason(kind="paused", values={"since": pause.since, "reason": pause.reason}))
     if position is not None:
         reasons += _aging(config, item, position.youngest, now, t)
-    return reasons + [_attempt(entry) for entry in item.history]
+    return reasons + [attempt(entry) for entry in item.history]
 
 
 def _standing(item: Item, position: Position | None, now: float) -> list[Reason]:
@@ -172,7 +172,7 @@ def _aging(config: QueueConfig, item: Item, youngest: float, now: float, t: floa
     return [*found, Reason(kind="safe_from", values=safe)]
 
 
-def _attempt(entry: dict[str, Any]) -> Reason:
+def attempt(entry: dict[str, Any]) -> Reason:
     """Return an attempt of the history; `took` is in seconds, None where times are missing."""
     took = None
     try:

@@ -12,12 +12,12 @@ from pq_cli.render.plain import (
     emit_json,
     flush,
     item_columns,
-    item_details,
+    item_fields,
     item_json,
     stdout_is_terminal,
 )
 
 __all__ = [
     "StdoutBytes", "check_stdout", "copy_to_stdout", "emit", "emit_json", "flush", "item_columns",
-    "item_details", "item_json", "stdout_is_terminal",
+    "item_fields", "item_json", "stdout_is_terminal",
 ]  # fmt: skip

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
 def log_line(record: dict[str, Any]) -> str:
     """Return time, event, id, priority and words of a log record, tab-separated, escaped."""
+    return "\t".join(log_columns(record))
+
+
+def log_columns(record: dict[str, Any]) -> list[str]:
+    """Return time, event, id, priority and words of a log record, escaped."""
     columns = [str(record.get(name, "")) for name in ("at", "event", "id", "priority")]
-    return "\t".join(printable(text) for text in [*columns, _words(record)])
+    return [printable(text) for text in [*columns, _words(record)]]
 
 
 def _words(record: dict[str, Any]) -> str:

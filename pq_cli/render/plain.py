@@ -152,10 +152,10 @@ def stdout_is_terminal() -> bool:
     return sys.stdout is not None and os.isatty(1)
 
 
-def item_details(item: Item, config: QueueConfig, t: float) -> Iterable[str]:
-    """Yield `field<TAB>value` lines of everything known about an item, escaped."""
+def item_fields(item: Item, config: QueueConfig, t: float) -> Iterable[tuple[str, str]]:
+    """Yield (field, value) of everything known about an item, escaped."""
     for name, value in item_json(item, config, t).items():
         if value is None or value == {} or value == []:
             continue
         text = value if isinstance(value, str) else to_json(value).decode()
-        yield f"{name}\t{printable(text)}"
+        yield name, printable(text)

@@ -14,6 +14,7 @@ import pytest
 from support import need_tool
 
 from pq_cli import QueueConfig, cli, errors
+from pq_cli.core.journal import EVENTS
 from pq_cli.core.policy import config_from
 
 MAN = Path(__file__).parents[2] / "man"
@@ -131,6 +132,12 @@ def test_the_fields_and_defaults_of_queue_toml_are_those_of_the_code():
     values = tomllib.loads(text)
     assert sorted(values) == sorted(QueueConfig._fields)
     assert config_from(values, "pq-queue.toml.5") == QueueConfig()
+
+
+def test_the_events_of_the_log_are_those_of_the_code():
+    """pq-log(1) names every event once, and none that cannot happen."""
+    text = page("pq-log.1").split("Events are\n")[1].split(".Pp")[0]
+    assert re.findall(r'^\.Ql "(\w+)"', text, re.M) == list(EVENTS)
 
 
 def literal_blocks(text):
