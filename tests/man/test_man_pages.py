@@ -23,6 +23,10 @@ OUTSIDE_THE_TABLE = {0, 70, 130, 141, 143}
 """Statuses that no error class has: done, a fault in pq itself, and signals."""
 
 
+DRAWING = {"age", "doctor", "log", "ls", "show", "stats"}
+"""Commands that draw with colours on a terminal."""
+
+
 def page(name):
     """Return the source of a page."""
     return (MAN / name).read_text(encoding="utf-8")
@@ -75,6 +79,15 @@ def test_page_and_table_name_the_command_alike(command):
     in_pq1 = page("pq.1").split(f".It Cm {command}\n")[1].split("\n.It ")[0].split("\n.El")[0]
     words = re.sub(r"^\.Ql ", "", in_pq1, flags=re.M).replace('"', "").replace("\n", " ")
     assert words.rstrip(" .").lower() == wanted.replace("`", "").lower()
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_page_names_the_environment_and_has_examples(command):
+    """PQ_SPOOL stands where there is -s, NO_COLOR where a terminal gets columns."""
+    text = page(f"pq-{command}.1")
+    assert ("\n.It Ev PQ_SPOOL\n" in text) == ("--spool" in options_of(command))
+    assert ("\n.It Ev NO_COLOR " in text) == (command in DRAWING)
+    assert "\n.Sh EXAMPLES\n" in text
 
 
 def test_every_page_belongs_to_something_that_exists():

@@ -87,7 +87,11 @@ def test_station(bench, tmp_path):
     pq.chmod(0o755)
     env = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["sh", str(EXAMPLES / "station.sh")], env=env, capture_output=True, text=True, timeout=60
+        ["sh", str(EXAMPLES / "offline-upload.sh")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

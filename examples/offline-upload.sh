@@ -2,7 +2,7 @@
 # A test station that comes and goes: each report is uploaded at once, or as soon as there is a
 # network again. Runs by itself: "online" is a file here, the server a folder.
 #
-#   sh examples/station.sh
+#   sh examples/offline-upload.sh
 set -eu
 
 work=$(mktemp -d)
