@@ -10,7 +10,7 @@ _pq_options() {
             $'--delay\tNot before D from now'
             $'--at\tNot before this time'
             $'--max-attempts\tAttempts before it counts as failed'
-            $'--name\tA name to show; default: FILEs'
+            $'--name\tA name to show; default: FILE\'s'
             $'--metadata\tMay be repeated'
             $'--lines\tOne item a line'
             $'--null\tOne item a NUL record'
@@ -23,7 +23,7 @@ _pq_options() {
     next)
         _pq_lines=(
             $'--claim\tPrint the claim, ID.N'
-            $'--path\tPrint the payloads path'
+            $'--path\tPrint the payload\'s path'
             $'--json\tPrint the item as JSON'
             $'--ack\tPrint the payload; done once it was written'
             $'--wait\tWait for work, at most D'
@@ -44,7 +44,7 @@ _pq_options() {
             $'--rate\tStart at most N a second (m, h, d)'
             $'--nice\tRun at this niceness, 0 to 19'
             $'--when\tClaim only while CMD exits 0'
-            $'--log\tKeep CMDs output beside the item'
+            $'--log\tKeep CMD\'s output beside the item'
             $'--tag\tPut the id before each line'
             $'--progress\tShow how far it has come'
             $'--no-progress\tShow how far it has come'
@@ -581,10 +581,10 @@ _pq_fixed() {
         $'renew\tprolong the lease of claimed items'
         $'ls\tlist the items in the order they would be served'
         $'show\tshow all about an item'
-        $'cat\tprint an items payload, without claiming it'
+        $'cat\tprint an item\'s payload, without claiming it'
         $'retry\tsend failed, held or delayed items back to pending'
         $'age\treport what has aged; move the manual aging clock'
-        $'set\tchange an items priority or delay'
+        $'set\tchange an item\'s priority or delay'
         $'hold\tsuspend items until they are retried'
         $'rm\tremove items'
         $'purge\tsweep old items by state and age'
@@ -595,7 +595,7 @@ _pq_fixed() {
         $'explain\twhy an item stands where it stands'
         $'log\twhat happened lately'
         $'check\tlook for damage in the spool, and mend it'
-        $'selftest\ttry pqs promises on a file system of yours'
+        $'selftest\ttry pq\'s promises on a file system of yours'
         $'migrate\timport an older or foreign queue'
         $'doctor\tversions, spool, permissions: for a bug report'
         $'completion\tprint the completion script of a shell'
@@ -609,6 +609,7 @@ _pq_fixed() {
 
 _pq() {
     local _pq_lines=() _pq_kind= command= spool= pending= after= i word
+    local found=() width=0 value
     local cur=${COMP_WORDS[COMP_CWORD]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -655,12 +656,21 @@ _pq() {
     *) _pq_fixed "$_pq_kind" ;;
     esac
     for word in "${_pq_lines[@]}"; do
-        [[ $word != "$cur"* ]] && continue
-        [[ $word == *$'\t'?* ]] && word="${word/$'\t'/  (})"
-        COMPREPLY+=("${word%$'\t'}")
+        [[ $word == "$cur"* ]] || continue
+        found+=("$word")
+        value=${word%%$'\t'*}
+        ((${#value} > width)) && width=${#value}
     done
-    # Descriptions are shown while there is a choice; what is inserted has none.
-    ((${#COMPREPLY[@]} == 1)) && COMPREPLY=("${COMPREPLY[0]%%  (*}")
+    for word in "${found[@]}"; do
+        value=${word%%$'\t'*}
+        # Descriptions are shown while there is a choice; what is inserted has none.
+        if ((${#found[@]} > 1)) && [[ $word == *$'\t'?* ]]; then
+            printf -v value '%-*s  (%s)' "$width" "$value" "${word#*$'\t'}"
+        elif ((${#found[@]} == 1)); then
+            printf -v value %q "$value"
+        fi
+        COMPREPLY+=("$value")
+    done
     compopt -o nosort 2>/dev/null
     return 0
 }

@@ -114,7 +114,7 @@ def default_spool() -> str:
 def short_help() -> str:
     """Return what a bare `pq` prints: what it is, the commands that matter, where to go on."""
     lines = ["pq: a priority queue in a directory.  Usage: pq COMMAND [OPTIONS]", ""]
-    lines += [f"  {c.name:<11}{c.help}" for c in COMMANDS.values() if c.main]
+    lines += [f"  {c.name:<12}{c.help}" for c in COMMANDS.values() if c.main]
     lines += ["", "  producer | pq enqueue -p 2        pq next -- ./upload", ""]
     lines += ["`pq help` lists all commands, `pq help COMMAND` explains one."]
     return "\n".join(lines)
@@ -122,13 +122,16 @@ def short_help() -> str:
 
 def full_help() -> str:
     """Return the list of all commands."""
-    lines = ["Usage: pq COMMAND [OPTIONS] [ARGUMENTS]", "", "Commands:"]
-    lines += [f"  {c.name:<11}{c.help}" for c in COMMANDS.values()]
+    lines = ["Usage: pq COMMAND [OPTIONS] [ARGUMENTS]"]
+    for command in COMMANDS.values():
+        lines += ["", f"{command.group}:"] if command.group else []
+        lines.append(f"  {command.name:<12}{command.help}")
     lines += [
         "",
         "Every command takes -s/--spool DIR, also before its name; else the spool is $PQ_SPOOL,",
         "else ${XDG_STATE_HOME:-~/.local/state}/pq/default.",
-        "`pq help COMMAND` explains one command; `pq --version` tells the version.",
+        "`pq help COMMAND` explains one command, `man pq-COMMAND` all of it; pq(1) is the manual.",
+        "`pq --version` tells the version.",
     ]
     return "\n".join(lines)
 

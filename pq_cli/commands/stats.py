@@ -20,6 +20,7 @@ from pq_cli.core.flow import flows
 from pq_cli.core.item import State
 from pq_cli.core.shape import lane_shape
 from pq_cli.errors import UsageError
+from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json
 from pq_cli.render.counting import Counting
 from pq_cli.render.stats import Stats, stats_json, stats_table
@@ -61,6 +62,8 @@ def command(
         from pq_cli.render.terminal import console
 
         stats_table(stats, console(color))
+        if not any(stats.counts.values()):
+            warn(f"nothing in {stats.path}; `pq enqueue` puts something in")
     return 0
 
 

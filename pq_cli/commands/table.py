@@ -10,18 +10,28 @@ if TYPE_CHECKING:
 
 
 class Command(Record):
-    """One row of the command table. main: shown by a bare `pq`. module: if not called as it is."""
+    """One row of the command table.
+
+    main: shown by a bare `pq`. module: if not called as it is. group: the title under which this
+    row and those below it stand in `pq help`.
+    """
 
     name: str
     help: str
     main: bool = False
     module: str = ""
+    group: str = ""
 
 
 COMMANDS = {
     command.name: command
     for command in (
-        Command(name="enqueue", help="add stdin or files to the queue; print their ids", main=True),
+        Command(
+            name="enqueue",
+            group="Work goes in, and out",
+            help="add stdin or files to the queue; print their ids",
+            main=True,
+        ),
         Command(name="next", help="claim the next item: print it, or run a command", main=True),
         Command(name="run", help="run a command on every item, several at once", main=True),
         Command(name="submit", help="run a command on stdin now; queue it if that fails"),
@@ -29,10 +39,20 @@ COMMANDS = {
         Command(name="fail", help="a claimed item failed: retry later, or dead letter"),
         Command(name="release", help="give claimed items back, uncounted"),
         Command(name="renew", help="prolong the lease of claimed items"),
-        Command(name="ls", help="list the items in the order they would be served", main=True),
+        Command(
+            name="ls",
+            group="What is there",
+            help="list the items in the order they would be served",
+            main=True,
+        ),
         Command(name="show", help="show all about an item"),
         Command(name="cat", help="print an item's payload, without claiming it"),
-        Command(name="retry", help="send failed, held or delayed items back to pending", main=True),
+        Command(
+            name="retry",
+            group="Changing it",
+            help="send failed, held or delayed items back to pending",
+            main=True,
+        ),
         Command(name="age", help="report what has aged; move the manual aging clock"),
         Command(name="set", help="change an item's priority or delay"),
         Command(name="hold", help="suspend items until they are retried"),
@@ -41,10 +61,16 @@ COMMANDS = {
         Command(name="undo", help="bring back what rm or purge removed"),
         Command(name="pause", help="let nothing be claimed until `pq resume`"),
         Command(name="resume", help="let items be claimed again"),
-        Command(name="stats", help="the shape of the queue: lanes by age, waiting times"),
+        Command(
+            name="stats",
+            group="What is going on, and why",
+            help="the shape of the queue: lanes by age, waiting times",
+        ),
         Command(name="explain", help="why an item stands where it stands"),
         Command(name="log", help="what happened lately"),
-        Command(name="check", help="look for damage in the spool, and mend it"),
+        Command(
+            name="check", group="The spool itself", help="look for damage in the spool, and mend it"
+        ),
         Command(name="selftest", help="try pq's promises on a file system of yours"),
         Command(name="migrate", help="import an older or foreign queue"),
         Command(name="doctor", help="versions, spool, permissions: for a bug report"),

@@ -48,8 +48,8 @@ KINDS = (*FIXED, *ASKED, "files", "dirs", "commands", "run", "any")
 
 
 def _quoted(text: str) -> str:
-    """Return a text in single quotes, as all three shells read it."""
-    return "'" + text.replace("\\", "").replace("'", "") + "'"
+    """Return a text in quotes: as fish reads them, and bash and zsh with a dollar in front."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _made_by(shell: str) -> str:
@@ -112,6 +112,7 @@ def zsh(specs: Sequence[Spec]) -> str:
 
 _BASH_REST = r"""_pq() {
     local _pq_lines=() _pq_kind= command= spool= pending= after= i word
+    local found=() width=0 value
     local cur=${COMP_WORDS[COMP_CWORD]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -158,12 +159,21 @@ _BASH_REST = r"""_pq() {
     *) _pq_fixed "$_pq_kind" ;;
     esac
     for word in "${_pq_lines[@]}"; do
-        [[ $word != "$cur"* ]] && continue
-        [[ $word == *$'\t'?* ]] && word="${word/$'\t'/  (})"
-        COMPREPLY+=("${word%$'\t'}")
+        [[ $word == "$cur"* ]] || continue
+        found+=("$word")
+        value=${word%%$'\t'*}
+        ((${#value} > width)) && width=${#value}
     done
-    # Descriptions are shown while there is a choice; what is inserted has none.
-    ((${#COMPREPLY[@]} == 1)) && COMPREPLY=("${COMPREPLY[0]%%  (*}")
+    for word in "${found[@]}"; do
+        value=${word%%$'\t'*}
+        # Descriptions are shown while there is a choice; what is inserted has none.
+        if ((${#found[@]} > 1)) && [[ $word == *$'\t'?* ]]; then
+            printf -v value '%-*s  (%s)' "$width" "$value" "${word#*$'\t'}"
+        elif ((${#found[@]} == 1)); then
+            printf -v value %q "$value"
+        fi
+        COMPREPLY+=("$value")
+    done
     compopt -o nosort 2>/dev/null
     return 0
 }

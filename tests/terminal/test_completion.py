@@ -183,3 +183,9 @@ def test_completing_loads_no_parser():
     modules = json.loads(done.stdout.splitlines()[-1])
     assert "pq_cli.actions.complete" in modules
     assert not {"typer", "click", "rich", "asyncio", "subprocess"} & set(modules)
+
+
+def test_a_key_with_spaces_stays_one_word(shell, spool):
+    """What is inserted is quoted as the shell needs it."""
+    spool.enqueue(b"", key="my own key", name="the one with spaces")
+    completed(shell, "pq ls --key my", "the one with spaces", keys=("Tab", "Enter"))

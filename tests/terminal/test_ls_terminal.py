@@ -111,6 +111,7 @@ def test_an_empty_or_missing_spool_says_what_to_do(terminal, tmp_path):
     assert "`pq enqueue`" in " ".join(screen.run("pq ls"))
     screen.run("pq init 2>&1")
     assert "`pq enqueue` puts something in" in " ".join(screen.run("pq ls"))
+    assert "`pq enqueue` puts something in" in " ".join(screen.run("pq stats"))
     assert "`pq ls` alone lists what is there" in " ".join(screen.run("pq ls --key 'x*'"))
 
 
