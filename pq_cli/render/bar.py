@@ -25,7 +25,7 @@ class Bar:
         from rich.table import Column
 
         progress = self._progress = self._progress or self._start()
-        room = progress.console.width - len(words) - 2
+        room = progress.console.width - len(words) - 4  # with room for the ^C that is echoed
         one_line = Column(no_wrap=True, overflow="crop")
         text = TextColumn("{task.fields[words]}", markup=False, table_column=one_line)
         if total is None:
