@@ -31,6 +31,8 @@ class Terminal:
         self.tmux("set", "-g", "status", "off")
         self.tmux("set", "-g", "window-size", "manual")
         self.tmux("resize-window", "-x", str(columns), "-y", str(lines))
+        # What is typed before the shell is there stands on the screen twice.
+        self.wait_for(lambda lines: lines[0].startswith("$"))
 
     def tmux(self, *words):
         """Run a tmux command; return what it prints."""
