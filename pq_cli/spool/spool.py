@@ -272,7 +272,7 @@ class Spool(Upkeep):
         When this process dies, others see at once that its claims are free, also from another
         host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
         """
-        from pq_cli.spool.attendance import Attendance, sweep  # filelock costs start-up
+        from pq_cli.spool.attendance import Attendance, sweep
 
         with self._store:
             settle(self._store, self._clock())

@@ -44,7 +44,7 @@ class Child:
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
         )
         self._guard = guard
-        self._slot = None if guard is None else guard.watch(self.pid)
+        self._slot = None if guard is None else guard.watch(-self.pid)
         self._gone = asyncio.Event()
         self._pidfd = os.pidfd_open(self.pid)
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone.set)

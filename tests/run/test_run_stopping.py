@@ -191,7 +191,7 @@ def test_dead_worker_is_seen_from_elsewhere(bench):
     meta.write_text(meta.read_text().replace(f'"host":"{item.holder.host}"', '"host":"elsewhere"'))
     meta.write_text(meta.read_text().replace(f'"pid":{os.getpid()}', '"pid":1'))
     assert bench.pq("run", "--", "cat").stdout == b""
-    attendance._lock.release()  # what the kernel does when a process dies
+    attendance._lock.close()  # what the kernel does when a process dies
     assert bench.pq("run", "--", "cat").stdout == b"x"
 
 
