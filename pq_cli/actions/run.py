@@ -80,7 +80,7 @@ class _Run:
             guard = Guard(plan.jobs, attendance.name, attendance.fileno())
             held.callback(guard.close)
             held.callback(reporter.close)
-            self._obey_signals()
+            self._obey_signals(reporter)
             gate = CommandGate(plan.when, os.environ) if plan.when else None
             outlets = self._outlets(out, err, bool(reporter.bar))
             runner = Runner(queue, plan.command, os.environ, plan.terms, guard, outlets)
@@ -111,15 +111,16 @@ class _Run:
             if self._stop.requests < 2:
                 await outlet.drained()
 
-    def _obey_signals(self) -> None:
+    def _obey_signals(self, reporter: Reporter) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._signalled, number)
+                loop.add_signal_handler(number, self._signalled, number, reporter)
 
-    def _signalled(self, number: int) -> None:
+    def _signalled(self, number: int, reporter: Reporter) -> None:
         self._signal = number
         if self._stop.requests < 2:
+            reporter.clear()
             warn(_STOPPING[self._stop.requests])
         self._stop.request()
 
