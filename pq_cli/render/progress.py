@@ -54,7 +54,6 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._drawn = False
         self._progress: Progress = Progress(
             BarColumn(), TextColumn("{task.fields[words]}"),
             console=Console(stderr=True), auto_refresh=False, transient=True,
@@ -69,13 +68,13 @@ class Bar:
         total = ended + tally.running + tally.left if tally.left is not None else None
         self._progress.update(self._task, completed=ended, total=total, words=tally.text())
         self._progress.refresh()
-        self._drawn = True
 
     def clear(self) -> None:
-        """Clear the line, before something else is written; the next `draw` brings it back."""
-        if self._drawn:
-            self._drawn = False
-            os.write(2, b"\r\x1b[2K")
+        """Clear the line, before something else is written; the next `draw` brings it back.
+
+        Also without a bar on it: a `^C` that the terminal echoed may stand there.
+        """
+        os.write(2, b"\r\x1b[2K")
 
     def close(self) -> None:
         """Remove the bar."""
