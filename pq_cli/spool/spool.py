@@ -276,9 +276,11 @@ class Spool(Upkeep):
 
         with self._store:
             settle(self._store, self._clock())
-            self._attendance = Attendance(self._store.disk)
+            made: list[Attendance] = []
+            self._store.spare.behind(lambda: made.append(Attendance(self._store.disk)))
             sweep(self._store.disk)
-            return self._attendance
+            self._attendance = made[0]
+            return made[0]
 
     def next_event(self) -> float | None:
         """Return the Unix second at which a lease ends or an item may come due, or None.
