@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import random
+import resource
 import subprocess
 import time
 from typing import IO, TYPE_CHECKING
@@ -14,7 +16,7 @@ from pq_cli import Item, Spool, drain
 from pq_cli.core.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NAME = "pool"
 _JOBS = 2
@@ -41,6 +43,14 @@ def run(bench: Bench) -> None:
         NAME, "pq run -j2 -- true, full, an item", samples.of("full", "item"), "us",
         to=_XARGS, reference=reference,
     )  # fmt: skip
+    for durability in (
+        "fast",
+        "full",
+    ):  # what a busy machine changes less than the time that passes
+        bench.report(
+            NAME, f"pq run -j2 -- true, {durability}, CPU time of an item",
+            samples.of(durability, "cpu"), "us", to=_XARGS, reference=samples.of(_XARGS, "cpu"),
+        )  # fmt: skip
     bench.report(
         NAME, "drain(), fast, an item", samples.of("drain", "item"), "us",
         target=Target("at least 2,000 items a second", 500.0, of="median"),
@@ -75,15 +85,24 @@ def _xargs(count: int, folder: str) -> Mapping[str, float]:
     with open(f"{folder}/words", "w", encoding="ascii") as file:
         file.writelines(f"{n}\n" for n in range(count))
     words = ["xargs", f"-P{_JOBS}", "-n1", "true"]
-    took = process(words, child_environment(), stdin=f"{folder}/words")
-    return {"item": took * 1000 / count}
+    return _measured(words, child_environment(), count, stdin=f"{folder}/words")
 
 
 def _pq_run(durability: str, count: int, folder: str) -> Mapping[str, float]:
     _filled(durability, count, folder).close()
     environment = child_environment(PQ_SPOOL=f"{folder}/spool")
-    took = process([pq_command(), "run", f"-j{_JOBS}", "--", "true"], environment)
-    return {"item": took * 1000 / count}
+    return _measured([pq_command(), "run", f"-j{_JOBS}", "--", "true"], environment, count)
+
+
+def _measured(
+    words: Sequence[str], environment: Mapping[str, str], count: int, *, stdin: str = os.devnull
+) -> Mapping[str, float]:
+    """Return what an item costs a command that runs `count` of them: time and CPU time."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = process(words, environment, stdin=stdin)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"item": took * 1000 / count, "cpu": cpu * 1e6 / count}
 
 
 def _drain(count: int, folder: str) -> Mapping[str, float]:
