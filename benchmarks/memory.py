@@ -40,6 +40,20 @@ def run(bench: Bench) -> None:
     for name in _sweeps(""):
         values = samples.of("many", name)
         bench.report(NAME, f"pq {name}, {count:,} items", values, "MiB", target=_MANY, size=count)
+    _report_run(bench)
+
+
+def _report_run(bench: Bench) -> None:
+    """Measure a worker that runs ten times as many items."""
+    few = bench.pick(small=10, usual=1000, full=10_000)
+    cases = {f"{count:,}": functools.partial(_run, count) for count in (few, 10 * few)}
+    samples = bench.alternate(cases, 1)
+    less, more = (samples.of(case, "run") for case in cases)
+    bench.report(NAME, f"pq run -j2, {few:,} items", less, "MiB", size=few)
+    bench.report(
+        NAME, f"pq run -j2, {10 * few:,} items", more, "MiB", size=10 * few,
+        to=f"{few:,} items", reference=less, target=Target("flat memory", 1.1),
+    )  # fmt: skip
 
 
 def _large(size: int, folder: str) -> Mapping[str, float]:
@@ -77,6 +91,14 @@ def _many(count: int, folder: str) -> Mapping[str, float]:
     return {
         name: _peak([pq_command(), *words], environment) for name, words in _sweeps(folder).items()
     }
+
+
+def _run(count: int, folder: str) -> Mapping[str, float]:
+    fill(f"{folder}/spool", count)
+    with open(f"{folder}/spool/queue.toml", "w", encoding="utf-8") as file:
+        file.write('durability = "fast"\n')
+    environment = child_environment(PQ_SPOOL=f"{folder}/spool")
+    return {"run": _peak([pq_command(), "run", "-j2", "--", "true"], environment)}
 
 
 def _peak(command: Sequence[str], environment: Mapping[str, str], stdin: str = os.devnull) -> float:

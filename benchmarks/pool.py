@@ -1,17 +1,22 @@
-"""The worker pool: `pq run` beside `xargs`, and `drain` with a handler that does nothing."""
+"""The worker pool: `pq run` beside `xargs`, `drain` with a handler that does nothing, idleness."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING
+import os
+import random
+import resource
+import subprocess
+import time
+from typing import IO, TYPE_CHECKING
 
 from benchmarks.harness import Bench, Target, child_environment, pq_command, process, timed
 from pq_cli import Item, Spool, drain
 from pq_cli.core.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NAME = "pool"
 _JOBS = 2
@@ -38,9 +43,32 @@ def run(bench: Bench) -> None:
         NAME, "pq run -j2 -- true, full, an item", samples.of("full", "item"), "us",
         to=_XARGS, reference=reference,
     )  # fmt: skip
+    for durability in (
+        "fast",
+        "full",
+    ):  # what a busy machine changes less than the time that passes
+        bench.report(
+            NAME, f"pq run -j2 -- true, {durability}, CPU time of an item",
+            samples.of(durability, "cpu"), "us", to=_XARGS, reference=samples.of(_XARGS, "cpu"),
+        )  # fmt: skip
     bench.report(
         NAME, "drain(), fast, an item", samples.of("drain", "item"), "us",
         target=Target("at least 2,000 items a second", 500.0, of="median"),
+    )  # fmt: skip
+    _report_idle(bench)
+
+
+def _report_idle(bench: Bench) -> None:
+    """Measure what `--follow` costs while nothing comes, and how soon it starts what comes."""
+    seconds = bench.pick(small=1, usual=10, full=60)
+    samples = bench.alternate({"follow": functools.partial(_follow, seconds)}, 1)
+    bench.report(
+        NAME, f"idle --follow, {seconds} s, of a core", samples.of("follow", "share"), "%",
+        target=Target("under 0.5 % of a core", 0.5, of="median"),
+    )  # fmt: skip
+    bench.report(
+        NAME, "from enqueue to the start of CMD, the slowest of 10", samples.of("follow", "wake"),
+        "ms", target=Target("within 0.25 s", 250.0, of="median"),
     )  # fmt: skip
 
 
@@ -57,15 +85,24 @@ def _xargs(count: int, folder: str) -> Mapping[str, float]:
     with open(f"{folder}/words", "w", encoding="ascii") as file:
         file.writelines(f"{n}\n" for n in range(count))
     words = ["xargs", f"-P{_JOBS}", "-n1", "true"]
-    took = process(words, child_environment(), stdin=f"{folder}/words")
-    return {"item": took * 1000 / count}
+    return _measured(words, child_environment(), count, stdin=f"{folder}/words")
 
 
 def _pq_run(durability: str, count: int, folder: str) -> Mapping[str, float]:
     _filled(durability, count, folder).close()
     environment = child_environment(PQ_SPOOL=f"{folder}/spool")
-    took = process([pq_command(), "run", f"-j{_JOBS}", "--", "true"], environment)
-    return {"item": took * 1000 / count}
+    return _measured([pq_command(), "run", f"-j{_JOBS}", "--", "true"], environment, count)
+
+
+def _measured(
+    words: Sequence[str], environment: Mapping[str, str], count: int, *, stdin: str = os.devnull
+) -> Mapping[str, float]:
+    """Return what an item costs a command that runs `count` of them: time and CPU time."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = process(words, environment, stdin=stdin)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"item": took * 1000 / count, "cpu": cpu * 1e6 / count}
 
 
 def _drain(count: int, folder: str) -> Mapping[str, float]:
@@ -75,3 +112,38 @@ def _drain(count: int, folder: str) -> Mapping[str, float]:
         pass
 
     return {"item": timed(lambda: asyncio.run(drain(spool, nothing, concurrency=_JOBS)), count)}
+
+
+def _follow(seconds: int, folder: str) -> Mapping[str, float]:
+    spool = _filled("fast", 0, folder)
+    command = [pq_command(), "run", "--follow", "--json", "--", "true"]
+    environment = child_environment(PQ_SPOOL=f"{folder}/spool")
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as worker:
+        assert worker.stdout is not None
+        try:
+            delays = [_delay(spool, worker.stdout) for _ in range(11)][1:]  # it is up by the first
+            before = _cpu_seconds(worker.pid)
+            time.sleep(seconds)
+            used = _cpu_seconds(worker.pid) - before
+        finally:
+            worker.terminate()
+    return {"share": used / seconds * 100, "wake": max(delays) * 1000}
+
+
+def _delay(spool: Spool, events: IO[bytes]) -> float:
+    """Enqueue an item; return the seconds until its command was started."""
+    time.sleep(random.uniform(0, 0.2))
+    spool.enqueue(b"x")
+    enqueued = time.monotonic()
+    events.readline()
+    delay = time.monotonic() - enqueued
+    events.readline()  # it has ended, too
+    return delay
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the seconds that a process has been on a core."""
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9

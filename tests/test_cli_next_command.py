@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ def test_command_gets_the_payload_and_the_environment(pq: Pq) -> None:
     assert text.startswith("payload")
     assert text.endswith("payload")
     told = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("PQ_"))
+    assert told.pop("PQ_WORKER")
     path = told.pop("PQ_FILE").removesuffix("payload")
     told["PQ_ATTEMPT"] = told.get("PQ_ATTEMPT") or text[len("payloadPQ_ATTEMPT=") :][:1]
     assert told == {
@@ -164,18 +167,85 @@ def test_command_that_finishes_in_spite_of_a_signal(pq: Pq, tmp_path: Path) -> N
     assert pq.states() == {}
 
 
-def test_dead_claimer_frees_the_item_at_once(pq: Pq, tmp_path: Path) -> None:
-    """kill -9 of `pq next -- CMD`: who asks next gets the item, without waiting for the lease."""
-    pq.fill(b"x")
+@pytest.mark.parametrize("command", ["next", "submit"])
+def test_killed_pq_takes_its_command_along(pq: Pq, tmp_path: Path, command: str) -> None:
+    """kill -9 of pq: CMD dies and all it has started; then, and not before, the item is free."""
+    if command == "next":
+        pq.fill(b"x")
     mark = tmp_path / "mark"
-    with pq.start("next", "--lease", "1h", "--", *worker(mark)) as process:
-        running(pq, mark)
-        process.kill()
-        process.wait(HANG)
-    item = json.loads(pq("next", "--json").out)
-    mark.unlink()
+    script = f"sleep 1000 & setsid sleep 1000 & echo $! $$ > {mark}; wait"
+    with pq.start(command, "--lease", "1h", "--", "sh", "-c", script) as process:
+        if process.stdin:
+            process.stdin.close()
+        wait_until(lambda: mark.exists() and mark.read_text().endswith("\n"), "CMD has started")
+        pids = [int(pid) for pid in mark.read_text().split()]
+        guard = next(pid for pid in children(process.pid) if pid not in pids)
+        try:
+            os.kill(guard, signal.SIGSTOP)
+            process.kill()
+            process.wait(HANG)
+            pq("next", "--json", expect=1)
+            assert all(map(runs, pids))
+            os.kill(guard, signal.SIGCONT)
+            item = json.loads(pq("next", "--wait=60", "--json").out)
+            assert not any(map(runs, pids))
+        finally:
+            for pid in filter(runs, [guard, *pids]):
+                os.kill(pid, signal.SIGKILL)
     assert (item["claim"], item["attempts"]) == ("1.2", 2)
     assert "died" in item["last_error"]
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process."""
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+_SIGNALLED = """
+import os, sys
+from pq_cli import Spool
+from pq_cli.cli import main
+for name in ("claim", "commit_claimed"):
+    def verb(*args, verb=getattr(Spool, name), **fields):
+        item = verb(*args, **fields)
+        os.kill(os.getpid(), {number})
+        return item
+    setattr(Spool, name, verb)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["next", "submit"])
+def test_signal_between_claim_and_command(
+    pq: Pq, tmp_path: Path, command: str, number: signal.Signals
+) -> None:
+    """A signal that comes when the item is claimed and CMD not yet started costs no attempt."""
+    if command == "next":
+        pq.fill(b"x")
+    mark = tmp_path / "mark"
+    code = _SIGNALLED.format(number=int(number))
+    argv = [sys.executable, "-c", code, command, "--", "touch", str(mark)]
+    done = subprocess.run(argv, env=pq.env, cwd=Path(__file__).parents[1], input=b"x", timeout=HANG,
+                          capture_output=True, check=False, preexec_fn=heed_signals)  # fmt: skip
+    assert (done.returncode, mark.exists()) == (128 + number, False)
+    with pq.api() as spool:
+        item = spool.get(1)
+        assert (item.state, item.attempts, len(item.history)) == ("pending", 0, 0)
+
+
+def heed_signals() -> None:
+    """Undo what a background job of a script inherits: INT ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def test_lost_claim_is_said_and_its_result_refused(pq: Pq, tmp_path: Path) -> None:

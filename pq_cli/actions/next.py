@@ -22,6 +22,8 @@ from pq_cli.spool.opening import NoSpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pq_cli.core.item import Item
     from pq_cli.spool.spool import Spool
 
@@ -54,12 +56,12 @@ def next_item(options: NextOptions) -> int:
         check_stdout()
     deadline = None if patience is None else time.monotonic() + patience
     queue = _open(o.spool, o.lock_timeout, deadline)
-    item = _claim(queue, lease, bound=bool(o.cmd) or o.ack, deadline=deadline)
+    if o.cmd:
+        return _run(queue, list(o.cmd), lease, deadline)
+    item = _claim(lambda: queue.claim(lease=lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
         return 1
-    if o.cmd:
-        return _run(queue, item, list(o.cmd), lease)
     _deliver(queue, item, o)
     return 0
 
@@ -114,12 +116,10 @@ def _open(path: str, lock_timeout: str, deadline: float | None) -> Spool:
             time.sleep(_POLL)
 
 
-def _claim(
-    queue: Spool, lease: float | None, *, bound: bool, deadline: float | None
-) -> Item | None:
-    """Claim the next item, waiting until `deadline` (monotonic seconds; None: not at all)."""
+def _claim(take: Callable[[], Item | None], deadline: float | None) -> Item | None:
+    """Return what `take` claims, waiting until `deadline` (monotonic seconds; None: not at all)."""
     while True:
-        item = queue.claim(lease=lease, bound=bound)
+        item = take()
         now = time.monotonic()
         if item is not None or deadline is None or now >= deadline:
             return item
@@ -162,18 +162,23 @@ class _Renewed:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(queue: Spool, item: Item, cmd: list[str], lease: float | None) -> int:
-    from pq_cli.worker.attempt import attempt, refuse_damaged
+def _run(queue: Spool, cmd: list[str], lease: float | None, deadline: float | None) -> int:
+    from pq_cli.worker.attempt import Foreground, refuse_damaged
 
     seconds = queue.config.lease if lease is None else lease
-    try:
-        status, sent = attempt(queue, item, cmd, seconds, os.environ, warn)
-    except DamagedItemError as error:
-        refuse_damaged(queue, item, error)
-        raise
-    except BaseException:
-        _give_back(queue, item)
-        raise
+    with Foreground(queue, seconds, os.environ, warn) as foreground:
+        item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=lease)), deadline)
+        if item is None:
+            refuse_paused(queue)
+            return 1
+        try:
+            status, sent = foreground.attempt(item, cmd)
+        except DamagedItemError as error:
+            refuse_damaged(queue, item, error)
+            raise
+        except BaseException:
+            _give_back(queue, item)
+            raise
     if sent is not None and status:
         return 128 + sent
     if status:

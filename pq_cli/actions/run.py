@@ -22,7 +22,7 @@ from pq_cli.worker.command import CommandGate, Runner
 from pq_cli.worker.contract import arguments
 from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.output import Outlet
+from pq_cli.worker.output import Outlet, is_null, same_file
 from pq_cli.worker.pool import drain
 
 _STOPPING = (
@@ -80,14 +80,10 @@ class _Run:
             guard = Guard(plan.jobs, attendance.name, attendance.fileno())
             held.callback(guard.close)
             held.callback(reporter.close)
-            self._obey_signals()
-            # Under --json stdout carries the events; a single child may have pq's descriptors.
-            outlets = (err, err) if plan.as_json else (out, err)
-            inherit = plan.jobs == 1 and not (plan.terms.tag or plan.as_json or reporter.bar)
+            self._obey_signals(reporter)
             gate = CommandGate(plan.when, os.environ) if plan.when else None
-            runner = Runner(
-                queue, plan.command, os.environ, plan.terms, guard, None if inherit else outlets
-            )
+            outlets = self._outlets(out, err, bool(reporter.bar))
+            runner = Runner(queue, plan.command, os.environ, plan.terms, guard, outlets)
             reporter.begin()
             try:
                 summary = await drain(
@@ -99,21 +95,32 @@ class _Run:
                 reporter.end()
         return self._status(summary)
 
+    def _outlets(self, out: Outlet, err: Outlet, bar: bool) -> tuple[Outlet | None, Outlet | None]:
+        """Return what the commands' stdout and stderr are passed on by; None: not at all."""
+        if self._plan.as_json:
+            return err, err  # stdout carries the events
+        if self._plan.jobs == 1 and not (self._plan.terms.tag or bar):
+            return None, None  # a single child mixes its lines with nobody's
+        if same_file(1, 2):
+            return (None, None) if is_null(1) else (out, out)
+        return (None if is_null(1) else out), (None if is_null(2) else err)
+
     async def _send_rest(self, *outlets: Outlet) -> None:
         """Wait until everything was written, unless somebody has lost patience."""
         for outlet in outlets:
             if self._stop.requests < 2:
                 await outlet.drained()
 
-    def _obey_signals(self) -> None:
+    def _obey_signals(self, reporter: Reporter) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._signalled, number)
+                loop.add_signal_handler(number, self._signalled, number, reporter)
 
-    def _signalled(self, number: int) -> None:
+    def _signalled(self, number: int, reporter: Reporter) -> None:
         self._signal = number
         if self._stop.requests < 2:
+            reporter.clear()
             warn(_STOPPING[self._stop.requests])
         self._stop.request()
 

@@ -16,8 +16,7 @@ from pq_cli.errors import (
 )
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, emit, flush
-from pq_cli.spool.spool import Spool
-from pq_cli.worker.attempt import attempt
+from pq_cli.worker.attempt import Foreground
 from pq_cli.worker.contract import Outcome, Verdict, explain, verdict
 
 
@@ -42,16 +41,19 @@ def submit(options: SubmitOptions) -> int:
     check_stdin()
     check_stdout()
     queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
-    item = queue.commit_claimed(queue.stage(sys.stdin.buffer, request), lease=lease)
-    if item.claim is None:
-        emit(str(item.id))  # due later, or there already under the same key
-        return 0
-    return _try(queue, item, list(o.cmd), queue.config.lease if lease is None else lease)
+    seconds = queue.config.lease if lease is None else lease
+    with Foreground(queue, seconds, os.environ, warn) as foreground:
+        staged = queue.stage(sys.stdin.buffer, request)
+        item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
+        if item.claim is None:
+            emit(str(item.id))  # due later, or there already under the same key
+            return 0
+        return _try(foreground, item, list(o.cmd))
 
 
-def _try(queue: Spool, item: Item, cmd: list[str], lease: float) -> int:
+def _try(foreground: Foreground, item: Item, cmd: list[str]) -> int:
     try:
-        status, sent = attempt(queue, item, cmd, lease, os.environ, warn, judge=_judge)
+        status, sent = foreground.attempt(item, cmd, judge=_judge)
     except (CommandNotFoundError, NotExecutableError):
         _say_queued(item)
         raise

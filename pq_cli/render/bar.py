@@ -16,7 +16,6 @@ class Bar:
     """Draws only when told to, so that other output can go between: `clear` makes way for it."""
 
     def __init__(self) -> None:
-        self._drawn = False
         self._progress: Progress | None = None
 
     def draw(self, words: str, completed: int, total: int | None) -> None:
@@ -36,7 +35,6 @@ class Bar:
             progress.columns = (text,)
         progress.update(progress.task_ids[0], completed=completed, total=total, words=words)
         progress.refresh()
-        self._drawn = True
 
     def _start(self) -> Progress:
         from rich.console import Console
@@ -51,10 +49,11 @@ class Bar:
         return progress
 
     def clear(self) -> None:
-        """Clear the line, before something else is written; the next `draw` brings it back."""
-        if self._drawn:
-            self._drawn = False
-            os.write(2, b"\r\x1b[2K")
+        """Clear the line, before something else is written; the next `draw` brings it back.
+
+        Also without a bar on it: a `^C` that the terminal echoed may stand there.
+        """
+        os.write(2, b"\r\x1b[2K")
 
     def close(self) -> None:
         """Remove the line."""

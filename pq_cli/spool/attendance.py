@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 
-from filelock import FileLock
-
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.holder import is_locked
+from pq_cli.spool.lock import SpoolLock
 
 
 class Attendance:
@@ -23,21 +22,18 @@ class Attendance:
         self.name = f"{os.getpid()}-{os.urandom(8).hex()}"
         disk.make_dir(layout.WORKERS)
         self._path = f"{layout.WORKERS}/{self.name}"
-        # Whoever inherits the descriptor holds the lock too, so no other thread may matter here.
-        self._lock = FileLock(f"{disk.root}/{self._path}", mode=0o600, thread_local=False)
-        self._lock.acquire(blocking=False)
+        self._lock = SpoolLock(f"{disk.root}/{self._path}", timeout=0)
+        self._lock.__enter__()
 
     def fileno(self) -> int:
         """Return the lock's descriptor; a process that inherits it holds the lock as well."""
-        fd = self._lock._context.lock_file_fd
-        if fd is None:
-            raise ValueError("the lock is closed")
-        return fd
+        return self._lock.fileno()
 
     def close(self) -> None:
         """End it: all claims have been settled."""
         self._disk.discard(self._path)
-        self._lock.release()
+        self._lock.__exit__()
+        self._lock.close()
 
 
 def sweep(disk: Disk) -> None:

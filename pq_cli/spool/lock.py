@@ -146,6 +146,10 @@ class SpoolLock:
             " (which process: fuser -v FILE)"
         )
 
+    def fileno(self) -> int:
+        """Return the descriptor; a process that inherits it while it is held holds the lock too."""
+        return self._fd
+
     def close(self) -> None:
         """Close the descriptor; the next use opens it again."""
         if self._fd >= 0 and self._pid == process.pid:

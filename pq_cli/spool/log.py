@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_LOG_BYTES = 4 * 1024 * 1024
 """Above this size the older half of the log is dropped."""
 _MAX_LINE = 64 * 1024
+_PIECE = 256 * 1024
 
 
 class Log:
@@ -47,9 +48,10 @@ class Log:
             self.close()
 
     def _drop_older_half(self) -> None:
-        tail = _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2)
         tmp = tmp_name("log")
-        self._disk.write_new(tmp, tail, sync=False)
+        self._disk.write_new(tmp, b"", sync=False)
+        for piece in _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2):
+            self._disk.append_lines(tmp, piece, sync=False)
         self._disk.rename(tmp, layout.LOG)
         self.close()
 
@@ -60,14 +62,15 @@ class Log:
             self._fd = -1
 
 
-def _tail(path: str, size: int) -> bytes:
-    """Return the last whole lines of a file, at most `size` bytes."""
+def _tail(path: str, size: int) -> Iterator[bytes]:
+    """Yield the last whole lines of a file, at most `size` bytes, in pieces: a worker is small."""
     with open(path, "rb") as file:
         start = max(0, file.seek(0, os.SEEK_END) - size)
         file.seek(start)
         if start:
             file.readline(_MAX_LINE)
-        return file.read(size)
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def read_log(root: str) -> Iterator[dict[str, Any]]:

@@ -284,13 +284,15 @@ class Spool(Upkeep):
         When this process dies, others see at once that its claims are free, also from another
         host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
         """
-        from pq_cli.spool.attendance import Attendance, sweep  # filelock costs start-up
+        from pq_cli.spool.attendance import Attendance, sweep
 
         with self._store:
             settle(self._store, self._clock())
-            self._attendance = Attendance(self._store.disk)
+            made: list[Attendance] = []
+            self._store.spare.behind(lambda: made.append(Attendance(self._store.disk)))
             sweep(self._store.disk)
-            return self._attendance
+            self._attendance = made[0]
+            return made[0]
 
     def next_event(self) -> float | None:
         """Return the Unix second at which a lease ends or an item may come due, or None.

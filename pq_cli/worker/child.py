@@ -13,6 +13,9 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
+
+    from pq_cli.worker.guard import Guard
 
 _PASSED_ON = (
     signal.SIGHUP,
@@ -22,62 +25,81 @@ _PASSED_ON = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-_WAITED = {signal.SIGCHLD, *_PASSED_ON}
 _BY_KERNEL = 128  # si_code SI_KERNEL: typed at the terminal, not sent by a process
 
 
 class HeldSignals:
-    """A context in which no signal interrupts Python: `run_child` receives them one by one.
+    """A context in which signals can be held: none interrupts Python, `run_child` receives them.
 
-    What comes too late for it, while the item is settled, takes effect at the end.
+    Hold them before the claim is made: one that comes before the command has started must not end
+    pq with the claim. What comes too late for `run_child`, while the item is settled, takes
+    effect at the end. What is ignored stays ignored.
     """
 
-    def __enter__(self) -> set[int]:
-        """Return the signals that were blocked before: what a child must start with."""
+    def __enter__(self) -> Self:
         # A handler must be set for SIGCHLD: while its action is "ignore", it is not kept pending.
         self._old_child = signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._old_mask: set[int] = set(signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED))
-        return self._old_mask
+        self.mask: set[int] = set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        heeded = (n for n in _PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN)
+        self._held = {signal.SIGCHLD, *heeded}
+        return self
 
     def __exit__(self, *_: object) -> None:
+        self.let_go()
         signal.signal(signal.SIGCHLD, self._old_child)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
+
+    def hold(self) -> None:
+        """Hold what comes from now on."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._held)
+
+    def let_go(self) -> None:
+        """Let signals take effect again, also those that were held."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+
+    def receive(self, patience: float) -> signal.struct_siginfo | None:
+        """Return the next signal that is held, or None when none came in `patience` seconds."""
+        return signal.sigtimedwait(self._held, patience)
 
 
 def run_child(
     argv: Sequence[str],
     env: Mapping[str, str],
     stdin: int,
-    mask: set[int],
+    signals: HeldSignals,
+    guard: Guard,
     tick: float,
     on_tick: Callable[[], None],
 ) -> tuple[int, int | None]:
-    """Run a command with `stdin` (a descriptor) and wait for it. Call in `HeldSignals() as mask`.
+    """Run a command with `stdin` (a descriptor) and wait for it. Call while `signals` are held.
 
     Calls `on_tick` about every `tick` seconds meanwhile. Returns (status, signal): the exit
     status, 128 + N when signal N killed it; and the last signal that pq itself was sent, or None.
-    Raises OSError when it cannot be started.
+    When one was sent before the command was started, it is not. Raises OSError when it cannot be.
     """
+    while (early := signals.receive(0)) is not None:
+        if early.si_signo != signal.SIGCHLD:
+            return 128 + early.si_signo, early.si_signo
     pid = os.posix_spawnp(
         argv[0],
         list(argv),
-        dict(env),
+        {**env, **guard.environment},
         file_actions=[(os.POSIX_SPAWN_DUP2, stdin, 0)],
-        setsigmask=mask,
+        setsigmask=signals.mask,
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )
-    return _wait(pid, tick, on_tick)
+    slot = guard.watch(pid)  # not its group: that is ours, and maybe of the script that runs us
+    sent = _attend(pid, signals, tick, on_tick)
+    guard.unwatch(slot)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return (128 - status if status < 0 else status), sent
 
 
-def _wait(pid: int, tick: float, on_tick: Callable[[], None]) -> tuple[int, int | None]:
+def _attend(pid: int, signals: HeldSignals, tick: float, on_tick: Callable[[], None]) -> int | None:
+    """Wait until the child has ended, passing signals on; return the last signal, or None."""
     sent: int | None = None
     next_tick = time.monotonic() + tick
-    while True:
-        found, raw = os.waitpid(pid, os.WNOHANG)
-        if found:
-            status = os.waitstatus_to_exitcode(raw)
-            return (128 - status if status < 0 else status), sent
-        info = signal.sigtimedwait(_WAITED, max(0.0, next_tick - time.monotonic()))
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        info = signals.receive(max(0.0, next_tick - time.monotonic()))
         if info is not None and info.si_signo != signal.SIGCHLD:
             sent = info.si_signo
             if info.si_code != _BY_KERNEL:
@@ -85,3 +107,4 @@ def _wait(pid: int, tick: float, on_tick: Callable[[], None]) -> tuple[int, int 
         if time.monotonic() >= next_tick:
             on_tick()
             next_tick = time.monotonic() + tick
+    return sent

@@ -53,7 +53,8 @@ class Runner:
     """Runs one command on each item it is given.
 
     outlets: where children's stdout and stderr are passed on, line by line; None: they inherit
-    those of pq. With `terms.log` output is kept beside the item instead.
+    that of pq; twice the same: one pipe for both, which keeps their order. With `terms.log`
+    output is kept beside the item instead.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Runner:
         environ: Mapping[str, str],
         terms: Terms,
         guard: Guard,
-        outlets: tuple[Outlet, Outlet] | None,
+        outlets: tuple[Outlet | None, Outlet | None],
     ) -> None:
         self._spool = spool
         # Found once: a search of PATH for each of 10,000 items costs a failed exec per folder.
@@ -92,11 +93,13 @@ class Runner:
         return outcome
 
     async def _run(self, item: Item, stdin: int, capture: Capture | None) -> int:
-        streams = self._streams(item, capture)
-        out, err = (streams[0].write_end, streams[-1].write_end) if streams else (None, None)
+        out, err = self._streams(item, capture)
+        streams = [stream for stream in dict.fromkeys((out, err)) if stream is not None]
+        ends = tuple(None if stream is None else stream.write_end for stream in (out, err))
         env = self._environ | environment(self._spool.path, item)
         try:
-            child = Child(arguments(self._command, item), env, stdin, out, err, self._guard)
+            argv = arguments(self._command, item)
+            child = Child(argv, env, (stdin, *ends), self._guard)
             for stream in streams:
                 stream.start()
             status, late = await child.wait(self._terms.timeout, self._terms.kill_after)
@@ -105,14 +108,19 @@ class Runner:
                 stream.finish()
         return EXIT_TIMEOUT if late else status
 
-    def _streams(self, item: Item, capture: Capture | None) -> list[Stream]:
-        """Return the pipes for stdout and stderr: one for both in a log, none when inherited."""
+    def _streams(self, item: Item, capture: Capture | None) -> tuple[Stream | None, Stream | None]:
+        """Return the pipes for stdout and stderr: the same for both in a log, None inherited."""
         if capture is not None:
-            return [Stream(capture)]
-        if self._outlets is None:
-            return []
+            both = Stream(capture)
+            return both, both
         tag = f"{item.id}\t".encode() if self._terms.tag else b""
-        return [Stream(Lines(outlet, tag)) for outlet in self._outlets]
+        made = {
+            outlet: Stream(Lines(outlet, tag))
+            for outlet in dict.fromkeys(self._outlets)
+            if outlet is not None
+        }
+        out, err = self._outlets
+        return (None if out is None else made[out]), (None if err is None else made[err])
 
     def _outcome(self, status: int, capture: Capture | None) -> Outcome:
         if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
@@ -154,7 +162,7 @@ class CommandGate:
         """Ask. Raises CommandNotFoundError or NotExecutableError."""
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            child = Child(self._command, self._environ, null, null, None)
+            child = Child(self._command, self._environ, (null, null, None))
         except OSError as error:
             raise not_runnable(self._command[0], error) from None
         finally:

@@ -1,8 +1,8 @@
-"""The guard: a small process that outlives a killed pool just long enough to end its children.
+"""The guard: a small process that outlives a killed worker just long enough to end its children.
 
-When `pq run` is killed with SIGKILL nothing of it can act any more. The guard notices, kills the
-process groups that were running, and only then goes; as it shares the worker's lock, the others
-see the claims as free when, and not before, nobody works on them.
+When `pq run`, `pq next` or `pq submit` is killed with SIGKILL nothing of it can act any more. The
+guard notices, kills what was running, and only then goes; as it shares the worker's lock, the
+others see the claims as free when, and not before, nobody works on them.
 
 Not PR_SET_PDEATHSIG: that reaches the direct child only, not what that has started, and setting
 it needs a fork of this process, which costs four times a posix_spawn.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import struct
 import sys
 
@@ -21,7 +22,7 @@ _SLOT = struct.Struct("q")
 
 
 class Guard:
-    """Watches over the children of one pool.
+    """Watches over the children of one worker. `close` it at the end.
 
     size: how many children there are at most. name: the worker's, which the children have in their
     environment as PQ_WORKER. lock: the descriptor of a lock to hold on to, or None. Raises
@@ -54,23 +55,26 @@ class Guard:
             for fd in (life, table, null):
                 os.close(fd)
 
-    def watch(self, group: int) -> int:
-        """Have this process group killed should pq die; return the slot to give to `unwatch`."""
+    def watch(self, target: int) -> int:
+        """Have a target of kill(2) killed should pq die; return the slot to give to `unwatch`.
+
+        target: a pid, or a process group as its negative number.
+        """
         slot = self._free.pop()
-        _SLOT.pack_into(self._table, slot * _SLOT.size, group)
+        _SLOT.pack_into(self._table, slot * _SLOT.size, target)
         return slot
 
     def unwatch(self, slot: int) -> None:
-        """Forget a group. Call it before its leader is reaped: then the number may be reused."""
+        """Forget a target. Call it before the child is reaped: then the number may be reused."""
         _SLOT.pack_into(self._table, slot * _SLOT.size, 0)
         self._free.append(slot)
 
     def close(self) -> None:
-        """Let the guard go, and wait until it has: what still runs may go on."""
-        try:
-            os.write(self._life, b".")
-        except BrokenPipeError:
-            pass  # somebody has killed it
+        """End the guard, and wait until it has gone: what still runs may go on.
+
+        Killed, not asked: after a short command it may not even have come as far as listening.
+        """
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
         os.close(self._life)
         self._table.close()
-        os.waitpid(self.pid, 0)

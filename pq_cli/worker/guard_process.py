@@ -1,7 +1,8 @@
 """What the guard runs; see guard.py. A script of its own, so that it starts fast and stays small.
 
-Arguments: the descriptor of a pipe from the pool, that of the table of groups, and the worker's
-name. A byte on the pipe is a farewell; its end without one means that the pool was killed.
+Arguments: the descriptor of a pipe from the worker, that of the table of what to kill, and the
+worker's name. The end of the pipe means that the worker was killed: one that ends in peace kills
+its guard before.
 """
 
 import os
@@ -15,16 +16,15 @@ _NAP = 0.02
 
 
 def main() -> None:
-    """Wait for the end of the pool; if it was killed, kill what it has left running."""
+    """Wait until the worker was killed; kill what it has left running."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")
     life, table, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    if os.read(life, 1):
-        return
-    for (group,) in struct.iter_unpack("q", os.pread(table, os.fstat(table).st_size, 0)):
-        if group:
-            _kill(-group)
+    os.read(life, 1)
+    for (target,) in struct.iter_unpack("q", os.pread(table, os.fstat(table).st_size, 0)):
+        if target:
+            _kill(target)
     # A child may have been started so late that it did not get into the table; others may have
     # left their group. They are known by their environment; looked for until none comes any more.
     for _ in range(_ROUNDS):

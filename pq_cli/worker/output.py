@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import stat
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -22,6 +23,23 @@ _LAST_WORDS = 1024 * 1024
 """Bytes read after a child has ended; a process it left behind may write for ever."""
 _SURE = 4096
 """Bytes that a descriptor which polls as writable takes without blocking: PIPE_BUF."""
+
+
+def is_null(fd: int) -> bool:
+    """Tell whether what is written to this descriptor goes nowhere."""
+    try:
+        info = os.fstat(fd)
+    except OSError:
+        return False  # closed: whoever writes to it shall learn that
+    return stat.S_ISCHR(info.st_mode) and info.st_rdev == os.stat(os.devnull).st_rdev
+
+
+def same_file(one: int, other: int) -> bool:
+    """Tell whether two descriptors write to the same file, pipe or terminal."""
+    try:
+        return os.path.sameopenfile(one, other)
+    except OSError:
+        return False
 
 
 class Target(Protocol):

@@ -232,7 +232,8 @@ class _Pool:
         if not well:
             self._gate.doubt()
         if self._pace.ended(well):
-            self._close(HaltError(f"{self._pace.in_a_row} failures in a row: stopped"))
+            many = self._pace.in_a_row
+            self._close(HaltError(f"{many} failure{'s' if many > 1 else ''} in a row: stopped"))
 
     # -- leases ------------------------------------------------------------
 

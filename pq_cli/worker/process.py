@@ -22,23 +22,18 @@ from pq_cli.worker.guard import Guard
 class Child:
     """A command that runs. Await `wait`; nothing else reaps it.
 
-    stdin, out, err: descriptors for its 0, 1 and 2; out and err None: those of pq itself. Raises
-    OSError when it cannot be started.
+    streams: descriptors for its 0, 1 and 2; None: that of pq itself. Raises OSError when it cannot
+    be started.
     """
 
     def __init__(
         self,
         argv: Sequence[str],
         env: Mapping[str, str],
-        stdin: int,
-        out: int | None,
-        err: int | None,
+        streams: Sequence[int | None],
         guard: Guard | None = None,
     ) -> None:
-        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)]
-        actions += [
-            (os.POSIX_SPAWN_DUP2, fd, n) for fd, n in ((out, 1), (err, 2)) if fd is not None
-        ]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate(streams) if fd is not None]
         self.pid = os.posix_spawnp(
             argv[0],
             list(argv),
@@ -49,7 +44,7 @@ class Child:
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
         )
         self._guard = guard
-        self._slot = None if guard is None else guard.watch(self.pid)
+        self._slot = None if guard is None else guard.watch(-self.pid)
         self._gone = asyncio.Event()
         self._pidfd = os.pidfd_open(self.pid)
         asyncio.get_running_loop().add_reader(self._pidfd, self._gone.set)

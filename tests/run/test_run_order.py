@@ -115,6 +115,17 @@ def test_lines_stay_whole_and_are_tagged(bench):
     assert sorted(done.stdout.decode().splitlines()) == sorted(expected)
 
 
+def test_both_streams_to_one_place_keep_their_order(bench):
+    """With 2>&1 what a command writes to its two streams comes out in the order it wrote it."""
+    bench.fill(2)
+    script = 'for n in 1 2 3; do echo "$PQ_ID out $n"; echo "$PQ_ID err $n" >&2; done'
+    process = bench.start("run", "-j2", "--", "sh", "-c", script, stderr=-2)
+    lines = process.communicate(timeout=30)[0].decode().splitlines()
+    for item in ("1", "2"):
+        mine = [line[2:] for line in lines if line.startswith(item)]
+        assert mine == [f"{stream} {n}" for n in (1, 2, 3) for stream in ("out", "err")]
+
+
 def test_nobody_reads_the_output(bench):
     """A reader that goes away stops the run (exit 141); what ran is settled, the rest waits."""
     bench.fill(50)

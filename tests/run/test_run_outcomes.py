@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 
@@ -162,3 +165,21 @@ def test_no_command(bench):
     bench.fill(1)
     assert bench.pq("run").returncode == 2
     assert bench.states() == {1: "pending"}
+
+
+def test_worker_starts_on_a_full_disk(bench, monkeypatch):
+    """A worker's own lock finds room in the spare: what fills the disk can be worked off."""
+    spool = bench.spool()
+    spool.enqueue(b"x")
+    spool.done(spool.claim())
+    spare, make = bench.path / "spare", os.mkdir
+    assert spare.exists()
+
+    def full(path, *rest):
+        if spare.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        make(path, *rest)
+
+    monkeypatch.setattr(os, "mkdir", full)
+    spool.attend().close()
+    assert not spare.exists()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support import need_tool
 
 STUBBORN = """
     trap '' TERM
@@ -191,7 +193,7 @@ def test_dead_worker_is_seen_from_elsewhere(bench):
     meta.write_text(meta.read_text().replace(f'"host":"{item.holder.host}"', '"host":"elsewhere"'))
     meta.write_text(meta.read_text().replace(f'"pid":{os.getpid()}', '"pid":1'))
     assert bench.pq("run", "--", "cat").stdout == b""
-    attendance._lock.release()  # what the kernel does when a process dies
+    attendance._lock.close()  # what the kernel does when a process dies
     assert bench.pq("run", "--", "cat").stdout == b"x"
 
 
@@ -254,6 +256,23 @@ def test_follow_wakes_and_leaves_no_zombies(bench, tools):
     process.communicate()
     assert process.returncode == 143
     assert list((bench.path / "workers").iterdir()) == []
+
+
+def test_idle_follow_costs_next_to_nothing(bench):
+    """An idle second of --follow is a few looks of some system calls each: no busy wait."""
+    strace = need_tool("strace")
+    bench.spool()
+
+    def calls(seconds):
+        words = ["run", "--follow", "--max-time", f"{seconds}s", "--", "true"]
+        argv = [strace, "-c", "-U", "name,calls", "-o", str(bench.root / "calls")]
+        argv += [sys.executable, "-m", "pq_cli", *words]
+        subprocess.run(argv, env=bench.env, cwd=bench.root, timeout=60, check=True)
+        name, total = (bench.root / "calls").read_text().splitlines()[-1].split()
+        assert name == "total"
+        return int(total)
+
+    assert 20 < calls(2.2) - calls(0.2) < 600
 
 
 def test_gate_opens_while_following(bench, tools):
