@@ -1,9 +1,10 @@
 """Handover: a few items on their last step into the spool, safe from a crash at any instant.
 
-`imports/handover/` holds them as `ID` and `ID.meta.json` while, under the lock, each goes to
-its place: first the payload, then the meta. Whoever takes the lock next and finds something
-there knows that its owner died, and finishes: what is there enters, exactly once. An item
-whose payload has not come there yet (see `dropbox`) never left where it was.
+`imports/handover/` holds them as `ID` and `ID.meta.json` while, under the lock, they go to their
+places: first all key links and payloads, and when these are durable the metas. Whoever takes the
+lock next and finds something there knows that its owner died, and finishes: what is there
+enters, exactly once. An item whose payload has not come there yet (see `dropbox`) never left
+where it was.
 """
 
 from __future__ import annotations
@@ -49,14 +50,17 @@ def hand_over(store: Store, items: Sequence[Item], event: str = "imported") -> N
 
     event: what the log says of it.
     """
-    ledger.record(store.disk, origins(items))
-    with store.disk.together():
-        for item in items:
-            _place(store, item)
+    disk = store.disk
+    ledger.record(disk, origins(items))
+    for place in (_place_payload, _place_meta) if items else ():
+        with disk.together():
+            for item in items:
+                place(store, item)
     store.log.note(record(event, item, item.updated_at) for item in items)
     for name in store.reader.names(FOLDER):
-        store.disk.discard(f"{FOLDER}/{name}")  # sidecars and originals: their items are in
-    store.disk.remove_dir(FOLDER)
+        if name.endswith((SIDECAR, ORIGINAL)):
+            disk.discard(f"{FOLDER}/{name}")  # its item is in
+    disk.remove_dir(FOLDER)
 
 
 def origins(items: Iterable[Item]) -> list[Origin]:
@@ -74,18 +78,21 @@ def stem(item: Item) -> str:
     return f"{FOLDER}/{item.id:010d}"
 
 
-def _place(store: Store, item: Item) -> None:
+def _place_payload(store: Store, item: Item) -> None:
     home = layout.payload_path(item)
-    lives = item.state in LIVE
     store.disk.make_dir(layout.folder_of(item))
-    if item.key is not None and lives:
+    if item.key is not None and item.state in LIVE:
         store.keys.give(item.key, item.id)
-    with store.counting(int(lives)):
-        try:
-            store.disk.rename(stem(item), home)
-        except FileNotFoundError:  # a crash came between these two
-            if not os.path.lexists(f"{store.root}/{home}"):
-                store.fetch_payload(item.id, home)
+    try:
+        store.disk.rename(stem(item), home)
+    except FileNotFoundError:  # a crash came between this and the meta
+        if not os.path.lexists(f"{store.root}/{home}"):
+            store.fetch_payload(item.id, home)
+
+
+def _place_meta(store: Store, item: Item) -> None:
+    home = layout.payload_path(item)
+    with store.counting(int(item.state in LIVE)):
         store.disk.rename(stem(item) + layout.META, home + layout.META)
     store.index.moved(None, item.replace(path=f"{store.root}/{home}"))
 
