@@ -1,7 +1,8 @@
 """A model of what a power loss leaves on a POSIX file system.
 
-A `Recorder` writes down every change that verbs make to a spool. `Disk` turns any beginning of
-that record into the states that the disk may be in if the power goes there:
+A `Recorder` writes down every change that verbs make to a world: a spool, and what lies outside.
+`Disk` turns any beginning of that record into the states that the disk may be in if the power
+goes there:
 
 - Names. Each create, remove or rename of an entry is one change. What was not made durable by a
   sync of a folder it touches may have happened or not, in any combination, save that of two
@@ -24,10 +25,25 @@ from itertools import product
 from pathlib import Path
 
 import crashlab
+import verbs
 
 SECTOR = 512
+ROOT = 0
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An entry that is a folder; it keeps its number when it is renamed."""
+
+    number: int
+
+
 Tree = dict[str, object]
-"""Path -> None (folder), text (symbolic link) or int (inode of a file)."""
+"""`FOLDER/NAME` -> Folder, text (symbolic link) or int (inode of a file). FOLDER: its number."""
+
+
+def _folder_of(key: str) -> int:
+    return int(key.partition("/")[0])
 
 
 class Killed(BaseException):
@@ -47,14 +63,18 @@ class Event:
     @property
     def folders(self) -> set[str]:
         """The folders whose entries it changes."""
-        return {os.path.dirname(key) for key in self.keys}
+        return {_folder_of(key) for key in self.keys}
 
 
 @dataclass
 class Recorder:
-    """Records what happens below `root`, from what is there now. Use `hook` with `hooked`."""
+    """Records what happens below `root`, from what is there now. Use `hook` with `hooked`.
+
+    unsynced: what lies in the drop box was put there without a sync.
+    """
 
     root: Path
+    unsynced: bool = False
     events: list[Event] = field(default_factory=list)
     tree: Tree = field(default_factory=dict)
     data: dict[int, bytes] = field(default_factory=dict)
@@ -62,18 +82,34 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._calls = 0
-        self._live: Tree = {}
+        self._folders = ROOT
+        self._live: dict[str, object] = {}  # by path
         for path in sorted(self.root.rglob("*")):
-            self._live[str(path.relative_to(self.root))] = self._entry(path)
-        self.tree = dict(self._live)
+            name = str(path.relative_to(self.root))
+            self._live[name] = self._entry(path)
+            dropped = path.parent.name == "new" and not name.endswith(".meta.json")
+            if self.unsynced and dropped:
+                inode = self._live[name]
+                self._add(Event("data", (name,), inode, self.data[inode]))
+                self.data[inode] = b""
+        self.tree = {self._key(path): entry for path, entry in self._live.items()}
 
     def _entry(self, path: Path) -> object:
         if path.is_symlink():
             return os.readlink(path)
         if path.is_dir():
-            return None
+            return self._folder()
         self.data[len(self.data)] = path.read_bytes()
         return len(self.data) - 1
+
+    def _folder(self) -> Folder:
+        self._folders += 1
+        return Folder(self._folders)
+
+    def _key(self, path: str) -> str:
+        """Return a path as the tree names it now."""
+        parent, name = os.path.split(path)
+        return f"{self._live[parent].number if parent else ROOT}/{name}"
 
     def _relative(self, path: str) -> str | None:
         base = str(self.root)
@@ -104,13 +140,15 @@ class Recorder:
             self._data(call, args, opened, site)
         elif call in ("fsync", "fdatasync"):
             if where is not None:
-                inode = self._live.get(where)
-                kind = "sync folder" if inode is None else "sync file"
-                self._add(Event(kind, (where,), -1 if inode is None else inode, site=site))
+                entry = self._live[where] if where else Folder(ROOT)
+                folder = isinstance(entry, Folder)
+                event = Event("sync folder" if folder else "sync file", site=site)
+                event.inode = entry.number if folder else entry
+                self._add(event)
         elif call in ("sync", "syncfs"):
             self._add(Event("sync all", site=site))
         elif call == "mkdir" and names[0] not in (None, ""):
-            self._new(names[0], None, site)
+            self._new(names[0], self._folder(), site)
         elif call == "symlink":
             self._new(names[1], str(args[0]), site)
         elif call == "link":
@@ -120,11 +158,15 @@ class Recorder:
             self._new(names[1], inode, site)
             self._add(Event("data", (names[1],), inode, Path(args[0]).read_bytes(), site))
         elif call in ("unlink", "rmdir") and names[0] is not None:
+            self._add(Event(call, (self._key(names[0]),), site=site))
             del self._live[names[0]]
-            self._add(Event(call, (names[0],), site=site))
         elif call == "rename":
-            self._live[names[1]] = self._live.pop(names[0])
-            self._add(Event("rename", (names[0], names[1]), site=site))
+            self._add(Event("rename", (self._key(names[0]), self._key(names[1])), site=site))
+            self._rename(*names)
+
+    def _rename(self, source: str, target: str) -> None:
+        for path in [p for p in self._live if p == source or p.startswith(source + "/")]:
+            self._live[target + path[len(source) :]] = self._live.pop(path)
 
     def _data(self, call: str, args: tuple, opened: str | None, site: str) -> None:
         where = self._relative(opened if call != "copy_file_range" else
@@ -135,7 +177,7 @@ class Recorder:
 
     def _new(self, name: str, entry: object, site: str) -> None:
         self._live[name] = entry
-        self._add(Event("new", (name,), value=entry, site=site))
+        self._add(Event("new", (self._key(name),), value=entry, site=site))
 
     def _add(self, event: Event) -> None:
         self.events.append(event)
@@ -180,7 +222,7 @@ class Disk:
             if event.kind == "sync all":
                 self._data = dict(self._now)
             for number, earlier in enumerate(self._events):
-                if event.kind == "sync all" or event.keys[0] in earlier.folders:
+                if event.kind == "sync all" or event.inode in earlier.folders:
                     self._make_durable(number)
         elif event.keys:
             self._events.append(event)
@@ -244,7 +286,7 @@ class Disk:
                 flavours.append({i: dice.choice(self._variants(i)) for i in dirty})
         for flavour in flavours:
             content = {**self._now, **flavour}
-            yield {p: content[e] if isinstance(e, int) else e for p, e in tree.items()}
+            yield {p: content[e] if isinstance(e, int) else e for p, e in _paths(tree)}
 
     def _variants(self, inode: int) -> list[bytes]:
         old, new = self._data[inode], self._now[inode]
@@ -253,10 +295,25 @@ class Disk:
         return [new, old, new[: len(new) // 2], bytes(len(new))]
 
 
+def _paths(tree: Tree, number: int = ROOT, above: str = "") -> Iterator[tuple[str, object]]:
+    """Yield (path, entry) of all that can be reached; the entry of a folder is None."""
+    for key, entry in tree.items():
+        folder, _, name = key.partition("/")
+        if int(folder) == number:
+            yield above + name, None if isinstance(entry, Folder) else entry
+            if isinstance(entry, Folder):
+                yield from _paths(tree, entry.number, f"{above}{name}/")
+
+
 def _replay_one(tree: Tree, event: Event, durable: bool) -> None:
-    def there(path: str) -> bool:
-        folder = os.path.dirname(path)
-        return not folder or (folder in tree and tree[folder] is None)
+    def there(key: str) -> bool:
+        number = _folder_of(key)
+        while number != ROOT:
+            home = next((k for k, entry in tree.items() if entry == Folder(number)), None)
+            if home is None:
+                return False
+            number = _folder_of(home)
+        return True
 
     name = event.keys[0]
     if event.kind == "new":
@@ -265,7 +322,8 @@ def _replay_one(tree: Tree, event: Event, durable: bool) -> None:
     elif event.kind == "unlink":
         tree.pop(name, None)
     elif event.kind == "rmdir":
-        if not any(path.startswith(name + "/") for path in tree):
+        number = getattr(tree.get(name), "number", None)
+        if not any(_folder_of(key) == number for key in tree):
             tree.pop(name, None)
     elif event.kind == "rename" and name in tree:
         target = event.keys[1]
@@ -288,16 +346,17 @@ def build(state: dict[str, object], root: Path) -> None:
         else:
             full.write_bytes(content)
             full.chmod(0o600)
+            os.utime(full, (verbs.MTIME, verbs.MTIME))
 
 
-def record(root: Path, *steps: tuple[str, int | None], config: object = None) -> Recorder:
-    """Record verbs one after the other in the spool at `root`; each may die at a call."""
-    recorder = Recorder(root)
+def record(world: Path, *steps: tuple[str, int | None], config: object = None) -> Recorder:
+    """Record verbs one after the other in a world; each may die at a call."""
+    recorder = Recorder(world, unsynced=any(verbs.VERBS[name].unsynced for name, _ in steps))
     for name, die_at in steps:
         recorder.die_at, recorder._calls = die_at, 0
         try:
             with crashlab.hooked(recorder.hook):
-                told = crashlab.act(name, root, config)
+                told = verbs.act(name, world, config)
         except Killed:
             recorder.mark("died")
         else:

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import crashlab
 import pytest
-from crashlab import NOW, body, fill, findings, repair
+from verbs import NOW, body, fill, findings, repair
 
+from pq_cli.spool.check import Check
 from pq_cli.spool.findings import KINDS
 from pq_cli.spool.spool import Spool
 
@@ -179,7 +179,7 @@ def test_check_while_others_work(tmp_path: Path) -> None:
         pids.append(pid)
     running = set(pids)
     while running:
-        damage = [f for f in crashlab.Check(str(root), 30.0).run(repair=True) if f.damage]
+        damage = [f for f in Check(str(root), 30.0).run(repair=True) if f.damage]
         assert damage == []
         running -= {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]}
     assert [f for f in findings(str(root)) if f.damage] == []
