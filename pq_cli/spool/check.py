@@ -92,11 +92,12 @@ class Check:
         self._highest = 0
 
     def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
-        """Yield what is wrong, mended if `repair`; call `tick` for every thing looked at."""
+        """Yield what is wrong, mended if `repair`; call `tick` for every item looked at."""
         try:
             yield from self._handover(repair)
             for look in self._everything():
-                tick()
+                if getattr(look, "func", None) == self._pairs.look:
+                    tick()
                 if not look():
                     continue
                 with self._lock:
