@@ -83,7 +83,7 @@ def test_a_lock_that_does_not_exclude_is_refused(tmp_path: Path, monkeypatch) ->
 
 
 @pytest.mark.parametrize(
-    "verb", ["enqueue", "next", "hold 1", "rm 1", "check", "pause", "purge --state held",
+    "verb", ["enqueue", "next", "hold 1", "rm 1", "check", "pause", "purge --state pending",
              "run -- true"],
 )  # fmt: skip
 def test_a_stopped_holder_makes_others_give_up(verb: str, tmp_path: Path) -> None:

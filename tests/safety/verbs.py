@@ -168,8 +168,8 @@ def _new(spool: Spool, item_id: int, **options: object) -> list[int]:
     return [spool.enqueue(body(item_id), **options).id]
 
 
-def _many(spool: Spool) -> list[int]:
-    items, error = spool.enqueue_many([(body(i), Request()) for i in range(5, 15)])
+def _many(spool: Spool, **options: object) -> list[int]:
+    items, error = spool.enqueue_many([(body(i), Request(**options)) for i in range(5, 15)])
     if error is not None:
         raise error
     return [item.id for item in items]
@@ -312,6 +312,7 @@ VERBS = {
         lambda s: _new(s, 6, key="k", if_exists="replace"), _keyed, may_go={5}, rivals={5, 6}
     ),
     "enqueue many": Verb(_many, fill),
+    "enqueue many lane": Verb(lambda s: _many(s, priority=9), fill),
     "enqueue file": Verb(lambda s: _file(s, move=False), fill, lay_out=_one_file),
     "enqueue big file": Verb(lambda s: _file(s, move=False), fill, lay_out=_big_file),
     "enqueue --move": Verb(lambda s: _file(s, move=True), fill, takes=True, **ENQUEUED),
