@@ -237,13 +237,21 @@ class Disk:
         keys = set(self._events[number].keys)
         return [i for i in range(number) if keys & set(self._events[i].keys)]
 
-    def states(self, dice: random.Random, most: int) -> Iterator[dict[str, object]]:
-        """Yield disk states, path -> None, text or bytes; all where few, else `most` samples."""
+    def states(
+        self, dice: random.Random, most: int, few: int | None = None
+    ) -> Iterator[dict[str, object]]:
+        """Yield disk states, path -> None, text or bytes; all where few, else `most` samples.
+
+        few: at most so many, drawn from these.
+        """
         open_ = [n for n in range(len(self._events)) if n not in self._durable]
         seen: set[int] = set()
-        for choice in self._choices(open_, dice, most):
+        choices = list(self._choices(open_, dice, most))
+        if few is not None:
+            choices = dice.choices(choices, k=few)
+        for choice in choices:
             tree = self._replay(self._durable | self._closed(choice))
-            for state in self._with_data(tree, dice):
+            for state in self._with_data(tree, dice, one=few is not None):
                 key = hash(frozenset(state.items()))
                 if key not in seen:
                     seen.add(key)
@@ -271,12 +279,15 @@ class Disk:
 
     def _replay(self, chosen: set[int]) -> Tree:
         tree = dict(self._base)
+        homes = {entry.number: key for key, entry in tree.items() if isinstance(entry, Folder)}
         for number in sorted(chosen):
             event = self._events[number]
-            _replay_one(tree, event, number in self._durable)
+            _replay_one(tree, homes, event, number in self._durable)
         return tree
 
-    def _with_data(self, tree: Tree, dice: random.Random) -> Iterator[dict[str, object]]:
+    def _with_data(
+        self, tree: Tree, dice: random.Random, *, one: bool
+    ) -> Iterator[dict[str, object]]:
         dirty = sorted({i for i in tree.values()
                         if isinstance(i, int) and self._now[i] != self._data[i]})  # fmt: skip
         flavours: list[dict[int, bytes]] = [{}]
@@ -284,9 +295,10 @@ class Disk:
             flavours = [{i: self._variants(i)[v] for i in dirty} for v in range(4)]
             for _ in range(2):
                 flavours.append({i: dice.choice(self._variants(i)) for i in dirty})
-        for flavour in flavours:
+        paths = list(_paths(tree))
+        for flavour in [dice.choice(flavours)] if one else flavours:
             content = {**self._now, **flavour}
-            yield {p: content[e] if isinstance(e, int) else e for p, e in _paths(tree)}
+            yield {p: content[e] if isinstance(e, int) else e for p, e in paths}
 
     def _variants(self, inode: int) -> list[bytes]:
         old, new = self._data[inode], self._now[inode]
@@ -295,30 +307,41 @@ class Disk:
         return [new, old, new[: len(new) // 2], bytes(len(new))]
 
 
-def _paths(tree: Tree, number: int = ROOT, above: str = "") -> Iterator[tuple[str, object]]:
+def _paths(tree: Tree) -> Iterator[tuple[str, object]]:
     """Yield (path, entry) of all that can be reached; the entry of a folder is None."""
+    inside: dict[int, list[tuple[str, object]]] = {}
     for key, entry in tree.items():
         folder, _, name = key.partition("/")
-        if int(folder) == number:
-            yield above + name, None if isinstance(entry, Folder) else entry
+        inside.setdefault(int(folder), []).append((name, entry))
+    left = [(ROOT, "")]
+    while left:
+        number, above = left.pop()
+        for name, entry in inside.get(number, ()):
             if isinstance(entry, Folder):
-                yield from _paths(tree, entry.number, f"{above}{name}/")
+                left.append((entry.number, f"{above}{name}/"))
+            yield above + name, None if isinstance(entry, Folder) else entry
 
 
-def _replay_one(tree: Tree, event: Event, durable: bool) -> None:
+def _replay_one(tree: Tree, homes: dict[int, str], event: Event, durable: bool) -> None:
+    """Replay an event; `homes` are the names of the folders in the tree."""
+
     def there(key: str) -> bool:
         number = _folder_of(key)
         while number != ROOT:
-            home = next((k for k, entry in tree.items() if entry == Folder(number)), None)
-            if home is None:
+            if homes.get(number) not in tree:
                 return False
-            number = _folder_of(home)
+            number = _folder_of(homes[number])
         return True
+
+    def enter(key: str, entry: object) -> None:
+        tree[key] = entry
+        if isinstance(entry, Folder):
+            homes[entry.number] = key
 
     name = event.keys[0]
     if event.kind == "new":
         if there(name):
-            tree[name] = event.value
+            enter(name, event.value)
     elif event.kind == "unlink":
         tree.pop(name, None)
     elif event.kind == "rmdir":
@@ -328,7 +351,7 @@ def _replay_one(tree: Tree, event: Event, durable: bool) -> None:
     elif event.kind == "rename" and name in tree:
         target = event.keys[1]
         if there(target):
-            tree[target] = tree.pop(name)
+            enter(target, tree.pop(name))
         elif durable:
             del tree[name]  # it went durably into a folder that nobody can reach
 

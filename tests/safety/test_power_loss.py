@@ -90,10 +90,8 @@ class Sweep:
         counts = counts or list(range(len(self.recorder.events), -1, -1))
         share = max(4, most // max(1, len(counts)))
         for count in counts:
-            states = list(Disk(self.recorder, count, drop).states(dice, SAMPLES))
-            if not LONG and drop is None and len(states) > share:
-                states = dice.sample(states, share)
-            for state in states:
+            few = None if LONG or drop is not None else share
+            for state in Disk(self.recorder, count, drop).states(dice, SAMPLES, few):
                 if self.verb.fresh and "spool/state.json" not in state:
                     if any(e.kind == "told" for e in self.recorder.events[:count]):
                         raise Broken("the spool is gone")
