@@ -35,9 +35,12 @@ KEY_LOST = "its key was taken by another item while its import was interrupted"
 
 
 def finish(store: Store) -> None:
-    """Finish the handover that a crash cut short. Under the lock; one look if there is none."""
+    """Finish the handover that a crash cut short. Under the lock; one look if there is none.
+
+    Also of an empty folder: its items have come to their places, but perhaps not durably.
+    """
     names = store.reader.names(FOLDER)
-    if not names:
+    if not names and not os.path.lexists(f"{store.root}/{FOLDER}"):
         return
     metas = sorted(name for name in names if name.endswith(layout.META))
     items = [item for name in metas if (item := _read(store, name)) is not None]
@@ -52,7 +55,7 @@ def hand_over(store: Store, items: Sequence[Item], event: str = "imported") -> N
     """
     disk = store.disk
     ledger.record(disk, origins(items))
-    for place in (_place_payload, _place_meta) if items else ():
+    for place in (_place_payload, _place_meta):
         with disk.together():
             for item in items:
                 place(store, item)
@@ -128,8 +131,11 @@ def _arrived(store: Store, item: Item) -> bool:
     if os.path.lexists(f"{store.root}/{stem(item)}"):
         store.disk.own(stem(item))  # a dropped file may come with rights for others
         return True
-    if os.path.lexists(f"{store.root}/{layout.payload_path(item)}"):
+    home = layout.payload_path(item)
+    if os.path.lexists(f"{store.root}/{home}"):
         return True
+    if store.reader.stray_payload(item.id, home) is not None:
+        return True  # it went further, and a power loss took its meta back to here
     give_back(store, item)
     return False
 
