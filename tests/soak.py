@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pq_cli.core.policy import QueueConfig
-from pq_cli.errors import PqError
+from pq_cli.errors import NoSuchItemError, StaleClaimError
 from pq_cli.spool.check import Check
 from pq_cli.spool.findings import KINDS
 from pq_cli.spool.spool import Spool
@@ -55,17 +55,17 @@ def _work(root: Path, seed: int, tell: Callable[..., None]) -> None:
                 time.sleep(0.02)
                 continue
             tell("begin", item.id, item.claims, os.getpid(), _now())
-            spool.payload(item)
-            time.sleep(dice.random() * 0.004)
-            tell("end", item.id, item.claims, os.getpid(), _now())
             try:
+                spool.payload(item)  # gone if it was stopped here for longer than its lease
+                time.sleep(dice.random() * 0.004)
+                tell("end", item.id, item.claims, os.getpid(), _now())
                 if dice.random() < 0.05:
                     spool.fail(item, "dice")
                     tell("failed", item.id, item.claims)
                 else:
                     spool.done(item)
                     tell("done", item.id, item.claims)
-            except PqError as error:
+            except (NoSuchItemError, StaleClaimError) as error:
                 tell("refused", item.id, item.claims, type(error).__name__)
 
 
@@ -102,6 +102,8 @@ class Soak:
                     self.kills += 1
                     self._start(self._kill(pid))
         finally:
+            for pid in self.pids:
+                os.kill(pid, signal.SIGKILL)  # all of them, even if one has failed by itself
             for pid in list(self.pids):
                 self._kill(pid)
                 self.hurt.add(pid)
@@ -131,10 +133,11 @@ class Soak:
         self.pids[pid] = work
 
     def _kill(self, pid: int) -> Callable[[Path, int, Callable[..., None]], None]:
+        work = self.pids.pop(pid)
         os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         assert os.WIFSIGNALED(status), "a process of the soak failed by itself"
-        return self.pids.pop(pid)
+        return work
 
     def _count(self) -> dict[str, object]:
         events = [line.split() for line in self.log.read_text().splitlines()]

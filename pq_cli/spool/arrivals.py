@@ -64,17 +64,24 @@ class Arrivals:
             raise TryAgainError(
                 f"another import into {printable(self._store.root)} is under way"
             ) from None
-        with self._store:
-            handover.finish(self._store)
-        self._empty_batch()
+        try:
+            with self._store:
+                handover.finish(self._store)
+            self._empty_batch()
+        except BaseException:
+            self._unlock()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
             self._empty_batch()
         finally:
-            self._lock.__exit__()
-            self._lock.close()
+            self._unlock()
+
+    def _unlock(self) -> None:
+        self._lock.__exit__()
+        self._lock.close()
 
     def _clear(self) -> None:
         self._waiting: list[tuple[Received, Item]] = []

@@ -15,8 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_END = ".log"
-
 
 class AttemptLogs:
     """The logs of one spool; written under the lock only."""
@@ -35,9 +33,11 @@ class AttemptLogs:
         self._disk.make_dir(folder)
         self.forget()
         for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
-            self._disk.discard(f"{folder}/{old}{_END}")
+            self._disk.discard(f"{folder}/{old}{layout.LOG_END}")
         # Not synced: a torn log after a power loss says little less than none.
-        self._disk.write_new(f"{folder}/{claim}{_END}", to_json(head) + b"\n" + content, sync=False)
+        self._disk.write_new(
+            f"{folder}/{claim}{layout.LOG_END}", to_json(head) + b"\n" + content, sync=False
+        )
 
     def claims(self, item_id: int) -> list[int]:
         """Return the claim numbers that have a log, oldest first."""
@@ -45,12 +45,12 @@ class AttemptLogs:
             names = os.listdir(f"{self._disk.root}/{layout.log_folder(item_id)}")
         except (FileNotFoundError, NotADirectoryError):
             return []
-        stems = [name[: -len(_END)] for name in names if name.endswith(_END)]
-        return sorted(int(s) for s in stems if s.isascii() and s.isdigit() and len(s) < 19)
+        claims = (layout.parse_log_name(name) for name in names)
+        return sorted(claim for claim in claims if claim is not None)
 
     def path(self, item_id: int, claim: int) -> str:
         """Return where the log of one attempt lies."""
-        return f"{self._disk.root}/{layout.log_folder(item_id)}/{claim}{_END}"
+        return f"{self._disk.root}/{layout.log_folder(item_id)}/{claim}{layout.LOG_END}"
 
     def remove(self, item_id: int) -> None:
         """Remove an item's logs."""
@@ -62,6 +62,6 @@ class AttemptLogs:
             return
         folder = layout.log_folder(item_id)
         for claim in claims:
-            self._disk.discard(f"{folder}/{claim}{_END}")
+            self._disk.discard(f"{folder}/{claim}{layout.LOG_END}")
         if self._disk.remove_dir(folder):
             self._disk.remove_dir(os.path.dirname(folder))

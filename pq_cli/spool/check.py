@@ -13,6 +13,7 @@ from functools import partial
 from pq_cli.core.item import printable
 from pq_cli.errors import ConfigError
 from pq_cli.spool import handover, layout, opening
+from pq_cli.spool.annexes import Annexes
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.findings import Finding
 from pq_cli.spool.keys import Keys
@@ -80,6 +81,10 @@ class Check:
         self._lock_timeout = lock_timeout
         self._pairs = Pairs(self._reader, self._keys)
         self._mender = Mender(self._disk, self._reader, self._keys, self._counter)
+        self._annexes = Annexes(
+            self._reader, self._pairs, rights=self._rights, folder=self._folder,
+            foreign=self._foreign, known=self._known, stale_after=stale_after,
+        )  # fmt: skip
         self._stale_after = stale_after
         self._owner = os.stat(self.root).st_uid
         self._seen: dict[int, int] = {}
@@ -87,11 +92,12 @@ class Check:
         self._highest = 0
 
     def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
-        """Yield what is wrong, mended if `repair`; call `tick` for every thing looked at."""
+        """Yield what is wrong, mended if `repair`; call `tick` for every item looked at."""
         try:
             yield from self._handover(repair)
             for look in self._everything():
-                tick()
+                if getattr(look, "func", None) == self._pairs.look:
+                    tick()
                 if not look():
                     continue
                 with self._lock:
@@ -117,7 +123,7 @@ class Check:
 
     def _everything(self) -> Iterator[Look]:
         yield partial(self._rights, "")
-        for name in (layout.STATE, layout.COUNTER, layout.LOCK):
+        for name in (layout.STATE, layout.COUNTER, layout.LOCK, layout.LOG, layout.SPARE):
             yield partial(self._rights, name)
         yield self._config
         for name in layout.FOLDERS:
@@ -130,6 +136,7 @@ class Check:
             yield partial(self._key, name)
         for item_id in sorted(self._twice):
             yield partial(self._two_places, item_id)
+        yield from self._annexes.looks()
         yield self._ids
 
     def _walk(self, folder: str, levels: tuple[Callable[[str], bool], ...]) -> Iterator[Look]:
@@ -168,6 +175,9 @@ class Check:
         if bits & bit:
             self._twice.add(item_id)
         self._seen[block] = bits | bit
+
+    def _known(self, item_id: int) -> bool:
+        return bool(self._seen.get(item_id >> 10, 0) & 1 << (item_id & 1023))
 
     # -- looks: each returns what is wrong now ---------------------------------
 

@@ -77,7 +77,7 @@ class Departures:
         Durable in "full" when it returns. Passed over is what is active or gone.
         """
         store, marked = self._store, []
-        with store, store.disk.together():
+        with store:
             for item_id in ids:
                 try:
                     item = store.reader.find(item_id)
@@ -85,6 +85,9 @@ class Departures:
                     continue
                 if item.state is not State.ACTIVE:
                     marked.append(self._mark(item))
+            # Each new meta is synced before it takes the place of the old one; the moves together.
+            if store.disk.sync:
+                store.disk.sync_file_system()
         return marked
 
     def _mark(self, item: Item) -> Item:

@@ -211,8 +211,9 @@ class Dropbox:
             pass  # the rest waits in new/ for room
         if store.disk.sync:
             store.disk.sync_dir(handover.FOLDER)  # each meta is there before its file comes
-        items = [item for drop, item in chosen if self._take(drop, item)]
-        handover.hand_over(store, items, event="enqueued")
+        taken = [(drop, item) for drop, item in chosen if self._take(drop, item)]
+        self._take_copies(taken)
+        handover.hand_over(store, [item for _, item in taken], event="enqueued")
 
     def _admit(self, drop: _Drop, ids: Ids, now: float, before: list[Item]) -> Item | None:
         store = self._store
@@ -232,7 +233,9 @@ class Dropbox:
             checksum=drop.checksum,
             written_boot=None if store.disk.sync else boot_id() or NO_BOOT,
         )
-        store.disk.write_new(handover.stem(item) + layout.META, encode(item))
+        tmp = tmp_name("meta")
+        store.disk.write_new(tmp, encode(item))
+        store.disk.rename(tmp, handover.stem(item) + layout.META)  # whole, or not there
         return item
 
     def _check_key(self, key: str, before: list[Item]) -> None:
@@ -259,9 +262,19 @@ class Dropbox:
             return False
         if drop.copy is None:
             disk.own(stem)
-        else:
-            disk.rename(drop.copy, stem)
         return True
+
+    def _take_copies(self, taken: list[tuple[_Drop, Item]]) -> None:
+        """Put the copies in place, once the originals are durably gone from `new/`.
+
+        Else a power loss could leave both, and there would be two items.
+        """
+        disk = self._store.disk
+        copies = [(drop.copy, item) for drop, item in taken if drop.copy is not None]
+        if copies and disk.sync:
+            disk.sync_dir(handover.FOLDER)
+        for copy, item in copies:
+            disk.rename(copy, handover.stem(item))
 
     def _tell(self, name: str, why: str) -> None:
         if name not in self._told:

@@ -175,13 +175,11 @@ class Disk:
         if sync:
             os.fdatasync(fd)
 
-    def append_lines(self, path: str, data: bytes, *, sync: bool) -> None:
-        """Append whole lines to a file, made when missing; synced if `sync`."""
+    def append_lines(self, path: str, data: bytes) -> None:
+        """Append whole lines to a file, made when missing; unsynced."""
         fd = self.open_to_append(path)
         try:
             _write_all(fd, data)
-            if sync:
-                os.fsync(fd)
         finally:
             os.close(fd)
 

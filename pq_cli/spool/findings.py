@@ -20,7 +20,7 @@ class Kind(Record):
 KINDS = {
     # What a crash leaves.
     "tmp": Kind(
-        meaning="file in tmp/ of a process that is gone",
+        meaning="file in tmp/, or batch of an import, whose process is gone",
         finishes="repair removes it, or sets it aside if it is a payload",
         harmless=True,
     ),
@@ -62,6 +62,16 @@ KINDS = {
     "empty": Kind(
         meaning="empty block or due folder",
         finishes="a claim, or repair, removes it",
+        harmless=True,
+    ),
+    "log": Kind(
+        meaning="log of an attempt at an item that is gone",
+        finishes="repair removes it",
+        harmless=True,
+    ),
+    "worker": Kind(
+        meaning="lock of a worker that is gone",
+        finishes="the next `pq run`, or repair, removes it",
         harmless=True,
     ),
     # Damage.

@@ -1,9 +1,10 @@
 """Handover: a few items on their last step into the spool, safe from a crash at any instant.
 
-`imports/handover/` holds them as `ID` and `ID.meta.json` while, under the lock, each goes to
-its place: first the payload, then the meta. Whoever takes the lock next and finds something
-there knows that its owner died, and finishes: what is there enters, exactly once. An item
-whose payload has not come there yet (see `dropbox`) never left where it was.
+`imports/handover/` holds them as `ID` and `ID.meta.json` while, under the lock, they go to their
+places: first all key links and payloads, and when these are durable the metas. Whoever takes the
+lock next and finds something there knows that its owner died, and finishes: what is there
+enters, exactly once. An item whose payload has not come there yet (see `dropbox`) never left
+where it was.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ KEY_LOST = "its key was taken by another item while its import was interrupted"
 
 
 def finish(store: Store) -> None:
-    """Finish the handover that a crash cut short. Under the lock; one look if there is none."""
+    """Finish the handover that a crash cut short. Under the lock; one look if there is none.
+
+    Also of an empty folder: its items have come to their places, but perhaps not durably.
+    """
     names = store.reader.names(FOLDER)
-    if not names:
+    if not names and not os.path.lexists(f"{store.root}/{FOLDER}"):
         return
     metas = sorted(name for name in names if name.endswith(layout.META))
     items = [item for name in metas if (item := _read(store, name)) is not None]
@@ -49,14 +53,17 @@ def hand_over(store: Store, items: Sequence[Item], event: str = "imported") -> N
 
     event: what the log says of it.
     """
-    ledger.record(store.disk, origins(items))
-    with store.disk.together():
-        for item in items:
-            _place(store, item)
+    disk = store.disk
+    ledger.record(disk, origins(items))
+    for place in (_place_payload, _place_meta):
+        with disk.together():
+            for item in items:
+                place(store, item)
     store.log.note(record(event, item, item.updated_at) for item in items)
     for name in store.reader.names(FOLDER):
-        store.disk.discard(f"{FOLDER}/{name}")  # sidecars and originals: their items are in
-    store.disk.remove_dir(FOLDER)
+        if name.endswith((SIDECAR, ORIGINAL)):
+            disk.discard(f"{FOLDER}/{name}")  # its item is in
+    disk.remove_dir(FOLDER)
 
 
 def origins(items: Iterable[Item]) -> list[Origin]:
@@ -74,18 +81,21 @@ def stem(item: Item) -> str:
     return f"{FOLDER}/{item.id:010d}"
 
 
-def _place(store: Store, item: Item) -> None:
+def _place_payload(store: Store, item: Item) -> None:
     home = layout.payload_path(item)
-    lives = item.state in LIVE
     store.disk.make_dir(layout.folder_of(item))
-    if item.key is not None and lives:
+    if item.key is not None and item.state in LIVE:
         store.keys.give(item.key, item.id)
-    with store.counting(int(lives)):
-        try:
-            store.disk.rename(stem(item), home)
-        except FileNotFoundError:  # a crash came between these two
-            if not os.path.lexists(f"{store.root}/{home}"):
-                store.fetch_payload(item.id, home)
+    try:
+        store.disk.rename(stem(item), home)
+    except FileNotFoundError:  # a crash came between this and the meta
+        if not os.path.lexists(f"{store.root}/{home}"):
+            store.fetch_payload(item.id, home)
+
+
+def _place_meta(store: Store, item: Item) -> None:
+    home = layout.payload_path(item)
+    with store.counting(int(item.state in LIVE)):
         store.disk.rename(stem(item) + layout.META, home + layout.META)
     store.index.moved(None, item.replace(path=f"{store.root}/{home}"))
 
@@ -121,8 +131,11 @@ def _arrived(store: Store, item: Item) -> bool:
     if os.path.lexists(f"{store.root}/{stem(item)}"):
         store.disk.own(stem(item))  # a dropped file may come with rights for others
         return True
-    if os.path.lexists(f"{store.root}/{layout.payload_path(item)}"):
+    home = layout.payload_path(item)
+    if os.path.lexists(f"{store.root}/{home}"):
         return True
+    if store.reader.stray_payload(item.id, home) is not None:
+        return True  # it went further, and a power loss took its meta back to here
     give_back(store, item)
     return False
 

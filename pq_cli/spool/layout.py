@@ -25,6 +25,7 @@ IMPORTS = "imports"
 HANDOVER = f"{IMPORTS}/handover"
 QUARANTINE = "quarantine"
 LOGS = "logs"
+LOG_END = ".log"
 WORKERS = "workers"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
@@ -115,6 +116,12 @@ def meta_path(item: Item) -> str:
 def log_folder(item_id: int) -> str:
     """Return the folder of the logs of an item's attempts; each is named by its claim number."""
     return f"{LOGS}/{block_name(item_id // BLOCK_SIZE)}/{item_id:010d}"
+
+
+def parse_log_name(name: str) -> int | None:
+    """Return the claim number of an attempt's log, or None when it is not one of ours."""
+    stem = name.removesuffix(LOG_END)
+    return int(stem) if stem != name and _number(stem) else None
 
 
 def worker_lock(name: str) -> str | None:

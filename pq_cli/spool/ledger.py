@@ -45,15 +45,16 @@ def path_of(realm: str) -> str:
 
 
 def record(disk: Disk, origins: Iterable[Origin]) -> None:
-    """Write down that these have entered; durably in "full". To write one twice does no harm."""
+    """Write down that these enter. To write one twice does no harm.
+
+    Not synced: the sync that lets their metas take their places (see `handover`) is this one's too.
+    """
     realms: dict[str, list[bytes]] = {}
     for origin in origins:
         realms.setdefault(path_of(origin.realm), []).append(digest(origin.name) + b"\n")
     for path, lines in realms.items():
         # The first line break ends what a power loss may have torn.
-        disk.append_lines(path, b"\n" + b"".join(lines), sync=disk.sync)
-    if realms and disk.sync:
-        disk.sync_dir(layout.IMPORTS)
+        disk.append_lines(path, b"\n" + b"".join(lines))
 
 
 def taken(root: str, realm: str) -> Iterator[bytes]:
@@ -69,14 +70,15 @@ def taken(root: str, realm: str) -> Iterator[bytes]:
 
 
 def describe(disk: Disk, realm: str, reader: str) -> None:
-    """Remember, beside the ledger, what the realm is and how it was read, if that is new."""
+    """Remember, beside the ledger, what the realm is and how it was read, if that is new.
+
+    Not synced: it is needed when something was taken from the realm, and that syncs.
+    """
     if reader_of(disk.root, realm) == reader:
         return
     tmp = tmp_name("about")
-    disk.write_new(tmp, to_json({"realm": realm, "reader": reader}) + b"\n")
+    disk.write_new(tmp, to_json({"realm": realm, "reader": reader}) + b"\n", sync=False)
     disk.rename(tmp, _about(realm))
-    if disk.sync:
-        disk.sync_dir(layout.IMPORTS)
 
 
 def reader_of(root: str, realm: str) -> str | None:

@@ -30,6 +30,8 @@ from pq_cli.spool.state import (
 )
 
 REASON = ".reason"
+_NO_PAYLOADS = ("meta", "state", "key", "config", "about", "log")
+"""Kinds of files in `tmp/` that may be deleted. A `drop` is a copy, but of a payload."""
 
 
 class Mender:
@@ -68,14 +70,7 @@ class Mender:
     # -- one remedy for each kind; False: nothing can be done --------------------
 
     def _mend_tmp(self, finding: Finding) -> None:
-        if os.path.basename(finding.path).split("-")[0] in (
-            "meta",
-            "state",
-            "key",
-            "config",
-            "drop",
-            "about",
-        ):
+        if os.path.basename(finding.path).partition("-")[0] in _NO_PAYLOADS:
             self._disk.discard(finding.path)
         else:
             self.set_aside(finding.path, finding.detail)
@@ -113,7 +108,19 @@ class Mender:
 
     _mend_missing = _mend_torn = _mend_superseded = _mend_meta
 
+    def _mend_log(self, finding: Finding) -> None:
+        self._disk.discard(finding.path)
+        folder = os.path.dirname(finding.path)
+        if self._disk.remove_dir(folder):
+            self._disk.remove_dir(os.path.dirname(folder))
+
+    def _mend_worker(self, finding: Finding) -> None:
+        self._disk.discard(finding.path)
+
     def _mend_twice(self, finding: Finding) -> None:
+        if finding.path.startswith(layout.TRASH):
+            self._pair_aside(finding)
+            return
         places = list(self._reader.places(finding.id or 0))
         places.sort(key=lambda place: self._recency("/".join(place[:2])))
         keep = "/".join(places[-1][:2])

@@ -62,7 +62,8 @@ def buried(reader: Reader) -> Iterator[tuple[float, list[int]]]:
 def restore(store: Store, item_id: int, now: float) -> Item:
     """Bring a removed item back into the state it had. Payload first, as on every way in.
 
-    Raises NoSuchItemError when it is not in the trash, KeyTakenError, ConflictError.
+    Raises NoSuchItemError when it is not in the trash, KeyTakenError, ConflictError, or
+    DamagedItemError when its payload is gone.
     """
     folder = next((f for f in batches(store.reader) if item_id in store.reader.ids(f)), None)
     if folder is None:
@@ -71,6 +72,8 @@ def restore(store: Store, item_id: int, now: float) -> Item:
     target, source = layout.payload_path(item), f"{folder}/{item_id:010d}"
     if os.path.lexists(f"{store.root}/{target}{layout.META}"):
         raise ConflictError(f"item {item_id} is there already")
+    if not _has_payload(store, item_id, source, target):
+        raise DamagedItemError(f"item {item_id}: its payload is gone; it cannot be restored")
     _take_key(store, item)
     disk = store.disk
     with store.counting(int(item.state in LIVE)):
@@ -85,6 +88,13 @@ def restore(store: Store, item_id: int, now: float) -> Item:
     disk.remove_dir(folder)
     store.index.moved(None, item)
     return item.replace(path=f"{store.root}/{target}")
+
+
+def _has_payload(store: Store, item_id: int, *places: str) -> bool:
+    """Tell whether the payload is in one of its places, or where a crash may have left it."""
+    if any(os.path.lexists(f"{store.root}/{place}") for place in places):
+        return True
+    return store.reader.stray_payload(item_id, places[0]) is not None
 
 
 def _as_it_was(store: Store, folder: str, item_id: int, now: float) -> Item:
@@ -121,7 +131,9 @@ def sweep(store: Store, before: float) -> bool:
     for folder in reversed(batches(store.reader)):
         if layout.trash_time(folder) >= before:
             return True
-        for name in store.reader.names(folder):
+        # Metas first: what has none cannot be restored without its payload.
+        names = store.reader.names(folder)
+        for name in sorted(names, key=lambda name: not name.endswith(layout.META)):
             if room == 0:
                 return False
             room -= 1

@@ -111,6 +111,7 @@ class Outlet:
                 else:
                     self._pending.popleft()
         except OSError as error:
+            error.filename = "standard output" if self._fd == 1 else "standard error"
             self._dead = True
             self._pending.clear()
             self._size = 0

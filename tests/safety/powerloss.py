@@ -1,7 +1,8 @@
 """A model of what a power loss leaves on a POSIX file system.
 
-A `Recorder` writes down every change that verbs make to a spool. `Disk` turns any beginning of
-that record into the states that the disk may be in if the power goes there:
+A `Recorder` writes down every change that verbs make to a world: a spool, and what lies outside.
+`Disk` turns any beginning of that record into the states that the disk may be in if the power
+goes there:
 
 - Names. Each create, remove or rename of an entry is one change. What was not made durable by a
   sync of a folder it touches may have happened or not, in any combination, save that of two
@@ -24,10 +25,25 @@ from itertools import product
 from pathlib import Path
 
 import crashlab
+import verbs
 
 SECTOR = 512
+ROOT = 0
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An entry that is a folder; it keeps its number when it is renamed."""
+
+    number: int
+
+
 Tree = dict[str, object]
-"""Path -> None (folder), text (symbolic link) or int (inode of a file)."""
+"""`FOLDER/NAME` -> Folder, text (symbolic link) or int (inode of a file). FOLDER: its number."""
+
+
+def _folder_of(key: str) -> int:
+    return int(key.partition("/")[0])
 
 
 class Killed(BaseException):
@@ -47,14 +63,18 @@ class Event:
     @property
     def folders(self) -> set[str]:
         """The folders whose entries it changes."""
-        return {os.path.dirname(key) for key in self.keys}
+        return {_folder_of(key) for key in self.keys}
 
 
 @dataclass
 class Recorder:
-    """Records what happens below `root`, from what is there now. Use `hook` with `hooked`."""
+    """Records what happens below `root`, from what is there now. Use `hook` with `hooked`.
+
+    unsynced: what lies in the drop box was put there without a sync.
+    """
 
     root: Path
+    unsynced: bool = False
     events: list[Event] = field(default_factory=list)
     tree: Tree = field(default_factory=dict)
     data: dict[int, bytes] = field(default_factory=dict)
@@ -62,18 +82,34 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._calls = 0
-        self._live: Tree = {}
+        self._folders = ROOT
+        self._live: dict[str, object] = {}  # by path
         for path in sorted(self.root.rglob("*")):
-            self._live[str(path.relative_to(self.root))] = self._entry(path)
-        self.tree = dict(self._live)
+            name = str(path.relative_to(self.root))
+            self._live[name] = self._entry(path)
+            dropped = path.parent.name == "new" and not name.endswith(".meta.json")
+            if self.unsynced and dropped:
+                inode = self._live[name]
+                self._add(Event("data", (name,), inode, self.data[inode]))
+                self.data[inode] = b""
+        self.tree = {self._key(path): entry for path, entry in self._live.items()}
 
     def _entry(self, path: Path) -> object:
         if path.is_symlink():
             return os.readlink(path)
         if path.is_dir():
-            return None
+            return self._folder()
         self.data[len(self.data)] = path.read_bytes()
         return len(self.data) - 1
+
+    def _folder(self) -> Folder:
+        self._folders += 1
+        return Folder(self._folders)
+
+    def _key(self, path: str) -> str:
+        """Return a path as the tree names it now."""
+        parent, name = os.path.split(path)
+        return f"{self._live[parent].number if parent else ROOT}/{name}"
 
     def _relative(self, path: str) -> str | None:
         base = str(self.root)
@@ -104,13 +140,15 @@ class Recorder:
             self._data(call, args, opened, site)
         elif call in ("fsync", "fdatasync"):
             if where is not None:
-                inode = self._live.get(where)
-                kind = "sync folder" if inode is None else "sync file"
-                self._add(Event(kind, (where,), -1 if inode is None else inode, site=site))
+                entry = self._live[where] if where else Folder(ROOT)
+                folder = isinstance(entry, Folder)
+                event = Event("sync folder" if folder else "sync file", site=site)
+                event.inode = entry.number if folder else entry
+                self._add(event)
         elif call in ("sync", "syncfs"):
             self._add(Event("sync all", site=site))
         elif call == "mkdir" and names[0] not in (None, ""):
-            self._new(names[0], None, site)
+            self._new(names[0], self._folder(), site)
         elif call == "symlink":
             self._new(names[1], str(args[0]), site)
         elif call == "link":
@@ -120,11 +158,15 @@ class Recorder:
             self._new(names[1], inode, site)
             self._add(Event("data", (names[1],), inode, Path(args[0]).read_bytes(), site))
         elif call in ("unlink", "rmdir") and names[0] is not None:
+            self._add(Event(call, (self._key(names[0]),), site=site))
             del self._live[names[0]]
-            self._add(Event(call, (names[0],), site=site))
         elif call == "rename":
-            self._live[names[1]] = self._live.pop(names[0])
-            self._add(Event("rename", (names[0], names[1]), site=site))
+            self._add(Event("rename", (self._key(names[0]), self._key(names[1])), site=site))
+            self._rename(*names)
+
+    def _rename(self, source: str, target: str) -> None:
+        for path in [p for p in self._live if p == source or p.startswith(source + "/")]:
+            self._live[target + path[len(source) :]] = self._live.pop(path)
 
     def _data(self, call: str, args: tuple, opened: str | None, site: str) -> None:
         where = self._relative(opened if call != "copy_file_range" else
@@ -135,7 +177,7 @@ class Recorder:
 
     def _new(self, name: str, entry: object, site: str) -> None:
         self._live[name] = entry
-        self._add(Event("new", (name,), value=entry, site=site))
+        self._add(Event("new", (self._key(name),), value=entry, site=site))
 
     def _add(self, event: Event) -> None:
         self.events.append(event)
@@ -180,7 +222,7 @@ class Disk:
             if event.kind == "sync all":
                 self._data = dict(self._now)
             for number, earlier in enumerate(self._events):
-                if event.kind == "sync all" or event.keys[0] in earlier.folders:
+                if event.kind == "sync all" or event.inode in earlier.folders:
                     self._make_durable(number)
         elif event.keys:
             self._events.append(event)
@@ -195,13 +237,21 @@ class Disk:
         keys = set(self._events[number].keys)
         return [i for i in range(number) if keys & set(self._events[i].keys)]
 
-    def states(self, dice: random.Random, most: int) -> Iterator[dict[str, object]]:
-        """Yield disk states, path -> None, text or bytes; all where few, else `most` samples."""
+    def states(
+        self, dice: random.Random, most: int, few: int | None = None
+    ) -> Iterator[dict[str, object]]:
+        """Yield disk states, path -> None, text or bytes; all where few, else `most` samples.
+
+        few: at most so many, drawn from these.
+        """
         open_ = [n for n in range(len(self._events)) if n not in self._durable]
         seen: set[int] = set()
-        for choice in self._choices(open_, dice, most):
+        choices = list(self._choices(open_, dice, most))
+        if few is not None:
+            choices = dice.choices(choices, k=few)
+        for choice in choices:
             tree = self._replay(self._durable | self._closed(choice))
-            for state in self._with_data(tree, dice):
+            for state in self._with_data(tree, dice, one=few is not None):
                 key = hash(frozenset(state.items()))
                 if key not in seen:
                     seen.add(key)
@@ -229,12 +279,15 @@ class Disk:
 
     def _replay(self, chosen: set[int]) -> Tree:
         tree = dict(self._base)
+        homes = {entry.number: key for key, entry in tree.items() if isinstance(entry, Folder)}
         for number in sorted(chosen):
             event = self._events[number]
-            _replay_one(tree, event, number in self._durable)
+            _replay_one(tree, homes, event, number in self._durable)
         return tree
 
-    def _with_data(self, tree: Tree, dice: random.Random) -> Iterator[dict[str, object]]:
+    def _with_data(
+        self, tree: Tree, dice: random.Random, *, one: bool
+    ) -> Iterator[dict[str, object]]:
         dirty = sorted({i for i in tree.values()
                         if isinstance(i, int) and self._now[i] != self._data[i]})  # fmt: skip
         flavours: list[dict[int, bytes]] = [{}]
@@ -242,9 +295,10 @@ class Disk:
             flavours = [{i: self._variants(i)[v] for i in dirty} for v in range(4)]
             for _ in range(2):
                 flavours.append({i: dice.choice(self._variants(i)) for i in dirty})
-        for flavour in flavours:
+        paths = list(_paths(tree))
+        for flavour in [dice.choice(flavours)] if one else flavours:
             content = {**self._now, **flavour}
-            yield {p: content[e] if isinstance(e, int) else e for p, e in tree.items()}
+            yield {p: content[e] if isinstance(e, int) else e for p, e in paths}
 
     def _variants(self, inode: int) -> list[bytes]:
         old, new = self._data[inode], self._now[inode]
@@ -253,24 +307,51 @@ class Disk:
         return [new, old, new[: len(new) // 2], bytes(len(new))]
 
 
-def _replay_one(tree: Tree, event: Event, durable: bool) -> None:
-    def there(path: str) -> bool:
-        folder = os.path.dirname(path)
-        return not folder or (folder in tree and tree[folder] is None)
+def _paths(tree: Tree) -> Iterator[tuple[str, object]]:
+    """Yield (path, entry) of all that can be reached; the entry of a folder is None."""
+    inside: dict[int, list[tuple[str, object]]] = {}
+    for key, entry in tree.items():
+        folder, _, name = key.partition("/")
+        inside.setdefault(int(folder), []).append((name, entry))
+    left = [(ROOT, "")]
+    while left:
+        number, above = left.pop()
+        for name, entry in inside.get(number, ()):
+            if isinstance(entry, Folder):
+                left.append((entry.number, f"{above}{name}/"))
+            yield above + name, None if isinstance(entry, Folder) else entry
+
+
+def _replay_one(tree: Tree, homes: dict[int, str], event: Event, durable: bool) -> None:
+    """Replay an event; `homes` are the names of the folders in the tree."""
+
+    def there(key: str) -> bool:
+        number = _folder_of(key)
+        while number != ROOT:
+            if homes.get(number) not in tree:
+                return False
+            number = _folder_of(homes[number])
+        return True
+
+    def enter(key: str, entry: object) -> None:
+        tree[key] = entry
+        if isinstance(entry, Folder):
+            homes[entry.number] = key
 
     name = event.keys[0]
     if event.kind == "new":
         if there(name):
-            tree[name] = event.value
+            enter(name, event.value)
     elif event.kind == "unlink":
         tree.pop(name, None)
     elif event.kind == "rmdir":
-        if not any(path.startswith(name + "/") for path in tree):
+        number = getattr(tree.get(name), "number", None)
+        if not any(_folder_of(key) == number for key in tree):
             tree.pop(name, None)
     elif event.kind == "rename" and name in tree:
         target = event.keys[1]
         if there(target):
-            tree[target] = tree.pop(name)
+            enter(target, tree.pop(name))
         elif durable:
             del tree[name]  # it went durably into a folder that nobody can reach
 
@@ -288,16 +369,17 @@ def build(state: dict[str, object], root: Path) -> None:
         else:
             full.write_bytes(content)
             full.chmod(0o600)
+            os.utime(full, (verbs.MTIME, verbs.MTIME))
 
 
-def record(root: Path, *steps: tuple[str, int | None], config: object = None) -> Recorder:
-    """Record verbs one after the other in the spool at `root`; each may die at a call."""
-    recorder = Recorder(root)
+def record(world: Path, *steps: tuple[str, int | None], config: object = None) -> Recorder:
+    """Record verbs one after the other in a world; each may die at a call."""
+    recorder = Recorder(world, unsynced=any(verbs.VERBS[name].unsynced for name, _ in steps))
     for name, die_at in steps:
         recorder.die_at, recorder._calls = die_at, 0
         try:
             with crashlab.hooked(recorder.hook):
-                told = crashlab.act(name, root, config)
+                told = verbs.act(name, world, config)
         except Killed:
             recorder.mark("died")
         else:

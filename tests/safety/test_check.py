@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,10 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import crashlab
 import pytest
-from crashlab import NOW, body, fill, findings, repair
+from verbs import NOW, body, fill, findings, repair
 
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool.check import Check
 from pq_cli.spool.findings import KINDS
 from pq_cli.spool.spool import Spool
 
@@ -73,8 +75,59 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "mode": lambda root: (root / f"{LANE}/0000000001").chmod(0o644),
     "owner": lambda root: os.chown(root / f"{LANE}/0000000001", 12345, 12345),
     "counter": lambda root: _write(root, "state.json", b"?"),
+    "log": lambda root: _in_annex(root, "logs/0000000/0000000900/1.log", b"{}"),
+    "worker": lambda root: _in_annex(root, "workers/999999999-00", b""),
     "config": lambda root: _write(root, "queue.toml", b"nonsense = 1\n"),
 }
+
+
+def _trashed(root: Path) -> Path:
+    """Remove item 1; return where its payload lies now."""
+    with Spool(root, clock=lambda: NOW) as spool:
+        spool.remove(1)
+    (payload,) = (root / "trash").glob("*/0000000001")
+    return payload
+
+
+def _in_annex(root: Path, path: str, data: bytes = b"mine") -> None:
+    _folder(root, str(Path(path).parent))
+    _write(root, path, data)
+
+
+def _folder(root: Path, path: str) -> None:
+    for parent in (*reversed(Path(path).parents), Path(path)):
+        (root / parent).mkdir(mode=0o700, exist_ok=True)
+
+
+ANNEXES: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "torn in the trash": ("torn", lambda root: _trashed(root).write_bytes(bytes(len(body(1))))),
+    "payload gone from the trash": ("missing", lambda root: _trashed(root).unlink()),
+    "meta gone from the trash": ("orphan", lambda r: Path(f"{_trashed(r)}.meta.json").unlink()),
+    "damaged meta in the trash": (
+        "meta", lambda root: Path(f"{_trashed(root)}.meta.json").write_bytes(b"{"),
+    ),
+    "no state in the trash": (
+        "meta",
+        lambda root: _meta(root, lambda m: m.update(state="?"),
+                           str(_trashed(root).relative_to(root))),
+    ),
+    "removed and there": (
+        "twice",
+        lambda root: _copy_item(root, str(_trashed(root).relative_to(root)), f"{LANE}/0000000001"),
+    ),
+    "empty batch": (
+        "empty", lambda root: _folder(root, "trash/0000000000000001"),
+    ),
+    "foreign in the trash": ("foreign", lambda r: _in_annex(r, "trash/0000000000000001/x")),
+    "foreign batch": ("foreign", lambda root: _in_annex(root, "trash/mine/0000000001")),
+    "open to others": ("mode", lambda root: _trashed(root).chmod(0o644)),
+    "foreign log": ("foreign", lambda root: _in_annex(root, "logs/0000000/0000000001/notes")),
+    "foreign block of logs": ("foreign", lambda root: _in_annex(root, "logs/mine/1.log")),
+    "foreign in imports": ("foreign", lambda root: _in_annex(root, "imports/notes.txt")),
+    "batch cut short": ("tmp", lambda root: _in_annex(root, "imports/batch/payload-0")),
+    "foreign worker": ("foreign", lambda root: _in_annex(root, "workers/a worker")),
+    "trash is a link": ("foreign", lambda root: (root / "trash").symlink_to("held")),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -88,7 +141,17 @@ def spool(tmp_path: Path) -> Path:
 
 def payloads(root: Path) -> list[bytes]:
     """Return what every file holds that is neither a meta nor pq's own."""
-    own = (".meta.json", ".reason", "state.json", "counter", "lock", "log", "spare", "queue.toml")
+    own = (
+        ".meta.json",
+        ".log",
+        ".reason",
+        "state.json",
+        "counter",
+        "lock",
+        "log",
+        "spare",
+        "queue.toml",
+    )
     files = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
     return sorted(
         p.read_bytes()
@@ -126,6 +189,40 @@ def test_each_kind_is_found_and_mended(kind: str, spool: Path) -> None:
         assert again.enqueue(b"new").id not in known | {1, 2, 3, 4, 5}
         for item in again.items():
             again.payload(item)
+
+
+@pytest.mark.parametrize("name", ANNEXES)
+def test_trash_logs_imports_and_workers_are_looked_at(name: str, spool: Path) -> None:
+    """What lies beside the items is found and mended likewise, and no payload byte is deleted."""
+    kind, damage = ANNEXES[name]
+    damage(spool)
+    before = payloads(spool)
+    assert [f.kind for f in findings(str(spool))] == [kind]
+    assert all(f.mended for f in repair(str(spool)))
+    assert findings(str(spool)) == []
+    assert payloads(spool) == before
+    with Spool(spool, clock=lambda: NOW) as again:
+        assert {item.id for item in again.items()} >= {2, 3, 4, 5}
+
+
+def test_what_works_is_no_finding(spool: Path) -> None:
+    """A worker's lock, the log of an attempt and an import under way are as they should be."""
+    with Spool(spool, clock=lambda: NOW) as queue, queue.arrivals() as arrivals:
+        attendance = queue.attend()
+        queue.keep_log(queue.claim() or 0, 1, b"what it wrote")
+        arrivals.receive(io.BytesIO(b"a payload"))
+        assert repair(str(spool)) == []
+        attendance.close()
+    assert findings(str(spool)) == []
+
+
+def test_a_payload_that_is_gone_cannot_be_restored(spool: Path) -> None:
+    """`undo` of an item whose payload is gone is refused, and leaves everything as it was."""
+    _trashed(spool).unlink()
+    with Spool(spool, clock=lambda: NOW) as queue:
+        with pytest.raises(DamagedItemError, match="its payload is gone"):
+            queue.restore(1)
+        assert {item.id for item in queue.items()} == {2, 3, 4, 5}
 
 
 def test_what_is_set_aside_says_why(spool: Path) -> None:
@@ -179,7 +276,7 @@ def test_check_while_others_work(tmp_path: Path) -> None:
         pids.append(pid)
     running = set(pids)
     while running:
-        damage = [f for f in crashlab.Check(str(root), 30.0).run(repair=True) if f.damage]
+        damage = [f for f in Check(str(root), 30.0).run(repair=True) if f.damage]
         assert damage == []
         running -= {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]}
     assert [f for f in findings(str(root)) if f.damage] == []

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import crashlab
 import pytest
-from crashlab import NOW, TALLY, VERBS
+import verbs
+from crashlab import TALLY
 from support import need_tool
 from test_kill_sweep import known_ids, verify
+from verbs import NOW, VERBS
 
 from pq_cli.errors import PqError
 from pq_cli.messages import os_error_status
@@ -23,7 +25,7 @@ from pq_cli.spool.spool import Spool
 CODES = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EMFILE]
 
 
-def fails_at(name: str, root: Path, call: int, code: int) -> tuple[bool, list[int]]:
+def fails_at(name: str, world: Path, call: int, code: int) -> tuple[bool, list[int]]:
     """Do a verb whose `call`-th change fails; return (whether one failed, the ids told)."""
     seen = 0
 
@@ -36,7 +38,7 @@ def fails_at(name: str, root: Path, call: int, code: int) -> tuple[bool, list[in
 
     try:
         with crashlab.hooked(hook):
-            told = crashlab.act(name, root)
+            told = verbs.act(name, world)
     except OSError as error:
         assert error.errno == code, error
         assert os_error_status(error) == (77 if code == errno.EACCES else 74)
@@ -49,36 +51,35 @@ def fails_at(name: str, root: Path, call: int, code: int) -> tuple[bool, list[in
 @pytest.mark.parametrize("name", VERBS)
 def test_every_call_fails_once(name: str, tmp_path: Path) -> None:
     """Whatever call fails: the error says so, nothing is lost or half there, pq goes on."""
-    template, root = tmp_path / "template", tmp_path / "spool"
-    crashlab.prepare(name, template)
+    template, world = tmp_path / "template", tmp_path / "world"
+    verbs.prepare(name, template)
     codes = CODES if os.environ.get("PQ_LONG") else None
     for call in range(1, 500):
         for code in codes or [CODES[call % len(CODES)]]:
-            crashlab.copy(template, root)
-            failed, told = fails_at(name, root, call, code)
+            verbs.copy(name, template, world)
+            failed, told = fails_at(name, world, call, code)
             TALLY["system calls that failed"] += failed
-            if (root / "state.json").exists():
-                verify(root, name, told, died=failed)
+            if (world / "spool" / "state.json").exists():
+                verify(world, name, told, died=failed)
         if not failed:
             return
     pytest.fail("the verb never came to its end")
 
 
-@pytest.mark.parametrize("name", ["enqueue", "delayed", "keyed", "file"])
+@pytest.mark.parametrize("name", ["enqueue", "enqueue delayed", "enqueue keyed", "enqueue file"])
 def test_an_enqueue_that_failed_left_nothing(name: str, tmp_path: Path) -> None:
     """An enqueue that reports an error leaves no item and no payload behind, nor in `tmp/`."""
-    template, root = tmp_path / "template", tmp_path / "spool"
-    crashlab.prepare(name, template)
-    before = known_ids(template)
+    template, world = tmp_path / "template", tmp_path / "world"
+    verbs.prepare(name, template)
+    before = known_ids(template / "spool")
     for call in range(1, 500):
-        crashlab.copy(template, root)
-        failed, told = fails_at(name, root, call, errno.ENOSPC)
+        verbs.copy(name, template, world)
+        failed, told = fails_at(name, world, call, errno.ENOSPC)
         if not failed:
             return
         if not told:
-            assert known_ids(root) == before
-            assert {f.kind for f in crashlab.findings(str(root))} <= {"empty", "key"}
-            assert (Path(f"{root}.outside")).exists()
+            assert known_ids(world / "spool") == before
+            assert {f.kind for f in verbs.findings(str(world / "spool"))} <= {"empty", "key"}
 
 
 @pytest.fixture

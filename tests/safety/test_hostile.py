@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crashlab import NOW, body, fill, findings, repair
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from verbs import NOW, body, fill, findings, repair
 
 from pq_cli.actions.records import parse_record
 from pq_cli.core.item import parse_reference

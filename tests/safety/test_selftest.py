@@ -82,8 +82,11 @@ def test_a_lock_that_does_not_exclude_is_refused(tmp_path: Path, monkeypatch) ->
     assert len(list(spool.items())) == 1
 
 
-@pytest.mark.parametrize("verb", [["enqueue"], ["next"], ["hold", "1"], ["rm", "1"]])
-def test_a_stopped_holder_makes_others_give_up(verb: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "verb", ["enqueue", "next", "hold 1", "rm 1", "check", "pause", "purge --state pending",
+             "run -- true"],
+)  # fmt: skip
+def test_a_stopped_holder_makes_others_give_up(verb: str, tmp_path: Path) -> None:
     """While a stopped process holds the lock, others end with 75 after --lock-timeout."""
     root = tmp_path / "s"
     Spool(root).enqueue(b"x")
@@ -96,7 +99,8 @@ def test_a_stopped_holder_makes_others_give_up(verb: list[str], tmp_path: Path) 
     try:
         os.read(read_end, 1)
         os.kill(pid, signal.SIGSTOP)
-        ran = pq(*verb, "-s", str(root), "--lock-timeout", "0.3")
+        command, *rest = verb.split()
+        ran = pq(command, "-s", str(root), "--lock-timeout", "0.3", *rest)
         assert ran.returncode == 75 and b"is locked" in ran.stderr and not ran.stdout
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -104,7 +108,7 @@ def test_a_stopped_holder_makes_others_give_up(verb: list[str], tmp_path: Path) 
         os.close(read_end)
         os.close(write_end)
     assert not list((root / "tmp").iterdir()), "a staged payload was left behind"
-    assert pq(*verb, "-s", str(root)).returncode == 0
+    assert pq(command, "-s", str(root), *rest).returncode == 0
 
 
 def test_a_removed_lock_is_noticed(tmp_path: Path) -> None:

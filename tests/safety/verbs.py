@@ -1,0 +1,399 @@
+"""Every change that pq can make to a spool: the table that all sweeps go through.
+
+The first word of a verb's name is the command that makes this change; a test holds the table to
+the commands there are. A verb works in a *world*: a folder with the spool and what lies outside it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+
+from pq_cli.core.item import Item, State
+from pq_cli.core.policy import QueueConfig
+from pq_cli.core.request import Request
+from pq_cli.migrate.importing import Entered, Import, reader_for, realm_of
+from pq_cli.migrate.order import Ordered
+from pq_cli.migrate.removal import Removal
+from pq_cli.spool.check import Check
+from pq_cli.spool.departures import origin_of
+from pq_cli.spool.spool import Spool
+from pq_cli.transfer.jsonl import JsonSource, JsonWriter
+from pq_cli.transfer.receiving import Receiving
+from pq_cli.transfer.sending import Sending
+from pq_cli.transfer.stream import header_values, item_values
+from pq_cli.transfer.taken import Taken
+
+NOW = 1_800_000_000.0
+MTIME = 1_700_000_000
+"""When every file outside was written: an import knows a file again by its time."""
+BIG = 100_000
+
+
+@dataclass
+class Verb:
+    """One change: `prepare` makes the spool it starts from, `act` does it.
+
+    `act` returns the ids that a user is then told. may_go: ids that may be gone (or come back)
+    when it is cut short. rivals: ids of which one takes the place of the other. lay_out: puts what
+    the verb works on into a world. source: payloads that come from there; each must always be
+    there or in the spool, and be served exactly once when the verb was done again (`again`, where
+    users are told to do so) or to its end. takes: then none is left outside. unsynced: whoever
+    put them there has not synced them.
+    """
+
+    act: Callable[[Spool], list[int]]
+    prepare: Callable[[Spool], object] = lambda spool: None
+    may_go: set[int] = field(default_factory=set)
+    rivals: set[int] = field(default_factory=set)
+    config: QueueConfig = field(default_factory=QueueConfig)
+    fresh: bool = False
+    lay_out: Callable[[Path], object] = lambda world: None
+    source: frozenset[bytes] = frozenset()
+    again: bool = False
+    takes: bool = False
+    unsynced: bool = False
+
+
+def body(item_id: int) -> bytes:
+    """Return the payload of the item with this id, as every verb here enqueues it."""
+    return b"payload of %d\n" % item_id * (1 + item_id % 3)
+
+
+# -- the spools that verbs start from ---------------------------------------------
+
+
+def fill(spool: Spool) -> None:
+    """Enqueue items 1 to 4: two priorities, one held, one failed before."""
+    for item_id, priority in ((1, 5), (2, 5), (3, 2), (4, 5)):
+        spool.enqueue(body(item_id), priority=priority)
+    spool.hold(4)
+
+
+def _claimed(spool: Spool) -> None:
+    fill(spool)
+    item = spool.claim(lease=60)
+    assert item is not None and item.id == 3
+
+
+def _logged(spool: Spool) -> None:
+    _claimed(spool)
+    spool.keep_log(spool.get(3), 1, b"what it wrote\n")
+
+
+def _failed(spool: Spool) -> None:
+    _claimed(spool)
+    spool.fail(3, "no", dead=True)
+
+
+def _delayed(spool: Spool) -> None:
+    fill(spool)
+    spool.enqueue(body(5), delay=5)
+    spool.enqueue(body(6), delay=5000)
+
+
+def _removed(spool: Spool) -> None:
+    fill(spool)
+    spool.remove(1)
+
+
+def _removed_long_ago(spool: Spool) -> None:
+    fill(spool)
+    spool.remove(2, batch=NOW - 2 * 86400)
+
+
+def _keyed(spool: Spool) -> None:
+    fill(spool)
+    spool.enqueue(body(5), key="k")
+
+
+def _sent(spool: Spool) -> None:
+    _failed(spool)
+    _export(spool)
+
+
+# -- what lies outside -----------------------------------------------------------
+
+
+def outside(spool: Spool) -> Path:
+    """Return the folder of what lies outside the spool."""
+    return Path(spool.path).parent / "outside"
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (MTIME, MTIME))
+
+
+def _one_file(world: Path) -> None:
+    _put(world / "outside" / "file", body(5))
+
+
+def _big_file(world: Path) -> None:
+    _put(world / "outside" / "file", body(5) * BIG)
+
+
+def _old_queue(world: Path) -> None:
+    for item_id in (5, 6, 7):
+        _put(world / "outside" / "queue" / f"report{item_id}.xml", body(item_id))
+    _put(world / "outside" / "queue" / "report6.xml.meta.json", b'{"priority": 1}')
+
+
+def _dropped(world: Path) -> None:
+    _put(world / "spool" / "new" / "1.report.xml", body(5))
+    _put(world / "spool" / "new" / "job.meta.json", b'{"priority": 4, "key": "j"}')
+    _put(world / "spool" / "new" / "job", body(6))
+
+
+def _dropped_with_two_names(world: Path) -> None:
+    _one_file(world)
+    os.link(world / "outside" / "file", world / "spool" / "new" / "1.report.xml")
+
+
+# -- verbs of more than one call ---------------------------------------------------
+
+
+def _late(spool: Spool) -> Spool:
+    """Return the same spool as somebody sees it who comes a minute and more later."""
+    return Spool(spool.path, config=spool.config, clock=lambda: NOW + 100)
+
+
+def _new(spool: Spool, item_id: int, **options: object) -> list[int]:
+    return [spool.enqueue(body(item_id), **options).id]
+
+
+def _many(spool: Spool, **options: object) -> list[int]:
+    items, error = spool.enqueue_many([(body(i), Request(**options)) for i in range(5, 15)])
+    if error is not None:
+        raise error
+    return [item.id for item in items]
+
+
+def _file(spool: Spool, *, move: bool) -> list[int]:
+    staged = spool.stage_file(str(outside(spool) / "file"), Request(), move=move)
+    items, error = spool.commit([staged])
+    if error is not None:
+        raise error
+    return [item.id for item in items]
+
+
+def _claim(spool: Spool) -> list[int]:
+    item = spool.claim(lease=60)
+    assert item is not None
+    return [item.id]
+
+
+def _run(spool: Spool) -> list[int]:
+    """What `pq run --log` does for an item whose command fails."""
+    attendance = spool.attend()
+    try:
+        item = spool.claim(lease=60)
+        assert item is not None
+        spool.keep_log(item, 1, b"what it wrote\n")
+        spool.fail(item, "no")
+    finally:
+        attendance.close()
+    return []
+
+
+def _submit(spool: Spool, *, works: bool) -> list[int]:
+    item = spool.commit_claimed(spool.stage(body(5), Request()), lease=60)
+    if works:
+        spool.done(item)
+        return []
+    return [spool.release(item).id]
+
+
+def _migrate(spool: Spool, *, move: bool) -> list[int]:
+    root = outside(spool) / "queue"
+    reader = reader_for(root, None, spool.path)
+    with (
+        Ordered(reader.read(root, UTC)) as ordered,
+        spool.arrivals() as arrivals,
+        Taken(spool.path, realm_of(root)) as taken,
+        Removal(root, ordered) as removal,
+    ):
+        work = Import(root, reader.name, arrivals, taken, removal if move else None, 3, NOW)
+        events = work.run(ordered, include_done=False)
+        return [event.item.id for event in events if isinstance(event, Entered)]
+
+
+def _stream() -> bytes:
+    """Return what another spool sends: three items, one of them failed, one with a key."""
+    out = io.BytesIO()
+    writer = JsonWriter(out)
+    writer.header(header_values("ab" * 16, "elsewhere", "2027-01-01T00:00:00Z"))
+    for item_id, state in ((5, State.PENDING), (6, State.FAILED), (7, State.PENDING)):
+        item = Item(
+            id=item_id, priority=1, state=state, created_at=NOW, updated_at=NOW, max_attempts=3,
+            size=len(body(item_id)), key="other" if item_id == 7 else None,
+        )  # fmt: skip
+        writer.item(item_values(item), io.BytesIO(body(item_id)), item.size)
+    writer.end(3)
+    return out.getvalue()
+
+
+def _import(spool: Spool) -> list[int]:
+    with spool.arrivals() as arrivals:
+        receiving = Receiving(spool.path, arrivals, _refuse, NOW)
+        received = list(receiving.run(JsonSource(io.BytesIO(_stream()))))
+    return [each.item.id for each in received if each.item is not None]
+
+
+def _refuse(error: Exception) -> None:
+    raise error
+
+
+def _export(spool: Spool) -> list[int]:
+    sending = Sending(spool, [State.PENDING, State.FAILED], spool.departures(), _refuse)
+    for _ in sending.send(JsonWriter(io.BytesIO()), spool.departures().uuid(), "here", "2027"):
+        pass
+    return []
+
+
+def _confirm(spool: Spool) -> list[int]:
+    departures = spool.departures()
+    uuid = departures.uuid()
+    assert departures.let_go(uuid, origin_of(spool.get(1), uuid))
+    return []
+
+
+def _litter(spool: Spool) -> None:
+    """Leave one leftover of each kind that a crash may leave."""
+    root = Path(spool.path)
+    (root / "tmp" / "meta-999999999-00").write_bytes(b"x")
+    (root / "tmp" / "in-999999999-00").write_bytes(b"x")
+    (root / "pending" / "05" / "0000000" / "0000000900").write_bytes(b"x")
+    (root / "held" / "0000000" / "0000000001").write_bytes(body(1))
+    (root / "pending" / "05" / "0000000" / "0000000001").unlink()
+    (root / "keys" / "gone").symlink_to("77")
+    (root / "delayed" / "0000001" / "001").mkdir(parents=True)
+    meta = root / "pending" / "02" / "0000000" / "0000000003.meta.json"
+    meta.write_bytes(meta.read_bytes().replace(b'"pending"', b'"held"'))
+    for path in root.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~0o077)
+
+
+def repair(root: str) -> list[object]:
+    """Run `pq check --repair`, taking every file in `tmp/` for stale; return what it found."""
+    return list(Check(root, 5.0, stale_after=-1e9).run(repair=True))
+
+
+def findings(root: str) -> list[object]:
+    """Run `pq check`."""
+    return list(Check(root, 5.0, stale_after=-1e9).run(repair=False))
+
+
+def _told(item: object) -> list[int]:
+    return []
+
+
+KEEP = QueueConfig(keep_done=1000.0)
+LIMIT = QueueConfig(max_items=100)
+MANUAL = QueueConfig(aging_clock="manual")
+ENQUEUED = {"lay_out": _one_file, "source": frozenset([body(5)])}
+MIGRATED = {"lay_out": _old_queue, "source": frozenset(map(body, (5, 6, 7))), "again": True}
+VERBS = {
+    "enqueue first": Verb(lambda s: _new(s, 1), fresh=True),
+    "enqueue": Verb(lambda s: _new(s, 5), fill),
+    "enqueue lane": Verb(lambda s: _new(s, 5, priority=9), fill),
+    "enqueue delayed": Verb(lambda s: _new(s, 5, delay=50), fill),
+    "enqueue limited": Verb(lambda s: _new(s, 5), fill, config=LIMIT),
+    "enqueue keyed": Verb(lambda s: _new(s, 5, key="k"), fill),
+    "enqueue skip": Verb(lambda s: _new(s, 5, key="k"), _keyed),
+    "enqueue replace": Verb(
+        lambda s: _new(s, 6, key="k", if_exists="replace"), _keyed, may_go={5}, rivals={5, 6}
+    ),
+    "enqueue many": Verb(_many, fill),
+    "enqueue many lane": Verb(lambda s: _many(s, priority=9), fill),
+    "enqueue file": Verb(lambda s: _file(s, move=False), fill, lay_out=_one_file),
+    "enqueue big file": Verb(lambda s: _file(s, move=False), fill, lay_out=_big_file),
+    "enqueue --move": Verb(lambda s: _file(s, move=True), fill, takes=True, **ENQUEUED),
+    "next": Verb(_claim, fill),
+    "next due": Verb(lambda s: _claim(_late(s)), _delayed),
+    "next lost": Verb(lambda s: _claim(_late(s)), _claimed),
+    "next dropped": Verb(
+        _claim, fill, lay_out=_dropped, source=frozenset(map(body, (5, 6))), takes=True,
+        unsynced=True,
+    ),
+    "next dropped with two names": Verb(
+        _claim, fill, lay_out=_dropped_with_two_names, source=frozenset([body(5)]), unsynced=True
+    ),
+    "run": Verb(_run, fill),
+    "run deferred": Verb(lambda s: _told(s.defer(3, "later")), _claimed),
+    "submit": Verb(lambda s: _submit(s, works=False), fill),
+    "submit done": Verb(lambda s: _submit(s, works=True), fill, may_go={5}),
+    "done": Verb(lambda s: _told(s.done(3)), _logged, may_go={3}),
+    "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=KEEP),
+    "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),
+    "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
+    "release": Verb(lambda s: _told(s.release(3)), _claimed),
+    "renew": Verb(lambda s: _told(s.renew(3, 90)), _claimed),
+    "retry": Verb(lambda s: _told(s.retry(3)), _failed),
+    "retry raised": Verb(lambda s: _told(s.retry(3, 1)), _failed),
+    "hold": Verb(lambda s: _told(s.hold(1)), fill),
+    "hold delayed": Verb(lambda s: _told(s.hold(6)), _delayed),
+    "set priority": Verb(lambda s: _told(s.change(1, priority=1)), fill),
+    "set delay": Verb(lambda s: _told(s.change(1, delay=50)), fill),
+    "set later": Verb(lambda s: _told(s.change(6, delay=9000, priority=7)), _delayed),
+    "rm": Verb(lambda s: _told(s.remove(1)), fill, may_go={1}),
+    "rm keyed": Verb(lambda s: _told(s.remove(5)), _keyed, may_go={5}),
+    "rm and sweep": Verb(lambda s: _told(s.remove(1)), _removed_long_ago, may_go={1}),
+    "purge": Verb(
+        lambda s: _told(s.remove(3, state=State.FAILED, batch=NOW)), _failed, may_go={3}
+    ),
+    "purge --trash": Verb(lambda s: _told(s.empty_trash()), _removed, may_go={1}),
+    "undo": Verb(lambda s: _told(s.restore(1)), _removed, may_go={1}),
+    "pause": Verb(lambda s: _told(s.pause("lunch")), fill),
+    "resume": Verb(lambda s: _told(s.resume()), lambda s: (fill(s), s.pause())),
+    "age": Verb(lambda s: _told(s.age(NOW)), fill, config=MANUAL),
+    "init": Verb(lambda s: _told(s.write_config("# nothing\n")), fill),
+    "init --drop-mode": Verb(lambda s: _told(s.open_drop_box(0o1730)), fill),
+    "migrate": Verb(lambda s: _migrate(s, move=False), fill, **MIGRATED),
+    "migrate --move": Verb(lambda s: _migrate(s, move=True), fill, takes=True, **MIGRATED),
+    "import": Verb(_import, fill, source=frozenset([body(5), body(7)]), again=True),
+    "export --move": Verb(_export, _failed),
+    "export --confirm": Verb(_confirm, _sent, may_go={1}),
+    "check --repair": Verb(lambda s: _told(repair(s.path)), lambda s: (fill(s), _litter(s))),
+}  # fmt: skip
+
+
+def prepare(name: str, world: Path, config: QueueConfig | None = None) -> None:
+    """Make the world that a verb starts from, but for what is laid out in it."""
+    verb = VERBS[name]
+    world.mkdir(parents=True, exist_ok=True)
+    if not verb.fresh:
+        with Spool(world / "spool", config=config or verb.config, clock=lambda: NOW) as spool:
+            verb.prepare(spool)
+
+
+def copy(name: str, template: Path, world: Path) -> None:
+    """Make `world` a copy of `template`, with what the verb works on."""
+    shutil.rmtree(world, ignore_errors=True)
+    shutil.copytree(template, world, symlinks=True)
+    VERBS[name].lay_out(world)
+
+
+def act(name: str, world: Path, config: QueueConfig | None = None) -> list[int]:
+    """Do a verb in this process; return the ids that it tells."""
+    verb = VERBS[name]
+    with Spool(world / "spool", config=config or verb.config, clock=lambda: NOW + 10) as spool:
+        return verb.act(spool)
+
+
+def left_outside(world: Path) -> set[bytes]:
+    """Return what the files outside the items hold: out of the spool, and in its drop box."""
+    folders = (world / "outside", world / "spool" / "new")
+    return {p.read_bytes() for folder in folders for p in folder.rglob("*") if p.is_file()}
+
+
+def somewhere(world: Path) -> set[bytes]:
+    """Return what the files of a world hold, be it in the spool or outside."""
+    return {p.read_bytes() for p in world.rglob("*") if p.is_file() and not p.is_symlink()}
