@@ -51,7 +51,7 @@ class Log:
         tmp = tmp_name("log")
         self._disk.write_new(tmp, b"", sync=False)
         for piece in _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2):
-            self._disk.append_lines(tmp, piece, sync=False)
+            self._disk.append_lines(tmp, piece)
         self._disk.rename(tmp, layout.LOG)
         self.close()
 

@@ -289,3 +289,16 @@ def test_the_manual_lists_the_same_kinds() -> None:
     section = manual[manual.index(".Sh LEGAL STATES") : manual.index(".Sh ASSUMPTIONS")]
     listed = {w for line in re.findall(r"^\.It Li (.*)$", section, re.M) for w in line.split(" , ")}
     assert listed == set(KINDS)
+
+
+def test_who_works_meanwhile_sees_what_was_mended(tmp_path: Path) -> None:
+    """A process that remembers the spool learns of a repair: it serves what came back in order."""
+    with Spool(tmp_path / "s", clock=lambda: NOW) as spool:
+        fill(spool)
+        block = Path(spool.path, "pending/05/0000007")
+        block.mkdir(mode=0o700)
+        for end in ("", ".meta.json"):
+            os.rename(f"{spool.path}/{LANE}/0000000002{end}", block / f"0000000002{end}")
+        assert spool.claim().id == 3  # from now on it knows the lanes
+        assert {finding.kind for finding in repair(spool.path)} >= {"misplaced"}
+        assert [spool.claim().id, spool.claim().id] == [1, 2]
