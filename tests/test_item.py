@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from pq_cli import DamagedItemError, Holder, Item, State, UsageError
 from pq_cli.core import transitions
-from pq_cli.core.item import decode, encode, encoder_like, parse_reference, printable, valid_key
+from pq_cli.core.item import (
+    as_dict,
+    claim_patch,
+    decode,
+    encode,
+    encoder_like,
+    parse_reference,
+    printable,
+    valid_key,
+)
 from pq_cli.core.timefmt import MAX_TIME
 from pq_cli.core.transitions import stamp
 
@@ -57,10 +66,48 @@ def read(data, item):
 def test_an_item_survives_as_text(item):
     """Lone surrogates, integers of any size, unknown fields: all come back, and are text again."""
     data = encode(item)
-    assert data.decode("utf-8").endswith("}\n") and data.count(b"\n") == 1
+    assert data.decode("utf-8").endswith("\n}\n") and data.count(b"\n") == 2
     again = read(data, item)
     assert again == item.replace(path="p")
     assert encode(again) == data
+
+
+def patched(data, item):
+    """Write a claim into a meta, as the disk does."""
+    offset, line = claim_patch(data, item)
+    return data[:offset] + line + data[offset + len(line) :]
+
+
+@given(items(), counts, holders, times, st.integers(0, 600))
+def test_a_claim_written_into_a_meta_is_the_claim(item, claims, holder, until, cut):
+    """It is read as if it were written anew, also by any reader of JSON; cut short it is none.
+
+    A claim written over one that never came about, and a renewal, are read like the first.
+    """
+    before = item.replace(state=State.PENDING, not_before=None, lease_until=None, holder=None)
+    longer = before.replace(
+        state=State.ACTIVE, attempts=10**17, claims=10**17, holder=holder, lease_until=until
+    )
+    after = longer.replace(claims=claims, holder=holder.replace(host="h"))
+    for data in (encode(before), patched(encode(before), longer)):
+        claimed = patched(data, after)
+        assert read(claimed, after) == after.replace(path="p")
+        assert as_dict(after).items() <= json.loads(claimed).items()
+        torn = claimed[: len(encode(before)) - 2 + cut]
+        if torn.rstrip() != claimed.rstrip():
+            assert read(torn, before) == before.replace(path="p")
+            zeros = torn + bytes(len(claimed) - len(torn))
+            assert read(zeros, before) == before.replace(path="p")
+
+
+@pytest.mark.parametrize("text", [
+    b"", b"{", b"{}", b"{}\n", b'{"id":1}\n', b'{\n "id": 1\n}\n', b'{"id":1\n,"x":2}\n',
+    b'{"id":1\n}', b'{"id":1\n,"state":"active",',
+])  # fmt: skip
+def test_a_meta_that_others_wrote_is_not_written_into(text):
+    """Where the last brace does not stand by itself nobody knows what would be overwritten."""
+    item = Item(id=1, state=State.ACTIVE, priority=3, created_at=0.0, updated_at=0.0)
+    assert claim_patch(text, item) is None
 
 
 @given(items(), counts, counts, st.text("0123456789abcdef:", max_size=20))

@@ -120,6 +120,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "checksum": (str, type(None)), "written_boot": (str, type(None)),
     "last_error": (str, type(None)), "metadata": (dict,), "history": (list,),
 }  # fmt: skip
+_CLAIMED = (
+    "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
+    "claim",
+)  # fmt: skip
+"""Fields that a claim changes, or that the place of the meta may have overruled before it."""
+_END = b"\n}\n"
+_CLAIM = b',"state":"active",'
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
@@ -158,8 +165,39 @@ def as_dict(item: Item) -> dict[str, Any]:
 
 
 def encode(item: Item) -> bytes:
-    """Return the text of the item's `.meta.json`, one line of UTF-8 JSON."""
-    return to_json(as_dict(item)) + b"\n"
+    """Return the text of the item's `.meta.json`: UTF-8 JSON, its last brace on a second line."""
+    return to_json(as_dict(item))[:-1] + _END
+
+
+def claim_patch(text: bytes, item: Item) -> tuple[int, bytes] | None:
+    """Return (offset, bytes) that make the present `text` of a meta that of a claimed `item`.
+
+    The second line is written anew: not the brace alone, but the fields that a claim changes,
+    again; of a field that comes twice the readers of JSON take the last. The first line is left as
+    it is, so that a claim which is cut short is read as none (`parse_meta`). None where the text
+    is not of our making.
+    """
+    start = text.find(b"\n") + 1
+    old = text[start:]
+    if not start or not (old == _END[1:] or (old.startswith(_CLAIM) and old.endswith(_END[-2:]))):
+        return None
+    values = as_dict(item)
+    line = b"," + to_json({name: values[name] for name in _CLAIMED})[1:]
+    return start, line.ljust(len(old) - 1) + b"\n"
+
+
+def parse_meta(text: bytes) -> Any:
+    """Return the JSON value of a meta's text; without a second line that was cut short.
+
+    Raises ValueError or RecursionError.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        first, newline, _ = text.partition(b"\n")
+        if not newline:
+            raise
+        return json.loads(first + b"}")
 
 
 def encoder_like(sample: Item) -> Callable[[int, int, str], bytes]:
@@ -187,7 +225,7 @@ def decode(text: bytes, *, item_id: int, state: State, priority: int | None, pat
     its attempt is taken back. Raises DamagedItemError naming what is wrong.
     """
     try:
-        values = json.loads(text)
+        values = parse_meta(text)
     except (ValueError, RecursionError):
         raise DamagedItemError(f"item {item_id}: {path} is not JSON") from None
     if not isinstance(values, dict):

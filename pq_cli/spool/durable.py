@@ -16,9 +16,11 @@ from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
 from pq_cli.spool.checksum import CHUNK, checksum_of, checksum_text
 from pq_cli.spool.folders import Folders
+from pq_cli.spool.owner import owner_to_keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from pq_cli.core.tick import Tick
@@ -29,6 +31,8 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
 _NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
                   errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
+PATCHED = 4096
+"""Bytes of the largest file that is patched in place: one page, which no signal cuts in two."""
 SMALL = 1024 * 1024
 """Payloads up to this size are read whole where that is simpler than copying in the kernel."""
 
@@ -175,6 +179,22 @@ class Disk:
         if sync:
             os.fdatasync(fd)
 
+    def patch(self, path: str, change: Callable[[bytes], tuple[int, bytes] | None]) -> bool:
+        """Overwrite the end of a small file in place, unsynced; tell whether it was done.
+
+        change: (offset, bytes) for the present content, or None. A power loss may tear these bytes.
+        """
+        fd = os.open(self._at(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            content = os.read(fd, PATCHED)
+            found = change(content) if len(content) < PATCHED else None
+            if found is not None:
+                os.lseek(fd, found[0], os.SEEK_SET)
+                _write_all(fd, found[1])
+        finally:
+            os.close(fd)
+        return found is not None
+
     def append_lines(self, path: str, data: bytes) -> None:
         """Append whole lines to a file, made when missing; unsynced."""
         fd = self.open_to_append(path)
@@ -314,14 +334,6 @@ class Disk:
     def remove_outside(self, path: str) -> None:
         """Remove a file outside the spool whose content has become an item (`--move`)."""
         os.unlink(path)
-
-
-def owner_to_keep(root: str) -> tuple[int, int] | None:
-    """Return (uid, gid) that new files get when root works in somebody else's spool, else None."""
-    if os.geteuid() != 0:
-        return None
-    info = os.stat(root)
-    return (info.st_uid, info.st_gid) if info.st_uid else None
 
 
 class Together:

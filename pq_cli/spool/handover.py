@@ -9,10 +9,9 @@ where it was.
 
 from __future__ import annotations
 
-import json
 import os
 
-from pq_cli.core.item import LIVE, Item, State, decode, encode
+from pq_cli.core.item import LIVE, Item, State, decode, encode, parse_meta
 from pq_cli.core.journal import record
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout, ledger
@@ -121,7 +120,7 @@ def _read(store: Store, name: str) -> Item | None:
 
 def _state(text: bytes) -> State:
     try:
-        return State(json.loads(text)["state"])
+        return State(parse_meta(text)["state"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return State.PENDING  # decode says what is wrong
 

@@ -15,7 +15,7 @@ from _thread import allocate_lock  # `threading` costs a millisecond of start-up
 
 from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedError
 from pq_cli.spool import process
-from pq_cli.spool.durable import owner_to_keep
+from pq_cli.spool.owner import owner_to_keep
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FIRST_NAP = 0.0005

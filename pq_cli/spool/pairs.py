@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from pq_cli.core.item import LIVE, Item, State, decode
+from pq_cli.core.item import LIVE, Item, State, decode, parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.checksum import checksum_of
@@ -43,8 +42,7 @@ class Pairs:
         if layout.payload_path(item) != path:
             belongs = layout.folder_of(item)
             found.append(_finding("misplaced", path, item_id, f"belongs in {belongs}"))
-        elif json.loads(text).get("state", str(state)) != str(state):
-            said = json.loads(text)["state"]
+        elif (said := parse_meta(text).get("state", str(state))) != str(state):
             found.append(_finding("ahead", path + layout.META, item_id, f"says {str(said)[:20]!r}"))
         return found + self._payload(item, path) + self._key(item, path)
 
@@ -57,7 +55,7 @@ class Pairs:
         try:
             text = self._reader.meta_text(f"{path}{layout.META}", item_id)
             item = decode(text, item_id=item_id, state=State.HELD, priority=None, path=path)
-            State(json.loads(text)["state"])
+            State(parse_meta(text)["state"])
         except FileNotFoundError:
             return []
         except (DamagedItemError, ValueError, KeyError, TypeError) as error:

@@ -65,14 +65,15 @@ class Reader:
         except OSError as error:
             raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
         try:
-            text = os.read(fd, _USUAL)
-            if len(text) == _USUAL:
-                text += os.read(fd, MAX_META_BYTES + 1 - _USUAL)
-            if not text or len(text) > MAX_META_BYTES:
-                what = "is empty" if not text else f"is over {MAX_META_BYTES} bytes"
-                raise DamagedItemError(f"item {item_id}: {path} {what}")
-            if len(text) == os.fstat(fd).st_size:
-                return text
+            for _ in range(3):  # a claim may be written at its end just now
+                text = os.pread(fd, _USUAL, 0)
+                if len(text) == _USUAL:
+                    text += os.pread(fd, MAX_META_BYTES + 1 - _USUAL, _USUAL)
+                if not text or len(text) > MAX_META_BYTES:
+                    what = "is empty" if not text else f"is over {MAX_META_BYTES} bytes"
+                    raise DamagedItemError(f"item {item_id}: {path} {what}")
+                if len(text) == os.fstat(fd).st_size:
+                    return text
             raise DamagedItemError(f"item {item_id}: {path} is not a whole file")
         except OSError as error:
             raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None

@@ -7,11 +7,10 @@ stays as it was, so what state the item had is read from it.
 
 from __future__ import annotations
 
-import json
 import os
 
 from pq_cli.core import transitions
-from pq_cli.core.item import LIVE, Item, State, decode, printable
+from pq_cli.core.item import LIVE, Item, State, decode, parse_meta, printable
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import ConflictError, DamagedItemError, KeyTakenError, NoSuchItemError
 from pq_cli.spool import layout
@@ -100,7 +99,7 @@ def _has_payload(store: Store, item_id: int, *places: str) -> bool:
 def _as_it_was(store: Store, folder: str, item_id: int, now: float) -> Item:
     text = store.reader.meta_text(f"{folder}/{item_id:010d}{layout.META}", item_id)
     try:
-        said = json.loads(text)
+        said = parse_meta(text)
         state = State(said["state"])
         due = parse_time(said["not_before"]) if state is State.DELAYED else None
     except (ValueError, TypeError, KeyError, RecursionError):

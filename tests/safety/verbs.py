@@ -295,6 +295,7 @@ def _told(item: object) -> list[int]:
     return []
 
 
+FAST = QueueConfig(durability="fast")
 KEEP = QueueConfig(keep_done=1000.0)
 LIMIT = QueueConfig(max_items=100)
 MANUAL = QueueConfig(aging_clock="manual")
@@ -317,6 +318,7 @@ VERBS = {
     "enqueue big file": Verb(lambda s: _file(s, move=False), fill, lay_out=_big_file),
     "enqueue --move": Verb(lambda s: _file(s, move=True), fill, takes=True, **ENQUEUED),
     "next": Verb(_claim, fill),
+    "next fast": Verb(_claim, fill, config=FAST),
     "next due": Verb(lambda s: _claim(_late(s)), _delayed),
     "next lost": Verb(lambda s: _claim(_late(s)), _claimed),
     "next dropped": Verb(
@@ -336,6 +338,7 @@ VERBS = {
     "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
     "release": Verb(lambda s: _told(s.release(3)), _claimed),
     "renew": Verb(lambda s: _told(s.renew(3, 90)), _claimed),
+    "renew fast": Verb(lambda s: _told(s.renew(3, 90)), _claimed, config=FAST),
     "retry": Verb(lambda s: _told(s.retry(3)), _failed),
     "retry raised": Verb(lambda s: _told(s.retry(3, 1)), _failed),
     "hold": Verb(lambda s: _told(s.hold(1)), fill),
