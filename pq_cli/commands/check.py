@@ -35,7 +35,7 @@ def command(
         raise UsageError("--spool: give a directory")
     check = Check(spool, parse_duration(lock_timeout))
     damaged = mended = harmless = 0
-    with Counting("items looked at") as counting:
+    with Counting("items looked at", check.count) as counting:
         for finding in check.run(repair=repair, tick=counting.tick):
             damaged += finding.damage
             mended += finding.mended

@@ -10,7 +10,7 @@ import os
 import time
 from functools import partial
 
-from pq_cli.core.item import printable
+from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError
 from pq_cli.spool import handover, layout, opening
 from pq_cli.spool.annexes import Annexes
@@ -90,6 +90,10 @@ class Check:
         self._seen: dict[int, int] = {}
         self._twice: set[int] = set()
         self._highest = 0
+
+    def count(self) -> int:
+        """Return how many items there are to look at, by the names of their metas."""
+        return self._reader.count(State)
 
     def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
         """Yield what is wrong, mended if `repair`; call `tick` for every item looked at."""

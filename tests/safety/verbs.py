@@ -251,7 +251,8 @@ def _refuse(error: Exception) -> None:
 
 
 def _export(spool: Spool) -> list[int]:
-    sending = Sending(spool, [State.PENDING, State.FAILED], spool.departures(), _refuse)
+    states = [State.PENDING, State.FAILED]
+    sending = Sending(spool, states, spool.departures(), _refuse, tick=lambda _: None)
     for _ in sending.send(JsonWriter(io.BytesIO()), spool.departures().uuid(), "here", "2027"):
         pass
     return []

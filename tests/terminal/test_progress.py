@@ -75,7 +75,7 @@ COMMANDS = {
     "stats": (("stats",), "items looked at"),
     "explain": (("explain", "480"), "items looked at"),
     "doctor": (("doctor",), "items looked at"),
-    "check": (("check",), "items looked at"),
+    "check": (("check",), "360 of 360 items looked at"),
     "purge": (("purge", "--state", "held,failed"), "240 of 240 items"),
     "retry": (("retry", "--all"), "240 of 240 items"),
     "undo": (("undo",), "120 of 120 items"),
