@@ -297,9 +297,6 @@ def _told(item: object) -> list[int]:
 
 
 FAST = QueueConfig(durability="fast")
-KEEP = QueueConfig(keep_done=1000.0)
-LIMIT = QueueConfig(max_items=100)
-MANUAL = QueueConfig(aging_clock="manual")
 ENQUEUED = {"lay_out": _one_file, "source": frozenset([body(5)])}
 MIGRATED = {"lay_out": _old_queue, "source": frozenset(map(body, (5, 6, 7))), "again": True}
 VERBS = {
@@ -307,7 +304,7 @@ VERBS = {
     "enqueue": Verb(lambda s: _new(s, 5), fill),
     "enqueue lane": Verb(lambda s: _new(s, 5, priority=9), fill),
     "enqueue delayed": Verb(lambda s: _new(s, 5, delay=50), fill),
-    "enqueue limited": Verb(lambda s: _new(s, 5), fill, config=LIMIT),
+    "enqueue limited": Verb(lambda s: _new(s, 5), fill, config=QueueConfig(max_items=100)),
     "enqueue keyed": Verb(lambda s: _new(s, 5, key="k"), fill),
     "enqueue skip": Verb(lambda s: _new(s, 5, key="k"), _keyed),
     "enqueue replace": Verb(
@@ -334,7 +331,7 @@ VERBS = {
     "submit": Verb(lambda s: _submit(s, works=False), fill),
     "submit done": Verb(lambda s: _submit(s, works=True), fill, may_go={5}),
     "done": Verb(lambda s: _told(s.done(3)), _logged, may_go={3}),
-    "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=KEEP),
+    "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=QueueConfig(keep_done=1000.0)),
     "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),
     "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
     "release": Verb(lambda s: _told(s.release(3)), _claimed),
@@ -357,7 +354,7 @@ VERBS = {
     "undo": Verb(lambda s: _told(s.restore(1)), _removed, may_go={1}),
     "pause": Verb(lambda s: _told(s.pause("lunch")), fill),
     "resume": Verb(lambda s: _told(s.resume()), lambda s: (fill(s), s.pause())),
-    "age": Verb(lambda s: _told(s.age(NOW)), fill, config=MANUAL),
+    "age": Verb(lambda s: _told(s.age(NOW)), fill, config=QueueConfig(aging_clock="manual")),
     "init": Verb(lambda s: _told(s.write_config("# nothing\n")), fill),
     "init --drop-mode": Verb(lambda s: _told(s.open_drop_box(0o1730)), fill),
     "migrate": Verb(lambda s: _migrate(s, move=False), fill, **MIGRATED),
