@@ -16,6 +16,9 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, default)
 
 
+pytest_plugins = ["survived"]
+
+
 @pytest.fixture
 def pq(tmp_path: Path) -> Pq:
     """The command `pq`, on a spool of its own that nobody has made yet."""

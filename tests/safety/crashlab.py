@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +30,6 @@ CHANGING = frozenset(
         "symlink", "link", "chmod", "fchmod", "chown", "fchown", "sync", "copy_file_range",
     )
 )  # fmt: skip
-TALLY: Counter[str] = Counter()
-"""What was survived so far; printed when the tests end."""
 Hook = Callable[[str, Callable[..., object], tuple, dict], object]
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import crashlab
 import pytest
 import verbs
-from crashlab import TALLY
 from support import need_tool
+from survived import TALLY
 from test_kill_sweep import known_ids, verify
 from verbs import NOW, VERBS
 

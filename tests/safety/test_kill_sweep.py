@@ -15,8 +15,8 @@ from pathlib import Path
 import crashlab
 import pytest
 import verbs
-from crashlab import TALLY
 from support import need_tool
+from survived import TALLY
 from verbs import BIG, NOW, VERBS, body
 
 from pq_cli.commands.table import COMMANDS

@@ -13,8 +13,8 @@ import crashlab
 import powerloss
 import pytest
 import verbs
-from crashlab import TALLY
 from powerloss import Disk, Recorder, record
+from survived import TALLY
 from verbs import BIG, NOW, VERBS, body
 
 from pq_cli.core.item import Item
