@@ -57,4 +57,10 @@ class Record:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with `changes` applied; an unknown field is a TypeError."""
-        return type(self)(**{**self.__dict__, **changes})
+        copy = object.__new__(type(self))
+        values = copy.__dict__
+        values.update(self.__dict__)
+        values.update(changes)
+        if len(values) != len(self._fields):
+            raise TypeError(f"{type(self).__name__}: unknown fields in {', '.join(changes)}")
+        return copy

@@ -23,13 +23,13 @@ MAX_TIME = (_LAST - _EPOCH).total_seconds()
 
 
 _seconds_text: dict[int, str] = {}
-_EXACT = 2**32
+EXACT = 2**32
 """Unix seconds below which a float's microseconds can be told by arithmetic."""
 
 
 def format_time(seconds: float) -> str:
     """Return Unix `seconds` as RFC 3339, UTC, with microseconds and a `Z`."""
-    if not 0 <= seconds < _EXACT:
+    if not 0 <= seconds < EXACT:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
     second, micro = divmod(round(seconds * 1e6), 1_000_000)
     text = _seconds_text.get(second)

@@ -155,14 +155,14 @@ class Store:
         is ever written in place.
         """
         if after.state is State.ACTIVE and not self.disk.sync:
-            self.make_folder(os.path.dirname(target))
+            self.make_folder(_folder(target))
             if self.disk.patch(path + layout.META, lambda text: claim_patch(text, after)):
                 return
         tmp = tmp_name("meta")
         self.disk.write_new(tmp, encode(after))
         try:
             if target != path:
-                self.make_folder(os.path.dirname(target))
+                self.make_folder(_folder(target))
             self.disk.rename(tmp, path + layout.META)
         except BaseException:
             self.disk.discard(tmp)
@@ -170,7 +170,7 @@ class Store:
 
     def _rename_pair(self, item_id: int, source: str, target: str) -> None:
         """Rename the meta, the commit instant, and then the payload. Can be done twice."""
-        self.make_folder(os.path.dirname(target))
+        self.make_folder(_folder(target))
         try:
             self.disk.rename(source + layout.META, target + layout.META)
         except FileNotFoundError:
@@ -197,8 +197,8 @@ class Store:
             self.keys.free(after)
         after = after.replace(path=f"{self.root}/{target}")
         self.index.moved(before, after)
-        folder = os.path.dirname(source)
-        if folder != os.path.dirname(target):
+        folder = _folder(source)
+        if folder != _folder(target):
             self.tidy(folder)
         return after
 
@@ -212,7 +212,7 @@ class Store:
                 self.disk.discard(stray)
 
     def _sync_folders(self, source: str, target: str) -> None:
-        for folder in dict.fromkeys((os.path.dirname(target), os.path.dirname(source))):
+        for folder in dict.fromkeys((_folder(target), _folder(source))):
             self.disk.sync_dir(folder)
 
     def payload_follows(self, item_id: int, source: str, target: str) -> None:
@@ -293,6 +293,11 @@ class LiveCount:
     def __exit__(self, error: object, *_: object) -> None:
         if self._matters and error is None:
             self._store.set_count(self._after)
+
+
+def _folder(path: str) -> str:
+    """Return the folder of a path in the spool: `os.path.dirname` does more than is needed."""
+    return path.rpartition("/")[0]
 
 
 def _lives(item: Item | None) -> int:
