@@ -10,7 +10,7 @@ import sys
 import threading
 
 import pytest
-from queues import drain
+from queues import Clock, drain, make_queue
 
 from pq_cli import MemoryQueue, QueueConfig, Spool
 from pq_cli.spool import store
@@ -264,3 +264,30 @@ def test_nothing_is_left_in_tmp(tmp_path):
     path = tmp_path / "spool"
     at_once(path, *[PRODUCE] * 2, *[CONSUME] * 2)
     assert os.listdir(path / "tmp") == []
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+def test_a_claim_seen_before_is_looked_at_again_before_it_is_judged(tmp_path, durability):
+    """A claim that was renewed since another process saw it is left alone; once over, it is not.
+
+    What else was changed of it is not undone by who ends it.
+    """
+    clock = Clock()
+    one, other = (make_queue(f"spool-{durability}", tmp_path, clock) for _ in range(2))
+    one.enqueue(b"x")
+    item = one.claim(lease=10)
+    for _ in range(3):  # each writes, so that the other has to look anew
+        assert other.claim() is None
+        one.age()
+        other.enqueue(b"y", delay=1e6)
+    one.renew(item, 100)
+    clock.pass_(50)
+    assert other.claim() is None and one.get(item).claim == item.claim
+    one.change(item.id, priority=1)
+    assert other.fail(item.claim).priority == 1
+    clock.pass_(3600)
+    again = one.claim(lease=10)
+    assert other.claim() is None
+    one.enqueue(b"z", delay=1e6)
+    clock.pass_(11)
+    assert other.claim().claim == f"{again.id}.3"

@@ -26,6 +26,7 @@ class Index:
     def __init__(self, reader: Reader, report: Callable[[DamagedItemError], None]) -> None:
         self._reader = reader
         self._report = report
+        self._claims_seen: dict[str, Item] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -35,6 +36,7 @@ class Index:
         self._fronts: dict[int, int | None] = {}
         self._heads: dict[int, Item] = {}
         self._active: dict[int, Item] | None = None
+        self._unsure: set[int] = set()
         self._bound: dict[int, Item] = {}
         self._lease_floor = 0.0
         self._due: float | None = None
@@ -116,16 +118,42 @@ class Index:
             self._active = {}
             self._bound = {}
             self._lease_floor = _NEVER
-            for name, (_, claim) in self._reader.active_names():
-                try:
-                    item = self._reader.read("active", name, State.ACTIVE, None)
-                except FileNotFoundError:
-                    continue
-                except DamagedItemError as error:
-                    self._report(error)
-                    continue
-                self._remember_active(item.replace(claims=claim))
+            seen, self._claims_seen = self._claims_seen, {}
+            for name, (item_id, claim) in self._reader.active_names():
+                item = seen.get(name)
+                if item is not None:
+                    self._unsure.add(item_id)
+                else:
+                    item = self._read_claim(name, claim)
+                if item is not None:
+                    self._claims_seen[name] = item
+                    self._remember_active(item)
         return self._active
+
+    def _read_claim(self, name: str, claim: int) -> Item | None:
+        try:
+            return self._reader.read("active", name, State.ACTIVE, None).replace(claims=claim)
+        except FileNotFoundError:
+            return None
+        except DamagedItemError as error:
+            self._report(error)
+            return None
+
+    def confirmed(self, item: Item) -> Item | None:
+        """Return an active item as it is now; None when it cannot be read.
+
+        A claim that others may have renewed since it was read first is known by its name only:
+        who holds it is certain, until when is not.
+        """
+        if item.id not in self._unsure:
+            return item
+        self._unsure.discard(item.id)
+        name = layout.name_of(item)
+        fresh = self._read_claim(name, item.claims)
+        if fresh is not None:
+            self._claims_seen[name] = fresh
+            self._remember_active(fresh)
+        return fresh
 
     def _remember_active(self, item: Item) -> None:
         if self._active is None:
@@ -148,7 +176,9 @@ class Index:
 
     def active_item(self, item_id: int) -> Item | None:
         """Return an active item if it is remembered; None says nothing about the disk."""
-        return None if self._active is None else self._active.get(item_id)
+        if self._active is None or item_id in self._unsure:
+            return None
+        return self._active.get(item_id)
 
     def due(self) -> float | None:
         """Return a Unix time before which no delayed item comes due, or None if there is none."""
@@ -169,6 +199,7 @@ class Index:
         if before is not None and self._active is not None:
             self._active.pop(before.id, None)
             self._bound.pop(before.id, None)
+            self._unsure.discard(before.id)
         if after is None:
             return
         if after.state is State.PENDING:

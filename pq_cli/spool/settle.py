@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pq_cli.core import transitions
-from pq_cli.core.item import State
+from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.handover import finish
 from pq_cli.spool.holder import is_dead, is_mine
@@ -23,14 +23,27 @@ def settle(store: Store, now: float) -> None:
 
 
 def _take_back(store: Store, now: float) -> None:
-    for item in store.index.perhaps_dead(now):
+    for remembered in store.index.perhaps_dead(now):
+        over = remembered.lease_until is None or remembered.lease_until <= now
+        if not over and not _died(store, remembered):
+            continue
+        item = store.index.confirmed(remembered)
+        if item is None:
+            continue
         if item.holder is None:
             # The claim's process died before its claim was written: nobody ever had it.
             store.move(item, transitions.released(item, now).replace(attempts=item.attempts))
         elif item.lease_until is None or item.lease_until <= now:
             store.move(item, transitions.expired(item, now, transitions.LEASE_OVER))
-        elif not is_mine(item.holder) and is_dead(item.holder, store.root):
+        elif _died(store, item):
             store.move(item, transitions.expired(item, now, transitions.WORKER_DIED))
+
+
+def _died(store: Store, item: Item) -> bool:
+    """Tell whether the process that holds a claim is dead for certain; True for a claim of none."""
+    if item.holder is None:
+        return True
+    return not is_mine(item.holder) and is_dead(item.holder, store.root)
 
 
 def _promote(store: Store, now: float) -> None:
