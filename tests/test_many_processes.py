@@ -284,6 +284,7 @@ def test_a_claim_seen_before_is_looked_at_again_before_it_is_judged(tmp_path, du
     clock.pass_(50)
     assert other.claim() is None and one.get(item).claim == item.claim
     one.change(item.id, priority=1)
+    assert other.claim() is None
     assert other.fail(item.claim).priority == 1
     clock.pass_(3600)
     again = one.claim(lease=10)
