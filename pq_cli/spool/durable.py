@@ -31,8 +31,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
 _NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
                   errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
-PATCHED = 4096
-"""Bytes of the largest file that is patched in place: one page, which no signal cuts in two."""
+_PATCHED = 4096  # bytes of the largest file that is patched in place: one page, cut by no signal
 SMALL = 1024 * 1024
 """Payloads up to this size are read whole where that is simpler than copying in the kernel."""
 
@@ -186,8 +185,8 @@ class Disk:
         """
         fd = os.open(self._at(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            content = os.read(fd, PATCHED)
-            found = change(content) if len(content) < PATCHED else None
+            content = os.read(fd, _PATCHED)
+            found = change(content) if len(content) < _PATCHED else None
             if found is not None:
                 os.lseek(fd, found[0], os.SEEK_SET)
                 _write_all(fd, found[1])

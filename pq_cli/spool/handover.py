@@ -18,6 +18,7 @@ from pq_cli.spool import layout, ledger
 from pq_cli.spool.ledger import Origin
 from pq_cli.spool.opening import open_state, read_config
 from pq_cli.spool.process import tmp_name
+from pq_cli.spool.quarantine import set_aside
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
@@ -109,12 +110,10 @@ def _read(store: Store, name: str) -> Item | None:
         return decode(text, item_id=parsed[0], state=_state(text), priority=None, path="")
     except DamagedItemError as error:
         store.report(error)
-        store.disk.make_dir(layout.QUARANTINE)
-        token = os.urandom(4).hex()
         for end in (layout.META, ""):
-            base = f"{name.removesuffix(layout.META)}{end}"
-            if os.path.lexists(f"{store.root}/{FOLDER}/{base}"):
-                store.disk.rename(f"{FOLDER}/{base}", f"{layout.QUARANTINE}/{token}-{base}")
+            path = f"{FOLDER}/{name.removesuffix(layout.META)}{end}"
+            if os.path.lexists(f"{store.root}/{path}"):
+                set_aside(store.disk, path, str(error))
         return None
 
 

@@ -1,16 +1,10 @@
-"""Mend: what `check --repair` does about each kind of finding. No payload byte is ever deleted.
-
-What cannot be brought in order is set aside: moved to `quarantine/`, with a file beside it that
-says when, from where and why.
-"""
+"""Mend: what `check --repair` does about each kind of finding. No payload byte is ever deleted."""
 
 from __future__ import annotations
 
 import os
-import time
 
-from pq_cli.core.item import Item, State, encode, printable
-from pq_cli.core.timefmt import format_time
+from pq_cli.core.item import Item, State, encode
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
@@ -18,6 +12,7 @@ from pq_cli.spool.findings import Finding
 from pq_cli.spool.keys import Keys
 from pq_cli.spool.pairs import home_of
 from pq_cli.spool.process import tmp_name
+from pq_cli.spool.quarantine import set_aside
 from pq_cli.spool.reader import Reader
 from pq_cli.spool.state import (
     RESERVE_STEP,
@@ -29,7 +24,6 @@ from pq_cli.spool.state import (
     write_state,
 )
 
-REASON = ".reason"
 _NO_PAYLOADS = ("meta", "state", "key", "config", "about", "log")
 """Kinds of files in `tmp/` that may be deleted. A `drop` is a copy, but of a payload."""
 
@@ -57,26 +51,16 @@ class Mender:
         if self._counter.last_id is not None:
             self._counter.write(self._counter.last_id, UNKNOWN, sync=False)
 
-    def set_aside(self, path: str, why: str) -> None:
-        """Move what lies at `path` to the quarantine; the reason is there before it is."""
-        self._disk.make_dir(layout.QUARANTINE)
-        name = f"{layout.QUARANTINE}/{os.urandom(4).hex()}-{os.path.basename(path)[-60:]}"
-        text = f"{format_time(time.time())}\t{printable(path)}\t{printable(why)}\n"
-        self._disk.write_new(name + REASON, text.encode("utf-8", "replace"))
-        self._disk.rename(path, name)
-        self._disk.sync_dir(layout.QUARANTINE)
-        self._disk.sync_dir(os.path.dirname(path))
-
     # -- one remedy for each kind; False: nothing can be done --------------------
 
     def _mend_tmp(self, finding: Finding) -> None:
         if os.path.basename(finding.path).partition("-")[0] in _NO_PAYLOADS:
             self._disk.discard(finding.path)
         else:
-            self.set_aside(finding.path, finding.detail)
+            set_aside(self._disk, finding.path, finding.detail)
 
     def _mend_orphan(self, finding: Finding) -> None:
-        self.set_aside(finding.path, finding.detail)
+        set_aside(self._disk, finding.path, finding.detail)
 
     def _mend_behind(self, finding: Finding) -> bool | None:
         home = home_of(self._reader, finding.id or 0)
@@ -126,14 +110,16 @@ class Mender:
         keep = "/".join(places[-1][:2])
         for folder, name, *_ in places[:-1]:
             path = f"{folder}/{name}"
-            self.set_aside(path + layout.META, f"the item also lies in {keep}, changed later")
+            set_aside(
+                self._disk, path + layout.META, f"the item also lies in {keep}, changed later"
+            )
             if self._reader.size_of(folder, name) is None:
                 continue
             if self._reader.size_of(*os.path.split(keep)) is None:
                 self._disk.rename(path, keep)
                 self._disk.sync_dir(os.path.dirname(keep))
             else:
-                self.set_aside(path, f"the item also lies in {keep}, changed later")
+                set_aside(self._disk, path, f"the item also lies in {keep}, changed later")
 
     def _mend_misplaced(self, finding: Finding) -> None:
         item = self._item_at(finding.path)
@@ -149,7 +135,7 @@ class Mender:
         self._disk.sync_dir(os.path.dirname(finding.path))
 
     def _mend_foreign(self, finding: Finding) -> None:
-        self.set_aside(finding.path, finding.detail)
+        set_aside(self._disk, finding.path, finding.detail)
         if finding.path in layout.FOLDERS:
             self._mend_folder(finding)
 
@@ -170,7 +156,7 @@ class Mender:
         try:
             state = read_state(self._disk.root) or SpoolState()
         except DamagedStateError:
-            self.set_aside(layout.STATE, finding.detail)
+            set_aside(self._disk, layout.STATE, finding.detail)
             state = SpoolState()
         self._counter.refresh()
         # Ids beyond those we see may have been given and ended since: hence a whole step more.
@@ -207,5 +193,5 @@ class Mender:
             return False
         for end in (layout.META, ""):
             if os.path.lexists(f"{self._disk.root}/{path}{end}"):
-                self.set_aside(path + end, finding.detail)
+                set_aside(self._disk, path + end, finding.detail)
         return None

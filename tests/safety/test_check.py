@@ -302,3 +302,18 @@ def test_who_works_meanwhile_sees_what_was_mended(tmp_path: Path) -> None:
         assert spool.claim().id == 3  # from now on it knows the lanes
         assert {finding.kind for finding in repair(spool.path)} >= {"misplaced"}
         assert [spool.claim().id, spool.claim().id] == [1, 2]
+
+
+def test_what_a_hand_over_cannot_read_is_set_aside_with_its_reason(tmp_path: Path) -> None:
+    """A damaged meta on its last step stops nobody: it and its payload wait in the quarantine."""
+    told: list[Exception] = []
+    with Spool(tmp_path / "s", clock=lambda: NOW, report=told.append) as spool:
+        fill(spool)
+        root = Path(spool.path)
+        _hand_over(root)
+        _write(root, "imports/handover/0000000006.meta.json", b'{"id": 6')
+        assert spool.claim().id == 3 and len(told) == 1
+        aside = {p.name.partition("-")[2]: p.read_bytes() for p in (root / "quarantine").iterdir()}
+        assert aside["0000000006"] == body(1) and aside["0000000006.meta.json"] == b'{"id": 6'
+        for name in ("0000000006.reason", "0000000006.meta.json.reason"):
+            assert b"imports/handover/" in aside[name] and b"is not JSON" in aside[name]
