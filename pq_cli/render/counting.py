@@ -54,8 +54,10 @@ class Counting:
                 self._outer()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         messages.make_way = self._outer
+        if error is None and self._next != _NEVER and plain.stdout_is_terminal():
+            plain.flush()  # what was told comes before the words that sum it up
         if self._bar is not None:
             self._bar.close()
             self._bar = None
