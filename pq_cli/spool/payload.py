@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from zlib import crc32
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.core.request import Request
 from pq_cli.errors import DamagedItemError, SpoolIOError
-from pq_cli.spool.checksum import checksum_of
+from pq_cli.spool.checksum import checksum_of, checksum_text
 from pq_cli.spool.durable import SMALL, Disk
 from pq_cli.spool.holder import boot_id
 from pq_cli.spool.process import tmp_name
@@ -41,11 +42,9 @@ class Staged(Record):
 
 def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> Staged:
     """Stage a payload that is in memory; with `sync`, on disk when this returns."""
-    import zlib
-
     tmp = tmp_name("in")
     disk.write_new(tmp, content, sync=sync)
-    checksum = f"crc32:{zlib.crc32(content):08x}"
+    checksum = checksum_text(crc32(content))
     return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request, synced=sync)
 
 

@@ -13,7 +13,6 @@ from pq_cli.core.request import Request, checked
 from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.spool import layout, opening
-from pq_cli.spool.bulk import Bulk, are_many, is_bulk
 from pq_cli.spool.glance import Glance
 from pq_cli.spool.holder import this_process
 from pq_cli.spool.intake import admit
@@ -137,6 +136,8 @@ class Spool(Upkeep):
 
         Returns (items, the error that stopped it or None) like `commit`. Give what fits in memory.
         """
+        from pq_cli.spool.bulk import Bulk, are_many, is_bulk  # start-up: most enqueue one
+
         if is_bulk(self._store, records):
             bulk = Bulk(self._store, records, self._clock())
             bulk.admit()

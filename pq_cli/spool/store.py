@@ -154,16 +154,16 @@ class Store:
         In "fast" a claim is written into the meta that is there. In "full" nothing that is durable
         is ever written in place.
         """
-        if after.state is State.ACTIVE and not self.disk.sync:
+        if target != path:
             self.make_folder(_folder(target))
-            if self.disk.patch(path + layout.META, lambda text: claim_patch(text, after)):
-                return
+        in_place = after.state is State.ACTIVE and not self.disk.sync
+        meta = path + layout.META
+        if in_place and self.disk.patch(meta, lambda text: claim_patch(text, after)):
+            return
         tmp = tmp_name("meta")
         self.disk.write_new(tmp, encode(after))
         try:
-            if target != path:
-                self.make_folder(_folder(target))
-            self.disk.rename(tmp, path + layout.META)
+            self.disk.rename(tmp, meta)
         except BaseException:
             self.disk.discard(tmp)
             raise
