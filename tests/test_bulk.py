@@ -32,6 +32,12 @@ def damage(root):
     return list(Check(str(root), 5.0, stale_after=-1.0).run(repair=False))
 
 
+def read(queue, name):
+    """Return what a file of the spool holds."""
+    with open(f"{queue.path}/{name}", "rb") as file:
+        return file.read()
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Make blocks so small that a batch fills several."""
@@ -48,7 +54,8 @@ def test_a_batch_is_what_its_records_are_one_by_one(
 ):
     """Priorities, delays, names and metadata mixed: every item, its place and order are the same.
 
-    Also for those who do not remember: the files say what the process believes.
+    Also for those who do not remember: the files say what the process believes. And the log tells
+    the same of both.
     """
     folder = tmp_path_factory.mktemp("bulk")
     os.mkdir(folder / "one")
@@ -63,6 +70,7 @@ def test_a_batch_is_what_its_records_are_one_by_one(
         assert [bulk.payload(item) for item in items] == [data for data, _ in batch]
     other = Spool(bulk.path, config=bulk.config, clock=Clock())
     assert snapshot(bulk) == snapshot(single) == snapshot(other)
+    assert read(bulk, layout.LOG) == read(single, layout.LOG)
     assert os.listdir(f"{bulk.path}/tmp") == [] and damage(bulk.path) == []
     order = []
     while (item := bulk.claim()) is not None:

@@ -191,9 +191,9 @@ class _Enqueue:
             self._print(*self._spool.enqueue_many(records))
 
     def _print(self, items: list[Item], error: PqError | OSError | None) -> None:
-        for item in items:
-            emit(str(item.id))
-            self._last_id = item.id
+        if items:
+            emit("\n".join(str(item.id) for item in items))  # in one write: safe they are together
+            self._last_id = items[-1].id
         self._counting.tick(len(items))
         flush()
         if error is not None:

@@ -122,7 +122,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 _CLAIMED = (
     "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
-    "claim",
 )  # fmt: skip
 """Fields that a claim changes, or that the place of the meta may have overruled before it."""
 _END = b"\n}\n"
@@ -150,17 +149,23 @@ def to_safe_json(value: object) -> bytes:
 
 def as_dict(item: Item) -> dict[str, Any]:
     """Return what a meta holds, JSON-ready: times as RFC 3339."""
+    values = _values(item, _STORED)
+    values["history"] = list(item.history)
+    values.update(item.extra)
+    return values
+
+
+def _values(item: Item, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return some fields as a meta holds them, and the claim behind them."""
     fields = item.__dict__
-    values: dict[str, Any] = {name: fields[name] for name in _STORED}
+    values: dict[str, Any] = {name: fields[name] for name in names}
     for name in _TIMES:
-        if values[name] is not None:
+        if values.get(name) is not None:
             values[name] = format_time(values[name])
     values["state"] = item.state.value
-    values["history"] = list(item.history)
     if item.holder is not None:
         values["holder"] = {**item.holder.__dict__, "since": format_time(item.holder.since)}
     values["claim"] = item.claim
-    values.update(item.extra)
     return values
 
 
@@ -181,8 +186,7 @@ def claim_patch(text: bytes, item: Item) -> tuple[int, bytes] | None:
     old = text[start:]
     if not start or not (old == _END[1:] or (old.startswith(_CLAIM) and old.endswith(_END[-2:]))):
         return None
-    values = as_dict(item)
-    line = b"," + to_json({name: values[name] for name in _CLAIMED})[1:]
+    line = b"," + to_json(_values(item, _CLAIMED))[1:]
     return start, line.ljust(len(old) - 1) + b"\n"
 
 

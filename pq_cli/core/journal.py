@@ -5,7 +5,7 @@ The log is derived and may be lost; nothing that matters is known only there.
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item, State, printable
+from pq_cli.core.item import Item, State, printable, to_json
 from pq_cli.core.timefmt import format_time
 
 TYPE_CHECKING = False
@@ -33,6 +33,27 @@ def record(event: str, item: Item, at: float) -> dict[str, Any]:
     if name:
         values["name"] = printable(name, _MAX_TEXT)
     return values
+
+
+class EnqueuedLines:
+    """The log lines of many items enqueued at once; for those that are alike worked out once.
+
+    at: when, Unix seconds.
+    """
+
+    def __init__(self, at: float) -> None:
+        self._at = at
+        self._halves: dict[tuple[int, State, str | None], tuple[bytes, bytes]] = {}
+
+    def line(self, item: Item) -> bytes:
+        """Return `record("enqueued", item, at)` as a line of JSON."""
+        kind = (item.priority, item.state, item.name or item.key)
+        halves = self._halves.get(kind)
+        if halves is None:
+            text = to_json(record("enqueued", item.replace(id=0), self._at))
+            before, after = text.split(b'"id":0,', 1)
+            halves = self._halves[kind] = (before, after)
+        return b'%s"id":%d,%s\n' % (halves[0], item.id, halves[1])
 
 
 def transition(before: Item, after: Item) -> dict[str, Any] | None:

@@ -72,12 +72,14 @@ class SpoolLock:
                 self._threads, self._born = allocate_lock(), process.pid
 
     def _lock(self) -> None:
-        deadline = time.monotonic() + self._timeout
+        deadline = None
         while True:
             fresh = self._pid != process.pid
             if fresh:
                 self._open()
-            self._wait(deadline)
+            if not self._try():
+                deadline = deadline or time.monotonic() + self._timeout
+                self._wait(deadline)
             if os.fstat(self._fd).st_nlink:
                 break
             self.close()  # somebody removed the file: others lock a new one
@@ -117,12 +119,12 @@ class SpoolLock:
 
     def _wait(self, deadline: float) -> None:
         nap = _FIRST_NAP
-        while not self._try():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._late()
+        while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(nap, left))
+            if self._try():
+                return
             nap = min(nap * 1.5, _LONGEST_NAP)
+        raise self._late()
 
     def _try(self) -> bool:
         try:

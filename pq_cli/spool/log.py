@@ -33,7 +33,11 @@ class Log:
 
     def note(self, records: Iterable[dict[str, Any] | None]) -> None:
         """Append records; trouble is swallowed: the log must not stop the queue."""
-        data = b"".join(to_json(record) + b"\n" for record in records if record is not None)
+        self.note_lines(to_json(record) + b"\n" for record in records if record is not None)
+
+    def note_lines(self, lines: Iterable[bytes]) -> None:
+        """Append records that are lines of JSON already."""
+        data = b"".join(lines)
         if not data:
             return
         try:

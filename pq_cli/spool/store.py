@@ -261,9 +261,11 @@ class Store:
             self.set_count(self.reader.count_live())
         return self.counter.live
 
-    def counting(self, delta: int) -> LiveCount:
+    def counting(self, delta: int) -> LiveCount | Uncounted:
         """Return a context around a change of `delta` live items: a crash in it leaves UNKNOWN."""
-        return LiveCount(self, delta)
+        if not delta or self.counter.live == UNKNOWN:
+            return _UNCOUNTED
+        return LiveCount(self, self.counter.live + delta)
 
     def set_count(self, live: int) -> None:
         """Record the number of live items, or UNKNOWN."""
@@ -279,20 +281,31 @@ class Store:
 
 
 class LiveCount:
-    """Keeps `counter.live` right around one change."""
+    """Keeps `counter.live` right around one change, after which it is `live`."""
 
-    def __init__(self, store: Store, delta: int) -> None:
+    def __init__(self, store: Store, live: int) -> None:
         self._store = store
-        self._after = store.counter.live + delta if store.counter.live != UNKNOWN else UNKNOWN
-        self._matters = bool(delta) and self._after != UNKNOWN
+        self._live = live
 
     def __enter__(self) -> None:
-        if self._matters:
-            self._store.set_count(UNKNOWN)
+        self._store.set_count(UNKNOWN)
 
     def __exit__(self, error: object, *_: object) -> None:
-        if self._matters and error is None:
-            self._store.set_count(self._after)
+        if error is None:
+            self._store.set_count(self._live)
+
+
+class Uncounted:
+    """A change that leaves the number of live items as it is, or one that nobody counts."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+_UNCOUNTED = Uncounted()
 
 
 def _folder(path: str) -> str:
