@@ -19,8 +19,10 @@ from pq_cli.spool.owner import owner_to_keep
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FIRST_NAP = 0.0005
-_LONGEST_NAP = 0.002
-
+_LONGEST_NAP = 0.004
+"""Seconds between two tries. While the others sleep, one process makes several changes from what it
+remembers: longer naps mean more work in all and longer waits (`python -m benchmarks contention`).
+"""
 
 _renewal = allocate_lock()
 
