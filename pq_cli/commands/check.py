@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,15 @@ from pq_cli.core.item import printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import DamageError, UsageError
 from pq_cli.messages import warn
-from pq_cli.render import emit, emit_json
+from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
+from pq_cli.render.sheet import print_finding
+from pq_cli.render.terminal import console
 from pq_cli.spool.check import Check
 from pq_cli.spool.findings import KINDS, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def command(
@@ -34,13 +39,14 @@ def command(
     if not spool:
         raise UsageError("--spool: give a directory")
     check = Check(spool, parse_duration(lock_timeout))
+    tell = _teller(as_json)
     damaged = mended = harmless = 0
     with Counting("items looked at", check.count) as counting:
         for finding in check.run(repair=repair, tick=counting.tick):
             damaged += finding.damage
             mended += finding.mended
             harmless += not (finding.damage or finding.mended)
-            emit_json(_record(finding)) if as_json else emit(_line(finding))
+            tell(finding)
     if damaged:
         hint = "" if repair else "; `pq check --repair` mends what can be mended"
         raise DamageError(f"{damaged} damaged, {mended} mended, {harmless} harmless{hint}")
@@ -54,10 +60,20 @@ def _severity(finding: Finding) -> str:
     return "harmless" if KINDS[finding.kind].harmless else "damage"
 
 
-def _line(finding: Finding) -> str:
+def _teller(as_json: bool) -> Callable[[Finding], None]:
+    """Return what prints a finding, for people or for programs."""
+    if as_json:
+        return lambda finding: emit_json(_record(finding))
+    if not stdout_is_terminal():
+        return lambda finding: emit("\t".join(_words(finding)))
+    out = console("auto")
+    return lambda finding: print_finding(_words(finding), out)
+
+
+def _words(finding: Finding) -> list[str]:
     number = "" if finding.id is None else str(finding.id)
     words = (_severity(finding), finding.kind, number, finding.path or ".", finding.detail)
-    return "\t".join(printable(word) for word in words)
+    return [printable(word) for word in words]
 
 
 def _record(finding: Finding) -> dict[str, object]:

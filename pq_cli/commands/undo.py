@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +17,13 @@ from pq_cli.commands.common import (
 from pq_cli.core.item import parse_reference
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import NothingThereError, UsageError
-from pq_cli.render import emit
+from pq_cli.messages import warn
+from pq_cli.render import emit, stdout_is_terminal
+from pq_cli.render.sheet import removed_sheet
+from pq_cli.render.terminal import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def command(
@@ -29,18 +36,28 @@ def command(
 ) -> int:
     """Bring back what the last `pq rm` or `pq purge` removed, or the ITEMs; print their ids.
 
-    Each returns to the state and place it had. What was removed is kept for a day. --list prints
-    time of removal and id, tab-separated, latest removal first.
+    Each returns to the state and place it had. What was removed is kept for a day. --list prints,
+    in a pipe, time of removal and id, tab-separated, latest removal first.
     """
     if items and list_only:
         raise UsageError("--list takes no ITEM")
     queue = open_spool(spool, lock_timeout=lock_timeout)
     if list_only:
-        for moment, ids in queue.removed():
-            for number in ids:
-                emit(f"{format_time(moment)}\t{number}")
+        _list(list(queue.removed()))
         return 0
     wanted = items or [str(number) for number in next(queue.removed(), (0.0, []))[1]]
     if not wanted:
         raise NothingThereError("nothing to undo: the trash is empty")
     return for_each(queue, wanted, lambda ref: emit(str(queue.restore(parse_reference(ref)[0]).id)))
+
+
+def _list(batches: Sequence[tuple[float, Sequence[int]]]) -> None:
+    if stdout_is_terminal():
+        if batches:
+            removed_sheet(batches, time.time(), console("auto"))
+        else:
+            warn("the trash is empty")
+        return
+    for moment, ids in batches:
+        for number in ids:
+            emit(f"{format_time(moment)}\t{number}")

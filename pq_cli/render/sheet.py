@@ -7,11 +7,12 @@ from textwrap import wrap
 
 from pq_cli.core.explain import attempt
 from pq_cli.core.item import Item, printable
-from pq_cli.core.timefmt import parse_time
+from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import UsageError
 from pq_cli.render.explain import sentences
 from pq_cli.render.log import log_columns
 from pq_cli.render.terminal import Cell, cell_width, print_row
+from pq_cli.spool.findings import KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +30,18 @@ _LEAST = 20
 def print_sheet(rows: Sequence[Sequence[Cell]], right: Sequence[bool], out: Console) -> None:
     """Print rows of cells in columns; the last one takes the lines that it needs."""
     widths = [max(cell_width(row[n][0]) for row in rows) for n in range(len(right) - 1)]
+    for row in rows:
+        _print_wrapped(row, widths, right, out)
+
+
+def _print_wrapped(
+    row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], out: Console
+) -> None:
     room = max(_LEAST, out.width - sum(width + _GAP for width in widths))
-    for *cells, (text, style) in rows:
-        for number, line in enumerate(wrap(text, room) or [""]):
-            front = [("", "")] * len(cells) if number else cells
-            print_row(out, [*front, (line, style)], [*widths, room], right, _GAP)
+    *cells, (text, style) = row
+    for number, line in enumerate(wrap(text, room) or [""]):
+        front = [("", "")] * len(cells) if number else cells
+        print_row(out, [*front, (line, style)], [*widths, room], right, _GAP)
 
 
 def field_sheet(fields: Iterable[tuple[str, str]], item: Item, now: float, out: Console) -> None:
@@ -66,6 +74,36 @@ def _wall_time(at: str, now: float) -> str:
         return at
     today = there[:3] == time.localtime(now)[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", there)
+
+
+def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], now: float, out: Console) -> None:
+    """Print what lies in the trash: when (Unix seconds) which items were removed together."""
+    titles: list[Cell] = [(title, "bold") for title in ("REMOVED", "COUNT", "ITEMS")]
+    rows: list[list[Cell]] = [
+        [(_wall_time(format_time(at), now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
+        for at, ids in batches
+    ]
+    print_sheet([titles, *rows], [False, True, False], out)
+
+
+def _ranges(ids: Iterable[int]) -> str:
+    """Return numbers as text, those in a row as `7-12`."""
+    runs: list[list[int]] = []
+    for number in sorted(ids):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def print_finding(words: Sequence[str], out: Console) -> None:
+    """Print (severity, kind, id, path, detail) of one finding of `check`; all are printable."""
+    severity, kind, number, path, detail = words
+    style = {"damage": "bold red", "mended": "green", "harmless": "dim"}.get(severity, "")
+    row = [(severity, style), (kind, ""), (number, ""), (f"{path}: {detail}", "")]
+    widths = [len("harmless"), max(map(len, KINDS)), len("1,000,000")]
+    _print_wrapped(row, widths, [False, False, True, False], out)
 
 
 def age_sheet(groups: Sequence[AgedGroup], out: Console) -> None:

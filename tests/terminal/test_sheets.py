@@ -1,4 +1,4 @@
-"""show, log, age and doctor on a terminal: columns that line up; in a pipe tabs."""
+"""show, log, age, doctor, check and undo on a terminal: columns that line up; in a pipe tabs."""
 
 from __future__ import annotations
 
@@ -62,8 +62,43 @@ def test_doctor_lines_up_and_names_what_is_wrong(terminal, spool):
     assert lines[at + 1].index("WRONG") == lines[at].index("moving")
 
 
-@pytest.mark.parametrize("command", ["show 1", "log", "age", "doctor"])
+def test_check_lines_up_and_wraps_what_it_found(terminal, spool):
+    """Severity, kind and id stand in columns, and what is wrong beside them at any width."""
+    spool.enqueue(b"x")
+    damage(spool)
+    lines = terminal(60).run("pq check")
+    assert lines[0].split()[:3] == ["damage", "torn", "3"]
+    edge = lines[0].index("pending/")
+    below = lines[1 : next(n for n, line in enumerate(lines) if line.startswith("pq: "))]
+    assert below and all(line[:edge].strip() == "" and line[edge] != " " for line in below)
+    assert "has 2 bytes, should have 1" in " ".join(" ".join(lines).split())
+
+
+def damage(spool):
+    """Make the payload of item 3 longer than its meta says."""
+    with open(spool.get(3).path, "ab") as payload:
+        payload.write(b"y")
+
+
+def test_undo_list_shows_each_removal_with_its_items(terminal, spool):
+    """A removal is one line, ids in a row are one range; an empty trash is said to be empty."""
+    screen = terminal(80)
+    assert screen.run("pq undo --list") == ["pq: the trash is empty"]
+    for _ in range(4):
+        spool.enqueue(b"")
+    screen.run("pq rm 1; pq rm 3 4 6 >/dev/null")
+    lines = screen.run("pq undo --list")
+    assert [line.split(maxsplit=2)[1:] for line in lines] == [
+        ["COUNT", "ITEMS"], ["3", "3-4, 6"], ["1", "1"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["show 1", "log", "age", "doctor", "check", "undo --list"])
 def test_in_a_pipe_there_are_tabs(terminal, spool, command):
     """What programs read has no titles, no padding and no colour."""
-    lines = terminal(250).run(f"pq {command} | cat -A | grep -v '\\^I'; echo END")
-    assert lines == ["END"]
+    spool.enqueue(b"x")
+    damage(spool)
+    spool.remove(spool.enqueue(b""))
+    screen = terminal(250)
+    assert screen.run(f"pq {command} 2>&- | cat -A | grep -v '\\^I'; echo END") == ["END"]
+    assert screen.run(f"pq {command} 2>&- | grep -c .") != ["0"]
