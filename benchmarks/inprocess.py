@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from benchmarks import peers
+from benchmarks.floor import FLOOR
 from benchmarks.harness import Bench, Samples, Target, timed
 from pq_cli import MemoryQueue, QueueConfig, Spool
 
@@ -20,19 +21,22 @@ _TAKE_TARGETS = {
 
 
 def run(bench: Bench) -> None:
-    """Measure put and take of every queue, then what priorities cost pq itself."""
+    """Measure put and take of every queue, from backlogs too, and what priorities cost pq."""
     _beside_peers(bench)
+    for backlog in (10, 100) if bench.size == "full" else (10,):
+        _from_a_backlog(bench, backlog)
     _cost_of_priority(bench)
 
 
 def _beside_peers(bench: Bench) -> None:
-    count = bench.pick(small=20, usual=1000)
+    count = _count(bench)
+    beside = [*peers.installed(), FLOOR]
     cases = {
         peer.name: functools.partial(_put_and_take, peer, count // 4 if peer.sync else count)
-        for peer in peers.installed()
+        for peer in beside
     }
     samples = bench.alternate(cases, bench.pick(small=1, usual=7))
-    for peer in peers.installed():
+    for peer in beside:
         name = peer.name
         for figure in ("put", "take"):
             bench.report(NAME, f"{figure}: {name}", samples.of(name, figure), "us")
@@ -43,18 +47,22 @@ def _beside_peers(bench: Bench) -> None:
             NAME, f"{figure}, synced: {full}", samples.of(full, figure), "us",
             to=durable, reference=samples.of(durable, figure),
         )  # fmt: skip
-    _from_a_backlog(bench, count)
 
 
-def _from_a_backlog(bench: Bench, count: int) -> None:
-    """Take from a queue that is ten times as long: what a backlog costs each queue."""
+def _from_a_backlog(bench: Bench, times: int) -> None:
+    """Take from a queue that is many times as long: what a backlog costs each queue."""
+    count = _count(bench)
     beside = (peers.PQ_UNREAD, peers.PQ_FAST, peers.DIRQ, peers.LOCALQUEUE, peers.LITEQUEUE)
     cases = {
-        peer.name: functools.partial(_put_and_take, peer, count, backlog=9 * count)
-        for peer in peers.installed(beside)
+        peer.name: functools.partial(_put_and_take, peer, count, backlog=(times - 1) * count)
+        for peer in (*peers.installed(beside), FLOOR)
     }
     samples = bench.alternate(cases, bench.pick(small=1, usual=5))
-    _report_takes(bench, samples, f", of {10 * count:,}")
+    _report_takes(bench, samples, f", of {times * count:,}")
+
+
+def _count(bench: Bench) -> int:
+    return bench.pick(small=20, usual=1000)
 
 
 def _report_takes(bench: Bench, samples: Samples, what: str) -> None:
@@ -66,6 +74,10 @@ def _report_takes(bench: Bench, samples: Samples, what: str) -> None:
         )  # fmt: skip
         bench.report(
             NAME, f"claim + payload + done{what}: pq fast", samples.of("pq fast", "take"), "us",
+            to=to, reference=samples.of(to, "take"),
+        )  # fmt: skip
+        bench.report(
+            NAME, f"claim + done{what}: {FLOOR.name}", samples.of(FLOOR.name, "take"), "us",
             to=to, reference=samples.of(to, "take"),
         )  # fmt: skip
 
