@@ -1,4 +1,4 @@
-"""What the spool's log says: one record for each thing that happened to an item. Pure.
+"""What the spool's log says: one line of JSON for each thing that happened to an item. Pure.
 
 The log is derived and may be lost; nothing that matters is known only there.
 """
@@ -8,10 +8,6 @@ from __future__ import annotations
 from pq_cli.core.item import Item, State, printable, to_json
 from pq_cli.core.timefmt import format_time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 EVENTS = (
     "enqueued", "claimed", "done", "failed", "deferred", "lost", "released", "retried", "held",
     "changed", "removed", "restored", "imported", "paused", "resumed",
@@ -20,62 +16,51 @@ EVENTS = (
 _MAX_TEXT = 200
 
 
-def record(event: str, item: Item, at: float) -> dict[str, Any]:
-    """Return the log record of an event at `at` (Unix seconds) that left the item as it is."""
-    values: dict[str, Any] = {
-        "at": format_time(at),
-        "event": event,
-        "id": item.id,
-        "priority": item.priority,
-        "state": str(item.state),
-    }
-    name = item.name or item.key
-    if name:
-        values["name"] = printable(name, _MAX_TEXT)
-    return values
+def record(event: str, item: Item, at: float, more: str = "") -> bytes:
+    """Return the line of JSON for an event at `at` (Unix seconds) that left the item as it is.
 
-
-class EnqueuedLines:
-    """The log lines of many items enqueued at once; for those that are alike worked out once.
-
-    at: when, Unix seconds.
+    more: further members, each with a comma before it. By hand: of two such lines every item pays.
     """
-
-    def __init__(self, at: float) -> None:
-        self._at = at
-        self._halves: dict[tuple[int, State, str | None], tuple[bytes, bytes]] = {}
-
-    def line(self, item: Item) -> bytes:
-        """Return `record("enqueued", item, at)` as a line of JSON."""
-        kind = (item.priority, item.state, item.name or item.key)
-        halves = self._halves.get(kind)
-        if halves is None:
-            text = to_json(record("enqueued", item.replace(id=0), self._at))
-            before, after = text.split(b'"id":0,', 1)
-            halves = self._halves[kind] = (before, after)
-        return b'%s"id":%d,%s\n' % (halves[0], item.id, halves[1])
+    name = item.name or item.key
+    called = f',"name":{_quoted(name)}' if name else ""
+    return (
+        f'{{"at":"{format_time(at)}","event":"{event}","id":{item.id},"priority":{item.priority},'
+        f'"state":"{item.state}"{called}{more}}}\n'
+    ).encode()
 
 
-def transition(before: Item, after: Item) -> dict[str, Any] | None:
-    """Return the log record of a transition, or None for one that is not worth a line (renew).
+def transition(before: Item, after: Item) -> bytes | None:
+    """Return the log's line for a transition, or None for one that is not worth a line (renew).
 
     `waited` is seconds from enqueue to claim, `took` seconds from claim to the attempt's end.
     """
     event = _event(before, after)
     if event is None:
         return None
-    values = record(event, after, after.updated_at)
+    at, more = after.updated_at, ""
     if event == "claimed":
-        values["claim"] = after.claim
-        values["waited"] = round(max(0.0, after.updated_at - after.created_at), 3)
+        waited = round(max(0.0, at - after.created_at), 3)
+        more = f',"claim":"{after.claim}","waited":{waited}'
     elif before.state is State.ACTIVE:
-        values["claim"] = before.claim
-        if before.holder is not None:
-            values["by"] = printable(f"{before.holder.host}:{before.holder.pid}", _MAX_TEXT)
-            values["took"] = round(max(0.0, after.updated_at - before.holder.since), 3)
+        more = f',"claim":"{before.claim}"'
+        holder = before.holder
+        if holder is not None:
+            took = round(max(0.0, at - holder.since), 3)
+            more += f',"by":{_quoted(f"{holder.host}:{holder.pid}")},"took":{took}'
         if event in ("failed", "deferred", "lost") and after.last_error:
-            values["error"] = printable(after.last_error, _MAX_TEXT)
-    return values
+            more += f',"error":{_quoted(after.last_error)}'
+    return record(event, after, at, more)
+
+
+def pause(event: str, at: float, reason: str | None) -> bytes:
+    """Return the log's line for `paused` or `resumed` at `at` (Unix seconds)."""
+    why = "" if reason is None else f',"reason":{to_json(reason).decode()}'
+    return f'{{"at":"{format_time(at)}","event":"{event}"{why}}}\n'.encode()
+
+
+def _quoted(text: str) -> str:
+    """Return a text as JSON: cut, and with nothing in it that could drive a terminal."""
+    return to_json(printable(text, _MAX_TEXT)).decode()
 
 
 def _event(before: Item, after: Item) -> str | None:

@@ -14,9 +14,8 @@ import os
 from zlib import crc32
 
 from pq_cli.core.item import Item, encode, encoder_like
-from pq_cli.core.journal import EnqueuedLines
+from pq_cli.core.journal import record
 from pq_cli.core.request import checked, new_item
-from pq_cli.core.transitions import stamp
 from pq_cli.errors import PqError
 from pq_cli.spool import layout
 from pq_cli.spool.checksum import checksum_text
@@ -141,8 +140,7 @@ class Bulk:
                 store.erase(item)
             raise
         self.items.sort(key=lambda item: item.id)
-        log = EnqueuedLines(stamp(self._now))
-        store.log.note_lines(log.line(item) for item in self.items)
+        store.log.note(record("enqueued", item, item.created_at) for item in self.items)
 
     def _rename(self, folder: str, home: str, items: list[Item]) -> None:
         self._store.disk.make_dir(os.path.dirname(home))

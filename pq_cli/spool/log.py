@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.process import tmp_name
@@ -31,13 +30,9 @@ class Log:
         self._fd = -1
         self._size = 0
 
-    def note(self, records: Iterable[dict[str, Any] | None]) -> None:
-        """Append records; trouble is swallowed: the log must not stop the queue."""
-        self.note_lines(to_json(record) + b"\n" for record in records if record is not None)
-
-    def note_lines(self, lines: Iterable[bytes]) -> None:
-        """Append records that are lines of JSON already."""
-        data = b"".join(lines)
+    def note(self, lines: Iterable[bytes | None]) -> None:
+        """Append records, each a line; trouble is swallowed: the log must not stop the queue."""
+        data = b"".join(line for line in lines if line is not None)
         if not data:
             return
         try:

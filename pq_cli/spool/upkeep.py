@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import os
 
-from pq_cli.core import transitions
+from pq_cli.core import journal, transitions
 from pq_cli.core.item import Item, State, printable
-from pq_cli.core.journal import record
 from pq_cli.core.policy import AgedGroup, Pause, aged_groups
 from pq_cli.core.request import Request, checked
 from pq_cli.core.tick import unheard
-from pq_cli.core.timefmt import format_time, valid_time
+from pq_cli.core.timefmt import valid_time
 from pq_cli.errors import KeyTakenError
 from pq_cli.spool import layout, trash
 from pq_cli.spool.process import tmp_name
@@ -20,7 +19,6 @@ from pq_cli.spool.view import View
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from pq_cli.core.tick import Tick
 
@@ -80,7 +78,7 @@ class Upkeep(View):
             transitions.check_removable(before, state)
             now = self._clock()
             trash.bury(store, before, now if batch is None else batch)
-            store.log.note([record("removed", before, now)])
+            store.log.note([journal.record("removed", before, now)])
             trash.sweep(store, now - trash.KEPT_SECONDS)
             return before
 
@@ -92,7 +90,7 @@ class Upkeep(View):
         with self._store:
             now = self._clock()
             item = trash.restore(self._store, item_id, now)
-            self._store.log.note([record("restored", item, now)])
+            self._store.log.note([journal.record("restored", item, now)])
             return item
 
     def empty_trash(self, tick: Tick = unheard) -> None:
@@ -122,9 +120,8 @@ class Upkeep(View):
             self._store.set_state(self._store.state.replace(paused=pause))
 
     def _note_pause(self, event: str, now: float, reason: str | None) -> None:
-        values: dict[str, Any] = {"at": format_time(now), "event": event}
         with self._store:
-            self._store.log.note([values | ({} if reason is None else {"reason": reason})])
+            self._store.log.note([journal.pause(event, now, reason)])
 
     def age(
         self,
