@@ -119,7 +119,8 @@ def boost(config: QueueConfig, created_at: float, t: float) -> int:
 
 def effective(config: QueueConfig, priority: int, created_at: float, t: float) -> int:
     """Return the effective priority at `t`: the base, less the boost, never below 1."""
-    return max(1, priority - boost(config, created_at, t))
+    steps = boost(config, created_at, t)
+    return priority - steps if steps < priority else 1
 
 
 def floors(config: QueueConfig) -> tuple[int, ...]:
