@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from strategies import KNOWN, counts, holders, items, text, times, values
 
 from pq_cli import DamagedItemError, Holder, Item, State, UsageError
 from pq_cli.core import transitions
@@ -20,41 +21,6 @@ from pq_cli.core.item import (
     printable,
     valid_key,
 )
-from pq_cli.core.timefmt import MAX_TIME
-from pq_cli.core.transitions import stamp
-
-text = st.text(st.characters(), max_size=20)  # lone surrogates included
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text
-values = st.recursive(
-    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(text, v, max_size=3), max_leaves=8
-)
-metadata = st.dictionaries(text, values, max_size=3)
-counts = st.integers(0, 10**17)
-times = st.floats(0, MAX_TIME).map(stamp)
-keys = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50)
-holders = st.builds(
-    Holder, host=text, pid=counts, boot=st.none() | text, started=st.none() | counts, since=times
-)
-KNOWN = {"id", "state", "claim", "path", "effective", *Item._fields}
-extras = st.dictionaries(text.filter(lambda name: name not in KNOWN), values, max_size=3)
-
-
-@st.composite
-def items(draw):
-    """Any item that can be."""
-    state = draw(st.sampled_from(State))
-    active, delayed = state is State.ACTIVE, state is State.DELAYED
-    return Item(
-        id=draw(counts), state=state, priority=draw(st.integers(1, 10)),
-        created_at=draw(times), updated_at=draw(times),
-        not_before=draw(times) if delayed else None, attempts=draw(counts),
-        max_attempts=draw(counts), claims=draw(counts), key=draw(st.none() | keys),
-        name=draw(st.none() | text), size=draw(counts), checksum=draw(st.none() | text),
-        written_boot=draw(st.none() | text), last_error=draw(st.none() | text),
-        metadata=draw(metadata), lease_until=draw(times) if active else None,
-        holder=draw(st.none() | holders) if active else None,
-        history=tuple(draw(st.lists(metadata, max_size=3))), extra=draw(extras),
-    )  # fmt: skip
 
 
 def read(data, item):
