@@ -86,7 +86,7 @@ def _print_peers() -> None:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 220, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 400, highlight=False)
 
 
 def _write(options: argparse.Namespace, bench: Bench) -> None:
