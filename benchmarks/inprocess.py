@@ -57,7 +57,7 @@ def _from_a_backlog(bench: Bench, times: int) -> None:
         peer.name: functools.partial(_put_and_take, peer, count, backlog=(times - 1) * count)
         for peer in (*peers.installed(beside), FLOOR)
     }
-    samples = bench.alternate(cases, bench.pick(small=1, usual=5))
+    samples = bench.alternate(cases, bench.pick(small=1, usual=5, full=2 if times > 10 else 5))
     _report_takes(bench, samples, f", of {times * count:,}")
 
 
