@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.harness import Bench, Target, child_environment, pq_command
 from benchmarks.scale import fill
-from pq_cli.cli import COMMANDS
+from pq_cli.commands.table import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 
-from pq_cli import quick
-from pq_cli.commands.table import COMMANDS, load
+from pq_cli import quick, signals
 from pq_cli.errors import OutputError, PqError, UsageError
 
 TYPE_CHECKING = False
@@ -29,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pq` and exit with the status that pq(1) lists."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _guard_standard_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1) means it
-            signal.signal(number, _terminate)
+    for number in (signals.SIGTERM, signals.SIGHUP):
+        if signals.getsignal(number) != signals.SIG_IGN:  # nohup(1) means it
+            signals.signal(number, _terminate)
     status = 70
     try:
         status = _run(arguments)
@@ -45,9 +43,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     if not arguments:
+        from pq_cli.help import short_help
+
         _print(short_help())
         return 0
     spool, (name, *rest) = _leading_spool(arguments)
+    planned = quick.plan(name, [*spool, *rest], os.environ, default_spool())
+    if planned is not None:
+        action, options = planned
+        return action(options)
     if name in ("--version", "-V"):
         from pq_cli import __version__
 
@@ -58,12 +62,12 @@ def _run(arguments: list[str]) -> int:
 
         return complete(rest, os.environ.get("PQ_SPOOL") or default_spool())
     if name in ("--help", "-h") or (name == "help" and not rest):
+        from pq_cli.help import full_help
+
         _print(full_help())
         return 0
     if name == "help":
         name, rest = rest[0], ["--help"]
-    if name not in COMMANDS:
-        raise UsageError(_unknown(name))
     return _invoke(name, [*spool, *rest])
 
 
@@ -82,10 +86,13 @@ def _leading_spool(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _invoke(name: str, arguments: list[str]) -> int:
-    planned = quick.plan(name, arguments, os.environ, default_spool())
-    if planned is not None:
-        action, options = planned
-        return action(options)
+    """Go the full way. Raises UsageError when there is no such command."""
+    from pq_cli.commands.table import COMMANDS, load
+
+    if name not in COMMANDS:
+        from pq_cli.help import unknown
+
+        raise UsageError(unknown(name))
     # Not `main`: it turns a broken pipe into exit 1, and Ctrl-C into an exception of its own.
     command = load(name)
     words = _with_values(name, arguments)
@@ -111,41 +118,6 @@ def default_spool() -> str:
     return os.path.join(state_home, "pq", "default")
 
 
-def short_help() -> str:
-    """Return what a bare `pq` prints: what it is, the commands that matter, where to go on."""
-    lines = ["pq: a priority queue in a directory.  Usage: pq COMMAND [OPTIONS]", ""]
-    lines += [f"  {c.name:<12}{c.help}" for c in COMMANDS.values() if c.main]
-    lines += ["", "  producer | pq enqueue -p 2        pq next -- ./upload", ""]
-    lines += ["`pq help` lists all commands, `pq help COMMAND` explains one."]
-    return "\n".join(lines)
-
-
-def full_help() -> str:
-    """Return the list of all commands."""
-    lines = ["Usage: pq COMMAND [OPTIONS] [ARGUMENTS]"]
-    for command in COMMANDS.values():
-        lines += ["", f"{command.group}:"] if command.group else []
-        lines.append(f"  {command.name:<12}{command.help}")
-    lines += [
-        "",
-        "Every command takes -s/--spool DIR, also before its name; else the spool is $PQ_SPOOL,",
-        "else ${XDG_STATE_HOME:-~/.local/state}/pq/default.",
-        "`pq help COMMAND` explains one command, `man pq-COMMAND` all of it; pq(1) is the manual.",
-        "`pq --version` tells the version.",
-    ]
-    return "\n".join(lines)
-
-
-def _unknown(name: str) -> str:
-    from difflib import get_close_matches
-
-    if name.startswith("-"):
-        return f"no such option before a command: {name}; `pq help` tells what there is"
-    near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean `pq {near[0]}`?" if near else "`pq help` lists them"
-    return f"there is no command {name!r}; {hint}"
-
-
 def _print(text: str) -> None:
     from pq_cli.render import emit
 
@@ -165,7 +137,7 @@ def _report(error: BaseException) -> int:
         messages.warn(error)
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        return 128 + signal.SIGPIPE
+        return 128 + signals.SIGPIPE
     if isinstance(error, OSError):
         messages.warn(messages.os_error_text(error))
         return messages.os_error_status(error)
@@ -226,6 +198,6 @@ def _leave(status: int) -> NoReturn:
         os.dup2(devnull, 1)
         if status == 0:
             status = _report(error)
-    if status == 128 + signal.SIGPIPE:
+    if status == 128 + signals.SIGPIPE:
         os._exit(status)
     sys.exit(status)

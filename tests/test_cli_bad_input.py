@@ -85,7 +85,7 @@ def test_bad_options_do_not_make_a_spool(pq: Pq) -> None:
 
 def test_unknown_options_after_the_command(pq: Pq) -> None:
     """An unknown option is a usage error for every command, never a FILE or an ITEM."""
-    from pq_cli.cli import COMMANDS
+    from pq_cli.commands.table import COMMANDS
 
     pq.fill(b"x")
     for command in COMMANDS:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from support import Pq, wait_until
 
-from pq_cli.cli import COMMANDS
+from pq_cli.commands.table import COMMANDS
 
 PREPARED = {1: "active", 2: "failed", 3: "pending", 4: "delayed", 5: "held"}
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pq_cli import cli, quick
+from pq_cli import quick
+from pq_cli.commands.table import load
 
 ACTIONS = {"enqueue": "enqueue", "next": "next_item", "done": "done"}
 DEFAULT = "/the/default/spool"
@@ -36,7 +37,7 @@ def by_typer(name: str, arguments: list[str]) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, ACTIONS[name], lambda options: seen.append(options) or 0)
         patch.delenv("PQ_SPOOL", raising=False)
-        cli.load(name).main(
+        load(name).main(
             arguments, standalone_mode=False, prog_name="pq", default_map={"spool": DEFAULT}
         )
     (options,) = seen

@@ -6,7 +6,6 @@ import os
 import stat
 import sys
 
-from pq_cli.actions.records import json_records, split_records
 from pq_cli.actions.spools import LOCK_TIMEOUT, open_spool
 from pq_cli.core.item import printable, valid_priority
 from pq_cli.core.record import Record
@@ -158,6 +157,8 @@ class _Enqueue:
 
     def records(self, file: str, *, lines: bool, null: bool) -> None:
         """Make items of the records in a FILE; those before a bad one stay queued."""
+        from pq_cli.actions.records import json_records, split_records  # start-up
+
         try:
             fd = 0 if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 
+from pq_cli import signals
 from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_duration
@@ -155,11 +155,11 @@ class _Renewed:
         self._every = lease / 3
 
     def __enter__(self) -> None:
-        signal.signal(signal.SIGALRM, self._renew)
-        signal.setitimer(signal.ITIMER_REAL, self._every, self._every)
+        signals.signal(signals.SIGALRM, self._renew)
+        signals.setitimer(signals.ITIMER_REAL, self._every, self._every)
 
     def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signals.setitimer(signals.ITIMER_REAL, 0)
 
 
 def _run(queue: Spool, cmd: list[str], lease: float | None, deadline: float | None) -> int:

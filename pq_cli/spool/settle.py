@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from pq_cli.core import transitions
 from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool.handover import finish
+from pq_cli.spool import layout
 from pq_cli.spool.holder import is_dead, is_mine
 from pq_cli.spool.reader import due_second
 from pq_cli.spool.store import Store
@@ -14,12 +16,19 @@ from pq_cli.spool.store import Store
 def settle(store: Store, now: float) -> None:
     """Bring the spool up to `now`. Called under the lock, whenever somebody asks for work."""
     if not store.handover_seen:
-        finish(store)
+        _finish_handover(store)
         store.handover_seen = True
     _take_back(store, now)
     due = store.index.due()
     if due is not None and due <= now:
         _promote(store, now)
+
+
+def _finish_handover(store: Store) -> None:
+    if os.path.lexists(f"{store.root}/{layout.HANDOVER}"):
+        from pq_cli.spool.handover import finish  # start-up: nearly never there
+
+        finish(store)
 
 
 def _take_back(store: Store, now: float) -> None:

@@ -12,7 +12,7 @@ from pq_cli.core.request import Request, checked
 from pq_cli.core.tick import unheard
 from pq_cli.core.timefmt import valid_time
 from pq_cli.errors import KeyTakenError
-from pq_cli.spool import layout, trash
+from pq_cli.spool import layout
 from pq_cli.spool.process import tmp_name
 from pq_cli.spool.view import View
 
@@ -72,6 +72,8 @@ class Upkeep(View):
         removed together share, default now. `restore` brings it back within a day. Raises
         ConflictError, NoSuchItemError.
         """
+        from pq_cli.spool import trash  # start-up: most who open a spool remove nothing
+
         store = self._store
         with store:
             before = self._find(item)
@@ -87,6 +89,8 @@ class Upkeep(View):
 
         Raises NoSuchItemError when it is not (or no longer) in the trash, KeyTakenError.
         """
+        from pq_cli.spool import trash
+
         with self._store:
             now = self._clock()
             item = trash.restore(self._store, item_id, now)
@@ -95,6 +99,8 @@ class Upkeep(View):
 
     def empty_trash(self, tick: Tick = unheard) -> None:
         """Delete for good what was removed; `tick` is told how many files, now and then."""
+        from pq_cli.spool import trash
+
         swept = False
         while not swept:
             with self._store:

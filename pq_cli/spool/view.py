@@ -10,12 +10,9 @@ from pq_cli.core.policy import Pause, QueueConfig, order_time
 from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
-from pq_cli.spool.listing import Listing
 from pq_cli.spool.log import read_log
 from pq_cli.spool.payload import open_verified
 from pq_cli.spool.store import Store
-from pq_cli.spool.survey import Survey
-from pq_cli.spool.trash import buried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pq_cli.core.tick import Tick
+    from pq_cli.spool.survey import Survey
 
 
 class View:
@@ -67,6 +65,8 @@ class View:
         Active first, then pending in serving order (what is due counts as pending), delayed
         by due time, held, failed and done by id. A stream that neither locks nor writes.
         """
+        from pq_cli.spool.listing import Listing  # start-up: as below, those who look pay for it
+
         now = self._clock()
         t = order_time(self.config, now, self._store.present_state().aged_at)
         return Listing(self._store.reader, self.config, now, t, self._report).items(states)
@@ -92,10 +92,14 @@ class View:
 
         `tick` is told of items as their names are read.
         """
+        from pq_cli.spool.survey import Survey
+
         return Survey(self._store.reader, self._clock(), tick)
 
     def removed(self) -> Iterator[tuple[float, list[int]]]:
         """Yield (Unix seconds, ids) of what was removed together, newest first."""
+        from pq_cli.spool.trash import buried
+
         return buried(self._store.reader)
 
     def attempt_logs(self, item: Item) -> list[str]:

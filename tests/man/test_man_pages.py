@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from support import need_tool
 
-from pq_cli import QueueConfig, cli, errors
+from pq_cli import QueueConfig, errors
+from pq_cli.commands.table import COMMANDS, load
 from pq_cli.core.journal import EVENTS
 from pq_cli.core.policy import config_from
 
@@ -23,7 +24,7 @@ OUTSIDE_THE_TABLE = {0, 70, 130, 141, 143}
 """Statuses that no error class has: done, a fault in pq itself, and signals."""
 
 
-DRAWING = {"age", "doctor", "log", "ls", "show", "stats"}
+DRAWING = {"age", "check", "doctor", "log", "ls", "show", "stats", "undo"}
 """Commands that draw with colours on a terminal."""
 
 
@@ -40,7 +41,7 @@ def page_options(name):
 
 def options_of(command):
     """Return the options that a command has, without -h/--help, which pq(1) explains."""
-    params = cli.load(command).params
+    params = load(command).params
     found = {o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")}
     return found - {"-h", "--help"}
 
@@ -52,7 +53,7 @@ def help_of(command):
     return done.stdout
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_page_explains_exactly_the_options_that_there_are(command):
     """Every option stands in the page and in --help, and neither has one that does not exist."""
     options = options_of(command)
@@ -64,16 +65,16 @@ def test_a_page_explains_exactly_the_options_that_there_are(command):
     synopsis = page(f"pq-{command}.1").split(".Sh SYNOPSIS")[1].split(".Sh ")[0]
     named = {"-" + option for option in re.findall(r"Fl (\S+)", synopsis)} - {"--"}
     assert named <= options
-    for parameter in cli.load(command).params:
+    for parameter in load(command).params:
         if parameter.opts[0].startswith("-") and parameter.name != "help":
             assert named & set(parameter.opts), f"the synopsis lacks {parameter.opts}"
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_page_and_table_name_the_command_alike(command):
     """The line in NAME, the line in pq(1) and the line in `pq help` say the same."""
     name_line = re.search(r"^\.Nd (.*)$", page(f"pq-{command}.1"), re.M)
-    wanted = cli.COMMANDS[command].help
+    wanted = COMMANDS[command].help
     assert name_line is not None
     assert name_line[1] == wanted.replace("`", "")
     in_pq1 = page("pq.1").split(f".It Cm {command}\n")[1].split("\n.It ")[0].split("\n.El")[0]
@@ -81,7 +82,7 @@ def test_page_and_table_name_the_command_alike(command):
     assert words.rstrip(" .").lower() == wanted.replace("`", "").lower()
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_page_names_the_environment_and_has_examples(command):
     """PQ_SPOOL stands where there is -s, NO_COLOR where a terminal gets columns."""
     text = page(f"pq-{command}.1")
@@ -94,12 +95,12 @@ def test_every_page_belongs_to_something_that_exists():
     """There is no page for a command that is gone, and pq(1) refers to every other page."""
     pages = {path.name for path in PAGES}
     others = {"pq.1", "pq-queue.toml.5", "pq-spool.5", "pq-drop.7", "pq-priority.7"}
-    assert pages == {f"pq-{command}.1" for command in cli.COMMANDS} | others
+    assert pages == {f"pq-{command}.1" for command in COMMANDS} | others
     see_also = page("pq.1").split(".Sh SEE ALSO")[1]
     referred = {".".join(found) for found in re.findall(r"\.Xr (\S+) (\d)", see_also)}
     assert referred == pages - {"pq.1"}
     listed = re.findall(r"^\.It Cm (\S+)$", page("pq.1"), re.M)
-    assert listed == list(cli.COMMANDS)
+    assert listed == list(COMMANDS)
 
 
 def test_every_reference_leads_to_a_page():
@@ -131,7 +132,7 @@ def test_the_exit_statuses_are_those_of_the_code():
         assert told[number].replace(" ,", ",").replace('"', "") == meaning.replace("`", "")
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_page_lists_only_statuses_that_exist(command):
     """A command's page names 0, 2 and others of the table."""
     told = set(statuses(f"pq-{command}.1"))
