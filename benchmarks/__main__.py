@@ -97,7 +97,7 @@ def _write(options: argparse.Namespace, bench: Bench) -> None:
     if options.plots:
         from benchmarks.plots import draw
 
-        for path in draw(bench.rows, options.plots):
+        for path in draw(bench.rows, options.plots, peers.same_file_system(bench.folder)):
             print(f"drew {path}", file=sys.stderr)
 
 

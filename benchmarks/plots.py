@@ -19,20 +19,23 @@ _SERIES = {
 }
 
 
-def draw(rows: Sequence[Row], folder: str) -> list[str]:
-    """Write the plots that the rows have figures for; return their paths."""
+def draw(rows: Sequence[Row], folder: str, file_system: str) -> list[str]:
+    """Write the plots that the rows have figures for; return their paths.
+
+    file_system: the type of the one that was measured on, for the titles.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     drawn = []
     for name, plot in ((SIZE_PLOT, _cost_against_size), (PEERS_PLOT, _peers)):
         path = f"{folder}/{name}"
-        if plot(rows, path):
+        if plot(rows, path, f"on {file_system}"):
             drawn.append(path)
     return drawn
 
 
-def _cost_against_size(rows: Sequence[Row], path: str) -> bool:
+def _cost_against_size(rows: Sequence[Row], path: str, where: str) -> bool:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4), dpi=120)
@@ -48,7 +51,7 @@ def _cost_against_size(rows: Sequence[Row], path: str) -> bool:
             axes.plot(list(points), list(points.values()), marker="o", label=label)
     axes.set(
         xscale="log", yscale="log", xlabel="items pending, in ten lanes",
-        ylabel="milliseconds", title="What one item costs, by the size of the queue",
+        ylabel="milliseconds", title=f"What one item costs, by the size of the queue ({where})",
     )  # fmt: skip
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend()
@@ -59,7 +62,7 @@ def _cost_against_size(rows: Sequence[Row], path: str) -> bool:
     return any_points
 
 
-def _peers(rows: Sequence[Row], path: str) -> bool:
+def _peers(rows: Sequence[Row], path: str, where: str) -> bool:
     from matplotlib import pyplot
 
     figures: dict[str, dict[str, float]] = {"put": {}, "take": {}}
@@ -76,7 +79,7 @@ def _peers(rows: Sequence[Row], path: str) -> bool:
         axes.barh(places, [figures[kind][n] for n in names], height=0.4, label=label)
     axes.set_yticks([place + 0.2 for place in range(len(names))], names)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="microseconds an item (log)", title="In process, beside peers")
+    axes.set(xlabel="microseconds an item", title=f"In process, beside peers ({where})")
     axes.grid(visible=True, axis="x", alpha=0.3)
     axes.legend()
     figure.tight_layout()
