@@ -46,7 +46,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(GROUPS)}")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--small", action="store_true", help="only see that it works: seconds")
-    sizes.add_argument("--full", action="store_true", help="1,000,000 items, 4 GiB: half an hour")
+    sizes.add_argument("--full", action="store_true", help="1,000,000 items, 4 GiB: 45 minutes")
     parser.add_argument("--dir", default=tempfile.gettempdir(), help="where the queues are made")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     parser.add_argument("--plots", metavar="DIR", nargs="?", const=os.path.dirname(__file__),
