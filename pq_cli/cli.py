@@ -9,8 +9,9 @@ import errno
 import os
 import sys
 
-from pq_cli import quick, signals
+from pq_cli import quick
 from pq_cli.errors import OutputError, PqError, UsageError
+from pq_cli.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pq` and exit with the status that pq(1) lists."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _guard_standard_streams()
-    for number in (signals.SIGTERM, signals.SIGHUP):
-        if signals.getsignal(number) != signals.SIG_IGN:  # nohup(1) means it
-            signals.signal(number, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1) means it
+            signal.signal(number, _terminate)
     status = 70
     try:
         status = _run(arguments)
@@ -137,7 +138,7 @@ def _report(error: BaseException) -> int:
         messages.warn(error)
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        return 128 + signals.SIGPIPE
+        return 128 + signal.SIGPIPE
     if isinstance(error, OSError):
         messages.warn(messages.os_error_text(error))
         return messages.os_error_status(error)
@@ -198,6 +199,6 @@ def _leave(status: int) -> NoReturn:
         os.dup2(devnull, 1)
         if status == 0:
             status = _report(error)
-    if status == 128 + signals.SIGPIPE:
+    if status == 128 + signal.SIGPIPE:
         os._exit(status)
     sys.exit(status)

@@ -6,31 +6,8 @@ day has no use (measure: ``python -X importtime -c "import signal"``).
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from signal import (
-        ITIMER_REAL,
-        SIG_IGN,
-        SIGALRM,
-        SIGHUP,
-        SIGPIPE,
-        SIGTERM,
-        getsignal,
-        setitimer,
-        signal,
-    )
+    import signal
 else:
-    from _signal import (
-        ITIMER_REAL,
-        SIG_IGN,
-        SIGALRM,
-        SIGHUP,
-        SIGPIPE,
-        SIGTERM,
-        getsignal,
-        setitimer,
-        signal,
-    )
+    import _signal as signal
 
-__all__ = [
-    "ITIMER_REAL", "SIGALRM", "SIGHUP", "SIGPIPE", "SIGTERM", "SIG_IGN", "getsignal", "setitimer",
-    "signal",
-]  # fmt: skip
+__all__ = ["signal"]

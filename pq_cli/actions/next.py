@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli import signals
 from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_duration
@@ -18,6 +17,7 @@ from pq_cli.errors import (
 )
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, copy_to_stdout, emit, emit_json, flush, item_json
+from pq_cli.signals import signal
 from pq_cli.spool.opening import NoSpoolError
 
 TYPE_CHECKING = False
@@ -155,11 +155,11 @@ class _Renewed:
         self._every = lease / 3
 
     def __enter__(self) -> None:
-        signals.signal(signals.SIGALRM, self._renew)
-        signals.setitimer(signals.ITIMER_REAL, self._every, self._every)
+        signal.signal(signal.SIGALRM, self._renew)
+        signal.setitimer(signal.ITIMER_REAL, self._every, self._every)
 
     def __exit__(self, *_: object) -> None:
-        signals.setitimer(signals.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _run(queue: Spool, cmd: list[str], lease: float | None, deadline: float | None) -> int:
