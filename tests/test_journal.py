@@ -34,8 +34,8 @@ def test_a_record_says_what_the_item_is(item, event, at):
     assert set(line) - {"name"} == {"at", *expected}
 
 
-@given(items(), holders, times, text, st.booleans())
-def test_the_lines_of_an_attempt_fit_together(item, holder, now, error, dead):
+@given(items(), holders, times, text)
+def test_the_lines_of_an_attempt_fit_together(item, holder, now, error):
     """Claim and end name the same claim; who had it, how long it took and why it failed is told."""
     before = item.replace(state=State.PENDING, not_before=None, lease_until=None, holder=None)
     active = transitions.claimed(before, now, 1.0, holder)

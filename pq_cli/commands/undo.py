@@ -23,7 +23,7 @@ from pq_cli.render.sheet import removed_sheet
 from pq_cli.render.terminal import console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def command(
@@ -43,7 +43,7 @@ def command(
         raise UsageError("--list takes no ITEM")
     queue = open_spool(spool, lock_timeout=lock_timeout)
     if list_only:
-        _list(list(queue.removed()))
+        _list(queue.removed())
         return 0
     wanted = items or [str(number) for number in next(queue.removed(), (0.0, []))[1]]
     if not wanted:
@@ -51,12 +51,10 @@ def command(
     return for_each(queue, wanted, lambda ref: emit(str(queue.restore(parse_reference(ref)[0]).id)))
 
 
-def _list(batches: Sequence[tuple[float, Sequence[int]]]) -> None:
+def _list(batches: Iterable[tuple[float, Sequence[int]]]) -> None:
     if stdout_is_terminal():
-        if batches:
-            removed_sheet(batches, time.time(), console("auto"))
-        else:
-            warn("the trash is empty")
+        rows = list(batches)
+        removed_sheet(rows, time.time(), console("auto")) if rows else warn("the trash is empty")
         return
     for moment, ids in batches:
         for number in ids:

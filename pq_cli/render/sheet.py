@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from pq_cli.core.explain import attempt
 from pq_cli.core.item import Item, printable
-from pq_cli.core.timefmt import format_time, parse_time
+from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
 from pq_cli.render.explain import sentences
 from pq_cli.render.log import log_columns
@@ -63,15 +63,19 @@ def log_sheet(records: Iterable[dict[str, Any]], now: float, out: Console) -> No
     rows = []
     for at, event, *rest in map(log_columns, records):
         style = {"failed": "red", "lost": "red", "paused": "bold", "done": "green"}.get(event, "")
-        rows.append([(_wall_time(at, now), "dim"), (event, style), *((text, "") for text in rest)])
+        rows.append([(_log_time(at, now), "dim"), (event, style), *((text, "") for text in rest)])
     print_sheet([titles, *rows], [False, False, True, True, False], out)
 
 
-def _wall_time(at: str, now: float) -> str:
+def _log_time(at: str, now: float) -> str:
     try:
-        there = time.localtime(parse_time(at))
+        return _wall_time(parse_time(at), now)
     except UsageError:
         return at
+
+
+def _wall_time(at: float, now: float) -> str:
+    there = time.localtime(at)
     today = there[:3] == time.localtime(now)[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", there)
 
@@ -80,7 +84,7 @@ def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], now: float, ou
     """Print what lies in the trash: when (Unix seconds) which items were removed together."""
     titles: list[Cell] = [(title, "bold") for title in ("REMOVED", "COUNT", "ITEMS")]
     rows: list[list[Cell]] = [
-        [(_wall_time(format_time(at), now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
+        [(_wall_time(at, now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
         for at, ids in batches
     ]
     print_sheet([titles, *rows], [False, True, False], out)

@@ -33,8 +33,7 @@ def _finish_handover(store: Store) -> None:
 
 def _take_back(store: Store, now: float) -> None:
     for remembered in store.index.perhaps_dead(now):
-        over = remembered.lease_until is None or remembered.lease_until <= now
-        if not over and not _died(store, remembered):
+        if not _is_over(remembered, now) and not _died(store, remembered):
             continue
         item = store.index.confirmed(remembered)
         if item is None:
@@ -42,10 +41,14 @@ def _take_back(store: Store, now: float) -> None:
         if item.holder is None:
             # The claim's process died before its claim was written: nobody ever had it.
             store.move(item, transitions.released(item, now).replace(attempts=item.attempts))
-        elif item.lease_until is None or item.lease_until <= now:
+        elif _is_over(item, now):
             store.move(item, transitions.expired(item, now, transitions.LEASE_OVER))
         elif _died(store, item):
             store.move(item, transitions.expired(item, now, transitions.WORKER_DIED))
+
+
+def _is_over(item: Item, now: float) -> bool:
+    return item.lease_until is None or item.lease_until <= now
 
 
 def _died(store: Store, item: Item) -> bool:

@@ -296,7 +296,10 @@ class LiveCount:
 
 
 class Uncounted:
-    """A change that leaves the number of live items as it is, or one that nobody counts."""
+    """A change that leaves the number of live items as it is, or one that nobody counts.
+
+    `contextlib.nullcontext`, without the start-up cost of `contextlib`.
+    """
 
     def __enter__(self) -> None:
         pass
