@@ -11,16 +11,8 @@ from strategies import KNOWN, counts, holders, items, text, times, values
 
 from pq_cli import DamagedItemError, Holder, Item, State, UsageError
 from pq_cli.core import transitions
-from pq_cli.core.item import (
-    as_dict,
-    claim_patch,
-    decode,
-    encode,
-    encoder_like,
-    parse_reference,
-    printable,
-    valid_key,
-)
+from pq_cli.core.item import parse_reference, printable, valid_key
+from pq_cli.core.meta import as_dict, claim_patch, decode, encode, encoder_like
 
 
 def read(data, item):

@@ -5,7 +5,9 @@ The log is derived and may be lost; nothing that matters is known only there.
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item, State, printable, to_json
+from functools import lru_cache
+
+from pq_cli.core.item import ACTIVE, Item, State, printable, to_json
 from pq_cli.core.timefmt import format_time
 
 EVENTS = (
@@ -39,12 +41,12 @@ def transition(before: Item, after: Item) -> bytes | None:
     if event == "claimed":
         waited = round(max(0.0, at - after.created_at), 3)
         more = f',"claim":"{after.claim}","waited":{waited}'
-    elif before.state is State.ACTIVE:
+    elif before.state is ACTIVE:
         more = f',"claim":"{before.claim}"'
         holder = before.holder
         if holder is not None:
             took = round(max(0.0, at - holder.since), 3)
-            more += f',"by":{_quoted(f"{holder.host}:{holder.pid}")},"took":{took}'
+            more += f',"by":{_worker(holder.host, holder.pid)},"took":{took}'
         if event in ("failed", "deferred", "lost") and after.last_error:
             more += f',"error":{_quoted(after.last_error)}'
     return record(event, after, at, more)
@@ -65,10 +67,15 @@ def _quoted(text: str) -> str:
     return to_json(printable(text, _MAX_TEXT)).decode()
 
 
+@lru_cache(maxsize=4)
+def _worker(host: str, pid: int) -> str:
+    return _quoted(f"{host}:{pid}")
+
+
 def _event(before: Item, after: Item) -> str | None:
-    if after.state is State.ACTIVE:
+    if after.state is ACTIVE:
         return "claimed" if before.claims != after.claims else None
-    if before.state is State.ACTIVE:
+    if before.state is ACTIVE:
         last = after.history[-1] if after.history else {}
         return str(last["outcome"]) if last.get("claim") == before.claim else "released"
     if after.state is before.state or after.state is State.DELAYED:

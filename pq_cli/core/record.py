@@ -31,12 +31,13 @@ class Record:
         cls._defaults = cls._defaults | {n: cls.__dict__[n] for n in own if n in cls.__dict__}
 
     def __init__(self, **values: Any) -> None:
-        merged = {**self._defaults, **values}
-        if len(merged) != len(self._fields):
+        fields = self.__dict__
+        fields.update(self._defaults)
+        fields.update(values)
+        if len(fields) != len(self._fields):
             known = set(self._fields)
-            wrong = sorted(known.symmetric_difference(merged))
+            wrong = sorted(known.symmetric_difference(fields))
             raise TypeError(f"{type(self).__name__}: missing or unknown fields: {', '.join(wrong)}")
-        self.__dict__.update(merged)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be set")

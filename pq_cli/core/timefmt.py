@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pq_cli.errors import UsageError
 
@@ -22,23 +23,24 @@ MAX_TIME = (_LAST - _EPOCH).total_seconds()
 """Unix seconds that every calendar can write, with a day to spare for zones and rounding."""
 
 
-_seconds_text: dict[int, str] = {}
 EXACT = 2**32
 """Unix seconds below which a float's microseconds can be told by arithmetic."""
 
 
+# Remembered, because one transition writes the same moment into a meta, a history and the log, and
+# of items that came together all metas name the same second.
+@lru_cache(maxsize=64)
 def format_time(seconds: float) -> str:
     """Return Unix `seconds` as RFC 3339, UTC, with microseconds and a `Z`."""
     if not 0 <= seconds < EXACT:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
     second, micro = divmod(round(seconds * 1e6), 1_000_000)
-    text = _seconds_text.get(second)
-    if text is None:
-        if len(_seconds_text) > 1000:  # the same few seconds are written again and again
-            _seconds_text.clear()
-        text = datetime.fromtimestamp(second, UTC).isoformat()[:-6]
-        _seconds_text[second] = text
-    return f"{text}.{micro:06d}Z"
+    return f"{_whole_second(second)}.{micro:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _whole_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 def parse_time(text: str) -> float:
@@ -46,6 +48,10 @@ def parse_time(text: str) -> float:
 
     Raises UsageError when the text is not a time that `format_time` can write again.
     """
+    return _parsed_utc(text) if text[-1:] == "Z" else _parsed(text)
+
+
+def _parsed(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
         seconds = (moment.astimezone(UTC) - _EPOCH).total_seconds()
@@ -54,6 +60,10 @@ def parse_time(text: str) -> float:
     if not MIN_TIME <= seconds <= MAX_TIME:
         raise UsageError(f"{text!r} is not a time; give e.g. 2026-02-24T18:30:00Z")
     return seconds
+
+
+# Only of times in UTC: what local time means can change while a program runs.
+_parsed_utc = lru_cache(maxsize=64)(_parsed)
 
 
 def valid_time(name: str, seconds: float) -> float:

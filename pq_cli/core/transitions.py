@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from pq_cli.core.item import MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
+from pq_cli.core.item import ACTIVE, MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
 from pq_cli.core.policy import QueueConfig, retry_delay
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import EXACT, format_time, valid_duration
@@ -31,20 +31,21 @@ def stamp(now: float) -> float:
 
 def claimed(item: Item, now: float, lease: float, holder: Holder) -> Item:
     """Claim a pending item: one attempt begins, under a claim number never used before."""
+    at = stamp(now)
     return item.replace(
-        state=State.ACTIVE,
-        updated_at=stamp(now),
+        state=ACTIVE,
+        updated_at=at,
         not_before=None,
         attempts=item.attempts + 1,
         claims=item.claims + 1,
         lease_until=_lease_end(now, lease),
-        holder=holder.replace(since=stamp(now)),
+        holder=holder.replace(since=at),
     )
 
 
 def check_claim(item: Item, claim: int | None) -> None:
     """Raise StaleClaimError unless the item is active and, if given, under this claim number."""
-    if item.state is not State.ACTIVE:
+    if item.state is not ACTIVE:
         wanted = f"{item.id}.{claim}" if claim is not None else str(item.id)
         raise StaleClaimError(f"{wanted} is not claimed: item {item.id} is {item.state}")
     if claim is not None and claim != item.claims:
@@ -177,14 +178,15 @@ def check_removable(item: Item, state: State | None = None) -> None:
 
 def _ended(item: Item, now: float, outcome: str, how: Ending, **changes: Any) -> Item:
     """End the attempt: it is remembered, and the item changed as said."""
+    at = stamp(now)
     error = _clip(how.error)
-    entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, now)}
+    entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, at)}
     if how.status is not None:
         entry["exit"] = how.status
     if error is not None:
         entry["error"] = error
     return item.replace(
-        updated_at=stamp(now),
+        updated_at=at,
         lease_until=None,
         holder=None,
         last_error=error if error is not None else item.last_error,

@@ -13,7 +13,8 @@ So an item is in the ledger before anybody can work at it, and in the ledger onl
 
 from __future__ import annotations
 
-from pq_cli.core.item import LIVE, Item, encode, printable
+from pq_cli.core.item import LIVE, Item, printable
+from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.errors import KeyTakenError, LockTimeoutError, PqError, QueueFullError, TryAgainError
 from pq_cli.spool import handover, layout

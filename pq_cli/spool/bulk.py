@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 from zlib import crc32
 
-from pq_cli.core.item import Item, encode, encoder_like
+from pq_cli.core.item import Item
 from pq_cli.core.journal import record
+from pq_cli.core.meta import encode, encoder_like
 from pq_cli.core.request import checked, new_item
 from pq_cli.errors import PqError
 from pq_cli.spool import layout

@@ -17,7 +17,8 @@ import os
 import signal
 import stat
 
-from pq_cli.core.item import Item, encode, printable
+from pq_cli.core.item import Item, printable
+from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.core.request import Request, checked, new_item
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import LIVE, Item, State, decode, encode, parse_meta
+from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.journal import record
+from pq_cli.core.meta import decode, encode, parse_meta
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout, ledger
 from pq_cli.spool.ledger import Origin

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item, State, encode, printable
+from pq_cli.core.item import Item, State, printable
 from pq_cli.core.journal import record
+from pq_cli.core.meta import encode
 from pq_cli.core.request import new_item
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError
 from pq_cli.spool import layout

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import Item, State, encode
+from pq_cli.core.item import Item, State
+from pq_cli.core.meta import encode
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk

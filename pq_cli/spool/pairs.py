@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import LIVE, Item, State, decode, parse_meta
+from pq_cli.core.item import LIVE, Item, State
+from pq_cli.core.meta import decode, parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.checksum import checksum_of

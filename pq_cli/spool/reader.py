@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
-from pq_cli.core.item import LIVE, MAX_META_BYTES, Item, State, decode, printable
+from pq_cli.core.item import LIVE, Item, State, printable
+from pq_cli.core.meta import MAX_META_BYTES, decode
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.folders import Folders

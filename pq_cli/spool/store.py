@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import LIVE, Item, State, claim_patch, encode
+from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.journal import transition
+from pq_cli.core.meta import claim_patch, encode
 from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout, process

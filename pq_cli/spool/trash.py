@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from pq_cli.core import transitions
-from pq_cli.core.item import LIVE, Item, State, decode, parse_meta, printable
+from pq_cli.core.item import LIVE, Item, State, printable
+from pq_cli.core.meta import decode, parse_meta
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import ConflictError, DamagedItemError, KeyTakenError, NoSuchItemError
 from pq_cli.spool import layout

@@ -12,16 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from pq_cli.core.item import (
-    MAX_METADATA_BYTES,
-    Item,
-    State,
-    as_dict,
-    decode,
-    printable,
-    to_json,
-    valid_key,
-)
+from pq_cli.core.item import MAX_METADATA_BYTES, Item, State, printable, to_json, valid_key
+from pq_cli.core.meta import as_dict, decode
 from pq_cli.core.request import Request, checked
 from pq_cli.errors import DamagedItemError, DataError, UsageError
 from pq_cli.spool.departures import origin_of

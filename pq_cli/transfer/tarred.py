@@ -12,7 +12,8 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from pq_cli.core.item import MAX_META_BYTES, printable, to_json
+from pq_cli.core.item import printable, to_json
+from pq_cli.core.meta import MAX_META_BYTES
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import DataError
 from pq_cli.transfer.stream import Header, Sent, read_header
