@@ -42,10 +42,7 @@ def test_the_choice_is_the_lowest_of_all_heads(config, entries, t):
         return (max(1, priority - boost * config.enable_aging), number)
 
     heads = sorted((rank(p, *lane[0]), p, lane[0][0]) for p, lane in lanes.items())
-    found = choose(
-        lanes, config, policy.floors(config), t,
-        lambda lane: lanes[lane][0][0], lambda lane, number: dict(lanes[lane])[number],
-    )  # fmt: skip
+    found = choose(lanes, config, policy.floors(config), t, lambda lane: lanes[lane][0])
     assert found == (heads[0][1:] if heads else None)
 
 
@@ -57,9 +54,8 @@ def test_the_listing_is_the_order_of_the_choices(config, entries, t):
     chosen = []
     while any(lanes.values()):
         lane, number = choose(
-            [p for p in lanes if lanes[p]], config, policy.floors(config), t,
-            lambda p: lanes[p][0][0], lambda p, n: dict(lanes[p])[n],
-        )  # fmt: skip
+            [p for p in lanes if lanes[p]], config, policy.floors(config), t, lambda p: lanes[p][0]
+        )
         chosen.append(number)
         lanes[lane].pop(0)
     assert listed == chosen
@@ -71,10 +67,10 @@ def test_lanes_that_cannot_win_are_not_looked_at():
 
     def head(lane):
         asked.append(lane)
-        return 100 - lane
+        return 100 - lane, 0.0
 
     config = QueueConfig()
-    assert choose(range(1, 11), config, policy.floors(config), 0.0, head, lambda *_: 0.0) == (1, 99)
+    assert choose(range(1, 11), config, policy.floors(config), 0.0, head) == (1, 99)
     assert asked == [1, 2, 3, 4, 5]
 
 

@@ -127,7 +127,7 @@ class MemoryQueue:
                 return None
             t = order_time(self.config, now, self._aged_at)
             lanes = sorted(self._lanes)
-            found = choose(lanes, self.config, self._floors, t, self._head, self._created)
+            found = choose(lanes, self.config, self._floors, t, self._head)
             if found is None:
                 return None
             item = self._items[found[1]]
@@ -365,11 +365,9 @@ class MemoryQueue:
         del self._items[item.id], self._payloads[item.id]
         return item
 
-    def _head(self, lane: int) -> int | None:
-        return self._lanes[lane].head()
-
-    def _created(self, _lane: int, item_id: int) -> float:
-        return self._items[item_id].created_at
+    def _head(self, lane: int) -> tuple[int, float] | None:
+        item_id = self._lanes[lane].head()
+        return None if item_id is None else (item_id, self._items[item_id].created_at)
 
 
 def _content(payload: bytearray | memoryview | BinaryIO) -> bytes:

@@ -34,14 +34,13 @@ def choose(
     config: QueueConfig,
     floors: Sequence[int],
     t: float,
-    head: Callable[[int], int | None],
-    created_at: Callable[[int, int], float],
+    head: Callable[[int], tuple[int, float] | None],
 ) -> tuple[int, int] | None:
     """Return (lane, id) of the item to serve next at `t`, or None when all lanes are empty.
 
-    `head(lane)` gives the lowest id of a lane or None, `created_at(lane, id)` its Unix seconds;
-    both may cost a look at the disk, so they are asked only about lanes that can still win.
-    `floors` is `policy.floors(config)`, computed once. `lanes` come most urgent first.
+    `head(lane)` gives the lowest id of a lane and its `created_at` in Unix seconds, or None; it may
+    cost a look at the disk, so it is asked only about lanes that can still win. `floors` is
+    `policy.floors(config)`, computed once. `lanes` come most urgent first.
     """
     best: tuple[int, int] | None = None
     winner: tuple[int, int] | None = None
@@ -49,13 +48,15 @@ def choose(
         floor = floors[lane]
         if best is not None and floor > best[0]:
             continue
-        item_id = head(lane)
-        if item_id is None or (best is not None and (floor, item_id) > best):
+        front = head(lane)
+        if front is None:
+            continue
+        item_id, created_at = front
+        here = (floor, item_id)
+        if best is not None and here > best:
             continue
         if 0 < floor < lane:
-            here = (effective(config, lane, created_at(lane, item_id), t), item_id)
-        else:
-            here = (floor, item_id)
+            here = (effective(config, lane, created_at, t), item_id)
         if best is None or here < best:
             best, winner = here, (lane, item_id)
     return winner

@@ -141,7 +141,7 @@ class Bulk:
                 store.erase(item)
             raise
         self.items.sort(key=lambda item: item.id)
-        store.log.note(record("enqueued", item, item.created_at) for item in self.items)
+        store.log.note(b"".join(record("enqueued", i, i.created_at) for i in self.items))
 
     def _rename(self, folder: str, home: str, items: list[Item]) -> None:
         self._store.disk.make_dir(os.path.dirname(home))

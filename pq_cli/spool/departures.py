@@ -129,5 +129,5 @@ class Departures:
                     f"item {item_id} was put back to work after it was sent: it is in both places"
                 )
             self._store.erase(item)
-            self._store.log.note([record("removed", item, self._clock())])
+            self._store.log.note(record("removed", item, self._clock()))
         return True

@@ -21,9 +21,11 @@ from pq_cli.spool.owner import owner_to_keep
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
+    from typing import BinaryIO, TypeVar
 
     from pq_cli.core.tick import Tick
+
+    T = TypeVar("T")
 
 _STEP = 64 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -178,15 +180,18 @@ class Disk:
         if sync:
             os.fdatasync(fd)
 
-    def patch(self, path: str, change: Callable[[bytes], tuple[int, bytes] | None]) -> bool:
+    def patch(
+        self, path: str, change: Callable[[bytes, T], tuple[int, bytes] | None], to: T
+    ) -> bool:
         """Overwrite the end of a small file in place, unsynced; tell whether it was done.
 
-        change: (offset, bytes) for the present content, or None. A power loss may tear these bytes.
+        change: makes (offset, bytes) of the present content and `to`, or None. A power loss may
+        tear these bytes.
         """
         fd = os.open(self._at(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             content = os.read(fd, _PATCHED)
-            found = change(content) if len(content) < _PATCHED else None
+            found = change(content, to) if len(content) < _PATCHED else None
             if found is not None:
                 os.lseek(fd, found[0], os.SEEK_SET)
                 _write_all(fd, found[1])

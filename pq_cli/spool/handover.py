@@ -60,7 +60,7 @@ def hand_over(store: Store, items: Sequence[Item], event: str = "imported") -> N
         with disk.together():
             for item in items:
                 place(store, item)
-    store.log.note(record(event, item, item.updated_at) for item in items)
+    store.log.note(b"".join(record(event, item, item.updated_at) for item in items))
     for name in store.reader.names(FOLDER):
         if name.endswith((SIDECAR, ORIGINAL)):
             disk.discard(f"{FOLDER}/{name}")  # its item is in

@@ -6,7 +6,7 @@ Filled only as far as needed, and thrown away as soon as another process has wri
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import ACTIVE, PENDING, Item, State
 from pq_cli.core.order import Lane
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
@@ -33,7 +33,7 @@ class Index:
         """Forget everything: somebody else has changed the spool."""
         self._numbers: list[int] | None = None
         self._lanes: dict[int, Lane] = {}
-        self._fronts: dict[int, int | None] = {}
+        self._fronts: dict[int, tuple[int, float] | None] = {}
         self._heads: dict[int, Item] = {}
         self._active: dict[int, Item] | None = None
         self._unsure: set[int] = set()
@@ -70,30 +70,31 @@ class Index:
 
         return Lane(layout.BLOCK_SIZE, self._reader.blocks(folder), load)
 
-    def head(self, lane: int) -> int | None:
-        """Return the lowest id of a lane whose meta can be read, or None."""
+    def head(self, lane: int) -> tuple[int, float] | None:
+        """Return lowest id and `created_at` of what can be read of a lane, or None."""
         if lane in self._fronts:
             return self._fronts[lane]
-        ids = self._lane(lane)
-        while (item_id := ids.head()) is not None:
-            if item_id in self._heads or self._read_head(lane, item_id):
-                break
-        self._fronts[lane] = item_id
-        return item_id
+        ids, front = self._lane(lane), None
+        while front is None and (item_id := ids.head()) is not None:
+            item = self._heads.get(item_id) or self._read_head(lane, item_id)
+            if item is None:
+                ids.discard(item_id)
+            else:
+                front = item_id, item.created_at
+        self._fronts[lane] = front
+        return front
 
-    def _read_head(self, lane: int, item_id: int) -> bool:
-        folder = f"pending/{lane:02d}/{layout.block_name(item_id // layout.BLOCK_SIZE)}"
+    def _read_head(self, lane: int, item_id: int) -> Item | None:
+        path = layout.pending_path(lane, item_id)
         try:
-            item = self._reader.read(folder, f"{item_id:010d}", State.PENDING, lane)
+            item = self._reader.read_at(path, item_id, PENDING, lane)
         except FileNotFoundError:
-            self._lane(lane).discard(item_id)
-            return False
+            return None
         except DamagedItemError as error:
             self._report(error)
-            self._lane(lane).discard(item_id)
-            return False
+            return None
         self._heads[item_id] = item
-        return True
+        return item
 
     def head_item(self, item_id: int) -> Item:
         """Return the item of a head that `head` has returned."""
@@ -194,7 +195,7 @@ class Index:
 
     def moved(self, before: Item | None, after: Item | None) -> None:
         """Follow an item from one state to the next, as far as its folders are remembered."""
-        if before is not None and before.state is State.PENDING:
+        if before is not None and before.state is PENDING:
             self.drop(before.priority, before.id)
         if before is not None and self._active is not None:
             self._active.pop(before.id, None)
@@ -202,13 +203,13 @@ class Index:
             self._unsure.discard(before.id)
         if after is None:
             return
-        if after.state is State.PENDING:
+        if after.state is PENDING:
             if self._numbers is not None and after.priority not in self._numbers:
                 self._numbers = sorted([*self._numbers, after.priority])
             if after.priority in self._lanes:
                 self._lanes[after.priority].push(after.id)
                 self._fronts.pop(after.priority, None)
-        elif after.state is State.ACTIVE:
+        elif after.state is ACTIVE:
             self._remember_active(after)
         elif after.state is State.DELAYED and self._due_known and after.not_before is not None:
             second = float(int(after.not_before))

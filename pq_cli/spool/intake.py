@@ -34,7 +34,7 @@ def admit(
     work = _Admission(store, len(batch), now)
     try:
         work.admit(batch)
-        store.log.note(record("enqueued", item, item.created_at) for item in work.fresh)
+        store.log.note(b"".join(record("enqueued", i, i.created_at) for i in work.fresh))
     except OSError as error:
         work.withdraw()
         return [], error

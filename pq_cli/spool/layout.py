@@ -5,7 +5,7 @@ All paths are relative to the spool's root. pq-spool(5) documents the same layou
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item, State, printable
+from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable
 from pq_cli.errors import UsageError
 
 FORMAT = 1
@@ -71,14 +71,18 @@ def block_name(block: int) -> str:
 
 def folder_of(item: Item) -> str:
     """Return the folder in which the item's two files lie, by its state."""
-    if item.state is State.ACTIVE:
+    if item.state is ACTIVE:
         return "active"
+    if item.state is PENDING:
+        return f"pending/{item.priority:02d}/{item.id // BLOCK_SIZE:07d}"
     if item.state is State.DELAYED:
         return due_folder(item.not_before or 0.0)
-    block = block_name(item.id // BLOCK_SIZE)
-    if item.state is State.PENDING:
-        return f"pending/{item.priority:02d}/{block}"
-    return f"{item.state}/{block}"
+    return f"{item.state}/{block_name(item.id // BLOCK_SIZE)}"
+
+
+def pending_path(lane: int, item_id: int) -> str:
+    """Return the path of the payload of a pending item."""
+    return f"pending/{lane:02d}/{item_id // BLOCK_SIZE:07d}/{item_id:010d}"
 
 
 def due_folder(not_before: float) -> str:
@@ -100,7 +104,7 @@ def trash_time(folder: str) -> float:
 def name_of(item: Item) -> str:
     """Return the name of the payload; the meta's is the same with `.meta.json` behind it."""
     stem = f"{item.id:010d}"
-    return f"{stem}.{item.claims}" if item.state is State.ACTIVE else stem
+    return f"{stem}.{item.claims}" if item.state is ACTIVE else stem
 
 
 def payload_path(item: Item) -> str:

@@ -18,6 +18,7 @@ from pq_cli.spool import process
 from pq_cli.spool.owner import owner_to_keep
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _FIRST_NAP = 0.0005
 _LONGEST_NAP = 0.004
 """Seconds between two tries. While the others sleep, one process makes several changes from what it
@@ -52,7 +53,7 @@ class SpoolLock:
     def __enter__(self) -> None:
         if self._born != process.pid:
             self._renew_after_fork()
-        if not self._threads.acquire(timeout=self._timeout):
+        if not self._threads.acquire(False) and not self._threads.acquire(timeout=self._timeout):
             raise self._late()
         try:
             self._lock()
@@ -130,7 +131,7 @@ class SpoolLock:
 
     def _try(self) -> bool:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, _EXCLUSIVE)
         except BlockingIOError:
             return False
         except OSError as error:

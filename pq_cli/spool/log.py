@@ -13,7 +13,7 @@ from pq_cli.spool.process import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
@@ -30,17 +30,16 @@ class Log:
         self._fd = -1
         self._size = 0
 
-    def note(self, lines: Iterable[bytes | None]) -> None:
-        """Append records, each a line; trouble is swallowed: the log must not stop the queue."""
-        data = b"".join(line for line in lines if line is not None)
-        if not data:
+    def note(self, lines: bytes | None) -> None:
+        """Append lines, if there are any; trouble is swallowed: the log must not stop the queue."""
+        if not lines:
             return
         try:
             if self._fd < 0:
                 self._fd = self._disk.open_to_append(layout.LOG)
                 self._size = os.fstat(self._fd).st_size
-            self._disk.append(self._fd, data)
-            self._size += len(data)
+            self._disk.append(self._fd, lines)
+            self._size += len(lines)
             if self._size > MAX_LOG_BYTES:
                 self._drop_older_half()
         except OSError:

@@ -114,9 +114,9 @@ class Mender:
             set_aside(
                 self._disk, path + layout.META, f"the item also lies in {keep}, changed later"
             )
-            if self._reader.size_of(folder, name) is None:
+            if self._reader.size_of(path) is None:
                 continue
-            if self._reader.size_of(*os.path.split(keep)) is None:
+            if self._reader.size_of(keep) is None:
                 self._disk.rename(path, keep)
                 self._disk.sync_dir(os.path.dirname(keep))
             else:

@@ -73,7 +73,7 @@ class Pairs:
         home = home_of(self._reader, item_id)
         if home is None:
             return [_finding("orphan", path, item_id, "has no meta")]
-        if self._reader.size_of(*os.path.split(home)) is not None:
+        if self._reader.size_of(home) is not None:
             return [_finding("orphan", path, item_id, f"the item has its payload in {home}")]
         return [_finding("behind", path, item_id, f"belongs in {home}")]
 

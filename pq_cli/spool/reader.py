@@ -40,13 +40,11 @@ class Reader:
         Raises FileNotFoundError when its meta is not there, DamagedItemError when unreadable.
         """
         parsed = layout.parse_name(name)
-        path = f"{folder}/{name}{layout.META}"
+        path = f"{folder}/{name}"
         if parsed is None:
-            raise DamagedItemError(f"{printable(path)}: not the name of an item")
+            raise DamagedItemError(f"{printable(path)}{layout.META}: not the name of an item")
         item_id, claim = parsed
-        text = self.meta_text(path, item_id)
-        where = f"{self.root}/{folder}/{name}"
-        item = decode(text, item_id=item_id, state=state, priority=priority, path=where)
+        item = self.read_at(path, item_id, state, priority)
         if state is State.ACTIVE and claim is not None and item.claims != claim:
             # The claim's meta was renamed here but not yet rewritten: it names no holder.
             item = item.replace(claims=claim, holder=None, lease_until=None)
@@ -54,6 +52,12 @@ class Reader:
             # It was about to move when a crash came, or was put here by hand: the place wins.
             item = item.replace(not_before=float(due_second(folder)))
         return item
+
+    def read_at(self, path: str, item_id: int, state: State, priority: int | None) -> Item:
+        """Return what the meta beside the payload `path` says. Raises like `read`."""
+        text = self.meta_text(path + layout.META, item_id)
+        whole = f"{self.root}/{path}"
+        return decode(text, item_id=item_id, state=state, priority=priority, path=whole)
 
     def meta_text(self, path: str, item_id: int) -> bytes:
         """Return the text of a meta. Raises FileNotFoundError, DamagedItemError."""
@@ -209,7 +213,7 @@ class Reader:
         for place in places:
             if place != home and not place.endswith(layout.META):
                 folder, _, base = place.rpartition("/")
-                if self.size_of(folder, base) is not None and not self._exists(folder, base):
+                if self.size_of(place) is not None and not self._exists(folder, base):
                     return place
         return None
 
@@ -232,12 +236,12 @@ class Reader:
                 folders += [f"{state}/{block:07d}" for block in self.blocks(str(state))]
         return sum(name.endswith(layout.META) for folder in folders for name in self.names(folder))
 
-    def size_of(self, folder: str, name: str) -> int | None:
+    def size_of(self, path: str) -> int | None:
         """Return the payload's size in bytes, or None when it is missing or no regular file."""
-        if not self._folders.is_real(folder):
+        if not self._folders.is_real(path.rpartition("/")[0]):
             return None
         try:
-            info = os.lstat(f"{self.root}/{folder}/{name}")
+            info = os.lstat(f"{self.root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
             return None
         return info.st_size if stat.S_ISREG(info.st_mode) else None

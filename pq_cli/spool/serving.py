@@ -18,12 +18,8 @@ def next_servable(store: Store, t: float) -> Item | None:
     Items whose payload is missing or torn are reported and passed over.
     """
     index = store.index
-
-    def created_at(_lane: int, item_id: int) -> float:
-        return store.index.head_item(item_id).created_at
-
     while True:
-        found = choose(index.lanes(), store.config, store.floors, t, index.head, created_at)
+        found = choose(index.lanes(), store.config, store.floors, t, index.head)
         for folder in index.empty_folders:
             store.tidy(folder)
         index.empty_folders.clear()
@@ -39,10 +35,10 @@ def _servable(store: Store, item: Item) -> bool:
     if item.key is not None and store.keys.superseded(item):
         store.erase(item)
         return False
-    folder, name = layout.folder_of(item), layout.name_of(item)
-    size = store.reader.size_of(folder, name)
-    if size is None and store.fetch_payload(item.id, f"{folder}/{name}"):
-        size = store.reader.size_of(folder, name)
+    path = layout.payload_path(item)
+    size = store.reader.size_of(path)
+    if size is None and store.fetch_payload(item.id, path):
+        size = store.reader.size_of(path)
     try:
         if size is None:
             raise DamagedItemError(f"item {item.id}: its payload is missing")

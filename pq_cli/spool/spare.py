@@ -49,16 +49,16 @@ class Spare:
                 return
         self._known = True
 
-    def behind(self, verb: Callable[[], None]) -> None:
-        """Do `verb`; if the disk is full, give up the spare and try once more."""
+    def behind(self, verb: Callable[..., None], *args: object) -> None:
+        """Do `verb(*args)`; if the disk is full, give up the spare and try once more."""
         try:
-            verb()
+            verb(*args)
         except OSError as error:
             if not is_full(error) or not self._exists():
                 raise
             self._disk.discard(layout.SPARE)
             self.forget()
-            verb()
+            verb(*args)
 
     def _exists(self) -> bool:
         return os.path.lexists(f"{self._disk.root}/{layout.SPARE}")

@@ -311,7 +311,7 @@ class Spool(Upkeep):
             if self.config.keep_done:
                 return self._store.move(before, after)
             self._store.erase(before)
-            self._store.log.note([transition(before, after)])
+            self._store.log.note(transition(before, after))
             return after
 
     def fail(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import LIVE, Item, State
+from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.journal import transition
 from pq_cli.core.meta import claim_patch, encode
 from pq_cli.core.policy import QueueConfig, floors, order_time
@@ -135,18 +135,19 @@ class Store:
         """
         source, target = layout.payload_path(before), layout.payload_path(after)
         with self.counting(_lives(after) - _lives(before)):
-            self.spare.behind(lambda: self._rewrite(source, target, after))
+            self.spare.behind(self._rewrite, source, target, after)
             if source != target:
-                self.spare.behind(lambda: self._rename_pair(before.id, source, target))
+                self.spare.behind(self._rename_pair, before.id, source, target)
             if sync and self.disk.sync:
                 self._sync_folders(source, target)
-        self.log.note([transition(before, after)])
+        self.log.note(transition(before, after))
         return self._moved(before, after, source, target)
 
     def shift(self, before: Item, after: Item) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
         source, target = layout.payload_path(before), layout.payload_path(after)
-        self.spare.behind(lambda: self._rename_pair(before.id, source, target))
+        self.spare.behind(self.make_folder, _folder(target))
+        self.spare.behind(self._rename_pair, before.id, source, target)
         return self._moved(before, after, source, target)
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:
@@ -157,9 +158,9 @@ class Store:
         """
         if target != path:
             self.make_folder(_folder(target))
-        in_place = after.state is State.ACTIVE and not self.disk.sync
+        in_place = after.state is ACTIVE and not self.disk.sync
         meta = path + layout.META
-        if in_place and self.disk.patch(meta, lambda text: claim_patch(text, after)):
+        if in_place and self.disk.patch(meta, claim_patch, after):
             return
         tmp = tmp_name("meta")
         self.disk.write_new(tmp, encode(after))
@@ -171,7 +172,6 @@ class Store:
 
     def _rename_pair(self, item_id: int, source: str, target: str) -> None:
         """Rename the meta, the commit instant, and then the payload. Can be done twice."""
-        self.make_folder(_folder(target))
         try:
             self.disk.rename(source + layout.META, target + layout.META)
         except FileNotFoundError:
@@ -194,7 +194,7 @@ class Store:
         self.spare.keep()
 
     def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
-        if before.state in LIVE and after.state not in LIVE:
+        if after.key is not None and before.state in LIVE and after.state not in LIVE:
             self.keys.free(after)
         after = after.replace(path=f"{self.root}/{target}")
         self.index.moved(before, after)
@@ -241,18 +241,19 @@ class Store:
 
         The newest block stays: the next item goes there.
         """
-        kind, *rest = folder.split("/")
-        if not rest or (kind == State.PENDING and not self._block_is_done(*map(int, rest))):
+        kind, _, inner = folder.partition("/")
+        if not inner or (kind == PENDING and not self._block_is_done(inner)):
             return
         self.index.folders.discard(folder)
         if self.disk.remove_dir(folder) and kind == State.DELAYED:
             self.index.due_changed()
-            self.disk.remove_dir(f"{kind}/{rest[0]}")
+            self.disk.remove_dir(_folder(folder))
 
-    def _block_is_done(self, lane: int, block: int) -> bool:
-        if not self.index.drained(lane):
+    def _block_is_done(self, inner: str) -> bool:
+        lane, _, block = inner.partition("/")
+        if not self.index.drained(int(lane)):
             return False
-        return block != (self.counter.last_id or 0) // layout.BLOCK_SIZE
+        return int(block) != (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     # -- the number of live items, where max_items needs it ---------------------
 

@@ -80,7 +80,7 @@ class Upkeep(View):
             transitions.check_removable(before, state)
             now = self._clock()
             trash.bury(store, before, now if batch is None else batch)
-            store.log.note([journal.record("removed", before, now)])
+            store.log.note(journal.record("removed", before, now))
             trash.sweep(store, now - trash.KEPT_SECONDS)
             return before
 
@@ -94,7 +94,7 @@ class Upkeep(View):
         with self._store:
             now = self._clock()
             item = trash.restore(self._store, item_id, now)
-            self._store.log.note([journal.record("restored", item, now)])
+            self._store.log.note(journal.record("restored", item, now))
             return item
 
     def empty_trash(self, tick: Tick = unheard) -> None:
@@ -127,7 +127,7 @@ class Upkeep(View):
 
     def _note_pause(self, event: str, now: float, reason: str | None) -> None:
         with self._store:
-            self._store.log.note([journal.pause(event, now, reason)])
+            self._store.log.note(journal.pause(event, now, reason))
 
     def age(
         self,
