@@ -42,7 +42,7 @@ def test_the_choice_is_the_lowest_of_all_heads(config, entries, t):
         return (max(1, priority - boost * config.enable_aging), number)
 
     heads = sorted((rank(p, *lane[0]), p, lane[0][0]) for p, lane in lanes.items())
-    found = choose(lanes, config, policy.floors(config), t, lambda lane: lanes[lane][0])
+    found = choose(sorted(lanes), config, policy.floors(config), t, lambda lane: lanes[lane][0])
     assert found == (heads[0][1:] if heads else None)
 
 
@@ -54,7 +54,11 @@ def test_the_listing_is_the_order_of_the_choices(config, entries, t):
     chosen = []
     while any(lanes.values()):
         lane, number = choose(
-            [p for p in lanes if lanes[p]], config, policy.floors(config), t, lambda p: lanes[p][0]
+            [p for p in sorted(lanes) if lanes[p]],
+            config,
+            policy.floors(config),
+            t,
+            lambda p: lanes[p][0],
         )
         chosen.append(number)
         lanes[lane].pop(0)

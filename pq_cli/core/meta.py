@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from operator import itemgetter
 
 from pq_cli.core.item import (
     ACTIVE,
@@ -35,17 +36,26 @@ _STORED = (
     "claims", "lease_until", "holder", "history",
 )  # fmt: skip
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
-_NUMBER, _TEXT = (int,), (str, type(None))
+_NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
+_NONE = type(None)
 _TYPES: dict[str, tuple[type, ...]] = {
-    "id": _NUMBER, "priority": _NUMBER, "attempts": _NUMBER, "max_attempts": _NUMBER,
-    "claims": _NUMBER, "size": _NUMBER, "key": _TEXT, "name": _TEXT, "checksum": _TEXT,
-    "written_boot": _TEXT, "last_error": _TEXT, "metadata": (dict,), "history": (list,),
+    **dict.fromkeys(_NUMBERS, (int,)),
+    **dict.fromkeys(("key", "name", "checksum", "written_boot", "last_error"), (str, _NONE)),
+    **dict.fromkeys(_TIMES, (str, _NONE)),
+    "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
 }  # fmt: skip
+_MISSING = {
+    **dict.fromkeys((*_STORED, "claim", "path", "effective")),
+    **{name: value for name, value in Item._defaults.items() if name in _STORED},
+    "history": [],
+}  # fmt: skip
+"""What is read for a field that a meta lacks; of those without which there is no item, None."""
 _END = b"\n}\n"
 _CLAIM = b',"state":"active",'
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
+_numbers = itemgetter(*_NUMBERS)
 _from_json = json.JSONDecoder().decode
 
 
@@ -190,43 +200,49 @@ def _build(
             fields["attempts"] = max(0, fields.get("attempts", 0) - 1)
     if state is not State.DELAYED:
         fields["not_before"] = None
-    if fields.get("updated_at") is None:
+    if fields["updated_at"] is None:
         fields["updated_at"] = fields["created_at"]
-    return Item(**fields)
+    return Item.of(fields)
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the known fields with checked types, the rest under `extra`."""
-    fields: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for name in _REQUIRED:
-        if name not in values:
-            raise _WrongError(f"{name} is missing")
-    for name, value in values.items():
-        if name in _TYPES:
-            kind = type(value)  # not isinstance: true and false are no numbers
-            if kind not in _TYPES[name]:
-                raise _WrongError(f"{name} has a wrong type")
-            if kind is int and not 0 <= value <= _LARGEST:
-                raise _WrongError(f"{name} is out of range")
-            fields[name] = value
-        elif name in _TIMES:
-            fields[name] = _time(name, value)
-        elif name == "holder":
-            fields[name] = _holder(value)
-        elif name not in ("state", "claim", "path", "effective"):
-            extra[name] = value
-    history = fields.get("history") or ()
+    """Return the known fields, of the right types, the rest under `extra`."""
+    fields = {**_MISSING, **values}
+    _check_types(tuple(map(type, map(fields.get, _TYPES))))
+    numbers = _numbers(fields)
+    if min(numbers) < 0 or max(numbers) > _LARGEST:
+        wrong = next(n for n, v in zip(_NUMBERS, numbers, strict=True) if not 0 <= v <= _LARGEST)
+        raise _WrongError(f"{wrong} is out of range")
+    for name in _TIMES:
+        if fields[name] is not None:
+            fields[name] = _time(name, fields[name])
+    fields["holder"] = _holder(fields["holder"])
+    history = fields["history"] = tuple(fields["history"])
     if history and not all(isinstance(entry, dict) for entry in history):
         raise _WrongError("history has a wrong type")
-    fields["history"] = tuple(history)
-    fields["extra"] = extra
-    if fields.get("key") is not None:
+    if fields["key"] is not None:
         try:
             valid_key(fields["key"])
         except UsageError as error:
             raise _WrongError(str(error)) from None
+    known = len(fields) == len(_MISSING)
+    others = () if known else [name for name in values if name not in _MISSING]
+    fields["extra"] = {name: fields.pop(name) for name in others}
+    del fields["claim"], fields["effective"]
     return fields
+
+
+@lru_cache(maxsize=64)
+def _check_types(types: tuple[type, ...]) -> None:
+    """Raise _WrongError unless the fields of `_TYPES` have these types, one by one.
+
+    Remembered: a million metas have a handful of such rows. Compared, not asked with isinstance:
+    `true` is no number.
+    """
+    for (name, allowed), kind in zip(_TYPES.items(), types, strict=True):
+        if kind not in allowed:
+            missing = kind is _NONE and name in _REQUIRED
+            raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
 
 
 def _time(name: str, value: object) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from pq_cli.core.item import MAX_PRIORITY
 from pq_cli.core.policy import QueueConfig, effective
 
 TYPE_CHECKING = False
@@ -42,22 +43,20 @@ def choose(
     cost a look at the disk, so it is asked only about lanes that can still win. `floors` is
     `policy.floors(config)`, computed once. `lanes` come most urgent first.
     """
-    best: tuple[int, int] | None = None
+    best = (MAX_PRIORITY + 1, 0)
     winner: tuple[int, int] | None = None
     for lane in lanes:
         floor = floors[lane]
-        if best is not None and floor > best[0]:
-            continue
+        if floor > best[0]:
+            break  # and so are those of all lanes behind it
         front = head(lane)
         if front is None:
             continue
         item_id, created_at = front
         here = (floor, item_id)
-        if best is not None and here > best:
-            continue
-        if 0 < floor < lane:
+        if here < best and 0 < floor < lane:
             here = (effective(config, lane, created_at, t), item_id)
-        if best is None or here < best:
+        if here < best:
             best, winner = here, (lane, item_id)
     return winner
 

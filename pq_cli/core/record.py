@@ -31,13 +31,22 @@ class Record:
         cls._defaults = cls._defaults | {n: cls.__dict__[n] for n in own if n in cls.__dict__}
 
     def __init__(self, **values: Any) -> None:
-        fields = self.__dict__
-        fields.update(self._defaults)
-        fields.update(values)
-        if len(fields) != len(self._fields):
-            known = set(self._fields)
-            wrong = sorted(known.symmetric_difference(fields))
+        self.__dict__.update(self._defaults)
+        self.__dict__.update(values)
+        self._check()
+
+    def _check(self) -> None:
+        if len(self.__dict__) != len(self._fields):
+            wrong = sorted(set(self._fields).symmetric_difference(self.__dict__))
             raise TypeError(f"{type(self).__name__}: missing or unknown fields: {', '.join(wrong)}")
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Return the value with these fields, all of them: a third of the price of keywords."""
+        value = object.__new__(cls)
+        value.__dict__.update(fields)
+        value._check()
+        return value
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be set")
@@ -59,9 +68,7 @@ class Record:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with `changes` applied; an unknown field is a TypeError."""
         copy = object.__new__(type(self))
-        values = copy.__dict__
-        values.update(self.__dict__)
-        values.update(changes)
-        if len(values) != len(self._fields):
-            raise TypeError(f"{type(self).__name__}: unknown fields in {', '.join(changes)}")
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__.update(changes)
+        copy._check()
         return copy

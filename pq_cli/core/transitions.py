@@ -202,7 +202,7 @@ def attempt_times(item: Item, now: float) -> dict[str, Any]:
         entry["started_at"] = format_time(item.holder.since)
         entry["host"] = item.holder.host
         entry["pid"] = item.holder.pid
-    entry["ended_at"] = format_time(stamp(now))
+    entry["ended_at"] = format_time(now)
     return entry
 
 

@@ -96,7 +96,7 @@ def _place_payload(store: Store, item: Item) -> None:
 
 def _place_meta(store: Store, item: Item) -> None:
     home = layout.payload_path(item)
-    with store.counting(int(item.state in LIVE)):
+    with store.counting(None, item):
         store.disk.rename(stem(item) + layout.META, home + layout.META)
     store.index.moved(None, item.replace(path=f"{store.root}/{home}"))
 

@@ -179,7 +179,7 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = store.disk, layout.payload_path(item)
     tmp = tmp_name("meta")
-    with store.counting(+1):
+    with store.counting(None, item):
         try:
             store.make_folder(layout.folder_of(item))
             disk.write_new(tmp, encode(item))

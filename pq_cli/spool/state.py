@@ -179,6 +179,11 @@ def _new_name() -> str:
     return f"{crc32(this_boot().encode()):08x}{os.urandom(6).hex()}"
 
 
+def boot_to_record(disk: Disk) -> str | None:
+    """Return what `state.json` must say before anything is changed; see `SpoolState.boot`."""
+    return None if disk.sync else this_boot()
+
+
 def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     """Record in `state.json` that changes are synced from now on, or in which boot they are not.
 
@@ -188,7 +193,7 @@ def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     apart, every unsynced time may have been in another one.
     """
     boot = this_boot()
-    wanted = None if disk.sync else boot
+    wanted = boot_to_record(disk)
     if state.boot == wanted:
         return state
     if state.boot not in (None, boot) or state.boot == NO_BOOT:

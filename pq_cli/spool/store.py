@@ -30,6 +30,7 @@ from pq_cli.spool.state import (
     Counter,
     DamagedStateError,
     SpoolState,
+    boot_to_record,
     enter_mode,
     read_state,
     write_state,
@@ -67,6 +68,7 @@ class Store:
         self.handover_seen = False
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = process.pid
+        self._boot = boot_to_record(self.disk)
 
     # -- the lock ------------------------------------------------------------
 
@@ -101,7 +103,8 @@ class Store:
             self.state = self.present_state()
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id, self.counter.live, sync=False)
-        self.state = enter_mode(self.disk, self.counter, self.state)
+        if self.state.boot != self._boot:
+            self.state = enter_mode(self.disk, self.counter, self.state)
         if self.counter.live != UNKNOWN and not self.config.max_items:
             self.set_count(UNKNOWN)
 
@@ -134,7 +137,7 @@ class Store:
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
         """
         source, target = layout.payload_path(before), layout.payload_path(after)
-        with self.counting(_lives(after) - _lives(before)):
+        with self.counting(before, after):
             self.spare.behind(self._rewrite, source, target, after)
             if source != target:
                 self.spare.behind(self._rename_pair, before.id, source, target)
@@ -182,7 +185,7 @@ class Store:
     def erase(self, item: Item) -> None:
         """Remove an item for good: the meta first, durably, then the payload."""
         path = layout.payload_path(item)
-        with self.counting(-_lives(item)):
+        with self.counting(item, None):
             self.disk.unlink(path + layout.META)
             if self.disk.sync:
                 self.disk.sync_dir(layout.folder_of(item))
@@ -263,11 +266,11 @@ class Store:
             self.set_count(self.reader.count_live())
         return self.counter.live
 
-    def counting(self, delta: int) -> LiveCount | Uncounted:
-        """Return a context around a change of `delta` live items: a crash in it leaves UNKNOWN."""
-        if not delta or self.counter.live == UNKNOWN:
+    def counting(self, before: Item | None, after: Item | None) -> LiveCount | Uncounted:
+        """Return a context around a change of an item: a crash in it leaves the number UNKNOWN."""
+        if self.counter.live == UNKNOWN or _lives(before) == _lives(after):
             return _UNCOUNTED
-        return LiveCount(self, self.counter.live + delta)
+        return LiveCount(self, self.counter.live + _lives(after) - _lives(before))
 
     def set_count(self, live: int) -> None:
         """Record the number of live items, or UNKNOWN."""

@@ -33,7 +33,7 @@ def bury(store: Store, item: Item, batch: float) -> None:
     folder = layout.trash_folder(batch)
     source, target = layout.payload_path(item), f"{folder}/{item.id:010d}"
     disk = store.disk
-    with store.counting(-int(item.state in LIVE)):
+    with store.counting(item, None):
         disk.make_dir(folder)
         disk.rename(source + layout.META, target + layout.META)
         if disk.sync:
@@ -76,7 +76,7 @@ def restore(store: Store, item_id: int, now: float) -> Item:
         raise DamagedItemError(f"item {item_id}: its payload is gone; it cannot be restored")
     _take_key(store, item)
     disk = store.disk
-    with store.counting(int(item.state in LIVE)):
+    with store.counting(None, item):
         disk.make_dir(layout.folder_of(item))
         store.payload_follows(item_id, source, target)
         if disk.sync:
