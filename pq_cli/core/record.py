@@ -33,19 +33,20 @@ class Record:
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(self._defaults)
         self.__dict__.update(values)
-        self._check()
-
-    def _check(self) -> None:
         if len(self.__dict__) != len(self._fields):
-            wrong = sorted(set(self._fields).symmetric_difference(self.__dict__))
-            raise TypeError(f"{type(self).__name__}: missing or unknown fields: {', '.join(wrong)}")
+            raise self._wrong()
+
+    def _wrong(self) -> TypeError:
+        wrong = sorted(set(self._fields).symmetric_difference(self.__dict__))
+        return TypeError(f"{type(self).__name__}: missing or unknown fields: {', '.join(wrong)}")
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
         """Return the value with these fields, all of them: a third of the price of keywords."""
         value = object.__new__(cls)
         value.__dict__.update(fields)
-        value._check()
+        if len(value.__dict__) != len(cls._fields):
+            raise value._wrong()
         return value
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -70,5 +71,6 @@ class Record:
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)
         copy.__dict__.update(changes)
-        copy._check()
+        if len(copy.__dict__) != len(self._fields):
+            raise copy._wrong()
         return copy

@@ -21,11 +21,11 @@ from pq_cli.spool.owner import owner_to_keep
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO, TypeVar
+    from typing import BinaryIO
 
     from pq_cli.core.tick import Tick
 
-    T = TypeVar("T")
+    Change = Callable[..., tuple[int, bytes] | None]
 
 _STEP = 64 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -46,13 +46,14 @@ class Disk:
         self.sync = sync
         self._eager = sync
         self._folders = Folders(root)
+        self._before = f"{root}/"
         self._owner = owner_to_keep(root)
 
     def _at(self, path: str) -> str:
         folder = path.rpartition("/")[0]
         if folder not in self._folders.known and not self._folders.is_real(folder):
             raise SpoolIOError(f"{self.root}/{path}: a part of it is a link or no folder")
-        return f"{self.root}/{path}"
+        return self._before + path
 
     def _create(self, path: str, flags: int) -> int:
         try:
@@ -180,18 +181,15 @@ class Disk:
         if sync:
             os.fdatasync(fd)
 
-    def patch(
-        self, path: str, change: Callable[[bytes, T], tuple[int, bytes] | None], to: T
-    ) -> bool:
+    def patch(self, path: str, change: Change, *args: object) -> bool:
         """Overwrite the end of a small file in place, unsynced; tell whether it was done.
 
-        change: makes (offset, bytes) of the present content and `to`, or None. A power loss may
-        tear these bytes.
+        change(content, *args): (offset, bytes) or None. A power loss may tear these bytes.
         """
         fd = os.open(self._at(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             content = os.read(fd, _PATCHED)
-            found = change(content, to) if len(content) < _PATCHED else None
+            found = change(content, *args) if len(content) < _PATCHED else None
             if found is not None:
                 os.lseek(fd, found[0], os.SEEK_SET)
                 _write_all(fd, found[1])
@@ -210,10 +208,6 @@ class Disk:
     def together(self) -> Together:
         """Return a context in which nothing is synced by itself, and all of it once at the end."""
         return Together(self)
-
-    def defer_syncs(self, defer: bool) -> None:
-        """Leave the syncs of single files and folders out, or make them again."""
-        self._eager = self.sync and not defer
 
     def sync_file_system(self) -> None:
         """Sync the whole file system that the spool is on: one call for many small files.
@@ -347,10 +341,10 @@ class Together:
         self._disk = disk
 
     def __enter__(self) -> None:
-        self._disk.defer_syncs(True)
+        self._disk._eager = False
 
     def __exit__(self, error: object, *_: object) -> None:
-        self._disk.defer_syncs(False)
+        self._disk._eager = self._disk.sync
         if error is None and self._disk.sync:
             self._disk.sync_file_system()
 

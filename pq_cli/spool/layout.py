@@ -34,6 +34,8 @@ OURS = frozenset(
 )
 """Every name that may stand at the top of a spool."""
 
+ID_DIGITS = 10
+"""Digits of an id in names; one that is larger has more."""
 BLOCK_SIZE = 1000
 """Ids in one block folder: few enough to list quickly, many enough to keep folders few."""
 COARSE_SECONDS = 1000
@@ -138,7 +140,8 @@ def worker_lock(name: str) -> str | None:
 def parse_name(name: str) -> tuple[int, int | None] | None:
     """Return (id, claim number or None) of a payload name, or None when it is not one of ours."""
     stem, dot, claim = name.partition(".")
-    if not _number(stem) or len(stem) < 10 or (len(stem) > 10 and stem[0] == "0"):
+    longer = len(stem) - ID_DIGITS
+    if not _number(stem) or longer < 0 or (longer and stem[0] == "0"):
         return None
     if dot and (not _number(claim) or (claim[0] == "0" and claim != "0")):
         return None

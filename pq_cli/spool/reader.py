@@ -174,8 +174,12 @@ class Reader:
 
     def ids(self, folder: str) -> list[int]:
         """Return the ids whose metas are in a folder, unsorted."""
-        end = layout.META
+        # A thousand at a time, and each item's once: hence no call for a name of the usual form.
+        end, width = layout.META, layout.ID_DIGITS
         stems = [name[: -len(end)] for name in self.names(folder) if name.endswith(end)]
+        usual = [s for s in stems if len(s) == width and s.isdigit() and s.isascii()]
+        if len(usual) == len(stems):
+            return list(map(int, usual))
         parsed = (layout.parse_name(stem) for stem in stems)
         return [found[0] for found in parsed if found is not None and found[1] is None]
 
