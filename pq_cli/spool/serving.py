@@ -7,7 +7,6 @@ import os
 from pq_cli.core.item import Item
 from pq_cli.core.order import choose
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool import layout
 from pq_cli.spool.payload import needs_proof, open_verified
 from pq_cli.spool.store import Store
 
@@ -35,7 +34,7 @@ def _servable(store: Store, item: Item) -> bool:
     if item.key is not None and store.keys.superseded(item):
         store.erase(item)
         return False
-    path = layout.payload_path(item)
+    path = store.place(item)
     size = store.reader.size_of(path)
     if size is None and store.fetch_payload(item.id, path):
         size = store.reader.size_of(path)

@@ -53,6 +53,7 @@ class Store:
         report: Callable[[DamagedItemError], None],
     ) -> None:
         self.root = root
+        self._prefix = len(root) + 1
         self.config = config
         self.floors = floors(config)
         self.state = state
@@ -129,6 +130,10 @@ class Store:
         """Return the `t` at which order is computed now."""
         return order_time(self.config, now, self.state.aged_at)
 
+    def place(self, item: Item) -> str:
+        """Return the path of the item's payload in the spool: where it was found, if it was."""
+        return layout.payload_path(item) if item.path is None else item.path[self._prefix :]
+
     # -- the movement --------------------------------------------------------
 
     def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
@@ -136,7 +141,7 @@ class Store:
 
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
         """
-        source, target = layout.payload_path(before), layout.payload_path(after)
+        source, target = self.place(before), layout.payload_path(after)
         with self.counting(before, after):
             self.spare.behind(self._rewrite, source, target, after)
             if source != target:
@@ -148,7 +153,7 @@ class Store:
 
     def shift(self, before: Item, after: Item) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
-        source, target = layout.payload_path(before), layout.payload_path(after)
+        source, target = self.place(before), layout.payload_path(after)
         self.spare.behind(self.make_folder, _folder(target))
         self.spare.behind(self._rename_pair, before.id, source, target)
         return self._moved(before, after, source, target)
@@ -184,16 +189,17 @@ class Store:
 
     def erase(self, item: Item) -> None:
         """Remove an item for good: the meta first, durably, then the payload."""
-        path = layout.payload_path(item)
+        path = self.place(item)
+        folder = _folder(path)
         with self.counting(item, None):
             self.disk.unlink(path + layout.META)
             if self.disk.sync:
-                self.disk.sync_dir(layout.folder_of(item))
+                self.disk.sync_dir(folder)
             self._discard_payload(item.id, path)
             self.keys.free(item)
             self.attempt_logs.remove(item.id)
         self.index.moved(item, None)
-        self.tidy(layout.folder_of(item))
+        self.tidy(folder)
         self.spare.keep()
 
     def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
