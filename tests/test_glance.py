@@ -53,14 +53,29 @@ def test_what_comes_is_seen_at_the_next_glance(folder, reader):
     assert not look()
 
 
-def test_a_folder_that_just_changed_is_not_believed(folder, reader):
-    """What comes within the same time stamp as the look is seen: young stamps are not trusted."""
-    os.utime(folder)
-    look, stamp = Glance(reader, "new"), folder.stat().st_mtime_ns
+@pytest.mark.parametrize(("changed", "age"), [(1_700_000_000_123, 0.05), (1_700_000_000_000, 1.9)])
+def test_a_folder_that_just_changed_is_not_believed(folder, reader, monkeypatch, changed, age):
+    """What comes within the same time stamp as the look is seen: young stamps are not trusted.
+
+    Whole seconds are what a file system writes that knows no fractions, or two seconds at a time.
+    """
+    stamp = changed * 10**6
+    os.utime(folder, ns=(stamp, stamp))
+    monkeypatch.setattr(glance.time, "time", lambda: changed / 1000 + age)
+    look = Glance(reader, "new")
     assert not look()
     (folder / "x").touch()
     os.utime(folder, ns=(stamp, stamp))
     assert look()
+
+
+@pytest.mark.parametrize(("changed", "age"), [(1_700_000_000_123, 0.15), (1_700_000_000_000, 2.1)])
+def test_a_still_folder_is_believed_soon(folder, reader, monkeypatch, changed, age):
+    """One step of the file system's clock after the change there is nothing more to wait for."""
+    os.utime(folder, ns=(changed * 10**6,) * 2)
+    monkeypatch.setattr(glance.time, "time", lambda: changed / 1000 + age)
+    look = Glance(reader, "new")
+    assert not any(look() for _ in range(10)) and reader.listed == 1
 
 
 def test_a_stamp_is_not_believed_for_long(folder, reader, monkeypatch):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _STEP = 2.0
 """Seconds between two time stamps that every file system tells apart (FAT: 2 s)."""
+_FINE_STEP = 0.1
+"""The same where stamps have fractions of a second: the kernel's clock ticks every 1 to 10 ms."""
 _TRUSTED = 1.0
 """Seconds for which a look counts at the most: a server's clock may differ from ours."""
 
@@ -40,6 +42,6 @@ class Glance:
         if changed == self._empty_since and 0 <= now - self._looked < _TRUSTED:
             return False
         found = bool(self._reader.names(self._folder))
-        still = now - changed / 1e9 > _STEP
+        still = now - changed / 1e9 > (_FINE_STEP if changed % 10**9 else _STEP)
         self._empty_since, self._looked = changed if still and not found else None, now
         return found
