@@ -141,6 +141,45 @@ def minimal(**fields):
     return json.dumps({"id": 7, "priority": 3, "created_at": "2026-01-01T00:00:00Z"} | fields)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("around", ["{}", "\n {}\n\n", "{} \t\r\n"])
+def test_a_meta_is_read_however_an_editor_left_it(encoding, around):
+    """Spaces around it, a byte order mark and UTF-16 are no damage; a second value is."""
+    place = {"item_id": 7, "state": State.PENDING, "priority": None, "path": "p"}
+    text = around.format(minimal(name="ü"))
+    assert decode(text.encode(encoding), **place).name == "ü"
+    with pytest.raises(DamagedItemError, match="is not JSON"):
+        decode(f"{text}{{}}".encode(encoding), **place)
+
+
+@pytest.mark.parametrize("field", ["id", "priority", "created_at"])
+def test_what_there_is_no_item_without_is_named(field):
+    """A meta that lacks it says so, and so does one that says null."""
+    place = {"item_id": 7, "state": State.PENDING, "priority": None, "path": "p"}
+    null = json.loads(minimal()) | {field: None}
+    for said in (null, {name: value for name, value in null.items() if name != field}):
+        with pytest.raises(DamagedItemError, match=f"{field} is missing"):
+            decode(json.dumps(said).encode(), **place)
+
+
+@pytest.mark.parametrize("history", [[1], [{}, None], [[]], ["x"]])
+def test_a_history_of_anything_but_attempts_is_damage(history):
+    """Each entry is an object; the verbs look into the last."""
+    with pytest.raises(DamagedItemError, match="history has a wrong type"):
+        decode(
+            minimal(history=history).encode(), item_id=7, state=State.FAILED, priority=3, path="p"
+        )
+
+
+def test_a_claim_that_never_came_about_counts_no_attempt():
+    """A meta that says active, but lies elsewhere: its attempt is taken back, and never below 0."""
+    place = {"item_id": 7, "state": State.PENDING, "priority": 3, "path": "p"}
+    for attempts, expected in ((2, 1), (0, 0)):
+        text = minimal(state="active", attempts=attempts).encode()
+        assert decode(text, **place).attempts == expected
+        assert decode(text, **place | {"state": State.ACTIVE}).attempts == attempts
+
+
 def test_a_short_meta_by_hand_is_enough():
     """id, priority and created_at; the rest is as for a new item."""
     found = decode(minimal().encode(), item_id=7, state=State.PENDING, priority=None, path="p")

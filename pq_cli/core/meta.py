@@ -56,7 +56,7 @@ _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
 _numbers = itemgetter(*_NUMBERS)
-_from_json = json.JSONDecoder().decode
+_from_json = json.JSONDecoder().raw_decode
 
 
 def as_dict(item: Item) -> dict[str, Any]:
@@ -131,7 +131,10 @@ def parse_meta(text: bytes) -> Any:
     Raises ValueError or RecursionError.
     """
     try:
-        return _from_json(text.decode())  # as we write it
+        whole = text.decode()
+        value, end = _from_json(whole)
+        if not whole[end:].strip(" \n"):
+            return value  # as we write it, and without what json.loads does for others first
     except ValueError:
         pass
     try:
@@ -197,7 +200,7 @@ def _build(
     if state is not ACTIVE:
         fields["holder"] = fields["lease_until"] = None
         if values.get("state") == "active":
-            fields["attempts"] = max(0, fields.get("attempts", 0) - 1)
+            fields["attempts"] = max(0, fields["attempts"] - 1)
     if state is not State.DELAYED:
         fields["not_before"] = None
     if fields["updated_at"] is None:
