@@ -55,7 +55,7 @@ _CLAIM = b',"state":"active",'
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
-_numbers = itemgetter(*_NUMBERS)
+_row = itemgetter(*_TYPES)
 _from_json = json.JSONDecoder().raw_decode
 
 
@@ -211,8 +211,9 @@ def _build(
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     """Return the known fields, of the right types, the rest under `extra`."""
     fields = {**_MISSING, **values}
-    _check_types(tuple(map(type, map(fields.get, _TYPES))))
-    numbers = _numbers(fields)
+    row = _row(fields)
+    _check_types(tuple(map(type, row)))
+    numbers = row[: len(_NUMBERS)]
     if min(numbers) < 0 or max(numbers) > _LARGEST:
         wrong = next(n for n, v in zip(_NUMBERS, numbers, strict=True) if not 0 <= v <= _LARGEST)
         raise _WrongError(f"{wrong} is out of range")

@@ -61,14 +61,14 @@ class Ending(Record):
 
 def completed(item: Item, now: float, status: int | None) -> Item:
     """End an active item well."""
-    return _ended(item, now, "done", Ending(status=status), state=State.DONE)
+    return _ended(item, now, "done", None, status, state=State.DONE)
 
 
 def failed(
     item: Item, now: float, how: Ending, dead: bool, config: QueueConfig, jitter: float
 ) -> Item:
     """End an attempt badly: `delayed` until its retry, or `failed` at max_attempts or if `dead`."""
-    after = _ended(item, now, "failed", how)
+    after = _ended(item, now, "failed", how.error, how.status)
     if dead or item.attempts >= item.max_attempts:
         return after.replace(state=State.FAILED)
     due = stamp(now + retry_delay(config, item.attempts, jitter))
@@ -80,7 +80,7 @@ def deferred(item: Item, now: float, how: Ending, config: QueueConfig, jitter: f
 
     The wait grows with the number of times in a row that the item was put off.
     """
-    after = _ended(item, now, "deferred", how)
+    after = _ended(item, now, "deferred", how.error, how.status)
     row = 0
     for entry in reversed(after.history):
         if entry.get("outcome") != "deferred":
@@ -93,7 +93,7 @@ def deferred(item: Item, now: float, how: Ending, config: QueueConfig, jitter: f
 
 def expired(item: Item, now: float, reason: str) -> Item:
     """Take a dead claim away: back to pending, or `failed` when max_attempts is used up."""
-    after = _ended(item, now, "lost", Ending(error=reason))
+    after = _ended(item, now, "lost", reason, None)
     state = State.FAILED if item.attempts >= item.max_attempts else State.PENDING
     return after.replace(state=state)
 
@@ -176,13 +176,15 @@ def check_removable(item: Item, state: State | None = None) -> None:
         raise _conflict(item, "removed", str(state))
 
 
-def _ended(item: Item, now: float, outcome: str, how: Ending, **changes: Any) -> Item:
+def _ended(
+    item: Item, now: float, outcome: str, error: str | None, status: int | None, **changes: Any
+) -> Item:
     """End the attempt: it is remembered, and the item changed as said."""
     at = stamp(now)
-    error = _clip(how.error)
+    error = _clip(error)
     entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, at)}
-    if how.status is not None:
-        entry["exit"] = how.status
+    if status is not None:
+        entry["exit"] = status
     if error is not None:
         entry["error"] = error
     return item.replace(

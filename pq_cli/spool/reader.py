@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
+_WHOLE = b"}\n"
+"""How every meta of ours ends, and no part of one does: without asking for its size."""
 _USUAL = 8192
 """Bytes that nearly every meta fits in; asking for the limit at once would allocate it."""
 
@@ -70,16 +72,11 @@ class Reader:
         except OSError as error:
             raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
         try:
-            for _ in range(3):  # a claim may be written at its end just now
-                text = os.pread(fd, _USUAL, 0)
-                if len(text) == _USUAL:
-                    text += os.pread(fd, MAX_META_BYTES + 1 - _USUAL, _USUAL)
-                if not text or len(text) > MAX_META_BYTES:
-                    what = "is empty" if not text else f"is over {MAX_META_BYTES} bytes"
-                    raise DamagedItemError(f"item {item_id}: {path} {what}")
-                if len(text) == os.fstat(fd).st_size:
-                    return text
-            raise DamagedItemError(f"item {item_id}: {path} is not a whole file")
+            text = os.pread(fd, _USUAL, 0)
+            whole = text.endswith(_WHOLE) and len(text) < _USUAL
+            return text if whole else _whole_text(fd)
+        except ValueError as error:
+            raise DamagedItemError(f"item {item_id}: {path} {error}") from None
         except OSError as error:
             raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
         finally:
@@ -249,6 +246,19 @@ class Reader:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return info.st_size if stat.S_ISREG(info.st_mode) else None
+
+
+def _whole_text(fd: int) -> bytes:
+    """Return the text of an open meta of any form. Raises ValueError saying what is wrong."""
+    for _ in range(3):  # a claim may be written at its end just now
+        text = os.pread(fd, MAX_META_BYTES + 1, 0)
+        if not text:
+            raise ValueError("is empty")
+        if len(text) > MAX_META_BYTES:
+            raise ValueError(f"is over {MAX_META_BYTES} bytes")
+        if len(text) == os.fstat(fd).st_size:
+            return text
+    raise ValueError("is not a whole file")
 
 
 def due_second(folder: str) -> int:
