@@ -1,8 +1,7 @@
-"""Metas as files: read whole, whatever their size and whoever wrote them, or damage that is named."""
+"""Metas as files: read whole whatever their size and writer, or damage that is named."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest

@@ -43,22 +43,21 @@ def choose(
     cost a look at the disk, so it is asked only about lanes that can still win. `floors` is
     `policy.floors(config)`, computed once. `lanes` come most urgent first.
     """
-    best = (MAX_PRIORITY + 1, 0)
-    winner: tuple[int, int] | None = None
+    winner, first, best = 0, 0, MAX_PRIORITY + 1
     for lane in lanes:
         floor = floors[lane]
-        if floor > best[0]:
+        if floor > best:
             break  # and so are those of all lanes behind it
         front = head(lane)
         if front is None:
             continue
         item_id, created_at = front
-        here = (floor, item_id)
-        if here < best and 0 < floor < lane:
-            here = (effective(config, lane, created_at, t), item_id)
-        if here < best:
-            best, winner = here, (lane, item_id)
-    return winner
+        if floor == best and item_id > first:
+            continue
+        here = effective(config, lane, created_at, t) if 0 < floor < lane else floor
+        if here < best or (here == best and item_id < first):
+            winner, first, best = lane, item_id, here
+    return (winner, first) if winner else None
 
 
 def serving_order(
