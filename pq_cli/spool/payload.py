@@ -101,6 +101,43 @@ def open_verified(item: Item) -> int:
     The size is always compared. The checksum is where reading is cheap, and where it is the only
     proof: the payload was written without a sync and the machine has rebooted since.
     """
+    fd = _open_sized(item)
+    try:
+        look = item.checksum is not None and (needs_proof(item) or item.size <= SMALL)
+        if look and checksum_of(fd) != item.checksum:
+            raise _damage(item, "fails its checksum")
+        os.set_blocking(fd, True)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_verified(item: Item) -> bytes:
+    """Return the item's payload, or raise DamagedItemError.
+
+    Size and checksum are compared with what was read.
+    """
+    fd = _open_sized(item)
+    try:
+        content = os.read(fd, item.size)
+        while len(content) < item.size and (more := os.read(fd, item.size - len(content))):
+            content += more
+    finally:
+        os.close(fd)
+    if len(content) != item.size:
+        raise _damage(item, f"has {len(content)} bytes, should have {item.size}")
+    if item.checksum is not None and checksum_text(crc32(content)) != item.checksum:
+        raise _damage(item, "fails its checksum")
+    return content
+
+
+def _damage(item: Item, what: str) -> DamagedItemError:
+    return DamagedItemError(f"item {item.id}: payload {item.path} {what}")
+
+
+def _open_sized(item: Item) -> int:
+    """Return a descriptor of the item's payload, a regular file of the right size."""
     path = item.path or ""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -111,15 +148,9 @@ def open_verified(item: Item) -> int:
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
-            raise DamagedItemError(f"item {item.id}: payload {path} is not a regular file")
+            raise _damage(item, "is not a regular file")
         if info.st_size != item.size:
-            raise DamagedItemError(
-                f"item {item.id}: payload {path} has {info.st_size} bytes, should have {item.size}"
-            )
-        look = item.checksum is not None and (needs_proof(item) or item.size <= SMALL)
-        if look and checksum_of(fd) != item.checksum:
-            raise DamagedItemError(f"item {item.id}: payload {path} fails its checksum")
-        os.set_blocking(fd, True)
+            raise _damage(item, f"has {info.st_size} bytes, should have {item.size}")
     except BaseException:
         os.close(fd)
         raise

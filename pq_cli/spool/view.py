@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from pq_cli.core.item import Item, State, parse_reference
@@ -11,16 +10,18 @@ from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.log import read_log
-from pq_cli.spool.payload import open_verified
+from pq_cli.spool.payload import open_verified, read_verified
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from pq_cli.core.tick import Tick
     from pq_cli.spool.survey import Survey
+
+    T = TypeVar("T")
 
 
 class View:
@@ -38,26 +39,29 @@ class View:
 
     def payload(self, item: Item | int | str) -> bytes:
         """Return the payload, whole and verified. Raises NoSuchItemError, DamagedItemError."""
-        with os.fdopen(self.open_payload(item), "rb") as file:
-            return file.read()
+        return self._of_payload(item, read_verified)
 
     def open_payload(self, item: Item | int | str) -> int:
         """Return a descriptor at the start of the payload, its size (and checksum) verified."""
+        return self._of_payload(item, open_verified)
+
+    def _of_payload(self, item: Item | int | str, get: Callable[[Item], T]) -> T:
+        """Return what `get` makes of an item whose payload is where its path says."""
         if isinstance(item, Item) and item.claim is not None:
             try:
-                return open_verified(item)  # its name holds the attempt: there, it is this claim's
+                return get(item)  # its name holds the attempt: there, it is this claim's
             except FileNotFoundError:
                 pass
         for _ in range(5):
             try:
-                return open_verified(self._find(item))
+                return get(self._find(item))
             except FileNotFoundError:
                 time.sleep(0.01)  # it is just moving from one state to the next
         found = self._find(item)
         stray = self._store.reader.stray_payload(found.id, layout.payload_path(found))
         if stray is None:
             raise DamagedItemError(f"item {found.id}: its payload is missing")
-        return open_verified(found.replace(path=f"{self.path}/{stray}"))
+        return get(found.replace(path=f"{self.path}/{stray}"))
 
     def items(self, states: Iterable[State] | None = None) -> Iterator[Item]:
         """Yield the items in the order they would be served now, then the others.
