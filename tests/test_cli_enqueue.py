@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support import HANG, Pq, need_tool, readable, tree
+from support import HANG, Pq, need_tool, readable, tree, wait_until
 
 MIB = 1024 * 1024
 
@@ -298,6 +298,14 @@ def test_stdin_that_is_no_input(pq: Pq) -> None:
     assert pq.states() == {}
 
 
+def _sizes(folder: Path) -> list[int]:
+    return [path.stat().st_size for path in folder.iterdir()]
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_killed_sender_leaves_nothing_half_done(pq: Pq) -> None:
     """TERM while the payload is still coming in: nothing is queued, and no part is left behind."""
     pq("init")
@@ -305,6 +313,10 @@ def test_killed_sender_leaves_nothing_half_done(pq: Pq) -> None:
         assert process.stdin
         process.stdin.write(bytes(200_000))
         process.stdin.flush()
+        # Until it is in read(2): a signal between Python's last look for one and that call is heard
+        # only when the pipe says something.
+        wait_until(lambda: _sizes(pq.spool / "tmp") == [200_000], "the payload so far")
+        wait_until(lambda: _state(process.pid) == "S", "waiting for more")
         process.terminate()
         assert process.wait(HANG) == 143
     assert pq.states() == {}
