@@ -76,15 +76,20 @@ def folder_of(item: Item) -> str:
     if item.state is ACTIVE:
         return "active"
     if item.state is PENDING:
-        return f"pending/{item.priority:02d}/{item.id // BLOCK_SIZE:07d}"
+        return pending_folder(item.priority, item.id)
     if item.state is State.DELAYED:
         return due_folder(item.not_before or 0.0)
     return f"{item.state}/{block_name(item.id // BLOCK_SIZE)}"
 
 
+def pending_folder(lane: int, item_id: int) -> str:
+    """Return the folder of a pending item: a block of its lane."""
+    return f"pending/{lane:02d}/{block_name(item_id // BLOCK_SIZE)}"
+
+
 def pending_path(lane: int, item_id: int) -> str:
     """Return the path of the payload of a pending item."""
-    return f"pending/{lane:02d}/{item_id // BLOCK_SIZE:07d}/{item_id:010d}"
+    return f"{pending_folder(lane, item_id)}/{item_id:010d}"
 
 
 def due_folder(not_before: float) -> str:
