@@ -53,13 +53,8 @@ def test_the_listing_is_the_order_of_the_choices(config, entries, t):
     listed = [n for n, _ in serving_order({p: iter(v) for p, v in lanes.items()}, config, t, tuple)]
     chosen = []
     while any(lanes.values()):
-        lane, number = choose(
-            [p for p in sorted(lanes) if lanes[p]],
-            config,
-            policy.floors(config),
-            t,
-            lambda p: lanes[p][0],
-        )
+        left = [p for p in sorted(lanes) if lanes[p]]
+        lane, number = choose(left, config, policy.floors(config), t, lambda p: lanes[p][0])
         chosen.append(number)
         lanes[lane].pop(0)
     assert listed == chosen

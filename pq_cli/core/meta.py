@@ -108,9 +108,9 @@ def _claim_line(item: Item) -> bytes:
         who = _holder_start(holder.host, holder.pid, holder.boot, holder.started)
         held = f'{who},"since":"{format_time(holder.since)}","lock":{lock}}}'
     return (
-        f',"state":"active","priority":{item.priority},"updated_at":{_quoted(item.updated_at)}'
-        f',"not_before":{_quoted(item.not_before)},"attempts":{item.attempts}'
-        f',"claims":{item.claims},"lease_until":{_quoted(item.lease_until)},"holder":{held}'
+        f',"state":"active","priority":{item.priority},"updated_at":{_time_or_null(item.updated_at)}'
+        f',"not_before":{_time_or_null(item.not_before)},"attempts":{item.attempts}'
+        f',"claims":{item.claims},"lease_until":{_time_or_null(item.lease_until)},"holder":{held}'
         f',"claim":"{item.claim}"}}'
     ).encode()
 
@@ -121,7 +121,7 @@ def _holder_start(host: str, pid: int, boot: str | None, started: int | None) ->
     return to_json(values)[:-1].decode()
 
 
-def _quoted(seconds: float | None) -> str:
+def _time_or_null(seconds: float | None) -> str:
     return "null" if seconds is None else f'"{format_time(seconds)}"'
 
 
@@ -249,22 +249,16 @@ def _check_types(types: tuple[type, ...]) -> None:
             raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
 
 
-def _time(name: str, value: object) -> float | None:
-    if value is None and name != "created_at":
-        return None
-    if not isinstance(value, str):
-        raise _WrongError(f"{name} has a wrong type")
+def _time(name: str, text: str) -> float:
     try:
-        return parse_time(value)
+        return parse_time(text)
     except UsageError:
         raise _WrongError(f"{name} is not a time") from None
 
 
-def _holder(value: object) -> Holder | None:
+def _holder(value: dict[str, Any] | None) -> Holder | None:
     if value is None:
         return None
-    if not isinstance(value, dict):
-        raise _WrongError("holder has a wrong type")
     host, pid, since = value.get("host"), value.get("pid"), value.get("since")
     boot, started, lock = value.get("boot"), value.get("started"), value.get("lock")
     if (
@@ -275,7 +269,9 @@ def _holder(value: object) -> Holder | None:
         or not isinstance(lock, str | None)
     ):
         raise _WrongError("holder has a wrong type")
-    seconds = _time("holder.since", since)
-    if seconds is None:
+    if since is None:
         raise _WrongError("holder.since is missing")
+    if not isinstance(since, str):
+        raise _WrongError("holder.since has a wrong type")
+    seconds = _time("holder.since", since)
     return Holder(host=host, pid=pid, boot=boot, started=started, since=seconds, lock=lock)

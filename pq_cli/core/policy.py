@@ -119,8 +119,6 @@ def boost(config: QueueConfig, created_at: float, t: float) -> int:
 
 def effective(config: QueueConfig, priority: int, created_at: float, t: float) -> int:
     """Return the effective priority at `t`: the base, less the boost, never below 1."""
-    if t - created_at < config.aging_threshold_seconds:
-        return priority  # whatever is on or off: soon said of most
     steps = boost(config, created_at, t)
     return priority - steps if steps < priority else 1
 

@@ -68,9 +68,4 @@ class Record:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with `changes` applied; an unknown field is a TypeError."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy.__dict__.update(changes)
-        if len(copy.__dict__) != len(self._fields):
-            raise copy._wrong()
-        return copy
+        return self.of({**self.__dict__, **changes})

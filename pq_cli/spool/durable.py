@@ -46,14 +46,13 @@ class Disk:
         self.sync = sync
         self._eager = sync
         self._folders = Folders(root)
-        self._before = f"{root}/"
         self._owner = owner_to_keep(root)
 
     def _at(self, path: str) -> str:
         folder = path.rpartition("/")[0]
         if folder not in self._folders.known and not self._folders.is_real(folder):
             raise SpoolIOError(f"{self.root}/{path}: a part of it is a link or no folder")
-        return self._before + path
+        return f"{self.root}/{path}"
 
     def _create(self, path: str, flags: int) -> int:
         try:

@@ -110,13 +110,12 @@ def trash_time(folder: str) -> float:
 
 def name_of(item: Item) -> str:
     """Return the name of the payload; the meta's is the same with `.meta.json` behind it."""
-    return f"{item.id:010d}.{item.claims}" if item.state is ACTIVE else f"{item.id:010d}"
+    stem = f"{item.id:010d}"
+    return f"{stem}.{item.claims}" if item.state is ACTIVE else stem
 
 
 def payload_path(item: Item) -> str:
     """Return the path of the item's payload."""
-    if item.state is PENDING:
-        return pending_path(item.priority, item.id)
     return f"{folder_of(item)}/{name_of(item)}"
 
 

@@ -53,7 +53,7 @@ class SpoolLock:
     def __enter__(self) -> None:
         if self._born != process.pid:
             self._renew_after_fork()
-        if not self._threads.acquire(False) and not self._threads.acquire(timeout=self._timeout):
+        if not self._threads.acquire(True, self._timeout):
             raise self._late()
         try:
             self._lock()

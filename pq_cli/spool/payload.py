@@ -125,8 +125,7 @@ def read_verified(item: Item) -> bytes:
             content += more
     finally:
         os.close(fd)
-    if len(content) != item.size:
-        raise _damage(item, f"has {len(content)} bytes, should have {item.size}")
+    _check_size(item, len(content))
     if item.checksum is not None and checksum_text(crc32(content)) != item.checksum:
         raise _damage(item, "fails its checksum")
     return content
@@ -134,6 +133,11 @@ def read_verified(item: Item) -> bytes:
 
 def _damage(item: Item, what: str) -> DamagedItemError:
     return DamagedItemError(f"item {item.id}: payload {item.path} {what}")
+
+
+def _check_size(item: Item, found: int) -> None:
+    if found != item.size:
+        raise _damage(item, f"has {found} bytes, should have {item.size}")
 
 
 def _open_sized(item: Item) -> int:
@@ -149,8 +153,7 @@ def _open_sized(item: Item) -> int:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             raise _damage(item, "is not a regular file")
-        if info.st_size != item.size:
-            raise _damage(item, f"has {info.st_size} bytes, should have {item.size}")
+        _check_size(item, info.st_size)
     except BaseException:
         os.close(fd)
         raise

@@ -251,12 +251,13 @@ class Reader:
 def _whole_text(fd: int) -> bytes:
     """Return the text of an open meta of any form. Raises ValueError saying what is wrong."""
     for _ in range(3):  # a claim may be written at its end just now
-        text = os.pread(fd, MAX_META_BYTES + 1, 0)
-        if not text:
+        size = os.fstat(fd).st_size
+        if not size:
             raise ValueError("is empty")
-        if len(text) > MAX_META_BYTES:
+        if size > MAX_META_BYTES:
             raise ValueError(f"is over {MAX_META_BYTES} bytes")
-        if len(text) == os.fstat(fd).st_size:
+        text = os.pread(fd, size + 1, 0)
+        if len(text) == size:
             return text
     raise ValueError("is not a whole file")
 

@@ -187,20 +187,17 @@ def boot_to_record(disk: Disk) -> str | None:
 def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     """Record in `state.json` that changes are synced from now on, or in which boot they are not.
 
-    Called under the lock before anything else. Returns the state that now holds. After a boot that
-    was left unsynced the counter may have been rolled back: it starts again at the reserved limit,
-    and is written before `state.json` says that it can be trusted. Where boots cannot be told
-    apart, every unsynced time may have been in another one.
+    Called under the lock before anything else, where `state.boot` is not `boot_to_record`. Returns
+    the state that now holds. After a boot that was left unsynced the counter may have been rolled
+    back: it starts again at the reserved limit, and is written before `state.json` says that it can
+    be trusted. Where boots cannot be told apart, every unsynced time may have been in another one.
     """
     boot = this_boot()
-    wanted = boot_to_record(disk)
-    if state.boot == wanted:
-        return state
     if state.boot not in (None, boot) or state.boot == NO_BOOT:
         counter.write(state.reserved_id, UNKNOWN, sync=disk.sync)
     if disk.sync and state.boot == boot:
         disk.sync_everything()
-    state = state.replace(boot=wanted)
+    state = state.replace(boot=boot_to_record(disk))
     write_state(disk, state)
     return state
 

@@ -53,7 +53,6 @@ class Store:
         report: Callable[[DamagedItemError], None],
     ) -> None:
         self.root = root
-        self._prefix = len(root) + 1
         self.config = config
         self.floors = floors(config)
         self.state = state
@@ -132,7 +131,7 @@ class Store:
 
     def place(self, item: Item) -> str:
         """Return the path of the item's payload in the spool: where it was found, if it was."""
-        return layout.payload_path(item) if item.path is None else item.path[self._prefix :]
+        return layout.payload_path(item) if item.path is None else item.path[len(self.root) + 1 :]
 
     # -- the movement --------------------------------------------------------
 
@@ -203,7 +202,7 @@ class Store:
         self.spare.keep()
 
     def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
-        if after.key is not None and before.state in LIVE and after.state not in LIVE:
+        if before.state in LIVE and after.state not in LIVE:
             self.keys.free(after)
         after = after.replace(path=f"{self.root}/{target}")
         self.index.moved(before, after)
