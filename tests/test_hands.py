@@ -9,6 +9,7 @@ import pytest
 from queues import Clock, make_queue
 
 from pq_cli import PqError
+from pq_cli.core.request import Request
 
 
 def sweep(path):
@@ -55,3 +56,17 @@ def test_a_spool_that_was_deleted_is_not_made_up_again(tmp_path, durability):
         with pytest.raises((OSError, PqError)):
             verb()
     assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_folder_is_removed_when_it_is_come_upon(tmp_path):
+    """A block that a crash left empty before one with items is listed once and gone."""
+    spool = make_queue("spool-fast", tmp_path, Clock())
+    spool.enqueue_many([(b"x", Request(priority=1))] * 1001)
+    for _ in range(999):
+        spool.done(spool.claim())
+    lane = tmp_path / "spool/pending/01"
+    assert os.listdir(lane) == ["0000001"]
+    (lane / "0000000").mkdir()
+    again = make_queue("spool-fast", tmp_path, Clock())
+    assert again.claim().id == 1000
+    assert os.listdir(lane) == ["0000001"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import KNOWN, counts, holders, items, text, times, values
 
@@ -28,6 +28,55 @@ def test_an_item_survives_as_text(item):
     again = read(data, item)
     assert again == item.replace(path="p")
     assert encode(again) == data
+
+
+PIECES = (
+    b',"not_before":null', b',"not_before":', b'"id":7,', b',"size":8', b'{"a":{"b":1', b"[", b"}",
+    b'"', b"\\", b",", b" ", b"\n", b"}\n", b',"state":"active",', b"\xff", b"true", b"NaN",
+    b"null", b'"key":"\\u0007"', b',"extra":1', b',"history":[{}]', b',"metadata":{"a":1}', b"-1",
+    b"9" * 30,
+)  # fmt: skip
+
+
+@st.composite
+def edited_metas(draw):
+    """The meta of an item, most often a new one, as somebody's editor may have left it."""
+    item = draw(items())
+    if draw(st.integers(0, 3)):
+        changes = {"metadata": {}, "history": (), "holder": None, "extra": {}, "last_error": None}
+        item = item.replace(state=State.PENDING, lease_until=None, not_before=None, **changes)
+    data = encode(item)
+    for _ in range(draw(st.integers(0, 3))):
+        borders = [i for i, byte in enumerate(data) if byte in b',:{}"']
+        start = draw(st.sampled_from(borders) | st.integers(0, len(data)))
+        end = start + draw(st.sampled_from([0, 0, 1, 20]))
+        data = data[:start] + draw(st.sampled_from(PIECES)) + data[end:]
+    return item, data
+
+
+def outcome(data, item):
+    """Return the item that is read, or what is wrong with its meta."""
+    try:
+        return read(data, item)
+    except DamagedItemError as error:
+        return str(error)
+
+
+@settings(max_examples=500)
+@given(edited_metas())
+def test_a_meta_is_read_the_same_with_and_without_memory(edited):
+    """Whatever was done to it: a space before it, and it is read as one that is nobody's usual."""
+    item, data = edited
+    assert outcome(data, item) == outcome(b" " + data, item)
+
+
+def test_what_many_metas_share_is_not_shared_by_their_items():
+    """Somebody who writes into the metadata of one item changes no other."""
+    item = Item(id=7, priority=3, created_at=0.0, updated_at=0.0)
+    first, second = read(encode(item), item), read(encode(item), item)
+    first.metadata["a"] = first.extra["b"] = 1
+    assert (second.metadata, second.extra) == ({}, {})
+    assert (read(encode(item), item).metadata, Item._defaults["metadata"]) == ({}, {})
 
 
 def patched(data, item):

@@ -30,20 +30,18 @@ if TYPE_CHECKING:
 
 MAX_META_BYTES = 1024 * 1024
 """No `.meta.json` larger than this is ever read: a hostile one must not fill memory."""
-_STORED = (
-    "id", "state", "priority", "created_at", "updated_at", "not_before", "attempts",
-    "max_attempts", "key", "name", "size", "checksum", "written_boot", "last_error", "metadata",
-    "claims", "lease_until", "holder", "history",
+_OWN = (
+    "id", "state", "priority", "created_at", "updated_at", "key", "name", "size", "checksum",
 )  # fmt: skip
+"""What differs from item to item."""
+_REST = (
+    "not_before", "attempts", "max_attempts", "written_boot", "last_error", "metadata", "claims",
+    "lease_until", "holder", "history",
+)  # fmt: skip
+"""What follows: the same text in the metas of many new items."""
+_STORED = (*_OWN, *_REST)
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
-_NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
 _NONE = type(None)
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(_NUMBERS, (int,)),
-    **dict.fromkeys(("key", "name", "checksum", "written_boot", "last_error"), (str, _NONE)),
-    **dict.fromkeys(_TIMES, (str, _NONE)),
-    "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
-}  # fmt: skip
 _MISSING = {
     **dict.fromkeys((*_STORED, "claim", "path", "effective")),
     **{name: value for name, value in Item._defaults.items() if name in _STORED},
@@ -55,8 +53,58 @@ _CLAIM = b',"state":"active",'
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
-_row = itemgetter(*_TYPES)
+_CUT = b',"not_before":'
+"""Where the rest begins. Within a string a quote has its backslash, so this is no part of one."""
+_LONGEST_REST = 1024
+"""Bytes of the longest rest that is remembered."""
 _from_json = json.JSONDecoder().raw_decode
+
+
+class _Part:
+    """Fields that are checked together: three numbers, two times, then others, with their types."""
+
+    def __init__(self, numbers: tuple[str, ...], times: tuple[str, ...], **others: type) -> None:
+        kinds = {**dict.fromkeys(numbers, int), **dict.fromkeys(times, str), **others}
+        never_null = (*numbers, "created_at", "metadata", "history")
+        self._types = {n: (k,) if n in never_null else (k, _NONE) for n, k in kinds.items()}
+        self._numbers, self._times = numbers, times
+        self._row = itemgetter(*kinds)
+        self._right: set[tuple[type, ...]] = set()
+
+    def check(self, fields: dict[str, Any]) -> None:
+        """Turn times into Unix seconds. Raises _WrongError unless every field is what it must be.
+
+        Rows of types that were right are remembered: a million metas have a handful of them.
+        """
+        row = self._row(fields)
+        types = tuple(map(type, row))
+        if types not in self._right:
+            self._check_types(types)
+        numbers = row[: len(self._numbers)]
+        if min(numbers) < 0 or max(numbers) > _LARGEST:
+            wrong = next(n for n in self._numbers if not 0 <= fields[n] <= _LARGEST)
+            raise _WrongError(f"{wrong} is out of range")
+        for name in self._times:
+            text = fields[name]
+            if text is not None:
+                fields[name] = _time(name, text)
+
+    def _check_types(self, types: tuple[type, ...]) -> None:
+        # Compared, not asked with isinstance: `true` is no number.
+        for (name, allowed), kind in zip(self._types.items(), types, strict=True):
+            if kind not in allowed:
+                missing = kind is _NONE and name in _REQUIRED
+                raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
+        self._right.add(types)
+
+
+_own_part = _Part(
+    ("id", "priority", "size"), ("created_at", "updated_at"), key=str, name=str, checksum=str
+)
+_rest_part = _Part(
+    ("attempts", "max_attempts", "claims"), ("not_before", "lease_until"),
+    written_boot=str, last_error=str, metadata=dict, holder=dict, history=list,
+)  # fmt: skip
 
 
 def as_dict(item: Item) -> dict[str, Any]:
@@ -171,13 +219,10 @@ def decode(text: bytes, *, item_id: int, state: State, priority: int | None, pat
     its attempt is taken back. Raises DamagedItemError naming what is wrong.
     """
     try:
-        values = parse_meta(text)
+        fields = _of_a_new_item(text) or _checked(parse_meta(text))
+        return _build(fields, item_id, state, priority, path)
     except (ValueError, RecursionError):
         raise DamagedItemError(f"item {item_id}: {path} is not JSON") from None
-    if not isinstance(values, dict):
-        raise DamagedItemError(f"item {item_id}: {path} is not a JSON object")
-    try:
-        return _build(values, item_id, state, priority, path)
     except _WrongError as wrong:
         raise DamagedItemError(f"item {item_id}: {path}: {wrong}") from None
 
@@ -187,9 +232,9 @@ class _WrongError(PqError):
 
 
 def _build(
-    values: dict[str, Any], item_id: int, state: State, priority: int | None, path: str
+    fields: dict[str, Any], item_id: int, state: State, priority: int | None, path: str
 ) -> Item:
-    fields = _checked(values)
+    said = fields["state"]
     if fields["id"] != item_id:
         raise _WrongError(f"says id {fields['id']}")
     fields["state"], fields["path"] = state, path
@@ -199,7 +244,7 @@ def _build(
         raise _WrongError(f"priority {fields['priority']} is not between 1 and 10")
     if state is not ACTIVE:
         fields["holder"] = fields["lease_until"] = None
-        if values.get("state") == "active":
+        if said == "active":
             fields["attempts"] = max(0, fields["attempts"] - 1)
     if state is not State.DELAYED:
         fields["not_before"] = None
@@ -208,45 +253,76 @@ def _build(
     return Item.of(fields)
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the known fields, of the right types, the rest under `extra`."""
+def _of_a_new_item(text: bytes) -> dict[str, Any] | None:
+    """Return the fields of a meta as `encode` writes it of an item that is new; of others None.
+
+    Nearly every claim reads such a one. Where a text is cut between two members both parts are
+    objects by themselves, and together they are the object: so what comes after the item's own
+    fields, the same in many metas, is read once.
+    """
+    own, found, rest = text.partition(_CUT)
+    shared = _shared(rest) if found and len(rest) <= _LONGEST_REST else None
+    if shared is None:
+        return None
+    try:
+        begun = own.decode()
+        fields, end = _from_json(begun + "}")
+    except ValueError:
+        return None
+    if end <= len(begun) or tuple(fields) != _OWN:
+        return None
+    _own_part.check(fields)
+    if fields["key"] is not None:
+        _check_key(fields["key"])
+    return {**shared, **fields, "metadata": {}, "extra": {}}
+
+
+@lru_cache(maxsize=64)
+def _shared(text: bytes) -> dict[str, Any] | None:
+    """Return what comes after an item's own fields; None where something in it is not shared."""
+    try:
+        values = parse_meta(b"{" + _CUT[1:] + text)
+        if tuple(values) != (*_REST, "claim"):
+            return None
+        if values["metadata"] or values["history"] or values["holder"]:
+            return None
+        fields = {**_MISSING, **values}
+        _rest_part.check(fields)
+    except (ValueError, _WrongError):
+        return None  # the text as a whole will tell what is wrong
+    del fields["claim"], fields["effective"]
+    return {**fields, "history": ()}
+
+
+def _checked(values: Any) -> dict[str, Any]:
+    """Return the known fields, of the right types, those of a newer pq under `extra`."""
+    if not isinstance(values, dict):
+        raise _WrongError("is not a JSON object")
     fields = {**_MISSING, **values}
-    row = _row(fields)
-    _check_types(tuple(map(type, row)))
-    numbers = row[: len(_NUMBERS)]
-    if min(numbers) < 0 or max(numbers) > _LARGEST:
-        wrong = next(n for n, v in zip(_NUMBERS, numbers, strict=True) if not 0 <= v <= _LARGEST)
-        raise _WrongError(f"{wrong} is out of range")
-    for name in _TIMES:
-        if fields[name] is not None:
-            fields[name] = _time(name, fields[name])
-    fields["holder"] = _holder(fields["holder"])
+    _own_part.check(fields)
+    _rest_part.check(fields)
+    if fields["key"] is not None:
+        _check_key(fields["key"])
+    if fields["holder"] is not None:
+        fields["holder"] = _holder(fields["holder"])
     history = fields["history"] = tuple(fields["history"])
     if history and not all(isinstance(entry, dict) for entry in history):
         raise _WrongError("history has a wrong type")
-    if fields["key"] is not None:
-        try:
-            valid_key(fields["key"])
-        except UsageError as error:
-            raise _WrongError(str(error)) from None
-    known = len(fields) == len(_MISSING)
-    others = () if known else [name for name in values if name not in _MISSING]
-    fields["extra"] = {name: fields.pop(name) for name in others}
+    fields["extra"] = {} if len(fields) == len(_MISSING) else _taken_out(fields)
     del fields["claim"], fields["effective"]
     return fields
 
 
-@lru_cache(maxsize=64)
-def _check_types(types: tuple[type, ...]) -> None:
-    """Raise _WrongError unless the fields of `_TYPES` have these types, one by one.
+def _taken_out(fields: dict[str, Any]) -> dict[str, Any]:
+    """Take what a newer pq wrote out of the fields, and return it."""
+    return {name: fields.pop(name) for name in list(fields) if name not in _MISSING}
 
-    Remembered: a million metas have a handful of such rows. Compared, not asked with isinstance:
-    `true` is no number.
-    """
-    for (name, allowed), kind in zip(_TYPES.items(), types, strict=True):
-        if kind not in allowed:
-            missing = kind is _NONE and name in _REQUIRED
-            raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
+
+def _check_key(key: str) -> None:
+    try:
+        valid_key(key)
+    except UsageError as error:
+        raise _WrongError(str(error)) from None
 
 
 def _time(name: str, text: str) -> float:
@@ -256,9 +332,7 @@ def _time(name: str, text: str) -> float:
         raise _WrongError(f"{name} is not a time") from None
 
 
-def _holder(value: dict[str, Any] | None) -> Holder | None:
-    if value is None:
-        return None
+def _holder(value: dict[str, Any]) -> Holder:
     host, pid, since = value.get("host"), value.get("pid"), value.get("since")
     boot, started, lock = value.get("boot"), value.get("started"), value.get("lock")
     if (

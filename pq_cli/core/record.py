@@ -42,10 +42,13 @@ class Record:
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
-        """Return the value with these fields, all of them: a third of the price of keywords."""
+        """Return the value with these fields, all of them: a quarter of the price of keywords.
+
+        The dictionary becomes the value's own.
+        """
         value = object.__new__(cls)
-        value.__dict__.update(fields)
-        if len(value.__dict__) != len(cls._fields):
+        object.__setattr__(value, "__dict__", fields)
+        if len(fields) != len(cls._fields):
             raise value._wrong()
         return value
 
@@ -68,4 +71,4 @@ class Record:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with `changes` applied; an unknown field is a TypeError."""
-        return self.of({**self.__dict__, **changes})
+        return self.of(self.__dict__ | changes)

@@ -187,11 +187,13 @@ class Disk:
         """
         fd = os.open(self._at(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            content = os.read(fd, _PATCHED)
+            content = os.pread(fd, _PATCHED, 0)
             found = change(content, *args) if len(content) < _PATCHED else None
             if found is not None:
-                os.lseek(fd, found[0], os.SEEK_SET)
-                _write_all(fd, found[1])
+                offset, data = found
+                while data:
+                    written = os.pwrite(fd, data, offset)
+                    offset, data = offset + written, data[written:]
         finally:
             os.close(fd)
         return found is not None

@@ -96,8 +96,10 @@ def _place_payload(store: Store, item: Item) -> None:
 
 def _place_meta(store: Store, item: Item) -> None:
     home = layout.payload_path(item)
-    with store.counting(None, item):
-        store.disk.rename(stem(item) + layout.META, home + layout.META)
+    live = store.uncount(None, item)
+    store.disk.rename(stem(item) + layout.META, home + layout.META)
+    if live is not None:
+        store.set_count(live)
     store.index.moved(None, item.replace(path=f"{store.root}/{home}"))
 
 

@@ -179,19 +179,21 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = store.disk, layout.payload_path(item)
     tmp = tmp_name("meta")
-    with store.counting(None, item):
-        try:
-            store.make_folder(layout.folder_of(item))
-            disk.write_new(tmp, encode(item))
-            if staged.adopted:
-                disk.take_over(staged.tmp)
-            disk.rename(staged.tmp, path)
-            disk.rename(tmp, path + layout.META)
-        except BaseException:
-            store.forget()  # perhaps a folder that it remembers is gone
-            for leftover in (path + layout.META, tmp, path):
-                disk.discard(leftover)
-            raise
+    live = store.uncount(None, item)
+    try:
+        store.make_folder(layout.folder_of(item))
+        disk.write_new(tmp, encode(item))
+        if staged.adopted:
+            disk.take_over(staged.tmp)
+        disk.rename(staged.tmp, path)
+        disk.rename(tmp, path + layout.META)
+    except BaseException:
+        store.forget()  # perhaps a folder that it remembers is gone
+        for leftover in (path + layout.META, tmp, path):
+            disk.discard(leftover)
+        raise
+    if live is not None:
+        store.set_count(live)
     item = item.replace(path=f"{store.root}/{path}")
     store.index.moved(None, item)
     return item

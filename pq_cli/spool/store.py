@@ -141,12 +141,14 @@ class Store:
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
         """
         source, target = self.place(before), layout.payload_path(after)
-        with self.counting(before, after):
-            self.spare.behind(self._rewrite, source, target, after)
-            if source != target:
-                self.spare.behind(self._rename_pair, before.id, source, target)
-            if sync and self.disk.sync:
-                self._sync_folders(source, target)
+        live = self.uncount(before, after)
+        self.spare.behind(self._rewrite, source, target, after)
+        if source != target:
+            self.spare.behind(self._rename_pair, before.id, source, target)
+        if sync and self.disk.sync:
+            self._sync_folders(source, target)
+        if live is not None:
+            self.set_count(live)
         self.log.note(transition(before, after))
         return self._moved(before, after, source, target)
 
@@ -190,15 +192,17 @@ class Store:
         """Remove an item for good: the meta first, durably, then the payload."""
         path = self.place(item)
         folder = _folder(path)
-        with self.counting(item, None):
-            self.disk.unlink(path + layout.META)
-            if self.disk.sync:
-                self.disk.sync_dir(folder)
-            self._discard_payload(item.id, path)
-            self.keys.free(item)
-            self.attempt_logs.remove(item.id)
+        live = self.uncount(item, None)
+        self.disk.unlink(path + layout.META)
+        if self.disk.sync:
+            self.disk.sync_dir(folder)
+        self._discard_payload(item.id, path)
+        self.keys.free(item)
+        self.attempt_logs.remove(item.id)
+        if live is not None:
+            self.set_count(live)
         self.index.moved(item, None)
-        self.tidy(folder)
+        self.left(item, folder)
         self.spare.keep()
 
     def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
@@ -208,7 +212,7 @@ class Store:
         self.index.moved(before, after)
         folder = _folder(source)
         if folder != _folder(target):
-            self.tidy(folder)
+            self.left(before, folder)
         return after
 
     def _discard_payload(self, item_id: int, path: str) -> None:
@@ -244,24 +248,27 @@ class Store:
             self.disk.make_dir(folder)
             self.index.folders.add(folder)
 
+    def left(self, item: Item, folder: str) -> None:
+        """Tidy a folder that an item has left, unless others are remembered to be there."""
+        if item.state is not PENDING or self.index.drained(item.priority):
+            self.tidy(folder)
+
     def tidy(self, folder: str) -> None:
         """Remove a block or due folder if it is empty, and a due folder's parent with it.
 
-        The newest block stays: the next item goes there.
+        The newest block of a lane stays: the next item goes there.
         """
         kind, _, inner = folder.partition("/")
-        if not inner or (kind == PENDING and not self._block_is_done(inner)):
+        if not inner or (kind == PENDING and self._is_newest(inner)):
             return
         self.index.folders.discard(folder)
         if self.disk.remove_dir(folder) and kind == State.DELAYED:
             self.index.due_changed()
             self.disk.remove_dir(_folder(folder))
 
-    def _block_is_done(self, inner: str) -> bool:
-        lane, _, block = inner.partition("/")
-        if not self.index.drained(int(lane)):
-            return False
-        return int(block) != (self.counter.last_id or 0) // layout.BLOCK_SIZE
+    def _is_newest(self, inner: str) -> bool:
+        block = inner.rpartition("/")[2]
+        return int(block) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     # -- the number of live items, where max_items needs it ---------------------
 
@@ -271,11 +278,16 @@ class Store:
             self.set_count(self.reader.count_live())
         return self.counter.live
 
-    def counting(self, before: Item | None, after: Item | None) -> LiveCount | Uncounted:
-        """Return a context around a change of an item: a crash in it leaves the number UNKNOWN."""
-        if self.counter.live == UNKNOWN or _lives(before) == _lives(after):
-            return _UNCOUNTED
-        return LiveCount(self, self.counter.live + _lives(after) - _lives(before))
+    def uncount(self, before: Item | None, after: Item | None) -> int | None:
+        """Return what to set the number to after a change of an item; None: leave it.
+
+        Until then it is UNKNOWN, so that no crash leaves it wrong.
+        """
+        live = self.counter.live
+        if live == UNKNOWN or _lives(before) == _lives(after):
+            return None
+        self.set_count(UNKNOWN)
+        return live + _lives(after) - _lives(before)
 
     def set_count(self, live: int) -> None:
         """Record the number of live items, or UNKNOWN."""
@@ -288,37 +300,6 @@ class Store:
         self.counter.close()
         self.log.close()
         self._lock.close()
-
-
-class LiveCount:
-    """Keeps `counter.live` right around one change, after which it is `live`."""
-
-    def __init__(self, store: Store, live: int) -> None:
-        self._store = store
-        self._live = live
-
-    def __enter__(self) -> None:
-        self._store.set_count(UNKNOWN)
-
-    def __exit__(self, error: object, *_: object) -> None:
-        if error is None:
-            self._store.set_count(self._live)
-
-
-class Uncounted:
-    """A change that leaves the number of live items as it is, or one that nobody counts.
-
-    `contextlib.nullcontext`, without the start-up cost of `contextlib`.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-_UNCOUNTED = Uncounted()
 
 
 def _folder(path: str) -> str:

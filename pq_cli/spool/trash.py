@@ -33,16 +33,18 @@ def bury(store: Store, item: Item, batch: float) -> None:
     folder = layout.trash_folder(batch)
     source, target = layout.payload_path(item), f"{folder}/{item.id:010d}"
     disk = store.disk
-    with store.counting(item, None):
-        disk.make_dir(folder)
-        disk.rename(source + layout.META, target + layout.META)
-        if disk.sync:
-            disk.sync_dir(folder)
-            disk.sync_dir(layout.folder_of(item))
-        store.payload_follows(item.id, source, target)
-        store.keys.free(item)
+    live = store.uncount(item, None)
+    disk.make_dir(folder)
+    disk.rename(source + layout.META, target + layout.META)
+    if disk.sync:
+        disk.sync_dir(folder)
+        disk.sync_dir(layout.folder_of(item))
+    store.payload_follows(item.id, source, target)
+    store.keys.free(item)
+    if live is not None:
+        store.set_count(live)
     store.index.moved(item, None)
-    store.tidy(layout.folder_of(item))
+    store.left(item, layout.folder_of(item))
 
 
 def batches(reader: Reader) -> list[str]:
@@ -76,15 +78,17 @@ def restore(store: Store, item_id: int, now: float) -> Item:
         raise DamagedItemError(f"item {item_id}: its payload is gone; it cannot be restored")
     _take_key(store, item)
     disk = store.disk
-    with store.counting(None, item):
-        disk.make_dir(layout.folder_of(item))
-        store.payload_follows(item_id, source, target)
-        if disk.sync:
-            disk.sync_dir(layout.folder_of(item))
-        disk.rename(source + layout.META, target + layout.META)
-        if disk.sync:
-            disk.sync_dir(layout.folder_of(item))
-            disk.sync_dir(folder)
+    live = store.uncount(None, item)
+    disk.make_dir(layout.folder_of(item))
+    store.payload_follows(item_id, source, target)
+    if disk.sync:
+        disk.sync_dir(layout.folder_of(item))
+    disk.rename(source + layout.META, target + layout.META)
+    if disk.sync:
+        disk.sync_dir(layout.folder_of(item))
+        disk.sync_dir(folder)
+    if live is not None:
+        store.set_count(live)
     disk.remove_dir(folder)
     store.index.moved(None, item)
     return item.replace(path=f"{store.root}/{target}")
