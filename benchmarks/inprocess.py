@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from benchmarks import peers
-from benchmarks.floor import FLOOR
+from benchmarks.floor import FLOOR, PROMISES
 from benchmarks.harness import Bench, Samples, Target, timed
 from pq_cli import MemoryQueue, QueueConfig, Spool
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME = "inprocess"
+_FLOORS = (FLOOR, PROMISES)
 _TAKE_TARGETS = {
     peers.DIRQ.name: Target("at least the rate of dirq", 1.0),
     peers.LOCALQUEUE.name: Target("at least 10 times the rate of localqueue", 0.1),
@@ -30,7 +31,7 @@ def run(bench: Bench) -> None:
 
 def _beside_peers(bench: Bench) -> None:
     count = _count(bench)
-    beside = [*peers.installed(), FLOOR]
+    beside = [*peers.installed(), *_FLOORS]
     cases = {
         peer.name: functools.partial(_put_and_take, peer, count // 4 if peer.sync else count)
         for peer in beside
@@ -55,7 +56,7 @@ def _from_a_backlog(bench: Bench, times: int) -> None:
     beside = (peers.PQ_UNREAD, peers.PQ_FAST, peers.DIRQ, peers.LOCALQUEUE, peers.LITEQUEUE)
     cases = {
         peer.name: functools.partial(_put_and_take, peer, count, backlog=(times - 1) * count)
-        for peer in (*peers.installed(beside), FLOOR)
+        for peer in (*peers.installed(beside), *_FLOORS)
     }
     samples = bench.alternate(cases, bench.pick(small=1, usual=5, full=2 if times > 10 else 5))
     _report_takes(bench, samples, f", of {times * count:,}")
@@ -76,10 +77,11 @@ def _report_takes(bench: Bench, samples: Samples, what: str) -> None:
             NAME, f"claim + payload + done{what}: pq fast", samples.of("pq fast", "take"), "us",
             to=to, reference=samples.of(to, "take"),
         )  # fmt: skip
-        bench.report(
-            NAME, f"claim + done{what}: {FLOOR.name}", samples.of(FLOOR.name, "take"), "us",
-            to=to, reference=samples.of(to, "take"),
-        )  # fmt: skip
+        for floor in _FLOORS:
+            bench.report(
+                NAME, f"claim + done{what}: {floor.name}", samples.of(floor.name, "take"), "us",
+                to=to, reference=samples.of(to, "take"),
+            )  # fmt: skip
 
 
 def _put_and_take(

@@ -85,9 +85,8 @@ class _Part:
             wrong = next(n for n in self._numbers if not 0 <= fields[n] <= _LARGEST)
             raise _WrongError(f"{wrong} is out of range")
         for name in self._times:
-            text = fields[name]
-            if text is not None:
-                fields[name] = _time(name, text)
+            if fields[name] is not None:
+                fields[name] = _time(name, fields[name])
 
     def _check_types(self, types: tuple[type, ...]) -> None:
         # Compared, not asked with isinstance: `true` is no number.
@@ -156,7 +155,7 @@ def _claim_line(item: Item) -> bytes:
         who = _holder_start(holder.host, holder.pid, holder.boot, holder.started)
         held = f'{who},"since":"{format_time(holder.since)}","lock":{lock}}}'
     return (
-        f',"state":"active","priority":{item.priority},"updated_at":{_time_or_null(item.updated_at)}'
+        f',"state":"active","priority":{item.priority},"updated_at":"{format_time(item.updated_at)}"'
         f',"not_before":{_time_or_null(item.not_before)},"attempts":{item.attempts}'
         f',"claims":{item.claims},"lease_until":{_time_or_null(item.lease_until)},"holder":{held}'
         f',"claim":"{item.claim}"}}'

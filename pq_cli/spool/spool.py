@@ -252,7 +252,8 @@ class Spool(Upkeep):
         """
         store = self._store
         try:
-            self._pick_up()
+            if self._dropped():
+                self._pick_up()
         except OSError as error:
             if not is_full(error):  # a full disk must not keep what is there from being claimed
                 raise
@@ -265,13 +266,12 @@ class Spool(Upkeep):
             return None if item is None else self._claim(item, now, lease, bound)
 
     def _pick_up(self) -> None:
-        """Make items of what was dropped into `new/`; empty, it costs one look."""
-        if self._dropped():
-            if self._dropbox is None:
-                from pq_cli.spool.dropbox import Dropbox
+        """Make items of what was dropped into `new/`."""
+        if self._dropbox is None:
+            from pq_cli.spool.dropbox import Dropbox
 
-                self._dropbox = Dropbox(self._store)
-            self._dropbox.pick_up(self._clock())
+            self._dropbox = Dropbox(self._store)
+        self._dropbox.pick_up(self._clock())
 
     def _claim(self, item: Item, now: float, lease: float | None, bound: bool) -> Item:
         seconds = self.config.lease if lease is None else lease
