@@ -128,7 +128,8 @@ class SpoolLock:
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(nap, left))
             try:
-                return fcntl.flock(self._fd, _EXCLUSIVE)
+                fcntl.flock(self._fd, _EXCLUSIVE)
+                return
             except OSError as error:
                 self._check_busy(error)
             nap = min(nap * 1.5, _LONGEST_NAP)

@@ -44,6 +44,9 @@ def verify(world: Path, name: str, told: list[int], died: bool) -> None:
         before = crashlab.live_and_ended(spool)
         missing = (template_ids | set(told)) - set(before) - verb.may_go
         assert not missing, f"lost: {missing}"
+        if verb.config.max_items:
+            with spool._store:
+                assert spool._store.live_count() == len(spool), "the limit counts wrong"
         if verb.again:
             verb.act(spool)
         spool.resume()

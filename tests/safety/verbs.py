@@ -297,6 +297,7 @@ def _told(item: object) -> list[int]:
 
 
 FAST = QueueConfig(durability="fast")
+LIMITED = QueueConfig(max_items=100)
 ENQUEUED = {"lay_out": _one_file, "source": frozenset([body(5)])}
 MIGRATED = {"lay_out": _old_queue, "source": frozenset(map(body, (5, 6, 7))), "again": True}
 VERBS = {
@@ -304,7 +305,7 @@ VERBS = {
     "enqueue": Verb(lambda s: _new(s, 5), fill),
     "enqueue lane": Verb(lambda s: _new(s, 5, priority=9), fill),
     "enqueue delayed": Verb(lambda s: _new(s, 5, delay=50), fill),
-    "enqueue limited": Verb(lambda s: _new(s, 5), fill, config=QueueConfig(max_items=100)),
+    "enqueue limited": Verb(lambda s: _new(s, 5), fill, config=LIMITED),
     "enqueue keyed": Verb(lambda s: _new(s, 5, key="k"), fill),
     "enqueue skip": Verb(lambda s: _new(s, 5, key="k"), _keyed),
     "enqueue replace": Verb(
@@ -331,6 +332,7 @@ VERBS = {
     "submit": Verb(lambda s: _submit(s, works=False), fill),
     "submit done": Verb(lambda s: _submit(s, works=True), fill, may_go={5}),
     "done": Verb(lambda s: _told(s.done(3)), _logged, may_go={3}),
+    "done limited": Verb(lambda s: _told(s.done(3)), _claimed, may_go={3}, config=LIMITED),
     "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=QueueConfig(keep_done=1000.0)),
     "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),
     "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
@@ -345,6 +347,7 @@ VERBS = {
     "set delay": Verb(lambda s: _told(s.change(1, delay=50)), fill),
     "set later": Verb(lambda s: _told(s.change(6, delay=9000, priority=7)), _delayed),
     "rm": Verb(lambda s: _told(s.remove(1)), fill, may_go={1}),
+    "rm limited": Verb(lambda s: _told(s.remove(1)), fill, may_go={1}, config=LIMITED),
     "rm keyed": Verb(lambda s: _told(s.remove(5)), _keyed, may_go={5}),
     "rm and sweep": Verb(lambda s: _told(s.remove(1)), _removed_long_ago, may_go={1}),
     "purge": Verb(
@@ -352,6 +355,9 @@ VERBS = {
     ),
     "purge --trash": Verb(lambda s: _told(s.empty_trash()), _removed, may_go={1}),
     "undo": Verb(lambda s: _told(s.restore(1)), _removed, may_go={1}),
+    "undo limited": Verb(
+        lambda s: _told(s.restore(1)), _removed, may_go={1}, config=LIMITED
+    ),
     "pause": Verb(lambda s: _told(s.pause("lunch")), fill),
     "resume": Verb(lambda s: _told(s.resume()), lambda s: (fill(s), s.pause())),
     "age": Verb(lambda s: _told(s.age(NOW)), fill, config=QueueConfig(aging_clock="manual")),
