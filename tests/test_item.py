@@ -62,8 +62,16 @@ def outcome(data, item):
         return str(error)
 
 
+NEW = Item(id=7, priority=3, created_at=0.0, updated_at=0.0)
+HOLDER = Holder(host="h", pid=1, boot=None, started=None, since=0.0)
+
+
 @settings(max_examples=500)
 @given(edited_metas())
+@example((NEW, encode(NEW.replace(key="\a"))))
+@example((NEW, encode(NEW).replace(b'"id"', b'"new":1,"id"')))
+@example((NEW, encode(NEW).replace(b'"state":"pending",', b"")))
+@example((NEW.replace(state=State.ACTIVE), encode(NEW.replace(state=State.ACTIVE, holder=HOLDER))))
 def test_a_meta_is_read_the_same_with_and_without_memory(edited):
     """Whatever was done to it: a space before it, and it is read as one that is nobody's usual."""
     item, data = edited
@@ -72,11 +80,10 @@ def test_a_meta_is_read_the_same_with_and_without_memory(edited):
 
 def test_what_many_metas_share_is_not_shared_by_their_items():
     """Somebody who writes into the metadata of one item changes no other."""
-    item = Item(id=7, priority=3, created_at=0.0, updated_at=0.0)
-    first, second = read(encode(item), item), read(encode(item), item)
+    first, second = read(encode(NEW), NEW), read(encode(NEW), NEW)
     first.metadata["a"] = first.extra["b"] = 1
     assert (second.metadata, second.extra) == ({}, {})
-    assert (read(encode(item), item).metadata, Item._defaults["metadata"]) == ({}, {})
+    assert (read(encode(NEW), NEW).metadata, Item._defaults["metadata"]) == ({}, {})
 
 
 def patched(data, item):

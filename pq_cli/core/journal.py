@@ -25,8 +25,8 @@ def record(event: str, item: Item, at: float, more: str = "") -> bytes:
     """
     name = item.name or item.key
     called = f',"name":{_quoted(name)}' if name else ""
-    said = f'"priority":{item.priority},"state":"{item.state}"{called}{more}'
-    return f'{{"at":"{format_time(at)}","event":"{event}","id":{item.id},{said}}}\n'.encode()
+    said = f',"id":{item.id},"priority":{item.priority},"state":"{item.state}"{called}{more}'
+    return _line(event, at, said)
 
 
 def transition(before: Item, after: Item) -> bytes | None:
@@ -55,7 +55,11 @@ def transition(before: Item, after: Item) -> bytes | None:
 def pause(event: str, at: float, reason: str | None) -> bytes:
     """Return the log's line for `paused` or `resumed` at `at` (Unix seconds)."""
     why = "" if reason is None else f',"reason":{to_json(reason).decode()}'
-    return f'{{"at":"{format_time(at)}","event":"{event}"{why}}}\n'.encode()
+    return _line(event, at, why)
+
+
+def _line(event: str, at: float, more: str) -> bytes:
+    return f'{{"at":"{format_time(at)}","event":"{event}"{more}}}\n'.encode()
 
 
 def _quoted(text: str) -> str:

@@ -41,7 +41,14 @@ _REST = (
 """What follows: the same text in the metas of many new items."""
 _STORED = (*_OWN, *_REST)
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
+_NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
 _NONE = type(None)
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_NUMBERS, (int,)),
+    **dict.fromkeys(("key", "name", "checksum", "written_boot", "last_error"), (str, _NONE)),
+    **dict.fromkeys(_TIMES, (str, _NONE)),
+    "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
+}  # fmt: skip
 _MISSING = {
     **dict.fromkeys((*_STORED, "claim", "path", "effective")),
     **{name: value for name, value in Item._defaults.items() if name in _STORED},
@@ -61,14 +68,13 @@ _from_json = json.JSONDecoder().raw_decode
 
 
 class _Part:
-    """Fields that are checked together: three numbers, two times, then others, with their types."""
+    """Some of the fields, checked together."""
 
-    def __init__(self, numbers: tuple[str, ...], times: tuple[str, ...], **others: type) -> None:
-        kinds = {**dict.fromkeys(numbers, int), **dict.fromkeys(times, str), **others}
-        never_null = (*numbers, "created_at", "metadata", "history")
-        self._types = {n: (k,) if n in never_null else (k, _NONE) for n, k in kinds.items()}
-        self._numbers, self._times = numbers, times
-        self._row = itemgetter(*kinds)
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self._names = tuple(name for name in _TYPES if name in fields)  # numbers first
+        self._numbers = tuple(name for name in _NUMBERS if name in fields)
+        self._times = tuple(name for name in _TIMES if name in fields)
+        self._row = itemgetter(*self._names)
         self._right: set[tuple[type, ...]] = set()
 
     def check(self, fields: dict[str, Any]) -> None:
@@ -90,20 +96,14 @@ class _Part:
 
     def _check_types(self, types: tuple[type, ...]) -> None:
         # Compared, not asked with isinstance: `true` is no number.
-        for (name, allowed), kind in zip(self._types.items(), types, strict=True):
-            if kind not in allowed:
+        for name, kind in zip(self._names, types, strict=True):
+            if kind not in _TYPES[name]:
                 missing = kind is _NONE and name in _REQUIRED
                 raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
         self._right.add(types)
 
 
-_own_part = _Part(
-    ("id", "priority", "size"), ("created_at", "updated_at"), key=str, name=str, checksum=str
-)
-_rest_part = _Part(
-    ("attempts", "max_attempts", "claims"), ("not_before", "lease_until"),
-    written_boot=str, last_error=str, metadata=dict, holder=dict, history=list,
-)  # fmt: skip
+_own_part, _rest_part = _Part(_OWN), _Part(_REST)
 
 
 def as_dict(item: Item) -> dict[str, Any]:
@@ -259,8 +259,8 @@ def _of_a_new_item(text: bytes) -> dict[str, Any] | None:
     objects by themselves, and together they are the object: so what comes after the item's own
     fields, the same in many metas, is read once.
     """
-    own, found, rest = text.partition(_CUT)
-    shared = _shared(rest) if found and len(rest) <= _LONGEST_REST else None
+    own, _, rest = text.partition(_CUT)
+    shared = _shared(rest) if len(rest) <= _LONGEST_REST else None
     if shared is None:
         return None
     try:
@@ -270,9 +270,7 @@ def _of_a_new_item(text: bytes) -> dict[str, Any] | None:
         return None
     if end <= len(begun) or tuple(fields) != _OWN:
         return None
-    _own_part.check(fields)
-    if fields["key"] is not None:
-        _check_key(fields["key"])
+    _check_own(fields)
     return {**shared, **fields, "metadata": {}, "extra": {}}
 
 
@@ -289,8 +287,9 @@ def _shared(text: bytes) -> dict[str, Any] | None:
         _rest_part.check(fields)
     except (ValueError, _WrongError):
         return None  # the text as a whole will tell what is wrong
+    fields["history"] = ()
     del fields["claim"], fields["effective"]
-    return {**fields, "history": ()}
+    return fields
 
 
 def _checked(values: Any) -> dict[str, Any]:
@@ -298,10 +297,8 @@ def _checked(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise _WrongError("is not a JSON object")
     fields = {**_MISSING, **values}
-    _own_part.check(fields)
+    _check_own(fields)
     _rest_part.check(fields)
-    if fields["key"] is not None:
-        _check_key(fields["key"])
     if fields["holder"] is not None:
         fields["holder"] = _holder(fields["holder"])
     history = fields["history"] = tuple(fields["history"])
@@ -317,11 +314,13 @@ def _taken_out(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: fields.pop(name) for name in list(fields) if name not in _MISSING}
 
 
-def _check_key(key: str) -> None:
-    try:
-        valid_key(key)
-    except UsageError as error:
-        raise _WrongError(str(error)) from None
+def _check_own(fields: dict[str, Any]) -> None:
+    _own_part.check(fields)
+    if fields["key"] is not None:
+        try:
+            valid_key(fields["key"])
+        except UsageError as error:
+            raise _WrongError(str(error)) from None
 
 
 def _time(name: str, text: str) -> float:

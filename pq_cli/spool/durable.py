@@ -187,13 +187,11 @@ class Disk:
         """
         fd = os.open(self._at(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            content = os.pread(fd, _PATCHED, 0)
+            content = os.read(fd, _PATCHED)
             found = change(content, *args) if len(content) < _PATCHED else None
             if found is not None:
-                offset, data = found
-                while data:
-                    written = os.pwrite(fd, data, offset)
-                    offset, data = offset + written, data[written:]
+                os.lseek(fd, found[0], os.SEEK_SET)
+                _write_all(fd, found[1])
         finally:
             os.close(fd)
         return found is not None

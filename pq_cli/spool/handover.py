@@ -98,8 +98,7 @@ def _place_meta(store: Store, item: Item) -> None:
     home = layout.payload_path(item)
     live = store.uncount(None, item)
     store.disk.rename(stem(item) + layout.META, home + layout.META)
-    if live is not None:
-        store.set_count(live)
+    store.recount(live)
     store.index.moved(None, item.replace(path=f"{store.root}/{home}"))
 
 

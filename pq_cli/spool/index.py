@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 _NEVER = float("inf")
 
 
-class _Fronts(dict[int, tuple[int, float] | None]):
-    """What `look` says of each lane, asked once until it is dropped: every claim asks of some."""
-
-    def __init__(self, look: Callable[[int], tuple[int, float] | None]) -> None:
-        self._look = look
-
-    def __missing__(self, lane: int) -> tuple[int, float] | None:
-        self[lane] = front = self._look(lane)
-        return front
-
-
 class Index:
     """The lanes and the claims of one spool, as of the last look; used under the lock only."""
 
@@ -44,8 +33,7 @@ class Index:
         """Forget everything: somebody else has changed the spool."""
         self._numbers: list[int] | None = None
         self._lanes: dict[int, Lane] = {}
-        self._fronts = _Fronts(self._front)
-        self.head = self._fronts.__getitem__  # of a lane; see `_front`
+        self._fronts: dict[int, tuple[int, float] | None] = {}
         self._heads: dict[int, Item] = {}
         self._active: dict[int, Item] | None = None
         self._unsure: set[int] = set()
@@ -82,8 +70,10 @@ class Index:
 
         return Lane(layout.BLOCK_SIZE, self._reader.blocks(folder), load)
 
-    def _front(self, lane: int) -> tuple[int, float] | None:
+    def head(self, lane: int) -> tuple[int, float] | None:
         """Return lowest id and `created_at` of what can be read of a lane, or None."""
+        if lane in self._fronts:
+            return self._fronts[lane]
         ids, front = self._lane(lane), None
         while front is None and (item_id := ids.head()) is not None:
             item = self._heads.get(item_id) or self._read_head(lane, item_id)
@@ -91,6 +81,7 @@ class Index:
                 ids.discard(item_id)
             else:
                 front = item_id, item.created_at
+        self._fronts[lane] = front
         return front
 
     def _read_head(self, lane: int, item_id: int) -> Item | None:

@@ -192,8 +192,7 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
         for leftover in (path + layout.META, tmp, path):
             disk.discard(leftover)
         raise
-    if live is not None:
-        store.set_count(live)
+    store.recount(live)
     item = item.replace(path=f"{store.root}/{path}")
     store.index.moved(None, item)
     return item

@@ -80,10 +80,7 @@ class SpoolLock:
             fresh = self._pid != process.pid
             if fresh:
                 self._open()
-            try:
-                fcntl.flock(self._fd, _EXCLUSIVE)
-            except OSError as error:
-                self._check_busy(error)
+            if not self._try():
                 deadline = deadline or time.monotonic() + self._timeout
                 self._wait(deadline)
             if os.fstat(self._fd).st_nlink:
@@ -127,20 +124,21 @@ class SpoolLock:
         nap = _FIRST_NAP
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(nap, left))
-            try:
-                fcntl.flock(self._fd, _EXCLUSIVE)
+            if self._try():
                 return
-            except OSError as error:
-                self._check_busy(error)
             nap = min(nap * 1.5, _LONGEST_NAP)
         raise self._late()
 
-    def _check_busy(self, error: OSError) -> None:
-        """Raise unless this error of flock says that somebody else has the lock."""
-        if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-            raise self._useless() from None
-        if not isinstance(error, BlockingIOError):
-            raise error
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._fd, _EXCLUSIVE)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+                raise self._useless() from None
+            raise
+        return True
 
     def _useless(self) -> CannotCreateError:
         return CannotCreateError(

@@ -147,8 +147,7 @@ class Store:
             self.spare.behind(self._rename_pair, before.id, source, target)
         if sync and self.disk.sync:
             self._sync_folders(source, target)
-        if live is not None:
-            self.set_count(live)
+        self.recount(live)
         self.log.note(transition(before, after))
         return self._moved(before, after, source, target)
 
@@ -199,8 +198,7 @@ class Store:
         self._discard_payload(item.id, path)
         self.keys.free(item)
         self.attempt_logs.remove(item.id)
-        if live is not None:
-            self.set_count(live)
+        self.recount(live)
         self.index.moved(item, None)
         self.left(item, folder)
         self.spare.keep()
@@ -279,15 +277,20 @@ class Store:
         return self.counter.live
 
     def uncount(self, before: Item | None, after: Item | None) -> int | None:
-        """Return what to set the number to after a change of an item; None: leave it.
+        """Return what to `recount` after a change of an item.
 
-        Until then it is UNKNOWN, so that no crash leaves it wrong.
+        Until then the number is UNKNOWN, so that no crash leaves it wrong.
         """
         live = self.counter.live
         if live == UNKNOWN or _lives(before) == _lives(after):
             return None
         self.set_count(UNKNOWN)
         return live + _lives(after) - _lives(before)
+
+    def recount(self, live: int | None) -> None:
+        """Record the number of live items that `uncount` has told; None: it is as it was."""
+        if live is not None:
+            self.set_count(live)
 
     def set_count(self, live: int) -> None:
         """Record the number of live items, or UNKNOWN."""

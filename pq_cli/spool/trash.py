@@ -41,8 +41,7 @@ def bury(store: Store, item: Item, batch: float) -> None:
         disk.sync_dir(layout.folder_of(item))
     store.payload_follows(item.id, source, target)
     store.keys.free(item)
-    if live is not None:
-        store.set_count(live)
+    store.recount(live)
     store.index.moved(item, None)
     store.left(item, layout.folder_of(item))
 
@@ -87,8 +86,7 @@ def restore(store: Store, item_id: int, now: float) -> Item:
     if disk.sync:
         disk.sync_dir(layout.folder_of(item))
         disk.sync_dir(folder)
-    if live is not None:
-        store.set_count(live)
+    store.recount(live)
     disk.remove_dir(folder)
     store.index.moved(None, item)
     return item.replace(path=f"{store.root}/{target}")

@@ -355,9 +355,7 @@ VERBS = {
     ),
     "purge --trash": Verb(lambda s: _told(s.empty_trash()), _removed, may_go={1}),
     "undo": Verb(lambda s: _told(s.restore(1)), _removed, may_go={1}),
-    "undo limited": Verb(
-        lambda s: _told(s.restore(1)), _removed, may_go={1}, config=LIMITED
-    ),
+    "undo limited": Verb(lambda s: _told(s.restore(1)), _removed, may_go={1}, config=LIMITED),
     "pause": Verb(lambda s: _told(s.pause("lunch")), fill),
     "resume": Verb(lambda s: _told(s.resume()), lambda s: (fill(s), s.pause())),
     "age": Verb(lambda s: _told(s.age(NOW)), fill, config=QueueConfig(aging_clock="manual")),
