@@ -157,7 +157,13 @@ def _report_click(error: Any) -> int:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         where = f"{context.command_path.removeprefix('pq ')}: " if context is not None else ""
-        messages.warn(f"{where}{error.format_message()}")
+        said = error.format_message()
+        if context is not None and hasattr(error, "possibilities"):
+            from pq_cli.help import unknown_option
+
+            known = [word for p in context.command.params for word in (*p.opts, *p.secondary_opts)]
+            said = unknown_option(error.option_name, known, context.command.name)
+        messages.warn(f"{where}{said}")
         return 2
     if type(error).__name__ == "Abort":
         return 130

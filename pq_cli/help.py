@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pq_cli.commands.table import COMMANDS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def short_help() -> str:
     """Return what a bare `pq` prints: what it is, the commands that matter, where to go on."""
@@ -30,12 +34,70 @@ def full_help() -> str:
     return "\n".join(lines)
 
 
+_MEANT = {
+    "enqueue": "add push put insert append queue schedule at",
+    "next": "pop get take claim pull shift dequeue fetch reserve receive",
+    "run": "work worker exec consume process",
+    "done": "ack finish complete",
+    "fail": "nack reject",
+    "renew": "extend touch heartbeat",
+    "ls": "list jobs items queued pending",
+    "ls --state active": "workers active running ps top",
+    "ls --state failed": "dlq dead failed deadletters",
+    "show": "info inspect describe",
+    "retry": "unhold requeue redo unfreeze kick",
+    "hold": "freeze suspend",
+    "set": "reprioritize priority defer delay",
+    "rm": "del delete remove",
+    "undo": "restore undelete unrm",
+    "resume": "unpause continue",
+    "stats": "status stat size count length len",
+    "explain": "why",
+    "log": "logs history events tail",
+    "check": "fsck verify repair",
+    "export": "dump backup",
+    "import": "load",
+    "init": "create new",
+}
+"""What to type -> the words by which other queues and tools call it. None of what stops, clears or
+kills stands here: what is meant by that nobody can know."""
+_LEAST = 3
+"""Letters that a word has at least for its spelling to tell anything."""
+
+
 def unknown(name: str) -> str:
     """Return what is wrong with the name of a command, and what may have been meant."""
-    from difflib import get_close_matches
-
     if name.startswith("-"):
         return f"no such option before a command: {name}; `pq help` tells what there is"
-    near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean `pq {near[0]}`?" if near else "`pq help` lists them"
+    meant = next((typed for typed, words in _MEANT.items() if name in words.split()), None)
+    meant = meant or near(name, COMMANDS)
+    hint = f"did you mean `pq {meant}`?" if meant else "`pq help` lists them"
     return f"there is no command {name!r}; {hint}"
+
+
+def unknown_option(option: str, known: Iterable[str], command: str) -> str:
+    """Return what is wrong with an option of a command, and what may have been meant."""
+    meant = near(option, [word for word in known if word.startswith("--")])
+    hint = f"did you mean {meant}?" if meant else f"`pq help {command}` tells what there is"
+    return f"No such option: {option}; {hint}"
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """Return the one known word that `word` is the beginning of, or but one slip away from.
+
+    None where there is none, or more than one: a wrong guess does more harm than no guess.
+    """
+    if len(word.strip("-")) < _LEAST:
+        return None
+    found = [other for other in known if other.startswith(word) or _one_slip(word, other)]
+    return found[0] if len(found) == 1 else None
+
+
+def _one_slip(a: str, b: str) -> bool:
+    """Tell whether one letter is wrong, missing or too many, or two stand in each other's place."""
+    same = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
+    if same is None:
+        return abs(len(a) - len(b)) <= 1
+    a, b = a[same:], b[same:]
+    swapped = a[1::-1] == b[:2] and a[2:] == b[2:]
+    return swapped or a[1:] == b[1:] or a[1:] == b or a == b[1:]

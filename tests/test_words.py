@@ -1,0 +1,63 @@
+"""What pq says to people: what may have been meant, what happened, what to type next."""
+
+from __future__ import annotations
+
+import pytest
+from support import Pq
+
+from pq_cli.commands.table import COMMANDS
+from pq_cli.help import _MEANT, near, unknown
+
+# -- what may have been meant --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("push", "enqueue"), ("put", "enqueue"), ("add", "enqueue"), ("pop", "next"),
+        ("get", "next"), ("take", "next"), ("unhold", "retry"), ("ack", "done"),
+        ("status", "stats"), ("workers", "ls --state active"), ("list", "ls"),
+        ("enqeue", "enqueue"), ("dne", "done"), ("explian", "explain"), ("lst", "ls"),
+        ("purg", "purge"), ("complet", "completion"),
+    ],
+)  # fmt: skip
+def test_another_word_or_a_slip_finds_its_command(word: str, meant: str) -> None:
+    """What other queues call it, the beginning of a name, and a name with one slip are known."""
+    assert f"did you mean `pq {meant}`?" in unknown(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["kill", "stop", "abort", "clear", "flush", "rn", "mv", "rum", "x"]
+)
+def test_a_wrong_guess_is_not_made(word: str) -> None:
+    """What could mean several things, or throws work away, gets a pointer to the list only."""
+    assert "did you mean" not in unknown(word)
+    assert "`pq help` lists them" in unknown(word)
+
+
+def test_the_other_words_lead_to_commands_that_there_are() -> None:
+    """Each leads to one command, and none of them is a command itself."""
+    words = [word for words in _MEANT.values() for word in words.split()]
+    assert len(words) == len(set(words))
+    assert not set(words) & set(COMMANDS)
+    assert {typed.split()[0] for typed in _MEANT} <= set(COMMANDS)
+
+
+def test_near_is_one_slip_and_no_more() -> None:
+    """One letter wrong, missing, too many or two swapped; two slips or candidates are none."""
+    known = ["pause", "resume"]
+    assert [near(w, known) for w in ("pausse", "puse", "pauze", "pasue", "res")] == [
+        "pause", "pause", "pause", "pause", "resume",
+    ]  # fmt: skip
+    assert [near(w, known) for w in ("push", "remove", "paaues", "pa")] == [None] * 4
+    assert near("rus", ["rust", "ruse"]) is None
+
+
+def test_an_option_is_guessed_by_the_same_rule(pq: Pq) -> None:
+    """A slip finds its option; otherwise the command's help is named, and nothing is guessed."""
+    assert pq("ls", "--stat", expect=2).err == (
+        "pq: ls: No such option: --stat; did you mean --state?\n"
+    )
+    for option in ("--limit", "-x"):
+        said = f"pq: ls: No such option: {option}; `pq help ls` tells what there is\n"
+        assert pq("ls", option, expect=2).err == said
