@@ -97,7 +97,7 @@ _pq_options() {
         ;;
     ls)
         _pq_lines=(
-            $'--state\tMay be repeated'
+            $'--state\tOf active, pending, delayed, held, failed, done; may be repeated'
             $'--priority\tOnly this base priority'
             $'--older-than\tCreated more than D ago'
             $'--key\tKey matches'
@@ -159,7 +159,7 @@ _pq_options() {
         ;;
     purge)
         _pq_lines=(
-            $'--state\tMay be repeated'
+            $'--state\tOf active, pending, delayed, held, failed, done; may be repeated'
             $'--older-than\tNot changed since D'
             $'--dry-run\tOnly say what would go'
             $'--trash\tDelete for good what was removed before'
@@ -245,7 +245,7 @@ _pq_options() {
         ;;
     export)
         _pq_lines=(
-            $'--state\tMay be repeated'
+            $'--state\tOf active, pending, delayed, held, failed, done; may be repeated'
             $'--tar\tA tar stream, for big payloads'
             $'--move\tEach leaves once the other side has it'
             $'--confirm\tRead receipts; let go what they name'
@@ -314,7 +314,7 @@ _pq_value() {
     submit)
         case $2 in
         --priority|-p) _pq_kind=priorities ;;
-        --key) _pq_kind=any ;;
+        --key) _pq_kind=keys ;;
         --if-exists) _pq_kind=exists ;;
         --max-attempts) _pq_kind=any ;;
         --name) _pq_kind=any ;;

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from support import Pq
 
-from pq_cli.commands.table import COMMANDS
+from pq_cli.commands.table import COMMANDS, load
 from pq_cli.help import _MEANT, near, unknown
+
+MAN = Path(__file__).parents[1] / "man"
 
 # -- what may have been meant --------------------------------------------------------
 
@@ -61,3 +66,22 @@ def test_an_option_is_guessed_by_the_same_rule(pq: Pq) -> None:
     for option in ("--limit", "-x"):
         said = f"pq: ls: No such option: {option}; `pq help ls` tells what there is\n"
         assert pq("ls", option, expect=2).err == said
+
+
+# -- help ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_speaks_as_the_manual_does(name: str) -> None:
+    """Each option and operand is explained, with the placeholder that the manual has for it."""
+    with load(name).make_context(f"pq {name}", [], resilient_parsing=True) as context:
+        text = load(name).get_help(context)
+    manual = (MAN / f"pq-{name}.1").read_text(encoding="utf-8").split(".Bl -tag", 1)[-1]
+    assert not re.search(r"<(str|int|text)|\{[^}]", text)
+    operands = [p.metavar for p in load(name).params if not p.opts[0].startswith("-")]
+    assert text.splitlines()[0] == " ".join(["Usage: pq", name, "[OPTIONS]", *operands])
+    for parameter in load(name).params:
+        assert parameter.help, parameter.name
+        if parameter.opts[0].startswith("-") and not parameter.is_flag:
+            value = parameter.metavar.strip("[=]").replace("/s", "")
+            assert re.search(rf"^\.It Fl .*{parameter.opts[-1][1:]}\b.* Ar {value}\b", manual, re.M)

@@ -15,9 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "LOCK_TIMEOUT", "ColorOption", "ItemsArgument", "JsonOption", "LockTimeoutOption",
-    "PriorityOption", "SpoolOption", "check_color", "for_each", "lease_seconds", "open_spool",
-    "reference", "states_from",
+    "LOCK_TIMEOUT",
+    "STATES_HELP",
+    "ColorOption",
+    "ItemsArgument",
+    "JsonOption",
+    "LockTimeoutOption",
+    "Parser",
+    "PriorityOption",
+    "SpoolOption",
+    "check_color",
+    "for_each",
+    "lease_seconds",
+    "open_spool",
+    "reference",
+    "states_from",
 ]  # fmt: skip
 
 SpoolOption = Annotated[
@@ -55,7 +67,19 @@ def check_color(color: str) -> None:
         raise UsageError(f"--color {color!r}: allowed is {', '.join(COLORS)}")
 
 
-class CommandAfterDashes(TyperCommand):
+STATES_HELP = f"Of {', '.join(State)}; may be repeated."
+
+
+class Parser(TyperCommand):
+    """The parser of a pq command. In a usage line operands stand as in the manual: `ITEM...`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the pieces, without typer's braces around what is required."""
+        operands = (p.metavar or "" for p in self.params if p.param_type_name == "argument")
+        return [self.options_metavar or "", *operands]
+
+
+class CommandAfterDashes(Parser):
     """The parser of a pq command that ends in `-- CMD...`: without the `--` nothing is run.
 
     Else `next --wait 3` would wait, and then run `3`.

@@ -29,8 +29,8 @@ def command(
 ) -> int:
     """Print the completion script of a shell.
 
-    Packages install it; without one: `source <(pq completion bash)`, `pq completion fish | source`,
-    or `pq completion zsh > DIR/_pq` with DIR in fpath.
+    Packages install it; without one: `eval "$(pq completion bash)"` in ~/.bashrc, the same with
+    zsh in ~/.zshrc after compinit, and `pq completion fish | source` in config.fish.
     """
     if shell not in _SHELLS:
         raise UsageError(f"no completion for {printable(shell)!r}: allowed is {', '.join(_SHELLS)}")

@@ -11,7 +11,9 @@ from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, PriorityOpti
 
 
 def command(
-    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Default: stdin, as is -.")
+    ] = None,
     priority: PriorityOption = None,
     key: Annotated[
         str | None, typer.Option("--key", metavar="KEY", help="Unique among live items.")

@@ -9,6 +9,7 @@ import typer
 from pq_cli.actions.transfer import ExportOptions, export
 from pq_cli.commands.common import (
     LOCK_TIMEOUT,
+    STATES_HELP,
     CommandAfterDashes,
     LockTimeoutOption,
     SpoolOption,
@@ -24,7 +25,7 @@ def command(
         typer.Argument(metavar="[-- CMD...]", help="With --move: what takes the stream."),
     ] = None,
     states: Annotated[
-        list[str] | None, typer.Option("--state", metavar="S", help="May be repeated.")
+        list[str] | None, typer.Option("--state", metavar="S", help=STATES_HELP)
     ] = None,
     tar: Annotated[bool, typer.Option("--tar", help="A tar stream, for big payloads.")] = False,
     move: Annotated[

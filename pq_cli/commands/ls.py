@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pq_cli.commands.common import (
+    STATES_HELP,
     ColorOption,
     JsonOption,
     SpoolOption,
@@ -55,7 +56,7 @@ _USUAL = [*LIVE, State.FAILED]
 
 def command(
     states: Annotated[
-        list[str] | None, typer.Option("--state", metavar="S", help="May be repeated.")
+        list[str] | None, typer.Option("--state", metavar="S", help=STATES_HELP)
     ] = None,
     priority: Annotated[
         str | None, typer.Option("--priority", "-p", metavar="N", help="Only this base priority.")

@@ -9,6 +9,7 @@ import typer
 
 from pq_cli.commands.common import (
     LOCK_TIMEOUT,
+    STATES_HELP,
     LockTimeoutOption,
     SpoolOption,
     open_spool,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def command(
     states: Annotated[
-        list[str] | None, typer.Option("--state", metavar="S", help="May be repeated.")
+        list[str] | None, typer.Option("--state", metavar="S", help=STATES_HELP)
     ] = None,
     older_than: Annotated[
         str | None, typer.Option("--older-than", metavar="D", help="Not changed since D.")

@@ -21,7 +21,10 @@ from pq_cli.render.counting import Counting
 
 
 def command(
-    items: Annotated[list[str] | None, typer.Argument(metavar="[ITEM...]")] = None,
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ITEM...]", help="Those to send back, if not --all."),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All failed, held and delayed items.")
     ] = False,

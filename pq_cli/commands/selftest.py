@@ -15,7 +15,9 @@ from pq_cli.selftest import run
 
 
 def command(
-    folder: Annotated[str, typer.Argument(metavar="[DIR]")] = ".",
+    folder: Annotated[
+        str, typer.Argument(metavar="[DIR]", help="A folder of that file system.")
+    ] = ".",
     as_json: JsonOption = False,
 ) -> int:
     """Try pq's promises in DIR (default: here): lock, syncs, contention, death at each step.

@@ -24,14 +24,16 @@ def command(
         typer.Argument(metavar="-- CMD...", help="Run with the payload on its stdin."),
     ] = None,
     priority: PriorityOption = None,
-    key: Annotated[str | None, typer.Option("--key", help="Unique among live items.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="Unique among live items.")
+    ] = None,
     if_exists: Annotated[
         str, typer.Option(metavar="WHAT", help="If the key is taken: skip, fail or replace.")
     ] = "skip",
     max_attempts: Annotated[
         str | None, typer.Option(metavar="N", help="Attempts before it counts as failed.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="A name to show.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="A name to show.")] = None,
     metadata: Annotated[
         list[str] | None, typer.Option("-m", "--metadata", metavar="K=V", help="May be repeated.")
     ] = None,

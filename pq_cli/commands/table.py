@@ -88,9 +88,11 @@ def load(name: str) -> Any:
 
     import typer
 
+    from pq_cli.commands.common import Parser
+
     module = import_module(f"pq_cli.commands.{COMMANDS[name].module or name}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     settings = {"help_option_names": ["-h", "--help"]}
-    kind = getattr(module, "PARSER", None)
+    kind = getattr(module, "PARSER", Parser)
     app.command(name, cls=kind, context_settings=settings)(module.command)
     return typer.main.get_command(app)

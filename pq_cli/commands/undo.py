@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def command(
-    items: Annotated[list[str] | None, typer.Argument(metavar="[ITEM...]")] = None,
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ITEM...]", help="Those to bring back; else the last removal's."),
+    ] = None,
     list_only: Annotated[
         bool, typer.Option("--list", help="Only say what could be brought back.")
     ] = False,

@@ -106,7 +106,7 @@ def bash(specs: Sequence[Spec]) -> str:
 
 
 def zsh(specs: Sequence[Spec]) -> str:
-    """Return the script for zsh: the file `_pq` of a folder in `fpath`."""
+    """Return the script for zsh: the file `_pq` of a folder in `fpath`, or for eval."""
     return "\n".join(["#compdef pq", _made_by("zsh"), "", *_tables(specs), _ZSH_REST])
 
 
@@ -237,7 +237,15 @@ _ZSH_REST = r"""_pq() {
     (($#_pq_lines)) && _describe -V "${_pq_kind:-option}" _pq_lines
 }
 
-_pq "$@"
+if [[ $funcstack[1] == _pq ]]; then  # a file of fpath, at the first Tab
+    _pq "$@"
+else  # read by eval or source
+    if ((!$+functions[compdef])); then
+        autoload -Uz compinit
+        compinit -i
+    fi
+    compdef _pq pq
+fi
 """
 
 

@@ -87,6 +87,30 @@ def shell(request, terminal, tmp_path):
     return screen
 
 
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("bash", "bash --norc --noprofile"),
+        ("zsh", "zsh -f"),
+        ("zsh", "zsh -f; autoload -Uz compinit; compinit -u"),
+        ("zsh", "zsh -f; . <(pq completion zsh); PROMPT='$ '"),
+        ("fish", "fish --no-config"),
+    ],
+)
+def test_a_line_in_the_rc_file_is_enough(terminal, spool, tmp_path, name, begin):
+    """`eval "$(pq completion SHELL)"` works in a bare shell, and in zsh also after compinit."""
+    need_tool(name)
+    screen = terminal(110, 30, HOME=str(tmp_path))
+    for line in begin.split("; "):
+        screen.type(line, "Enter")
+    read = "pq completion fish | source" if name == "fish" else f'eval "$(pq completion {name})"'
+    screen.type(read, "Enter")
+    screen.type("clear; echo READY", "Enter")
+    screen.wait_for(lambda lines: "READY" in lines)
+    completed(screen, "pq retry ", "pq retry 2")
+    completed(screen, "pq expl", "pq explain")
+
+
 def completed(shell, typed, wanted, keys=("Tab",)):
     """Type, press Tab, and wait until `wanted` stands on the screen; then empty the line."""
     shell.type(typed, *keys)
