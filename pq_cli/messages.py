@@ -33,7 +33,7 @@ def os_error_text(error: OSError) -> str:
     what = error.strerror or str(error)
     if not isinstance(error.filename, str | bytes):
         return what
-    return f"{os.fsdecode(error.filename)}: {what}"
+    return f"{os.fsdecode(error.filename) or repr('')}: {what}"
 
 
 def os_error_status(error: OSError) -> int:

@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 from support import HANG, Pq, tree
 
+from pq_cli import Spool, UsageError
+from pq_cli.commands.table import COMMANDS, load
+from pq_cli.spool.check import Check
+
 ESCAPE = "\x1b[2J\x1b]0;pwned\x07"
 DRIVES = ("\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\x08")
 """What must never reach a terminal from names, keys, errors or metadata."""
@@ -85,11 +89,52 @@ def test_bad_options_do_not_make_a_spool(pq: Pq) -> None:
 
 def test_unknown_options_after_the_command(pq: Pq) -> None:
     """An unknown option is a usage error for every command, never a FILE or an ITEM."""
-    from pq_cli.commands.table import COMMANDS
-
     pq.fill(b"x")
     for command in COMMANDS:
         refused(pq, command, "--frobnicate", "1", status=2, said="No such option: --frobnicate")
+
+
+OPERANDS = {
+    "next": "-- true", "run": "-- true", "submit": "-- true", "set": "1 -p 2", "migrate": "src",
+} | dict.fromkeys(
+    ("done", "fail", "release", "renew", "hold", "retry", "rm", "show", "cat", "explain"), "1"
+)  # fmt: skip
+"""What a command cannot do without, beside the spool."""
+
+
+def test_an_empty_name_is_no_folder(pq: Pq, tmp_path: Path) -> None:
+    """An empty name of a folder (an unset variable) is a usage error, never the current folder."""
+    here = tmp_path / "here"
+    (here / "src").mkdir(parents=True)
+    (here / "src" / "notes.txt").write_text("mine")
+    seen = []
+    for command in COMMANDS:
+        if any("--spool" in param.opts for param in load(command).params):
+            words = OPERANDS.get(command, "").split()
+            ran = pq(command, "--spool=", *words, expect=2, cwd=here)
+            assert "--spool: give a directory" in ran.err and ran.out == b"", command
+            seen.append(command)
+    assert {"doctor", "check", "init", "enqueue"} <= set(seen)
+    pq("init", "--upgrade", "-s", "", expect=2, cwd=here)
+    pq("-s", "", "doctor", expect=2, cwd=here)
+    ran = pq("migrate", "", "--move", "--force", expect=2, cwd=here / "src")
+    assert "SRC is empty" in ran.err
+    for make in (Spool, Check):
+        with pytest.raises(UsageError, match="give a directory"):
+            make("", lock_timeout=1.0)
+    assert sorted(p.name for p in here.rglob("*")) == ["notes.txt", "src"]
+
+
+def test_an_empty_variable_is_as_if_it_were_not_set(pq: Pq, tmp_path: Path) -> None:
+    """`PQ_SPOOL=` is the default spool for every command, the plain forms too; never a folder."""
+    here = tmp_path / "here"
+    here.mkdir()
+    pq.env["PQ_SPOOL"] = ""
+    assert pq("enqueue", stdin=b"x", cwd=here).words == ["1"]
+    assert pq("ls", cwd=here).words[0] == "1"
+    spool = tmp_path / ".local" / "state" / "pq" / "default"
+    assert str(spool) in pq("doctor", cwd=here).text
+    assert (spool / "state.json").exists() and not list(here.iterdir())
 
 
 def test_bad_files(pq: Pq, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from pq_cli.migrate.removal import Removal
 from pq_cli.render import check_stdout, emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.moving import plan_line
+from pq_cli.spool.opening import absolute
 from pq_cli.spool.upgrade import upgrade
 from pq_cli.transfer.taken import Taken
 
@@ -60,6 +61,8 @@ class MigrateOptions:
 def migrate(options: MigrateOptions) -> int:
     """Import or plan what the options say; return the exit status."""
     zone = _zone(options.tz)
+    if not options.source:  # Path would take it for the folder that the shell is in
+        raise UsageError("SRC is empty: give the folder of the older queue")
     root = Path(options.source)
     try:
         reader = reader_for(root, options.reader, options.spool)
@@ -94,9 +97,7 @@ def _zone(name: str | None) -> tzinfo | None:
 
 def _refuse_nesting(source: str, spool: str) -> None:
     """Raise UsageError when one of the two folders is in the other: each would feed on itself."""
-    if not spool:
-        raise UsageError("--spool: give a directory")
-    real_source, real_spool = os.path.realpath(source), os.path.realpath(spool)
+    real_source, real_spool = os.path.realpath(source), os.path.realpath(absolute(spool))
     if os.path.commonpath([real_source, real_spool]) in (real_source, real_spool):
         raise UsageError(
             f"{printable(source)} and the spool {printable(spool)} lie in one another:"

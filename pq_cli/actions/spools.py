@@ -21,8 +21,6 @@ LOCK_TIMEOUT = "30s"
 
 def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Spool:
     """Open the spool a command was told to use; damaged items are named on stderr."""
-    if not path:
-        raise UsageError("--spool: give a directory")
     return Spool(path, create=create, lock_timeout=parse_duration(lock_timeout), report=warn)
 
 

@@ -9,7 +9,7 @@ import typer
 from pq_cli.commands.common import LOCK_TIMEOUT, JsonOption, LockTimeoutOption, SpoolOption
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import parse_duration
-from pq_cli.errors import DamageError, UsageError
+from pq_cli.errors import DamageError
 from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
@@ -36,8 +36,6 @@ def command(
     what cannot be brought in order moves to quarantine/. Safe while others work. In a pipe:
     tab-separated severity, kind, id, path, detail.
     """
-    if not spool:
-        raise UsageError("--spool: give a directory")
     check = Check(spool, parse_duration(lock_timeout))
     tell = _teller(as_json)
     damaged = mended = harmless = 0

@@ -25,7 +25,7 @@ from pq_cli.render.terminal import console
 from pq_cli.render.words import human_size
 from pq_cli.spool import layout
 from pq_cli.spool.lock import is_locked
-from pq_cli.spool.opening import NoSpoolError
+from pq_cli.spool.opening import NoSpoolError, absolute
 from pq_cli.spool.spool import Spool
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def command(as_json: JsonOption = False, spool: SpoolOption = "") -> int:
     Nothing is changed. Exit 1 if something is wrong; it says what, and what to do. `pq check` looks
     at the items.
     """
-    facts = list(_facts(os.path.abspath(spool)))
+    facts = list(_facts(absolute(spool)))
     if as_json:
         for fact in facts:
             emit_json(dict(fact.__dict__))

@@ -63,7 +63,7 @@ class Record:
         return self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), *(str(v) for v in self.__dict__.values())))
+        return hash((type(self), *(_hashable(self.__dict__[name]) for name in self._fields)))
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{n}={getattr(self, n)!r}" for n in self._fields)
@@ -72,3 +72,24 @@ class Record:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with `changes` applied; an unknown field is a TypeError."""
         return self.of(self.__dict__ | changes)
+
+
+def _hashable(value: object) -> object:
+    """Return what has the same hash for equal values, whatever JSON or a caller may hold.
+
+    By the values, never by their texts: 5, 5.0 and True are equal, and so are dictionaries
+    whose members stand in another order.
+    """
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(each)) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    if isinstance(value, set):
+        return frozenset(value)
+    if isinstance(value, bytearray):
+        return bytes(value)
+    try:
+        hash(value)
+    except TypeError:
+        return None  # equal to whatever it may be: only speed suffers
+    return value

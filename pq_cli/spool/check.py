@@ -65,7 +65,7 @@ class Check:
     """
 
     def __init__(self, root: str, lock_timeout: float, stale_after: float = STALE_AFTER) -> None:
-        self.root = os.path.abspath(root)
+        self.root = opening.absolute(root)
         try:
             opening.open_state(self.root)
         except DamagedStateError:

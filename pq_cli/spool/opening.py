@@ -13,6 +13,7 @@ from pq_cli.errors import (
     ConfigError,
     NothingThereError,
     PermissionDeniedError,
+    UsageError,
 )
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
@@ -28,13 +29,24 @@ class NoSpoolError(NothingThereError):
     """There is no spool at this path."""
 
 
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a spool's folder.
+
+    Raises UsageError for an empty path: it would mean the current folder, which nobody named.
+    """
+    text = os.fspath(path)
+    if not text:
+        raise UsageError("--spool: give a directory; it is empty")
+    return os.path.abspath(text)
+
+
 def check_path(path: str) -> None:
     """Raise PermissionDeniedError if a symbolic link in a world-writable folder leads to `path`.
 
     Anybody could have put it there, to make us write elsewhere. Links elsewhere are followed,
     and where they lead is looked at in the same way.
     """
-    parts = os.path.abspath(path).split("/")[1:]
+    parts = absolute(path).split("/")[1:]
     walked, links = "/", 0
     while parts:
         part = parts.pop(0)

@@ -73,7 +73,7 @@ class Spool(Upkeep):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = opening.absolute(path)
         self._clock = clock
         self._jitter = jitter
         state = opening.make(self.path, lock_timeout) if create else opening.open_state(self.path)

@@ -109,25 +109,23 @@ class Upkeep(View):
 
     def pause(self, reason: str | None = None) -> None:
         """Let nothing be claimed until `resume`; everything else goes on."""
-        now = transitions.stamp(self._clock())
-        self._set_pause(Pause(since=now, reason=reason))
-        self._note_pause("paused", now, reason)
+        with self._store:
+            now = transitions.stamp(self._clock())
+            self._set_pause(Pause(since=now, reason=reason))
+            self._store.log.note(journal.pause("paused", now, reason))
 
     def resume(self) -> bool:
         """Let items be claimed again; tell whether the queue was paused."""
-        was = self.paused
-        self._set_pause(None)
-        if was is not None:
-            self._note_pause("resumed", self._clock(), None)
-        return was is not None
+        with self._store:
+            if self._store.state.paused is None:
+                return False
+            self._set_pause(None)
+            self._store.log.note(journal.pause("resumed", self._clock(), None))
+            return True
 
     def _set_pause(self, pause: Pause | None) -> None:
-        with self._store:
-            self._store.set_state(self._store.state.replace(paused=pause))
-
-    def _note_pause(self, event: str, now: float, reason: str | None) -> None:
-        with self._store:
-            self._store.log.note(journal.pause(event, now, reason))
+        """Under the lock: what was read before it may be another's by now."""
+        self._store.set_state(self._store.state.replace(paused=pause))
 
     def age(
         self,

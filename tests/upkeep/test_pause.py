@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from support import Pq, wait_until
 
 from pq_cli import MemoryQueue, Spool
 
@@ -91,3 +96,39 @@ def test_next_says_why(tmp_path):
     assert pq(spool, "resume").returncode == 0
     assert pq(spool, "next", "--ack").returncode == 0
     assert pq(spool, "next").returncode == 1
+
+
+def waits_for_the_lock(pid: int, lock: Path) -> bool:
+    """Tell whether the process has the lock file open: it has read all that it reads before."""
+    try:
+        opened = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return str(lock) in opened
+
+
+@pytest.mark.parametrize("paused_first", [False, True])
+def test_resume_ends_the_pause_that_there_is_when_it_has_the_lock(pq: Pq, paused_first) -> None:
+    """While `resume` waits for the lock others pause and resume: what holds then is ended and told.
+
+    Asked before, it would leave the end of a pause out of the log, or tell of one that was none.
+    """
+    with pq.api() as spool:
+        spool.pause("moving house")
+    with_pause = (pq.spool / "state.json").read_bytes()
+    without = json.dumps({k: v for k, v in json.loads(with_pause).items() if k != "paused"})
+    texts = [without.encode(), with_pause]
+    (pq.spool / "state.json").write_bytes(texts[paused_first])
+    with open(pq.spool / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pq.start("resume") as process:
+            wait_until(lambda: waits_for_the_lock(process.pid, pq.spool / "lock"), "the lock")
+            (pq.spool / "state.json").write_bytes(texts[not paused_first])
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            err = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 0
+    with pq.api() as spool:
+        assert spool.paused is None
+        events = [record["event"] for record in spool.log()]
+    assert ("was not paused" in err) is paused_first
+    assert events.count("resumed") == (not paused_first)
