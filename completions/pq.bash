@@ -27,6 +27,7 @@ _pq_options() {
             $'--json\tPrint the item as JSON'
             $'--ack\tPrint the payload; done once it was written'
             $'--wait\tWait for work, at most D'
+            $'--defer-on\tStatuses of CMD: later, uncounted'
             $'--lease\tHow long the claim holds'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
@@ -50,6 +51,7 @@ _pq_options() {
             $'--no-progress\tShow how far it has come'
             $'--json\tPrint events as JSON Lines'
             $'--dry-run\tPrint what would run'
+            $'--defer-on\tStatuses of CMD: later, uncounted'
             $'--lease\tRenewed while CMD runs'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
@@ -63,6 +65,7 @@ _pq_options() {
             $'--max-attempts\tAttempts before it counts as failed'
             $'--name\tA name to show'
             $'--metadata\tMay be repeated'
+            $'--defer-on\tStatuses of CMD: later, uncounted'
             $'--lease\tRenewed while CMD runs'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
@@ -290,6 +293,7 @@ _pq_value() {
         ;;
     next)
         case $2 in
+        --defer-on) _pq_kind=any ;;
         --lease) _pq_kind=any ;;
         --spool|-s) _pq_kind=dirs ;;
         --lock-timeout) _pq_kind=any ;;
@@ -306,6 +310,7 @@ _pq_value() {
         --rate) _pq_kind=any ;;
         --nice) _pq_kind=any ;;
         --when) _pq_kind=any ;;
+        --defer-on) _pq_kind=any ;;
         --lease) _pq_kind=any ;;
         --spool|-s) _pq_kind=dirs ;;
         --lock-timeout) _pq_kind=any ;;
@@ -319,6 +324,7 @@ _pq_value() {
         --max-attempts) _pq_kind=any ;;
         --name) _pq_kind=any ;;
         -m|--metadata) _pq_kind=any ;;
+        --defer-on) _pq_kind=any ;;
         --lease) _pq_kind=any ;;
         --spool|-s) _pq_kind=dirs ;;
         --lock-timeout) _pq_kind=any ;;

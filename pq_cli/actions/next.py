@@ -41,6 +41,7 @@ class NextOptions(Record):
     ack: bool = False
     wait: str | None = None
     lease: str | None = None
+    defer_on: str | None = None
     spool: str = ""
     lock_timeout: str = LOCK_TIMEOUT
 
@@ -52,12 +53,14 @@ def next_item(options: NextOptions) -> int:
         raise UsageError("--claim, --path, --json, --ack and CMD exclude each other")
     lease = lease_seconds(o.lease)
     patience = _patience(o.wait)
+    if o.defer_on is not None and not o.cmd:
+        raise UsageError("--defer-on is about CMD's exit status: give -- CMD...")
     if not o.cmd:
         check_stdout()
     deadline = None if patience is None else time.monotonic() + patience
     queue = _open(o.spool, o.lock_timeout, deadline)
     if o.cmd:
-        return _run(queue, list(o.cmd), lease, deadline)
+        return _run(queue, o, lease, deadline)
     item = _claim(lambda: queue.claim(lease=lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
@@ -162,9 +165,11 @@ class _Renewed:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(queue: Spool, cmd: list[str], lease: float | None, deadline: float | None) -> int:
+def _run(queue: Spool, o: NextOptions, lease: float | None, deadline: float | None) -> int:
     from pq_cli.worker.attempt import Foreground, refuse_damaged
+    from pq_cli.worker.contract import judging
 
+    cmd, judge = list(o.cmd), judging(o.defer_on, queue.config)
     seconds = queue.config.lease if lease is None else lease
     with Foreground(queue, seconds, os.environ, warn) as foreground:
         item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=lease)), deadline)
@@ -172,7 +177,7 @@ def _run(queue: Spool, cmd: list[str], lease: float | None, deadline: float | No
             refuse_paused(queue)
             return 1
         try:
-            status, sent = foreground.attempt(item, cmd)
+            status, sent = foreground.attempt(item, cmd, judge)
         except DamagedItemError as error:
             refuse_damaged(queue, item, error)
             raise

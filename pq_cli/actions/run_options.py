@@ -10,6 +10,7 @@ from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
 from pq_cli.worker.command import Terms
+from pq_cli.worker.contract import statuses
 from pq_cli.worker.limits import Limits
 
 _MOST_JOBS = 10_000
@@ -27,6 +28,7 @@ class RunOptions(Record):
     timeout: str | None = None
     kill_after: str = "10s"
     halt_after: str | None = None
+    defer_on: str | None = None
     lease: str | None = None
     rate: str | None = None
     nice: str | None = None
@@ -77,6 +79,7 @@ def plan_of(o: RunOptions) -> Plan:
             kill_after=parse_duration(o.kill_after),
             log=o.log,
             tag=o.tag,
+            defer_on=statuses(o.defer_on),
         ),
         lease=lease_seconds(o.lease),
         nice=_whole("--nice", o.nice, 0, 19) or 0,

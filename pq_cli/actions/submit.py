@@ -17,7 +17,11 @@ from pq_cli.errors import (
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, emit, flush
 from pq_cli.worker.attempt import Foreground
-from pq_cli.worker.contract import Outcome, Verdict, explain, verdict
+from pq_cli.worker.contract import Outcome, Verdict, explain, judging, statuses
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pq_cli.worker.contract import Judge
 
 
 class SubmitOptions(EnqueueOptions):
@@ -25,6 +29,7 @@ class SubmitOptions(EnqueueOptions):
 
     cmd: tuple[str, ...] = ()
     lease: str | None = None
+    defer_on: str | None = None
 
 
 def submit(options: SubmitOptions) -> int:
@@ -37,6 +42,7 @@ def submit(options: SubmitOptions) -> int:
     if not o.cmd:
         raise UsageError("give the command to run: pq submit [OPTIONS] -- CMD...")
     lease = lease_seconds(o.lease)
+    statuses(o.defer_on)  # a bad list is refused before anything is queued
     request = request_of(o)
     check_stdin()
     check_stdout()
@@ -48,18 +54,18 @@ def submit(options: SubmitOptions) -> int:
         if item.claim is None:
             emit(str(item.id))  # due later, or there already under the same key
             return 0
-        return _try(foreground, item, list(o.cmd))
+        return _try(foreground, item, list(o.cmd), judging(o.defer_on, queue.config))
 
 
-def _try(foreground: Foreground, item: Item, cmd: list[str]) -> int:
+def _try(foreground: Foreground, item: Item, cmd: list[str], judge: Judge) -> int:
     try:
-        status, sent = foreground.attempt(item, cmd, judge=_judge)
+        status, sent = foreground.attempt(item, cmd, lambda status: _spared(judge(status)))
     except (CommandNotFoundError, NotExecutableError):
         _say_queued(item)
         raise
     if not status:
         return 0
-    if verdict(status) is Verdict.DEAD and sent is None:
+    if judge(status).verdict is Verdict.DEAD and sent is None:
         warn(f"item {item.id}: {cmd[0]}: exit {status}: failed for good; `pq retry` tries again")
         emit(str(item.id))
         return EXIT_COMMAND_FAILED
@@ -68,12 +74,11 @@ def _try(foreground: Foreground, item: Item, cmd: list[str]) -> int:
     return 0 if sent is None else 128 + sent
 
 
-def _judge(status: int) -> Outcome:
+def _spared(outcome: Outcome) -> Outcome:
     """A failed try puts the item where an enqueue would have put it: pending, nothing counted."""
-    what = verdict(status)
-    if what in (Verdict.DEFER, Verdict.RETRY):
-        what = Verdict.RELEASE
-    return Outcome(verdict=what, error=explain(status), status=status)
+    if outcome.verdict in (Verdict.DEFER, Verdict.RETRY):
+        return outcome.replace(verdict=Verdict.RELEASE)
+    return outcome
 
 
 def _say_queued(item: Item) -> None:

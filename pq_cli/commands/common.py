@@ -18,6 +18,7 @@ __all__ = [
     "LOCK_TIMEOUT",
     "STATES_HELP",
     "ColorOption",
+    "DeferOnOption",
     "ItemsArgument",
     "JsonOption",
     "LockTimeoutOption",
@@ -50,6 +51,10 @@ LockTimeoutOption = Annotated[
 PriorityOption = Annotated[
     str | None,
     typer.Option("--priority", "-p", metavar="N", help="1 (most urgent) to 10."),
+]
+DeferOnOption = Annotated[
+    str | None,
+    typer.Option("--defer-on", metavar="N,...", help="Statuses of CMD: later, uncounted."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 ColorOption = Annotated[str, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]

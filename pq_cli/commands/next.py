@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from pq_cli.actions.next import NextOptions, next_item
-from pq_cli.commands.common import LOCK_TIMEOUT, CommandAfterDashes, LockTimeoutOption, SpoolOption
+from pq_cli.commands.common import (
+    LOCK_TIMEOUT,
+    CommandAfterDashes,
+    DeferOnOption,
+    LockTimeoutOption,
+    SpoolOption,
+)
 
 PARSER = CommandAfterDashes
 
@@ -26,6 +32,7 @@ def command(
     wait: Annotated[
         str | None, typer.Option("--wait", metavar="[=D]", help="Wait for work, at most D.")
     ] = None,
+    defer_on: DeferOnOption = None,
     lease: Annotated[
         str | None, typer.Option("--lease", metavar="D", help="How long the claim holds.")
     ] = None,
@@ -40,6 +47,6 @@ def command(
     return next_item(
         NextOptions(
             cmd=tuple(cmd or ()), claim=claim, path=path, as_json=as_json, ack=ack, wait=wait,
-            lease=lease, spool=spool, lock_timeout=lock_timeout,
+            lease=lease, defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
         )
     )  # fmt: skip

@@ -8,7 +8,13 @@ import typer
 
 from pq_cli.actions.run import run
 from pq_cli.actions.run_options import RunOptions
-from pq_cli.commands.common import LOCK_TIMEOUT, CommandAfterDashes, LockTimeoutOption, SpoolOption
+from pq_cli.commands.common import (
+    LOCK_TIMEOUT,
+    CommandAfterDashes,
+    DeferOnOption,
+    LockTimeoutOption,
+    SpoolOption,
+)
 
 PARSER = CommandAfterDashes
 
@@ -57,6 +63,7 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run.")] = False,
+    defer_on: DeferOnOption = None,
     lease: Annotated[
         str | None, typer.Option("--lease", metavar="D", help="Renewed while CMD runs.")
     ] = None,
@@ -73,6 +80,6 @@ def command(
             cmd=tuple(cmd or ()), jobs=jobs, follow=follow, max_items=max_items, max_time=max_time,
             timeout=timeout, kill_after=kill_after, halt_after=halt_after, rate=rate, nice=nice,
             when=when, log=log, tag=tag, progress=progress, as_json=as_json, dry_run=dry_run,
-            lease=lease, spool=spool, lock_timeout=lock_timeout,
+            lease=lease, defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
         )
     )  # fmt: skip

@@ -10,6 +10,7 @@ from pq_cli.actions.submit import SubmitOptions, submit
 from pq_cli.commands.common import (
     LOCK_TIMEOUT,
     CommandAfterDashes,
+    DeferOnOption,
     LockTimeoutOption,
     PriorityOption,
     SpoolOption,
@@ -37,6 +38,7 @@ def command(
     metadata: Annotated[
         list[str] | None, typer.Option("-m", "--metadata", metavar="K=V", help="May be repeated.")
     ] = None,
+    defer_on: DeferOnOption = None,
     lease: Annotated[
         str | None, typer.Option("--lease", metavar="D", help="Renewed while CMD runs.")
     ] = None,
@@ -52,6 +54,6 @@ def command(
         SubmitOptions(
             cmd=tuple(cmd or ()), priority=priority, key=key, if_exists=if_exists,
             max_attempts=max_attempts, name=name, metadata=tuple(metadata or ()), lease=lease,
-            spool=spool, lock_timeout=lock_timeout,
+            defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
         )
     )  # fmt: skip

@@ -22,7 +22,8 @@ class QueueConfig(Record):
     to `max_attempts`: the n-th failed attempt waits `backoff * backoff_factor ** (n - 1)`
     seconds, at most `max_backoff`. `max_items` limits the live items (0: no limit). `keep_done`
     and `keep_failed` say how long `purge` spares ended items; `keep_done = 0` removes an item
-    when it is done. `durability` is "full" (synced) or "fast".
+    when it is done. `durability` is "full" (synced) or "fast". `defer_on` holds exit statuses of a
+    command that mean "later, uncounted", besides 75 and 111.
     """
 
     enable_priority: bool = True
@@ -41,6 +42,7 @@ class QueueConfig(Record):
     durability: str = "full"
     keep_done: float = 0.0
     keep_failed: float = 30 * 86400.0
+    defer_on: tuple[int, ...] = ()
 
 
 _CHOICES = {"aging_clock": ("live", "manual"), "durability": ("full", "fast")}
@@ -78,6 +80,8 @@ def valid_config(config: QueueConfig) -> QueueConfig:
 
 def _config_value(where: str, key: str, value: object) -> object:
     default = getattr(QueueConfig(), key)
+    if key == "defer_on":
+        return _config_statuses(where, value)
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             allowed = " or ".join(f'"{c}"' for c in _CHOICES[key])
@@ -104,6 +108,28 @@ def _config_duration(where: str, key: str, text: str) -> float:
         return parse_duration(text)
     except UsageError as error:
         raise ConfigError(f"{where}: {key}: {error}") from None
+
+
+def _config_statuses(where: str, value: object) -> tuple[int, ...]:
+    try:
+        if not isinstance(value, (list, tuple)):
+            raise UsageError(STATUSES)
+        return tuple(valid_status(status) for status in value)
+    except UsageError as error:
+        raise ConfigError(f"{where}: defer_on = {value!r}: allowed is a list of {error}") from None
+
+
+STATUSES = "exit statuses from 1 to 255, without 126 and 127 (no command was run)"
+"""What `defer_on` may hold, in words."""
+
+
+def valid_status(value: object) -> int:
+    """Return an exit status that may mean "later". Raises UsageError saying which may."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(STATUSES)
+    if not 1 <= value <= 255 or value in (126, 127):
+        raise UsageError(STATUSES)
+    return value
 
 
 def boost(config: QueueConfig, created_at: float, t: float) -> int:

@@ -23,6 +23,10 @@ CONFIG_TEMPLATE = """\
 #backoff_factor = 2.0
 #max_backoff = "1h"
 
+# Exit statuses of a command that mean "later, uncounted", besides 75 and 111.
+# For curl: [6, 7, 22, 28].
+#defer_on = []
+
 # How long a claim holds without being renewed.
 #lease = "5m"
 

@@ -41,12 +41,14 @@ class Terms(Record):
 
     timeout: seconds until a child is stopped, None never. kill_after: seconds from TERM to KILL.
     log: keep the output beside the item. tag: put the id before each line that is passed on.
+    defer_on: statuses that mean "later, uncounted"; None: those of the queue's policy.
     """
 
     timeout: float | None = None
     kill_after: float = 10.0
     log: bool = False
     tag: bool = False
+    defer_on: tuple[int, ...] | None = None
 
 
 class Runner:
@@ -71,6 +73,7 @@ class Runner:
         self._command = [shutil.which(command[0]) or command[0], *command[1:]]
         self._environ = {**environ, **guard.environment}
         self._terms = terms
+        self._defer_on = spool.config.defer_on if terms.defer_on is None else terms.defer_on
         self._guard = guard
         self._outlets = outlets
 
@@ -132,7 +135,7 @@ class Runner:
         words = explain(status)
         if status and capture is not None and (last := _last_line(capture.content())):
             words += f": {last}"
-        return judge(status).replace(error=words)
+        return judge(status, self._defer_on).replace(error=words)
 
     def _keep(self, item: Item, outcome: Outcome, capture: Capture | None) -> None:
         """Keep the log, unless the item is about to be removed with everything of it."""

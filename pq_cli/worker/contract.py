@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from enum import Enum
 
-from pq_cli.core.item import Item
+from pq_cli.core.item import Item, printable
+from pq_cli.core.policy import QueueConfig, valid_status
 from pq_cli.core.record import Record
-from pq_cli.errors import CommandNotFoundError, NotExecutableError
+from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
 from pq_cli.spool.layout import META
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
+
+    Judge = Callable[[int], "Outcome"]
 
 
 class Verdict(Enum):
@@ -66,11 +69,15 @@ _DEFER = (75, 111)
 _DEAD = 100
 
 
-def verdict(status: int) -> Verdict:
-    """Return what an exit status means. A command killed by signal N has status 128 + N."""
+def verdict(status: int, defer_on: Collection[int] = ()) -> Verdict:
+    """Return what an exit status means. A command killed by signal N has status 128 + N.
+
+    defer_on: statuses that mean "later, uncounted" besides 75 and 111. They go before the rest
+    of the contract: who names 100 has a command that means something else by it.
+    """
     if status == 0:
         return Verdict.DONE
-    if status in _DEFER:
+    if status in _DEFER or status in defer_on:
         return Verdict.DEFER
     return Verdict.DEAD if status == _DEAD else Verdict.RETRY
 
@@ -84,9 +91,35 @@ def explain(status: int) -> str:
     return f"exit {status}"
 
 
-def judge(status: int) -> Outcome:
-    """Return what an exit status means for the item."""
-    return Outcome(verdict=verdict(status), error=explain(status), status=status)
+def judge(status: int, defer_on: Collection[int] = ()) -> Outcome:
+    """Return what an exit status means for the item; see `verdict`."""
+    return Outcome(verdict=verdict(status, defer_on), error=explain(status), status=status)
+
+
+def statuses(text: str | None) -> tuple[int, ...] | None:
+    """Return the exit statuses of `--defer-on`, None when it was not given. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return tuple(valid_status(_number(part)) for part in text.split(","))
+    except UsageError as error:
+        shown = printable(text, 40)
+        raise UsageError(f"--defer-on {shown!r}: give {error}, e.g. 6,7,22,28") from None
+
+
+def judging(defer_on: str | None, config: QueueConfig) -> Judge:
+    """Return `judge` with the statuses of `--defer-on`, or the policy's when it was not given.
+
+    Raises UsageError for a list that cannot be read.
+    """
+    given = statuses(defer_on)
+    later = config.defer_on if given is None else given
+    return lambda status: judge(status, later)
+
+
+def _number(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def environment(spool_path: str, item: Item) -> dict[str, str]:
