@@ -18,8 +18,9 @@ WINDOW_SECONDS = 3600.0
 class LaneFlow(Record):
     """What became of one lane's items within the window. Times in seconds; None: none known.
 
-    done, failed: attempts that ended so. waited: from enqueue to the first claim. took: of the
-    attempts that were done.
+    done, failed: attempts that ended so. waited: from enqueue to the first claim of a worker; the
+    claim that `submit` makes for itself, before anybody could wait, is none. took: of the attempts
+    that were done.
     """
 
     priority: int
@@ -41,10 +42,15 @@ def quantile(values: Sequence[float], share: float) -> float | None:
 def flows(records: Iterable[dict[str, Any]], now: float) -> list[LaneFlow]:
     """Return the flow of each lane in the last hour before `now`; malformed records are skipped."""
     lanes: dict[int, _Lane] = {}
+    second = set[str]()  # the claims that are their item's first by a worker, after its submit's
     for record in records:
-        priority = record.get("priority")
+        priority, claim = record.get("priority"), str(record.get("claim"))
+        if record.get("own") is True:
+            second.add(f"{claim.partition('.')[0]}.2")
+            continue
         if isinstance(priority, int) and now - WINDOW_SECONDS <= _time(record) <= now:
-            lanes.setdefault(priority, _Lane()).add(record)
+            first = claim.endswith(".1") or claim in second
+            lanes.setdefault(priority, _Lane()).add(record, first)
     return [lane.flow(priority) for priority, lane in sorted(lanes.items()) if lane.moved()]
 
 
@@ -54,9 +60,9 @@ class _Lane:
         self.waited: list[float] = []
         self.took: list[float] = []
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, record: dict[str, Any], first: bool) -> None:
         event = record.get("event")
-        if event == "claimed" and str(record.get("claim")).endswith(".1"):
+        if event == "claimed" and first:
             self.waited += _number(record.get("waited"))
         elif event == "done":
             self.done += 1

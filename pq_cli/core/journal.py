@@ -29,9 +29,10 @@ def record(event: str, item: Item, at: float, more: str = "") -> bytes:
     return _line(event, at, said)
 
 
-def transition(before: Item, after: Item) -> bytes | None:
+def transition(before: Item, after: Item, *, own: bool = False) -> bytes | None:
     """Return the log's line for a transition, or None for one that is not worth a line (renew).
 
+    own: the claim is that of the `submit` which has just made the item: nobody waited for it.
     `waited` is seconds from enqueue to claim, `took` seconds from claim to the attempt's end.
     """
     event = _event(before, after)
@@ -40,7 +41,8 @@ def transition(before: Item, after: Item) -> bytes | None:
     at, more = after.updated_at, ""
     if event == "claimed":
         waited = round(max(0.0, at - after.created_at), 3)
-        more = f',"claim":"{after.claim}","waited":{waited}'
+        how = '"own":true' if own else f'"waited":{waited}'
+        more = f',"claim":"{after.claim}",{how}'
     elif before.state is ACTIVE:
         more = f',"claim":"{before.claim}"'
         holder = before.holder

@@ -234,7 +234,7 @@ class Spool(Upkeep):
             item = items[0]
             if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
                 return item
-            return self._claim(item, now, lease, bound=True)
+            return self._claim(item, now, lease, bound=True, own=True)
 
     def departures(self) -> Departures:
         """Return what marks items as leaving for another spool, and lets them go."""
@@ -273,11 +273,14 @@ class Spool(Upkeep):
             self._dropbox = Dropbox(self._store)
         self._dropbox.pick_up(self._clock())
 
-    def _claim(self, item: Item, now: float, lease: float | None, bound: bool) -> Item:
+    def _claim(
+        self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
+    ) -> Item:
         seconds = self.config.lease if lease is None else lease
         lock = None if self._attendance is None else self._attendance.name
         holder = this_process(bound=bound, lock=lock)
-        return self._store.move(item, transitions.claimed(item, now, seconds, holder), sync=False)
+        after = transitions.claimed(item, now, seconds, holder)
+        return self._store.move(item, after, sync=False, own=own)
 
     def attend(self) -> Attendance:
         """Hold a lock that the claims made from now on name, until its `close`.

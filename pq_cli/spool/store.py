@@ -135,10 +135,11 @@ class Store:
 
     # -- the movement --------------------------------------------------------
 
-    def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
+    def move(self, before: Item, after: Item, *, sync: bool = True, own: bool = False) -> Item:
         """Bring an item from one state (or content) to the next; return it where it now lies.
 
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
+        own: see `journal.transition`.
         """
         source, target = self.place(before), layout.payload_path(after)
         live = self.uncount(before, after)
@@ -148,7 +149,7 @@ class Store:
         if sync and self.disk.sync:
             self._sync_folders(source, target)
         self.recount(live)
-        self.log.note(transition(before, after))
+        self.log.note(transition(before, after, own=own))
         return self._moved(before, after, source, target)
 
     def shift(self, before: Item, after: Item) -> Item:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pq_cli import QueueConfig, Spool, State
 from pq_cli.core.flow import flows, quantile
 from pq_cli.core.policy import boost, effective
+from pq_cli.core.request import Request
 from pq_cli.core.shape import AGE_EDGES, cap_age, lane_shape
 
 
@@ -85,6 +86,59 @@ def test_the_flow_is_that_of_the_last_hour():
     [lane] = flows(records, 1767268800.0)
     assert (lane.priority, lane.done, lane.failed) == (5, 1, 1)
     assert (lane.waited_median, lane.waited_p95, lane.took_median) == (3.0, 3.0, 2.0)
+
+
+ENDINGS = {
+    "released": lambda spool, item: spool.release(item, "exit 1"),
+    "deferred": lambda spool, item: spool.defer(item, "exit 75"),
+    "failed": lambda spool, item: spool.fail(item, "exit 1"),
+    "lost": lambda spool, item: None,
+}
+"""How the claim of a submit can end without the item being done."""
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_the_claim_of_a_submit_is_no_wait(tmp_path, how):
+    """An item waits until a worker takes it: that submit had it first does not count, once."""
+    now = [1e9]
+    spool = Spool(
+        tmp_path / "s", clock=lambda: now[0], config=QueueConfig(backoff=1.0), jitter=lambda: 0.0
+    )
+    ENDINGS[how](spool, spool.commit_claimed(spool.stage(b"x", Request()), lease=10.0))
+    spool.enqueue(b"never waits", priority=9)
+    now[0] += 50.0
+    spool.release(spool.claim())
+    now[0] += 500.0
+    assert spool.claim().claim == "1.3"
+    [lane, *_] = flows(spool.log(), now[0])
+    assert (lane.waited_median, lane.waited_p95) == (50.0, 50.0)
+
+
+def test_a_submit_that_did_its_work_has_no_wait(tmp_path):
+    """What never waited makes the median of those that did no smaller."""
+    now = [1e9]
+    spool = Spool(tmp_path / "s", clock=lambda: now[0])
+    for _ in range(5):
+        spool.done(spool.commit_claimed(spool.stage(b"x", Request())))
+    [lane] = flows(spool.log(), now[0])
+    assert (lane.done, lane.waited_median) == (5, None)
+    spool.enqueue(b"x")
+    now[0] += 30.0
+    spool.claim()
+    [lane] = flows(spool.log(), now[0])
+    assert (lane.done, lane.waited_median, lane.waited_p95) == (5, 30.0, 30.0)
+
+
+def test_the_commands_tell_the_wait_of_a_submitted_item(pq):
+    """`submit`, then `next`: JSON and metrics have the time between them, not submit's 0."""
+    pq("submit", "--", "false", stdin=b"x")
+    pq("next", "--ack")
+    [lane] = json.loads(pq("stats", "--json").text)["last_hour"]
+    assert lane["waited_median"] > 0
+    [sample] = re.findall(
+        r'wait_seconds{.*quantile="0.5".*} (.*)', pq("stats", "--prometheus").text
+    )
+    assert float(sample) == lane["waited_median"]
 
 
 @pytest.fixture
