@@ -364,6 +364,25 @@ def test_one_winner_for_a_key(pq: Pq) -> None:
     assert list(pq.states().values()) == ["pending"]
 
 
+SKIPPED = "2027-03-28T02:30:00"
+"""A time that Berlin's clocks skip; with the offset before the change it is 01:30Z."""
+
+
+def test_a_time_that_the_clocks_skip_is_read_alike_everywhere(pq: Pq) -> None:
+    """`--at`, `at` of a record and an older queue's time without a zone: the offset before."""
+    pq.env["TZ"] = "Europe/Berlin"
+    pq("enqueue", "--at", SKIPPED)
+    pq("enqueue", "--jsonl", stdin=f'{{"payload": "", "at": "{SKIPPED}"}}\n'.encode())
+    old = pq.folder / "old"
+    old.mkdir()
+    (old / "a.failed.wsjf").write_text("{}")
+    (old / "a.failed.meta.json").write_text(json.dumps({"created_at": SKIPPED}))
+    pq("migrate", "--force", old)
+    items = [json.loads(line) for line in pq("ls", "--json").text.splitlines()]
+    at = [each["created_at"] if each["state"] == "failed" else each["not_before"] for each in items]
+    assert at == ["2027-03-28T01:30:00.000000Z"] * 3
+
+
 def test_delay_and_at(pq: Pq) -> None:
     """`--delay` and `--at` keep an item back until then; a time that is over does not."""
     for args in (("--delay", "1h"), ("--at", "2099-01-01T00:00:00Z"), ("--at", "2001-01-01"),

@@ -140,7 +140,9 @@ def parse_record(line: bytes, defaults: Request) -> Payload:
     if "delay" in fields:
         fields["delay"] = parse_duration(str(fields["delay"]))
     if "at" in fields:
-        fields["at"] = parse_time(str(fields["at"]))
+        if not isinstance(fields["at"], str):
+            raise UsageError("at must be a text, e.g. 2026-02-24T18:30:00Z")
+        fields["at"] = parse_time(fields["at"])
     if ("delay" in fields) != ("at" in fields):
         defaults = defaults.replace(delay=None, at=None)
     return payload, checked(defaults.replace(**fields))

@@ -6,11 +6,14 @@ a float of seconds; text exists only at the edges.
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from pq_cli.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,7 +24,10 @@ _LAST = datetime(9999, 12, 30, tzinfo=UTC)
 MIN_TIME = (_FIRST - _EPOCH).total_seconds()
 MAX_TIME = (_LAST - _EPOCH).total_seconds()
 """Unix seconds that every calendar can write, with a day to spare for zones and rounding."""
-
+_MICROSECOND = timedelta(microseconds=1)
+MIN_MICROS = (_FIRST - _EPOCH) // _MICROSECOND
+MAX_MICROS = (_LAST - _EPOCH) // _MICROSECOND
+"""The same in microseconds."""
 
 EXACT = 2**32
 """Unix seconds below which a float's microseconds can be told by arithmetic."""
@@ -43,27 +49,64 @@ def _whole_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
-def parse_time(text: str) -> float:
-    """Return the Unix seconds of an RFC 3339 time; without an offset it is local time.
+def parse_time(text: str, zone: tzinfo | None = None) -> float:
+    """Return the Unix seconds of an RFC 3339 time; see `parse_micros`. Raises UsageError."""
+    return _parsed_utc(text) if text[-1:] == "Z" else _parsed(text, zone)
 
+
+def parse_micros(text: str, zone: tzinfo | None = None) -> int:
+    """Return the whole microseconds since 1970 of an RFC 3339 time.
+
+    Without an offset it is local time in `zone` (None: this machine's): of an hour that passes
+    twice the first, and one that is skipped is read with the offset before the change. A second 60
+    has the number of the one after it, as in Unix time.
     Raises UsageError when the text is not a time that `format_time` can write again.
     """
-    return _parsed_utc(text) if text[-1:] == "Z" else _parsed(text)
-
-
-def _parsed(text: str) -> float:
+    micros: int | None = None
     try:
-        moment = datetime.fromisoformat(text)
-        seconds = (moment.astimezone(UTC) - _EPOCH).total_seconds()
+        try:
+            micros = _micros(datetime.fromisoformat(text), zone)
+        except ValueError:
+            micros = _rare(text, zone)
     except (ValueError, OverflowError, OSError):
-        seconds = math.nan
-    if not MIN_TIME <= seconds <= MAX_TIME:
+        pass
+    if micros is None or not MIN_MICROS <= micros <= MAX_MICROS:
         raise UsageError(f"{text!r} is not a time; give e.g. 2026-02-24T18:30:00Z")
-    return seconds
+    return micros
+
+
+def _parsed(text: str, zone: tzinfo | None = None) -> float:
+    return parse_micros(text, zone) / 1_000_000
 
 
 # Only of times in UTC: what local time means can change while a program runs.
 _parsed_utc = lru_cache(maxsize=64)(_parsed)
+
+
+def _micros(moment: datetime, zone: tzinfo | None) -> int:
+    if moment.tzinfo is None and zone is None:
+        # Not `astimezone`: of a skipped hour it takes the offset after the change.
+        whole = int(moment.replace(fold=0, microsecond=0).timestamp())
+        return whole * 1_000_000 + moment.microsecond
+    if moment.tzinfo is None:
+        moment = moment.replace(fold=0, tzinfo=zone)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _rare(text: str, zone: tzinfo | None) -> int | None:
+    """Return what RFC 3339 allows and `fromisoformat` does not know: a small z, a leap second.
+
+    A second 60 ends a month in UTC; elsewhere there is none. None or ValueError where it is no
+    time.
+    """
+    if text[-1:] == "z":
+        text = text[:-1] + "Z"
+    if text[16:19] != ":60":
+        return _micros(datetime.fromisoformat(text), zone)
+    micros = _micros(datetime.fromisoformat(f"{text[:16]}:59{text[19:]}"), zone) + 1_000_000
+    after = _EPOCH + timedelta(microseconds=micros)
+    first = (after.day, after.hour, after.minute, after.second) == (1, 0, 0, 0)
+    return micros if first else None
 
 
 def valid_time(name: str, seconds: float) -> float:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 
+from pq_cli.core.timefmt import MAX_MICROS as MAX_US
+from pq_cli.core.timefmt import MIN_MICROS as MIN_US
+from pq_cli.core.timefmt import parse_micros
+from pq_cli.errors import UsageError
 from pq_cli.migrate.model import DEFAULT_PRIORITY, Json, LegacyState, Stamp, Warned
 
 MAX_COUNT = 2**31 - 1
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-MIN_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-MAX_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-
 
 def to_us(moment: datetime, tz: tzinfo | None) -> int | None:
-    """Return microseconds since the epoch, or None outside the years 1 to 9999.
+    """Return microseconds since the epoch, or None where no meta could hold them.
 
-    A naive moment is local time in `tz` (None: this machine's zone); of an hour that passes
-    twice it is the first, of one that is skipped the offset before the change holds.
+    A naive moment is local time in `tz` (None: this machine's zone), see `parse_micros`.
     """
     try:
-        if moment.tzinfo is None:
-            moment = moment.replace(fold=0)
-            moment = moment.astimezone() if tz is None else moment.replace(tzinfo=tz)
-        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
-    except (ValueError, OverflowError, OSError):
+        return parse_micros(moment.isoformat(), tz)
+    except UsageError:
         return None
 
 
@@ -47,17 +42,15 @@ def mtime_us(stamp: Stamp) -> int:
 def recorded_us(
     meta: Json, key: str, tz: tzinfo | None, path: str, warnings: list[Warned]
 ) -> int | None:
-    """Return a recorded ISO 8601 time; None if missing, or not readable (with a warning)."""
+    """Return a recorded time; None if missing, or not readable (with a warning)."""
     value = meta.get(key)
     if value is None:
         return None
     if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is not None and (us := to_us(moment, tz)) is not None:
-            return us
+            return parse_micros(value, tz)
+        except UsageError:
+            pass
     warnings.append(Warned(path, key, value))
     return None
 

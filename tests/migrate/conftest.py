@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from support import unpack
 
 from pq_cli.migrate.detect import choose
 from pq_cli.migrate.model import LegacyItem, Reported
@@ -98,7 +99,7 @@ def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     name = request.param
     folder = tmp_path_factory.mktemp(name)
     with tarfile.open(SAMPLES / f"{name}.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        unpack(archive, folder)
     expected = json.loads((SAMPLES / f"{name}.expected.json").read_text("utf-8"))
     return Sample(folder / expected["root"], expected)
 

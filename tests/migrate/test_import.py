@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import unpack
 
 from pq_cli import Spool, State
 from pq_cli.core.timefmt import format_time
@@ -115,7 +116,7 @@ def test_move_takes_away_exactly_what_entered(sample: Any, tmp_path: Path) -> No
     spare = tmp_path / "src"
     archive = Path(__file__).parent / "samples" / sample.expected["archive"]
     with tarfile.open(archive) as tar:
-        tar.extractall(spare, filter="data")
+        unpack(tar, spare)
     root = spare / sample.expected["root"]
     before = tree(root)
     done = pq("migrate", root, "-s", tmp_path / "q", "--tz", "Europe/Oslo", "--move",
@@ -132,7 +133,7 @@ def test_what_is_left_after_a_move_is_not_taken_for_something_else(
 ) -> None:
     """After --move a second run takes nothing: the leftovers are read as what they belong to."""
     with tarfile.open(Path(__file__).parent / "samples" / sample.expected["archive"]) as tar:
-        tar.extractall(tmp_path / "src", filter="data")
+        unpack(tar, tmp_path / "src")
     root = tmp_path / "src" / sample.expected["root"]
     arguments = ("migrate", root, "-s", tmp_path / "q", "--move", "--include-done", "--force")
     pq(*arguments)
