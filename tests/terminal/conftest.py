@@ -6,37 +6,71 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
-from support import need_tool
+from support import need_tool, wait_until
 
-PATIENCE = 20.0
-"""Seconds until a picture that does not come counts as a failure."""
+STARTS = 3
+"""How often a terminal is started before that counts as a failure."""
 
 
 class Terminal:
-    """One tmux pane in which a shell waits; `screen` is what a person would see."""
+    """One tmux pane in which a shell waits; `screen` is what a person would see.
 
-    def __init__(self, folder, columns, lines, env):
+    The tmux server has a socket of its own and is a child of this process, no daemon. One that
+    makes itself a daemon forks twice more, and where a fork is refused or the server is killed
+    all that is left is "server exited unexpectedly", with nobody who knows why.
+    """
+
+    def __init__(self, folder):
         self._tmux = [need_tool("tmux"), "-S", str(folder / "tmux"), "-f", "/dev/null"]
         self._runs = 0
-        clean = {k: v for k, v in os.environ.items() if k not in ("TMUX", "COLUMNS", "LINES")}
+        self._errors = folder / "errors"
+        self._server = None
+
+    def open(self, columns, lines, env):
+        """Start the server, and in it a shell that has prompted."""
+        for _ in range(STARTS):
+            self._server = self._start_server()
+            if self._serves():
+                break
         wanted = [f"{k}={v}" for k, v in ({"LC_ALL": "C.UTF-8", "PS1": "$ "} | env).items()]
         command = shlex.join(["env", *wanted, "sh"])
-        size = ["-x", str(columns), "-y", str(lines)]
-        subprocess.run(
-            [*self._tmux, "-u", "new-session", "-d", *size, command], check=True, env=clean
-        )
+        self.tmux("new-session", "-d", "-x", str(columns), "-y", str(lines), command)
         self.tmux("set", "-g", "status", "off")
         self.tmux("set", "-g", "window-size", "manual")
-        self.tmux("resize-window", "-x", str(columns), "-y", str(lines))
+        self.resize(columns, lines)
         # What is typed before the shell is there stands on the screen twice.
         self.wait_for(lambda lines: lines[0].startswith("$"))
 
+    def _start_server(self):
+        clean = {k: v for k, v in os.environ.items() if k not in ("TMUX", "COLUMNS", "LINES")}
+        with self._errors.open("ab") as errors:
+            return subprocess.Popen(
+                [*self._tmux, "-u", "-D"], env=clean, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+            )  # fmt: skip
+
+    def _serves(self):
+        """Wait until the server answers; False when it has ended instead."""
+
+        def answer():
+            if self._server.poll() is not None:
+                return "ended"
+            asked = subprocess.run(
+                [*self._tmux, "-N", "show", "-g"], capture_output=True, check=False
+            )
+            return "serves" if asked.returncode == 0 else None
+
+        return wait_until(answer, "tmux does not answer") == "serves"
+
     def tmux(self, *words):
-        """Run a tmux command; return what it prints."""
-        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, check=True)
+        """Run a tmux command; return what it prints. Raises RuntimeError with what it says."""
+        command = [*self._tmux, "-N", *words]  # -N: start no daemon where our server is gone
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            ended = f"; the server: {self._server.poll()}, {self._errors.read_text()!r}"
+            raise RuntimeError(f"tmux {words}: exit {done.returncode}, {done.stderr!r}{ended}")
         return done.stdout
 
     def type(self, text, *keys):
@@ -53,13 +87,17 @@ class Terminal:
 
     def wait_for(self, condition):
         """Return the screen as soon as `condition(lines)` holds, or fail showing it."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            lines = self.screen()
-            if condition(lines):
-                return lines
-            time.sleep(0.05)
-        raise AssertionError("never came; the screen is:\n" + "\n".join(self.screen()))
+        seen = []
+
+        def there():
+            seen[:] = self.screen()
+            return condition(seen)
+
+        try:
+            wait_until(there, "the screen")
+        except AssertionError:
+            raise AssertionError("never came; the screen is:\n" + "\n".join(seen)) from None
+        return list(seen)
 
     def run(self, command):
         """Run a shell command in the terminal; return the lines it put on the screen."""
@@ -75,7 +113,9 @@ class Terminal:
 
     def close(self):
         """End the terminal and what runs in it."""
-        subprocess.run([*self._tmux, "kill-server"], capture_output=True)
+        if self._server is not None:
+            self._server.kill()  # its pane hangs up
+            self._server.wait()
 
 
 @pytest.fixture
@@ -87,9 +127,9 @@ def terminal(tmp_path):
         folder = tmp_path / f"tmux{len(opened)}"
         folder.mkdir()
         path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
-        opened.append(
-            Terminal(folder, columns, lines, {"PATH": path, "PQ_SPOOL": str(tmp_path / "s")} | env)
-        )
+        wanted = {"PATH": path, "PQ_SPOOL": str(tmp_path / "s")} | env
+        opened.append(Terminal(folder))
+        opened[-1].open(columns, lines, wanted)
         return opened[-1]
 
     yield open_terminal
