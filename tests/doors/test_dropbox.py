@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import HANG
 
 from pq_cli import Spool
 from pq_cli.errors import UsageError
@@ -71,9 +72,9 @@ def test_waiting_commands_notice_within_a_second(root: Path) -> None:
     """`next --wait` gets a file that is dropped while it waits."""
     command = [sys.executable, "-m", "pq_cli", "next", "-s", str(root), "--wait=60", "--ack"]
     waiting = subprocess.Popen(command, stdout=subprocess.PIPE)
-    time.sleep(0.5)
+    time.sleep(0.5)  # most likely it waits by then; it has to get the file in any case
     drop(root, "late", b"late")
-    assert waiting.communicate(timeout=30)[0] == b"late"
+    assert waiting.communicate(timeout=HANG)[0] == b"late"
 
 
 def test_files_come_in_the_order_they_were_dropped(root: Path) -> None:

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from support import HANG, wait_until
 
 from pq_cli import Spool, State
 
@@ -77,12 +78,10 @@ def test_the_unit_runs_a_worker_that_ends_as_systemd_expects(tmp_path):
     words = [sys.executable, "-m", "pq_cli", *words[1:-1], str(command)]
     worker = subprocess.Popen(words, env={**os.environ, "PQ_SPOOL": spool.path})
     try:
-        deadline = time.monotonic() + 30
-        while not (tmp_path / "done").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until((tmp_path / "done").exists, "the work is done")
         assert (tmp_path / "done").read_bytes() == b"payload"
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == int(unit["Service"]["SuccessExitStatus"])
+        assert worker.wait(HANG) == int(unit["Service"]["SuccessExitStatus"])
     finally:
         worker.kill()
         worker.wait()

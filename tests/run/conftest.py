@@ -7,15 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support import HANG, wait_until
 
 from pq_cli import QueueConfig, Spool
-
-PATIENCE = 30.0
-"""Seconds after which something that should happen counts as not happening."""
 
 
 class Bench:
@@ -56,7 +53,7 @@ class Bench:
     def pq(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run `pq WORDS` to its end."""
         process = self.start(*words, stdin=subprocess.PIPE)
-        out, err = process.communicate(stdin, timeout=PATIENCE)
+        out, err = process.communicate(stdin, timeout=HANG)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def events(self, *words: str) -> list[dict[str, object]]:
@@ -93,10 +90,7 @@ def _heed_signals() -> None:
 
 def until(true: object, otherwise: str) -> None:
     """Wait until `true()`; fail with `otherwise` when patience ends."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.01)
+    wait_until(true, otherwise)
 
 
 def alive(pid: int) -> bool:
@@ -117,7 +111,7 @@ def bench(tmp_path: Path):
     """Give a spool and commands on it; nothing that was started stays."""
     made = Bench(tmp_path)
     before = signal.signal(signal.SIGALRM, _hung)
-    signal.alarm(int(3 * PATIENCE))
+    signal.alarm(int(3 * HANG))
     try:
         yield made
     finally:

@@ -8,6 +8,7 @@ import os
 import tracemalloc
 
 import pytest
+from support import HANG
 
 from pq_cli import (
     GateClosedError,
@@ -42,7 +43,7 @@ def make(request, tmp_path):
 
 
 def run(queue, handler, **options):
-    return asyncio.run(asyncio.wait_for(drain(queue, handler, **options), 30))
+    return asyncio.run(asyncio.wait_for(drain(queue, handler, **options), HANG))
 
 
 def test_runs_everything_in_order(make):
@@ -115,11 +116,11 @@ def test_what_exceptions_mean(make):
 
 def test_leases_are_renewed_while_a_handler_runs(make):
     """A handler that takes longer than the lease keeps its claim."""
-    queue = make(lease=0.3)
+    queue = make(lease=3)
     queue.enqueue(b"")
 
     async def handler(_):
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(4.0)
         assert queue.claim() is None
 
     summary = run(queue, handler)
@@ -137,7 +138,7 @@ def test_lost_lease(make):
             return
         queue.release(item)
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(HANG)
         except asyncio.CancelledError:
             cancelled.append(item.claim)
             raise
@@ -186,7 +187,7 @@ def test_stop_twice_gives_items_back(make):
         if item.id == 2:
             stop.request()
             stop.request()
-        await asyncio.sleep(30)
+        await asyncio.sleep(HANG)
 
     assert run(queue, handler, stop=stop, concurrency=2).released == 2
     assert [(str(i.state), i.attempts) for i in queue.items()] == [("pending", 0)] * 2
@@ -197,12 +198,15 @@ def test_cancelled_drain_gives_items_back(make):
     queue = make()
     queue.enqueue(b"")
 
-    async def handler(_):
-        await asyncio.sleep(30)
-
     async def main():
+        started = asyncio.Event()
+
+        async def handler(_):
+            started.set()
+            await asyncio.sleep(HANG)
+
         task = asyncio.create_task(drain(queue, handler))
-        await asyncio.sleep(0.05)
+        await started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

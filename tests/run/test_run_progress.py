@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+from support import HANG
+
 from pq_cli.render.progress import Tally
 
 SOONER = """
@@ -19,11 +21,17 @@ main(sys.argv[1:])
 def test_plain_lines(bench):
     """--progress without a terminal: a line now and then with counts, and a summary at the end."""
     bench.fill(4)
-    argv = [sys.executable, "-c", SOONER, "run", "--progress", "-j2", "--", "sleep", "0.5"]
-    done = subprocess.run(argv, env=bench.env, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "")
-    *lines, last = done.stderr.splitlines()
-    shape = r"pq: \d done, 0 failed, [12] running, \d left, \d+\.\d/s(, \d+s to go)?"
+    waiting = 'until [ -e "$D/go" ]; do sleep 0.01; done'
+    argv = [sys.executable, "-c", SOONER, "run", "--progress", "-j2", "--", "sh", "-c", waiting]
+    process = subprocess.Popen(
+        argv, env=bench.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    first = process.stderr.readline()
+    (bench.root / "go").touch()
+    out, rest = process.communicate(timeout=HANG)
+    assert (process.returncode, out) == (0, "")
+    *lines, last = (first + rest).splitlines()
+    shape = r"pq: \d done, 0 failed, [012] running, \d left, \d+\.\d/s(, \d+s to go)?"
     assert lines
     assert all(re.fullmatch(shape, line) for line in lines), lines
     assert last.startswith("pq: 4 done in ")
@@ -33,7 +41,7 @@ def test_silent_without_a_terminal(bench):
     """Without --progress a run in a pipe tells nothing of how far it is."""
     bench.fill(4)
     argv = [sys.executable, "-c", SOONER, "run", "-j2", "--", "sleep", "0.5"]
-    done = subprocess.run(argv, env=bench.env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, env=bench.env, capture_output=True, text=True, timeout=HANG)
     assert (done.stdout, done.stderr) == ("", "")
 
 
@@ -53,7 +61,7 @@ def test_rate_and_time_left():
 def test_rate_holds_back_free_slots(bench):
     """--rate 1/h starts one item and no more, however many slots are free; --max-time ends it."""
     bench.fill(3)
-    done = bench.pq("run", "-j3", "--rate", "1/h", "--max-time", "0.5s", "--", "true")
+    done = bench.pq("run", "-j3", "--rate", "1/h", "--max-time", "2s", "--", "true")
     assert done.returncode == 0
     assert bench.states() == {2: "pending", 3: "pending"}
 
@@ -61,7 +69,7 @@ def test_rate_holds_back_free_slots(bench):
 def test_max_time_lets_what_runs_finish(bench):
     """After --max-time nothing is claimed, and the command that runs ends well."""
     bench.fill(3)
-    done = bench.pq("run", "--max-time", "0.1s", "--", "sleep", "0.5")
+    done = bench.pq("run", "--max-time", "2s", "--", "sleep", "2.5")
     assert done.returncode == 0
     assert bench.states() == {2: "pending", 3: "pending"}
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import need_tool
+from support import HANG, need_tool
 
 STUBBORN = """
     trap '' TERM
@@ -42,7 +42,7 @@ def test_timeout_ends_the_whole_group(bench, tools):
     until, alive = tools
     bench.fill(1)
     done = bench.pq(
-        "run", "-j2", "--timeout", "0.5s", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN
+        "run", "-j2", "--timeout", "3s", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN
     )
     assert done.returncode == 6
     for pid in pids(bench):
@@ -55,7 +55,7 @@ def test_timeout_asks_before_it_kills(bench):
     """On timeout the child gets TERM first and may clean up."""
     bench.fill(1)
     script = 'trap "echo bye; kill %1; exit 0" TERM; sleep 1000 & wait'
-    done = bench.pq("run", "--timeout", "0.5s", "--kill-after", "1h", "--", "sh", "-c", script)
+    done = bench.pq("run", "--timeout", "3s", "--kill-after", "1h", "--", "sh", "-c", script)
     assert done.stdout == b"bye\n"
     assert bench.spool().get(1).history[-1]["exit"] == 124
 
@@ -65,7 +65,7 @@ def test_timeout_of_a_leader_that_goes_while_its_child_stays(bench, tools):
     until, alive = tools
     bench.fill(1)
     script = """(trap '' TERM; exec sleep 1000) & echo $! > "$D/grandchild"; wait"""
-    bench.pq("run", "--timeout", "0.5s", "--kill-after", "1h", "--", "sh", "-c", script)
+    bench.pq("run", "--timeout", "3s", "--kill-after", "1h", "--", "sh", "-c", script)
     pid = int(bench.wait_for("grandchild"))
     until(lambda: not alive(pid), "the grandchild survived")
 
@@ -111,7 +111,7 @@ def test_third_signal_does_not_wait(bench):
         process.send_signal(signal.SIGTERM)
         process.stderr.readline()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=HANG)
     assert bench.states() == {1: "pending"}
 
 
@@ -200,7 +200,7 @@ def test_dead_worker_is_seen_from_elsewhere(bench):
 def test_stopped_worker_loses_its_claim(bench, tools):
     """A worker that was stopped past its lease ends its child; its result is refused."""
     until, alive = tools
-    bench.spool(lease="1s")
+    bench.spool(lease="3s")
     bench.fill(1)
     process = bench.start("run", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN)
     group = pids(bench)
@@ -209,7 +209,7 @@ def test_stopped_worker_loses_its_claim(bench, tools):
     other = bench.start("run", "--follow", "--max", "1", "--", "sh", "-c", second)
     bench.wait_for("second")
     process.send_signal(signal.SIGCONT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 6
     assert b"1.1: the claim was lost" in err
     for pid in group:
@@ -222,13 +222,13 @@ def test_stopped_worker_loses_its_claim(bench, tools):
 
 def test_released_by_hand_while_running(bench, tools):
     """A claim that a person has released is lost to the worker, and its child is stopped."""
-    bench.spool(lease="1s")
+    bench.spool(lease="3s")
     bench.fill(1)
     script = '[ "$PQ_CLAIM" != 1.1 ] || { echo up > "$D/up"; exec sleep 1000; }'
     process = bench.start("run", "--", "sh", "-c", script)
     bench.wait_for("up")
     bench.spool().release("1.1")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG)
     assert b"1.1: the claim was lost" in err
     assert bench.states() == {}
 
@@ -272,7 +272,7 @@ def test_idle_follow_costs_next_to_nothing(bench):
         assert name == "total"
         return int(total)
 
-    assert 20 < calls(2.2) - calls(0.2) < 600
+    assert 0 < calls(2.2) - calls(0.2) < 600
 
 
 def test_gate_opens_while_following(bench, tools):
@@ -289,7 +289,7 @@ def test_gate_opens_while_following(bench, tools):
     process.communicate()
 
 
-def test_locks_of_killed_workers_are_swept(bench):
+def test_locks_of_killed_workers_are_swept(bench, tools):
     """The next worker removes the lock file that a killed one left."""
     bench.fill(1)
     process = bench.start("run", "--", "sh", "-c", STUBBORN)
@@ -297,11 +297,9 @@ def test_locks_of_killed_workers_are_swept(bench):
     process.kill()
     process.wait()
     assert len(list((bench.path / "workers").iterdir())) == 1
-    import time
 
-    for _ in range(100):
+    def swept():
         bench.pq("run", "--", "true")
-        if not list((bench.path / "workers").iterdir()):
-            return
-        time.sleep(0.05)
-    pytest.fail("the lock of the killed worker stays")
+        return not list((bench.path / "workers").iterdir())
+
+    tools[0](swept, "the lock of the killed worker stays")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from support import HANG
+
 WAITING = 'echo $$ > "$D/up"; exec sleep 1000 >/dev/null 2>&1'
 
 
@@ -59,7 +61,7 @@ def test_signal_in_the_middle(bench):
     process.stdin.close()
     bench.wait_for("up")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    assert process.wait(HANG) == 143
     assert bench.states() == {1: "pending"}
 
 

@@ -24,6 +24,7 @@ HASTY = (
     "from pq_cli.cli import main\n"
     "main(sys.argv[1:])\n"
 )
+PATIENT = HASTY.replace("c._PATIENCE = c._EVERY = 0.0", "c._PATIENCE = 3600.0")
 COUNT = 120
 
 
@@ -110,7 +111,7 @@ def test_import_and_trash_show_it_too(spool, tmp_path):
 
 @pytest.mark.parametrize(
     ("python", "env"),
-    [(("-m", "pq_cli"), {}), (("-c", HASTY), {"TERM": "dumb"})],
+    [(("-c", PATIENT), {}), (("-c", HASTY), {"TERM": "dumb"})],
     ids=["quick", "dumb"],
 )
 def test_what_is_quick_and_a_dumb_terminal_show_nothing(spool, python, env):
