@@ -105,6 +105,7 @@ _pq_options() {
             $'--older-than\tCreated more than D ago'
             $'--key\tKey matches'
             $'-n\tThe first N only'
+            $'--all\tAll of them, also where a terminal gets a screenful'
             $'--watch\tShow it anew every D (2s); q quits'
             $'--json\tPrint JSON Lines'
             $'--color\tauto, always or never'

@@ -146,6 +146,7 @@ complete -c pq -n '__pq_at ls' -l priority -s p -x -a '1 2 3 4 5 6 7 8 9 10' -d 
 complete -c pq -n '__pq_at ls' -l older-than -x -d 'Created more than D ago'
 complete -c pq -n '__pq_at ls' -l key -x -a '(__pq_ask keys)' -d 'Key matches'
 complete -c pq -n '__pq_at ls' -s n -x -d 'The first N only'
+complete -c pq -n '__pq_at ls' -l all -d 'All of them, also where a terminal gets a screenful'
 complete -c pq -n '__pq_at ls' -l watch -d 'Show it anew every D (2s); q quits'
 complete -c pq -n '__pq_at ls' -l json -d 'Print JSON Lines'
 complete -c pq -n '__pq_at ls' -l color -x -a 'auto always never' -d 'auto, always or never'

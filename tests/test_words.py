@@ -83,5 +83,6 @@ def test_help_speaks_as_the_manual_does(name: str) -> None:
     for parameter in load(name).params:
         assert parameter.help, parameter.name
         if parameter.opts[0].startswith("-") and not parameter.is_flag:
-            value = parameter.metavar.strip("[=]").replace("/s", "")
-            assert re.search(rf"^\.It Fl .*{parameter.opts[-1][1:]}\b.* Ar {value}\b", manual, re.M)
+            value = re.search(r"\w+(=\w)?", parameter.metavar)[0]
+            head = rf"^\.It Fl .*{parameter.opts[-1][1:]}\b.* Ar {value}\b"
+            assert re.search(head, manual, re.M), head

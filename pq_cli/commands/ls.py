@@ -24,7 +24,7 @@ from pq_cli.core.tick import unheard
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.messages import warn
-from pq_cli.render import emit, emit_json, item_columns, item_json, stdout_is_terminal
+from pq_cli.render import emit, emit_json, flush, item_columns, item_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Choice(Record):
 
 
 _USUAL = [*LIVE, State.FAILED]
+_LEAST, _WIDE = 3, 80
+"""Rows on a screen, however low; columns from which on the summary takes one line only."""
 
 
 def command(
@@ -66,6 +68,9 @@ def command(
     ] = None,
     key: Annotated[str | None, typer.Option("--key", metavar="GLOB", help="Key matches.")] = None,
     count: Annotated[str | None, typer.Option("-n", metavar="N", help="The first N only.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All of them, also where a terminal gets a screenful.")
+    ] = False,
     watch: Annotated[
         str | None, typer.Option(metavar="[=D]", help="Show it anew every D (2s); q quits.")
     ] = None,
@@ -75,8 +80,9 @@ def command(
 ) -> int:
     """List the items: active first, then pending in serving order, delayed, held, failed.
 
-    Done items are listed with --state done. Nothing is locked or changed. In a pipe: tab-separated
-    id, state, priority, effective, created_at, attempts, size, key, name. Exit 1: no item fits.
+    Done items are listed with --state done. Nothing is locked or changed. A terminal gets a
+    screenful, and how many more there are. In a pipe: all, tab-separated id, state, priority,
+    effective, created_at, attempts, size, key, name. Exit 1: no item fits.
     """
     choice = Choice(
         states=states_from(states) if states else _USUAL,
@@ -87,6 +93,8 @@ def command(
     )
     if watch is not None and as_json:
         raise UsageError("--watch and --json exclude each other")
+    if everything and (count is not None or watch is not None):
+        raise UsageError("--all excludes -n and --watch")
     check_color(color)
     interval = None if watch is None else max(0.1, parse_duration(watch))
     queue = open_spool(spool)
@@ -94,7 +102,7 @@ def command(
         _watch(queue, choice, color, interval)
         return EXIT_OK
     if not as_json and (stdout_is_terminal() or color == "always"):
-        found = _table(queue, choice, color)
+        found = _table(queue, choice, color, whole=everything or count is not None)
     else:
         found = _lines(queue, choice, as_json=as_json)
     return EXIT_OK if found or not choice.narrows else EXIT_NOTHING
@@ -130,24 +138,56 @@ def _chosen(queue: Spool, choice: Choice, now: float, tick: Tick = unheard) -> I
     return islice(filter(fits, queue.items(choice.states)), choice.limit)
 
 
-def _table(queue: Spool, choice: Choice, color: str) -> bool:
-    """Print the items as a table; tell whether there was one."""
-    from pq_cli.render.table import item_table, say_summary
-    from pq_cli.render.terminal import console
+def _table(queue: Spool, choice: Choice, color: str, *, whole: bool) -> bool:
+    """Print the items as a table, a screenful unless `whole`; tell whether there was one."""
+    from pq_cli.render.table import item_table, say_more, say_summary
+    from pq_cli.render.terminal import console, stdout_height
 
     looks = _looks(queue)
     out = console(color)
+    height = None if whole else stdout_height()
     with Counting("items looked at") as counting:
         items = _chosen(queue, choice, looks.now, counting.tick)
         first = next(items, None)
-        _show_pause(queue, out, looks.now)
+        paused = _show_pause(queue, out, looks.now)
         if first is None:
             warn(_nothing(queue, choice))
             return False
-        counts = item_table(chain([first], items), looks, out)
+        page, rest = _screenful(chain([first], items), out, height, paused)
+        counts = item_table(page, looks, out)
+        behind = next(rest, None)
+        if behind is not None:
+            flush()
+            shown = sum(counts.values())
+            counts = _count_all(queue, choice, counts, chain([behind], rest))
+            say_more(sum(counts.values()) - shown, out)
     cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
     say_summary(counts, out, "dim", cut)
     return True
+
+
+def _screenful(
+    items: Iterator[Item], out: Console, height: int | None, paused: bool
+) -> tuple[Iterator[Item], Iterator[Item]]:
+    """Split off what fits on a terminal with title, summary and prompt; height: None fits all."""
+    if height is None:
+        return items, iter(())
+    room = max(_LEAST, height - (4 if out.width >= _WIDE else 5) - paused)
+    page = list(islice(items, room + 2))
+    if len(page) <= room + 1:  # the line that would say that there is more has room for the last
+        return iter(page), iter(())
+    return iter(page[:room]), chain(page[room:], items)
+
+
+def _count_all(
+    queue: Spool, choice: Choice, counts: dict[str, int], rest: Iterator[Item]
+) -> dict[str, int]:
+    """Return how many items of each state fit, where `counts` were shown and `rest` were not."""
+    if choice == Choice(states=choice.states):  # by their names alone: nothing is opened
+        return {str(state): queue.count([state]) for state in choice.states}
+    for item in rest:
+        counts[item.state] = counts.get(item.state, 0) + 1
+    return counts
 
 
 def _show_pause(queue: Spool, out: Console, now: float) -> bool:

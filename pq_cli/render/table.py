@@ -126,6 +126,11 @@ def _claim_note(item: Item, looks: Looks) -> str:
     return f"{since}{f': {what},' if what else ''} by {who}, {lease}"
 
 
+def say_more(number: int, out: Console) -> None:
+    """Print that `number` items are not shown, and by which options they are."""
+    say(out, f"... {number:,} more (--all, -n N)", "dim")
+
+
 def say_summary(counts: Mapping[str, int], out: Console, style: str = "", end: str = "") -> None:
     """Print the summary, with `end` behind it, on as many lines as the terminal needs."""
     for line in wrap(summary(counts) + end, max(20, out.width)):

@@ -55,12 +55,22 @@ def console(color: str, width: int | None = None) -> Console:
 
 def stdout_width() -> int | None:
     """Return the columns of the terminal on stdout, or None where it is not one."""
+    return _stdout_size()[0]
+
+
+def stdout_height() -> int | None:
+    """Return the lines of the terminal on stdout, or None where it is not one, or tells none."""
+    return _stdout_size()[1]
+
+
+def _stdout_size() -> tuple[int | None, int | None]:
     import os
 
     try:
-        return os.get_terminal_size(1).columns or None
+        size = os.get_terminal_size(1)
     except (OSError, ValueError):
-        return None
+        return None, None
+    return size.columns or None, size.lines or None
 
 
 def say(out: Console, text: str, style: str = "") -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from support import wait_until
@@ -167,3 +168,48 @@ def test_watch_needs_a_terminal(spool):
     command = [sys.executable, "-m", "pq_cli", "ls", "--watch", "-s", spool.path]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (2, "pq: --watch needs a terminal\n")
+
+
+def left_by(screen, command):
+    """Run a command on an empty screen; return what stands there when a new prompt is there."""
+    prompt = f"after{time.monotonic_ns()}"
+    screen.type(f"PS1={prompt}; clear; {command}", "Enter")
+    *lines, _ = screen.wait_for(lambda lines: lines[-1] == prompt)
+    return lines
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(40, 20), (80, 24), (120, 50)])
+def test_a_screenful_and_how_many_more(terminal, tmp_path, columns, rows):
+    """All that is shown stands on one screen with the prompt; the rest is counted, not printed."""
+    spool = Spool(tmp_path / "s", config=QueueConfig(durability="fast"))
+    for number in range(60):
+        spool.enqueue(b"", priority=1 + number % 2, name=LONG_NAME)
+    spool.hold(60)
+    screen = terminal(columns, rows)
+    for command, total, summary in (
+        ("pq ls", 60, "60 items: 59 pending, 1 held"),
+        ("pq ls --state pending -p 1", 30, "30 items: 30 pending"),
+    ):
+        lines = left_by(screen, command)
+        assert lines[0].split()[:2] == ["ID", "STATE"]
+        assert summary in lines
+        shown = sum(LONG_NAME[:4] in line for line in lines)
+        assert shown == total or rows - 2 <= len(lines) < rows
+        more = re.search(r"^\.\.\. (\d+) more \(--all, -n N\)$", "\n".join(lines), re.M)
+        assert total - shown == (int(more[1]) if more else 0)
+
+
+def test_all_and_what_fits_exactly(terminal, tmp_path):
+    """--all and -n print as many as asked for; where the last one just fits nothing is left out."""
+    spool = Spool(tmp_path / "s", config=QueueConfig(durability="fast"))
+    for _ in range(9):
+        spool.enqueue(b"")
+    screen = terminal(80, 12)
+    *_, last, summary = left_by(screen, "pq ls")
+    assert (last.split()[:2], summary) == (["9", "pending"], "9 items: 9 pending")
+    spool.enqueue(b"")
+    more, summary = "... 2 more (--all, -n N)", "10 items: 10 pending"
+    assert left_by(screen, "pq ls")[-2:] == [more, summary]
+    for option in ("--all", "-n 10"):
+        lines = left_by(screen, f"pq ls {option}")
+        assert lines[0].split()[0] == "1" and len(lines) == 11
