@@ -21,6 +21,10 @@ SHOWN = ("id", "state", "priority", "created_at", "not_before", "attempts", "max
          "claims", "key", "last_error", "lease_until")  # fmt: skip
 
 
+def _active(thing):
+    return thing.state == "active"
+
+
 def shown(thing):
     """Return what the model knows about an item, of the model's or of a queue's."""
     fields = {name: getattr(thing, name) for name in SHOWN}
@@ -112,7 +116,8 @@ class Naive:
         now = self.clock()
         taken = self._owner(key)
         if taken and if_exists == "skip":
-            return taken
+            # What somebody works on comes without the number of the claim: that is another's.
+            return SimpleNamespace(**vars(taken) | {"claims": 0}) if _active(taken) else taken
         if taken and (if_exists == "fail" or taken.state == "active"):
             raise KeyTakenError
         if self.c.max_items and not taken and len(self) >= self.c.max_items:

@@ -102,7 +102,7 @@ def test_a_claim_written_into_a_meta_is_the_claim(item, claims, holder, until, c
     longer = before.replace(
         state=State.ACTIVE, attempts=10**17, claims=10**17, holder=holder, lease_until=until
     )
-    after = longer.replace(claims=claims, holder=holder.replace(host="h"))
+    after = longer.replace(claims=claims or 1, holder=holder.replace(host="h"))
     for data in (encode(before), patched(encode(before), longer)):
         claimed = patched(data, after)
         assert read(claimed, after) == after.replace(path="p")

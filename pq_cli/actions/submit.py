@@ -7,7 +7,7 @@ import sys
 
 from pq_cli.actions.enqueue import EnqueueOptions, check_stdin, request_of
 from pq_cli.actions.spools import lease_seconds, open_spool
-from pq_cli.core.item import Item
+from pq_cli.core.item import Item, State
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
@@ -51,8 +51,8 @@ def submit(options: SubmitOptions) -> int:
     with Foreground(queue, seconds, os.environ, warn) as foreground:
         staged = queue.stage(sys.stdin.buffer, request)
         item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
-        if item.claim is None:
-            emit(str(item.id))  # due later, or there already under the same key
+        if item.claim is None:  # its key was taken, by an item that others may be working on
+            _say_taken(item)
             return 0
         return _try(foreground, item, list(o.cmd), judging(o.defer_on, queue.config))
 
@@ -79,6 +79,12 @@ def _spared(outcome: Outcome) -> Outcome:
     if outcome.verdict in (Verdict.DEFER, Verdict.RETRY):
         return outcome.replace(verdict=Verdict.RELEASE)
     return outcome
+
+
+def _say_taken(item: Item) -> None:
+    how = "which is being worked on" if item.state is State.ACTIVE else f"which is {item.state}"
+    warn(f"key '{item.key}' is taken by item {item.id}, {how}: nothing was run")
+    emit(str(item.id))
 
 
 def _say_queued(item: Item) -> None:

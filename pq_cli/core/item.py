@@ -70,7 +70,8 @@ class Item(Record):
     `size` is that of the payload in bytes, `checksum` its CRC-32 where that was cheap,
     `written_boot` the boot in which it was written unsynced. `attempts` counts those begun
     since the item was enqueued or retried, without released ones, against `max_attempts`;
-    `claims` counts every claim ever made and makes the fence: the claim is written `ID.CLAIMS`.
+    `claims` counts every claim ever made and makes the fence: the claim is written `ID.CLAIMS`
+    (of an active item, 0 says that the claim is another's; see `for_bystanders`).
     `history` holds the last attempts that ended, oldest first, `last_error` the text of the
     last that failed. `metadata` is the producer's own, JSON; `extra` keeps fields that a newer
     pq wrote. `path` is where the payload lies, None in memory.
@@ -101,7 +102,14 @@ class Item(Record):
     @property
     def claim(self) -> str | None:
         """The fenced claim, `ID.N`, while the item is active; else None."""
-        return f"{self.id}.{self.claims}" if self.state is ACTIVE else None
+        return f"{self.id}.{self.claims}" if self.state is ACTIVE and self.claims else None
+
+    def for_bystanders(self) -> Item:
+        """Return the item as those may have it who did not claim it.
+
+        Ending or renewing a claim with it is refused: no claim has the number 0.
+        """
+        return self.replace(claims=0) if self.state is ACTIVE else self
 
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

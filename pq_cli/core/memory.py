@@ -95,7 +95,7 @@ class MemoryQueue:
             taken = self._items.get(self._keys.get(key, 0)) if key is not None else None
             if taken is not None:
                 if if_exists == "skip":
-                    return taken
+                    return taken.for_bystanders()
                 if if_exists == "fail" or taken.state is State.ACTIVE:
                     raise KeyTakenError(f"key {key!r} is taken by item {taken.id}, {taken.state}")
             self._check_room(replacing=taken is not None)

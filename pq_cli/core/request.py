@@ -29,8 +29,9 @@ class Request(Record):
     """One item to be enqueued, without its payload. None means the queue's default.
 
     `delay` (seconds from now) and `at` (Unix seconds) exclude each other. `if_exists` says
-    what happens when a live item has `key`: `skip` returns that item, `fail` raises
-    KeyTakenError, `replace` puts this one in its stead (KeyTakenError while it is active).
+    what happens when a live item has `key`: `skip` returns that item (without its claim: who
+    works on it is another), `fail` raises KeyTakenError, `replace` puts this one in its stead
+    (KeyTakenError while it is active).
     """
 
     priority: int | None = None

@@ -101,7 +101,7 @@ class _Admission:
             if request.if_exists == "skip":
                 # Its id will be told, so it must be durable, even if who enqueued it was killed.
                 self._vouched = True
-                self.items.append(taken)
+                self.items.append(taken.for_bystanders())
                 return
             if request.if_exists == "fail" or taken.state is State.ACTIVE:
                 raise KeyTakenError(

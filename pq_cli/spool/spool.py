@@ -221,8 +221,8 @@ class Spool(Upkeep):
     def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
         """Make an item of a staged payload that this process has claimed before others see it.
 
-        The item comes back unclaimed if it is due later, or was there already under the same key.
-        Raises like `enqueue`.
+        The item comes back without a claim if it is due later, or was there already under the same
+        key: whoever works on it then, it is not the caller. Raises like `enqueue`.
         """
         key = staged.request.key
         with self._store:
