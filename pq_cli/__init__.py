@@ -4,14 +4,21 @@
 
     with Spool("/var/spool/reports") as spool:
         spool.enqueue(b"payload", priority=2)
-        item = spool.claim()
-        if item is not None:
-            upload(spool.payload(item))
-            spool.done(item)
+        with spool.claimed() as item:           # done at the end, failed on an exception
+            if item is not None:
+                upload(spool.payload(item))
 
-`Spool` is the queue on disk, `MemoryQueue` the same verbs without one; `drain` runs an async
-function on everything in either, several at once. Times are Unix
-seconds, durations seconds, sizes bytes. Every error derives from `PqError`.
+Start with these:
+
+    Spool(path)             the queue in a directory, shared with the commands and all processes
+    MemoryQueue()           the same verbs without a disk, for tests
+    work(queue, handler)    run a function on everything in a queue, several at once
+    drain(queue, handler)   the same in a program that has an event loop
+
+Then: `Queue` says what both queues can do, and `Item` what is known of an item; `claimed` and
+`each_claimed` take work in a context, `claim`, `done`, `fail` and `release` by hand. `RetryLater`
+and `GiveUp` are raised by what works on an item. Times are Unix seconds, durations seconds, sizes
+bytes. Every error derives from `PqError`.
 """
 
 from __future__ import annotations
@@ -19,12 +26,15 @@ from __future__ import annotations
 from pq_cli.core.item import Holder, Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig
 from pq_cli.errors import (
+    CannotCreateError,
     ConfigError,
     ConflictError,
     DamagedItemError,
     KeyTakenError,
     LockTimeoutError,
+    NoSpoolError,
     NoSuchItemError,
+    PermissionDeniedError,
     PqError,
     QueueFullError,
     StaleClaimError,
@@ -34,27 +44,42 @@ from pq_cli.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pq_cli.core.memory import MemoryQueue
+    from pq_cli.core.outcome import GiveUp, Outcome, RetryLater, Verdict
+    from pq_cli.core.queue import Queue
+    from pq_cli.core.request import Request
     from pq_cli.spool.spool import Spool
-    from pq_cli.worker.contract import GiveUp, Outcome, RetryLater, Verdict
     from pq_cli.worker.events import Event, Stop, Summary
+    from pq_cli.worker.gate import Gate
+    from pq_cli.worker.handlers import Handler
     from pq_cli.worker.limits import GateClosedError, HaltError, Limits
-    from pq_cli.worker.pool import drain
+    from pq_cli.worker.pool import Watch, drain
+    from pq_cli.worker.work import work
 
 __version__ = "0.1.0"
-__all__ = [
-    "AgedGroup", "ConfigError", "ConflictError", "DamagedItemError", "Event", "GateClosedError",
-    "GiveUp", "HaltError", "Holder", "Item", "KeyTakenError", "Limits", "LockTimeoutError",
-    "MemoryQueue", "NoSuchItemError", "Outcome", "Pause", "PqError", "QueueConfig",
-    "QueueFullError", "RetryLater", "Spool", "StaleClaimError", "State", "Stop", "Summary",
-    "UsageError", "Verdict", "drain",
-]  # fmt: skip
+# In the order in which a newcomer needs them: so `pydoc` shows the classes.
+# fmt: off
+__all__ = [  # noqa: RUF022
+    "Spool", "MemoryQueue", "work", "drain",
+    "Queue", "Item", "State", "QueueConfig", "Request", "RetryLater", "GiveUp",
+    "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
+    "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
+    "KeyTakenError", "QueueFullError", "LockTimeoutError", "DamagedItemError", "NoSpoolError",
+    "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError", "HaltError",
+    "Holder", "Pause", "AgedGroup",
+]
+# fmt: on
 _LAZY = {
     "Spool": "spool.spool",
     "MemoryQueue": "core.memory",
-    **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "worker.contract"),
+    "Queue": "core.queue",
+    "Request": "core.request",
+    **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "core.outcome"),
     **dict.fromkeys(("Event", "Stop", "Summary"), "worker.events"),
     **dict.fromkeys(("GateClosedError", "HaltError", "Limits"), "worker.limits"),
-    "drain": "worker.pool",
+    "Gate": "worker.gate",
+    "Handler": "worker.handlers",
+    **dict.fromkeys(("Watch", "drain"), "worker.pool"),
+    "work": "worker.work",
 }
 
 
@@ -65,3 +90,21 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"pq_cli.{_LAZY[name]}"), name)
+
+
+class _Name(str):
+    """A name that sorts as `__all__` has it: `pydoc` sorts what `dir` gives, and knows no other."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        return _place(self) < _place(other)
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (__all__.index(name) if name in __all__ else len(__all__)), str(name)
+
+
+def __dir__() -> list[str]:
+    """Return what is public, loaded or not, in the order of `__all__`; then the rest."""
+    return [_Name(name) for name in dict.fromkeys((*__all__, *globals()))]

@@ -27,6 +27,10 @@ class NothingThereError(PqError):
     exit_code = 1
 
 
+class NoSpoolError(NothingThereError):
+    """There is no spool at this path."""
+
+
 class UsageError(PqError, ValueError):
     """An argument or record is not acceptable: out of range, malformed, contradictory."""
 

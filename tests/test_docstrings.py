@@ -58,9 +58,23 @@ def test_every_error_is_a_pq_error_with_a_status():
             assert 1 <= thing.exit_code <= 127
 
 
-def test_pydoc_shows_the_example():
-    """`pydoc pq_cli` begins with how to use it."""
+def test_pydoc_begins_with_what_a_newcomer_needs():
+    """How to use it, then the queues, then what they give and take; never the rarest name first."""
     command = [sys.executable, "-m", "pydoc", "pq_cli"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "from pq_cli import Spool" in shown
     assert "spool.enqueue(" in shown
+    for name in ("Spool(path)", "MemoryQueue()", "work(queue, handler)", "drain(queue, handler)"):
+        assert name in shown.partition("CLASSES")[0]
+    classes = re.findall(r"^    class (\w+)", shown, re.MULTILINE)
+    order = [name for name in pq_cli.__all__ if inspect.isclass(getattr(pq_cli, name))]
+    assert classes == order and classes[:3] == ["Spool", "MemoryQueue", "Queue"]
+    functions = re.findall(
+        r"^    (?:async )?(\w+)\(", shown.partition("FUNCTIONS")[2], re.MULTILINE
+    )
+    assert functions[:2] == ["work", "drain"]
+
+
+def test_dir_lists_what_is_public():
+    """What is loaded only when it is named can be found by completion all the same."""
+    assert set(pq_cli.__all__) <= set(dir(pq_cli))

@@ -10,6 +10,7 @@ from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_duration
 from pq_cli.errors import (
     DamagedItemError,
+    NoSpoolError,
     NoSuchItemError,
     PausedError,
     StaleClaimError,
@@ -18,7 +19,6 @@ from pq_cli.errors import (
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, copy_to_stdout, emit, emit_json, flush, item_json
 from pq_cli.signals import signal
-from pq_cli.spool.opening import NoSpoolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

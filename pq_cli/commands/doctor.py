@@ -16,7 +16,7 @@ from pq_cli import __version__
 from pq_cli.commands.common import JsonOption, SpoolOption
 from pq_cli.core.item import State, printable
 from pq_cli.core.record import Record
-from pq_cli.errors import PqError
+from pq_cli.errors import NoSpoolError, PqError
 from pq_cli.messages import os_error_text
 from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
@@ -25,7 +25,7 @@ from pq_cli.render.terminal import console
 from pq_cli.render.words import human_size
 from pq_cli.spool import layout
 from pq_cli.spool.lock import is_locked
-from pq_cli.spool.opening import NoSpoolError, absolute
+from pq_cli.spool.opening import absolute
 from pq_cli.spool.spool import Spool
 
 if TYPE_CHECKING:

@@ -14,7 +14,17 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from pq_cli.core import transitions
-from pq_cli.core.item import LIVE, ORDER, Holder, Item, State, parse_reference
+from pq_cli.core.arguments import (
+    valid_callable,
+    valid_chunk,
+    valid_flag,
+    valid_payload,
+    valid_reference,
+    valid_states,
+    valid_text,
+    valid_time,
+)
+from pq_cli.core.item import LIVE, ORDER, Holder, Item, State
 from pq_cli.core.order import Lane, choose, serving_order
 from pq_cli.core.policy import (
     AgedGroup,
@@ -25,8 +35,8 @@ from pq_cli.core.policy import (
     order_time,
     valid_config,
 )
+from pq_cli.core.queue import Queue
 from pq_cli.core.request import Request, checked, new_item
-from pq_cli.core.timefmt import valid_time
 from pq_cli.errors import KeyTakenError, NoSuchItemError, QueueFullError
 
 if TYPE_CHECKING:
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 
-class MemoryQueue:
+class MemoryQueue(Queue):
     """A priority queue in memory with the verbs, order and errors of `Spool`.
 
     config: the policy; None means the defaults, a value out of range is a ConfigError. clock:
@@ -49,11 +59,14 @@ class MemoryQueue:
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        valid_callable("clock", clock, "a function that returns Unix seconds")
+        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
         self.config = QueueConfig() if config is None else valid_config(config)
         self._floors = floors(self.config)
         self._clock = clock
         self._jitter = jitter
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._items: dict[int, Item] = {}
         self._payloads: dict[int, bytes] = {}
         self._lanes: dict[int, Lane] = {}
@@ -90,7 +103,9 @@ class MemoryQueue:
                 max_attempts=max_attempts, name=name, metadata=metadata,
             )
         )  # fmt: skip
-        content = payload if isinstance(payload, bytes) else _content(payload)
+        content = valid_payload(payload)
+        if not isinstance(content, bytes):
+            content = bytes(valid_chunk(content.read()))
         with self._lock:
             taken = self._items.get(self._keys.get(key, 0)) if key is not None else None
             if taken is not None:
@@ -115,11 +130,7 @@ class MemoryQueue:
 
     # -- claims ------------------------------------------------------------
 
-    def claim(self, *, lease: float | None = None, bound: bool = True) -> Item | None:
-        """Claim the next item for `lease` seconds; None when nothing is pending or while paused.
-
-        bound: as on `Spool`; the items end with this process in any case.
-        """
+    def _take(self, lease: float | None, bound: bool) -> Item | None:
         with self._lock:
             now = self._clock()
             self._settle(now)
@@ -134,6 +145,11 @@ class MemoryQueue:
             seconds = self.config.lease if lease is None else lease
             holder = Holder(host="", pid=0, boot=None, started=None, since=now)
             return self._put(item, transitions.claimed(item, now, seconds, holder))
+
+    def _idle(self, seconds: float) -> None:
+        with self._changed:
+            if self._paused is not None or not any(map(len, self._lanes.values())):
+                self._changed.wait(seconds)
 
     def done(self, item: Item | int | str, *, status: int | None = None) -> Item:
         """End a claimed item well. Raises StaleClaimError or NoSuchItemError."""
@@ -236,7 +252,7 @@ class MemoryQueue:
     def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
         """Return what has aged at `at` (default now); the manual clock moves there."""
         t = self._clock() if at is None else valid_time("at", at)
-        if not dry_run and self.config.aging_clock == "manual":
+        if not valid_flag("dry_run", dry_run) and self.config.aging_clock == "manual":
             with self._lock:
                 self._aged_at = transitions.stamp(t)
         pending = self.items([State.PENDING])
@@ -244,6 +260,7 @@ class MemoryQueue:
 
     def pause(self, reason: str | None = None) -> None:
         """Let nothing be claimed until `resume`; everything else goes on."""
+        valid_text("reason", reason)
         with self._lock:
             self._paused = Pause(since=transitions.stamp(self._clock()), reason=reason)
 
@@ -251,6 +268,7 @@ class MemoryQueue:
         """Let items be claimed again; tell whether the queue was paused."""
         with self._lock:
             was, self._paused = self._paused, None
+            self._changed.notify_all()
             return was is not None
 
     # -- looking -----------------------------------------------------------
@@ -271,6 +289,7 @@ class MemoryQueue:
         Active first, then pending in serving order (what is due counts as pending), delayed
         by due time, held, failed and done by id. A snapshot: later changes do not show.
         """
+        wanted = valid_states(states)
         with self._lock:
             now = self._clock()
             t = order_time(self.config, now, self._aged_at)
@@ -279,8 +298,8 @@ class MemoryQueue:
                 due = item.not_before is not None and item.not_before <= now
                 shown = transitions.due(item) if item.state is State.DELAYED and due else item
                 groups[shown.state].append(shown)
-        wanted = set(ORDER if states is None else states)
-        return chain(*(self._sorted(groups[s], s, t) for s in ORDER if s in wanted))
+        shown_states = [s for s in ORDER if wanted is None or s in wanted]
+        return chain(*(self._sorted(groups[s], s, t) for s in shown_states))
 
     def _sorted(self, items: list[Item], state: State, t: float) -> Iterator[Item]:
         if state is State.DELAYED:
@@ -302,23 +321,21 @@ class MemoryQueue:
         with self._lock:
             return self._live
 
+    def close(self) -> None:
+        """Do nothing: there is nothing open, and the items stay."""
+
     # -- inside: the lock is held ------------------------------------------
 
     def _find(self, ref: Item | int | str) -> Item:
-        item_id = ref.id if isinstance(ref, Item) else ref
-        if isinstance(item_id, str):
-            item_id = parse_reference(item_id)[0]
+        item_id, _ = valid_reference(ref)
         item = self._items.get(item_id)
         if item is None:
-            raise NoSuchItemError(f"no item {item_id}")
+            raise NoSuchItemError(f"there is no item {item_id}")
         return item
 
     def _claimed(self, ref: Item | int | str) -> Item:
-        claim = ref.claims if isinstance(ref, Item) else None
-        if isinstance(ref, str):
-            claim = parse_reference(ref)[1]
         item = self._find(ref)
-        transitions.check_claim(item, claim)
+        transitions.check_claim(item, valid_reference(ref)[1])
         return item
 
     def _settle(self, now: float) -> None:
@@ -341,6 +358,7 @@ class MemoryQueue:
             self._lanes[before.priority].discard(before.id)
         if after.state is State.PENDING:
             self._lanes.setdefault(after.priority, Lane()).push(after.id)
+            self._changed.notify()
         elif after.state is State.DELAYED and after.not_before is not None:
             heappush(self._due, (after.not_before, after.id))
         elif after.state is State.ACTIVE and after.lease_until is not None:
@@ -368,8 +386,3 @@ class MemoryQueue:
     def _head(self, lane: int) -> tuple[int, float] | None:
         item_id = self._lanes[lane].head()
         return None if item_id is None else (item_id, self._items[item_id].created_at)
-
-
-def _content(payload: bytearray | memoryview | BinaryIO) -> bytes:
-    """Return the bytes of a payload that may change, or of a stream."""
-    return bytes(payload) if isinstance(payload, bytearray | memoryview) else payload.read()

@@ -74,7 +74,12 @@ def config_from(values: Mapping[str, Any], where: str) -> QueueConfig:
 
 
 def valid_config(config: QueueConfig) -> QueueConfig:
-    """Return a policy made in Python, held to the ranges of queue.toml. Raises ConfigError."""
+    """Return a policy made in Python, held to the ranges of queue.toml.
+
+    Raises ConfigError, or UsageError for what is no policy.
+    """
+    if not isinstance(config, QueueConfig):
+        raise UsageError(f"config {config!r}: give a QueueConfig")
     return config_from(config.__dict__, "QueueConfig")
 
 

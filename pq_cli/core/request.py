@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from pq_cli.core.arguments import valid_duration, valid_text, valid_time, valid_whole, wrong
 from pq_cli.core.item import (
     MAX_METADATA_BYTES,
     MAX_NAME_BYTES,
@@ -14,12 +15,12 @@ from pq_cli.core.item import (
 )
 from pq_cli.core.policy import QueueConfig
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import valid_duration, valid_time
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 IF_EXISTS = ("skip", "fail", "replace")
@@ -49,26 +50,39 @@ def checked(request: Request) -> Request:
 
     Its metadata are a copy, as they will be read again.
     """
+    if not isinstance(request, Request):
+        raise wrong("request", request, "a Request")
     if request.priority is not None:
+        if isinstance(request.priority, str):  # a priority on the command line, not in an item
+            raise wrong("priority", request.priority, "a whole number from 1 (most urgent) to 10")
         valid_priority(request.priority)
     if request.key is not None:
+        valid_text("key", request.key)
         valid_key(request.key)
     if request.if_exists not in IF_EXISTS:
-        raise UsageError(f"if_exists {request.if_exists!r}: allowed is {', '.join(IF_EXISTS)}")
+        raise wrong("if_exists", request.if_exists, f"one of {', '.join(IF_EXISTS)}")
     if request.delay is not None and request.at is not None:
         raise UsageError("delay and at exclude each other")
     if request.delay is not None:
         valid_duration("delay", request.delay)
     if request.at is not None:
         valid_time("at", request.at)
-    tries = request.max_attempts
-    if tries is not None and (type(tries) is not int or not 1 <= tries <= 1_000_000):
-        raise UsageError(f"max_attempts {tries!r}: give a whole number from 1 to 1000000")
-    if request.name is not None and len(request.name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+    if request.max_attempts is not None:
+        valid_whole("max_attempts", request.max_attempts, 1, 1_000_000)
+    name = valid_text("name", request.name)
+    if name is not None and len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
     if request.metadata is None:
         return request
     return request.replace(metadata=_as_stored(request.metadata))
+
+
+def valid_records(records: Sequence[tuple[bytes, Request]]) -> Sequence[tuple[bytes, Request]]:
+    """Return records if they are pairs of bytes and a Request. Raises UsageError."""
+    for record in records if isinstance(records, list | tuple) else (records,):
+        if not isinstance(record, tuple) or tuple(map(type, record)) != (bytes, Request):
+            raise wrong("records", record, "a list of pairs: (bytes, Request(...))")
+    return records
 
 
 def _as_stored(metadata: object) -> dict[str, Any]:

@@ -109,20 +109,6 @@ def _rare(text: str, zone: tzinfo | None) -> int | None:
     return micros if first else None
 
 
-def valid_time(name: str, seconds: float) -> float:
-    """Return `seconds` if they are a Unix time from 1970 to 9999. Raises UsageError."""
-    if not 0 <= seconds <= MAX_TIME:
-        raise UsageError(f"{name} {seconds!r}: give Unix seconds, from 1970 to 9999")
-    return seconds
-
-
-def valid_duration(name: str, seconds: float) -> float:
-    """Return `seconds` if they are from 0 to 100 years. Raises UsageError."""
-    if not 0 <= seconds <= MAX_SECONDS:
-        raise UsageError(f"{name} {seconds!r}: give seconds, from 0 to 100 years")
-    return seconds
-
-
 def parse_duration(text: str) -> float:
     """Return the seconds of `90`, `90s`, `5m`, `1h30m`, `2d` or `1w`.
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from pq_cli.core.arguments import valid_exit, valid_flag, valid_lease, valid_state, valid_text
 from pq_cli.core.item import ACTIVE, MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
 from pq_cli.core.policy import QueueConfig, retry_delay
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import EXACT, format_time, valid_duration
-from pq_cli.errors import ConflictError, StaleClaimError, UsageError
+from pq_cli.core.timefmt import EXACT, format_time
+from pq_cli.errors import ConflictError, StaleClaimError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def failed(
 ) -> Item:
     """End an attempt badly: `delayed` until its retry, or `failed` at max_attempts or if `dead`."""
     after = _ended(item, now, "failed", how.error, how.status)
-    if dead or item.attempts >= item.max_attempts:
+    if valid_flag("dead", dead) or item.attempts >= item.max_attempts:
         return after.replace(state=State.FAILED)
     due = stamp(now + retry_delay(config, item.attempts, jitter))
     return after.replace(state=State.DELAYED, not_before=due)
@@ -117,9 +118,7 @@ def renewed(item: Item, now: float, lease: float) -> Item:
 
 def _lease_end(now: float, lease: float) -> float:
     """Return when a lease of so many seconds ends. Raises UsageError if it is not above 0."""
-    if not lease > 0:
-        raise UsageError(f"lease {lease!r}: give seconds, above 0")
-    return stamp(now + valid_duration("lease", lease))
+    return stamp(now + valid_lease(lease))
 
 
 def retried(item: Item, now: float, priority: int | None) -> Item:
@@ -170,9 +169,11 @@ def due(item: Item) -> Item:
 
 def check_removable(item: Item, state: State | None = None) -> None:
     """Raise ConflictError while somebody works on the item, or unless it is in `state`."""
+    if state is not None:
+        valid_state(state)
     if item.state is State.ACTIVE:
         raise ConflictError(f"item {item.id} is active: release it or let it finish first")
-    if state is not None and item.state is not state:
+    if state is not None and item.state != state:
         raise _conflict(item, "removed", str(state))
 
 
@@ -182,6 +183,7 @@ def _ended(
     """End the attempt: it is remembered, and the item changed as said."""
     at = stamp(now)
     error = _clip(error)
+    valid_exit(status)
     entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, at)}
     if status is not None:
         entry["exit"] = status
@@ -209,6 +211,7 @@ def attempt_times(item: Item, now: float) -> dict[str, Any]:
 
 
 def _clip(error: str | None) -> str | None:
+    error = valid_text("error", error)
     if error is None or len(error) <= MAX_ERROR_CHARS:
         return error
     return error[: MAX_ERROR_CHARS - 1] + "…"

@@ -11,7 +11,7 @@ import time
 from functools import partial
 
 from pq_cli.core.item import State, printable
-from pq_cli.errors import ConfigError
+from pq_cli.errors import ConfigError, NoSpoolError
 from pq_cli.spool import handover, layout, opening
 from pq_cli.spool.annexes import Annexes
 from pq_cli.spool.durable import Disk
@@ -70,7 +70,7 @@ class Check:
             opening.open_state(self.root)
         except DamagedStateError:
             pass
-        except opening.NoSpoolError:
+        except NoSpoolError:
             if not os.path.lexists(f"{self.root}/{layout.COUNTER}"):
                 raise
         self._reader = Reader(self.root)

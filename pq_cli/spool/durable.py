@@ -12,6 +12,7 @@ import os
 import stat
 import zlib
 
+from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
 from pq_cli.spool.checksum import CHUNK, checksum_of, checksum_text
@@ -351,7 +352,7 @@ class Together:
 def _read_some(stream: BinaryIO) -> bytes:
     # read1 gives what a pipe has; read would wait for a full chunk.
     read1 = getattr(stream, "read1", None)
-    return bytes(read1(CHUNK) if read1 is not None else stream.read(CHUNK))
+    return bytes(valid_chunk(read1(CHUNK) if read1 is not None else stream.read(CHUNK)))
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -6,12 +6,13 @@ import errno
 import os
 import stat
 
+from pq_cli.core.arguments import wrong
 from pq_cli.core.item import printable
 from pq_cli.core.policy import QueueConfig, config_from
 from pq_cli.errors import (
     CannotCreateError,
     ConfigError,
-    NothingThereError,
+    NoSpoolError,
     PermissionDeniedError,
     UsageError,
 )
@@ -25,18 +26,19 @@ _MOST_LINKS = 40
 """As many as Linux follows."""
 
 
-class NoSpoolError(NothingThereError):
-    """There is no spool at this path."""
-
-
 def absolute(path: str | os.PathLike[str]) -> str:
     """Return the absolute path of a spool's folder.
 
-    Raises UsageError for an empty path: it would mean the current folder, which nobody named.
+    Raises UsageError for what is no path, or an empty one: that would mean the current folder,
+    which nobody named.
     """
-    text = os.fspath(path)
-    if not text:
-        raise UsageError("--spool: give a directory; it is empty")
+    text: object = path
+    if not isinstance(path, str) and hasattr(path, "__fspath__"):
+        text = path.__fspath__()
+    if text == "":
+        raise UsageError("--spool: give a directory; the path is empty")
+    if not isinstance(text, str) or "\0" in text:
+        raise wrong("path", path, "a directory")
     return os.path.abspath(text)
 
 

@@ -6,10 +6,18 @@ import os
 import time
 
 from pq_cli.core import transitions
+from pq_cli.core.arguments import (
+    valid_callable,
+    valid_duration,
+    valid_flag,
+    valid_payload,
+    valid_reference,
+)
 from pq_cli.core.item import Item, State
 from pq_cli.core.journal import transition
 from pq_cli.core.policy import QueueConfig, valid_config
-from pq_cli.core.request import Request, checked
+from pq_cli.core.queue import Queue
+from pq_cli.core.request import Request, checked, valid_records
 from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.spool import layout, opening
@@ -27,12 +35,11 @@ from pq_cli.spool.settle import next_event, settle
 from pq_cli.spool.spare import is_full
 from pq_cli.spool.store import Store
 from pq_cli.spool.upkeep import Upkeep
-from pq_cli.spool.view import reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, BinaryIO, Self
+    from typing import Any, BinaryIO
 
     from pq_cli.core.tick import Tick
     from pq_cli.spool.arrivals import Arrivals
@@ -48,7 +55,7 @@ def _random_fraction() -> float:
     return int.from_bytes(os.urandom(4)) / 2**32
 
 
-class Spool(Upkeep):
+class Spool(Upkeep, Queue):
     """A priority queue in a directory: many processes, one truth, nothing lost.
 
     path: the spool's directory. create: make it when missing (else NoSpoolError). config:
@@ -73,11 +80,19 @@ class Spool(Upkeep):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
+        valid_flag("create", create)
+        valid_callable("clock", clock, "a function that returns Unix seconds")
+        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
+        valid_duration("lock_timeout", lock_timeout)
+        if report is not None:
+            valid_callable("report", report, "a function of a DamagedItemError")
+        if config is not None:
+            config = valid_config(config)
         self.path = opening.absolute(path)
         self._clock = clock
         self._jitter = jitter
         state = opening.make(self.path, lock_timeout) if create else opening.open_state(self.path)
-        self.config = opening.read_config(self.path) if config is None else valid_config(config)
+        self.config = opening.read_config(self.path) if config is None else config
         self._report = report if report is not None else _ignore
         self._store = Store(self.path, self.config, state, lock_timeout, self._report)
         self._dropped = Glance(self._store.reader, layout.NEW)
@@ -87,12 +102,6 @@ class Spool(Upkeep):
     def close(self) -> None:
         """Close the descriptors; the next verb opens them again."""
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __del__(self) -> None:
         # A program that opens many spools and closes none must not run out of descriptors.
@@ -138,6 +147,7 @@ class Spool(Upkeep):
         """
         from pq_cli.spool.bulk import Bulk, are_many, is_bulk  # start-up: most enqueue one
 
+        records = valid_records(records)
         if is_bulk(self._store, records):
             bulk = Bulk(self._store, records, self._clock())
             bulk.admit()
@@ -158,11 +168,11 @@ class Spool(Upkeep):
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Write a payload to `tmp/`, without an id yet; `commit` makes items of many at once."""
-        request = checked(request)
-        if isinstance(payload, bytes | bytearray | memoryview):
-            disk = self._store.disk
-            return stage_bytes(disk, bytes(payload), request, sync=disk.sync)
-        return stage_stream(self._store.disk, payload, request)
+        request, content = checked(request), valid_payload(payload)
+        disk = self._store.disk
+        if isinstance(content, bytes):
+            return stage_bytes(disk, content, request, sync=disk.sync)
+        return stage_stream(disk, content, request)
 
     def stage_file(
         self,
@@ -244,12 +254,7 @@ class Spool(Upkeep):
 
     # -- claims ----------------------------------------------------------------
 
-    def claim(self, *, lease: float | None = None, bound: bool = True) -> Item | None:
-        """Claim the next item for `lease` seconds; None when nothing is pending, or while paused.
-
-        bound: the claim ends with this process, if it dies before the lease does. Give False
-        when the work outlives the process that claims.
-        """
+    def _take(self, lease: float | None, bound: bool) -> Item | None:
         store = self._store
         try:
             if self._dropped():
@@ -375,7 +380,7 @@ class Spool(Upkeep):
     # -- inside --------------------------------------------------------------------
 
     def _claimed(self, ref: Item | int | str) -> Item:
-        item_id, claim = reference(ref)
+        item_id, claim = valid_reference(ref)
         item = self._store.index.active_item(item_id)
         if item is None or (claim is not None and item.claims != claim):
             item = self._store.reader.find(item_id, claim)

@@ -6,11 +6,11 @@ import math
 import os
 
 from pq_cli.core import journal, transitions
+from pq_cli.core.arguments import valid_flag, valid_reference, valid_text, valid_time
 from pq_cli.core.item import Item, State, printable
 from pq_cli.core.policy import AgedGroup, Pause, aged_groups
 from pq_cli.core.request import Request, checked
 from pq_cli.core.tick import unheard
-from pq_cli.core.timefmt import valid_time
 from pq_cli.errors import KeyTakenError
 from pq_cli.spool import layout
 from pq_cli.spool.process import tmp_name
@@ -79,7 +79,7 @@ class Upkeep(View):
             before = self._find(item)
             transitions.check_removable(before, state)
             now = self._clock()
-            trash.bury(store, before, now if batch is None else batch)
+            trash.bury(store, before, now if batch is None else valid_time("batch", batch))
             store.log.note(journal.record("removed", before, now))
             trash.sweep(store, now - trash.KEPT_SECONDS)
             return before
@@ -91,6 +91,7 @@ class Upkeep(View):
         """
         from pq_cli.spool import trash
 
+        item_id, _ = valid_reference(item_id)
         with self._store:
             now = self._clock()
             item = trash.restore(self._store, item_id, now)
@@ -109,6 +110,7 @@ class Upkeep(View):
 
     def pause(self, reason: str | None = None) -> None:
         """Let nothing be claimed until `resume`; everything else goes on."""
+        valid_text("reason", reason)
         with self._store:
             now = transitions.stamp(self._clock())
             self._set_pause(Pause(since=now, reason=reason))
@@ -140,7 +142,7 @@ class Upkeep(View):
         of items looked at.
         """
         t = self._clock() if at is None else valid_time("at", at)
-        if not dry_run and self.config.aging_clock == "manual":
+        if not valid_flag("dry_run", dry_run) and self.config.aging_clock == "manual":
             with self._store:
                 self._store.set_state(self._store.state.replace(aged_at=transitions.stamp(t)))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from pq_cli.core.item import Item, State, parse_reference
+from pq_cli.core.arguments import valid_reference, valid_states
+from pq_cli.core.item import Item, State
 from pq_cli.core.policy import Pause, QueueConfig, order_time
 from pq_cli.core.tick import unheard
-from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.log import read_log
 from pq_cli.spool.payload import open_verified, read_verified
@@ -71,6 +72,7 @@ class View:
         """
         from pq_cli.spool.listing import Listing  # start-up: as below, those who look pay for it
 
+        states = valid_states(states)
         now = self._clock()
         t = order_time(self.config, now, self._store.present_state().aged_at)
         return Listing(self._store.reader, self.config, now, t, self._report).items(states)
@@ -116,23 +118,12 @@ class View:
 
     def count(self, states: Iterable[State]) -> int:
         """Return how many items are in `states` (delayed ones that are due are still delayed)."""
-        return self._store.reader.count(states)
+        return self._store.reader.count(valid_states(states) or ())
 
     def __len__(self) -> int:
         """Return the number of live items: active, pending, delayed and held."""
         return self._store.reader.count_live()
 
     def _find(self, ref: Item | int | str) -> Item:
-        item_id, claim = reference(ref)
+        item_id, claim = valid_reference(ref)
         return self._store.reader.find(item_id, claim)
-
-
-def reference(ref: Item | int | str) -> tuple[int, int | None]:
-    """Return (id, claim number or None) of what names an item. Raises UsageError."""
-    if isinstance(ref, Item):
-        return ref.id, ref.claims
-    if isinstance(ref, int):
-        if ref < 0:
-            raise NoSuchItemError(f"there is no item {ref}")
-        return ref, None
-    return parse_reference(ref)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.item import Item
+from pq_cli.core.outcome import settle
 from pq_cli.errors import (
     CommandNotFoundError,
     DamagedItemError,
@@ -25,7 +26,6 @@ from pq_cli.worker.contract import (
     not_runnable,
 )
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.settle import settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 
 from pq_cli.core.item import Item, printable
+from pq_cli.core.outcome import Outcome as Outcome
+from pq_cli.core.outcome import Verdict as Verdict
 from pq_cli.core.policy import QueueConfig, valid_status
-from pq_cli.core.record import Record
 from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
 from pq_cli.spool.layout import META
 
@@ -16,50 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     Judge = Callable[[int], "Outcome"]
-
-
-class Verdict(Enum):
-    """What becomes of an item after an attempt."""
-
-    DONE = "done"
-    DEFER = "defer"
-    """Retry later, and do not count it: the item is fine, the world is not."""
-    RETRY = "retry"
-    """Retry until max_attempts, then failed."""
-    DEAD = "dead"
-    """Failed for good."""
-    RELEASE = "release"
-    """Given back, uncounted: the attempt was called off."""
-
-
-class Outcome(Record):
-    """What an attempt came to. error: for `last_error`. status: the exit status, if there is one.
-
-    fatal: an error that concerns every item: no more are claimed, and `drain` raises it.
-    """
-
-    verdict: Verdict
-    error: str | None = None
-    status: int | None = None
-    fatal: Exception | None = None
-
-
-class RetryLater(Exception):
-    """Raised by a handler: the item is fine, the world is not; retry later, uncounted."""
-
-
-class GiveUp(Exception):
-    """Raised by a handler: no retry can help, the item fails for good."""
-
-
-def outcome_of(error: Exception) -> Outcome:
-    """Return what an exception out of a handler means; the text becomes `last_error`."""
-    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, RetryLater):
-        return Outcome(verdict=Verdict.DEFER, error=str(error) or "put off")
-    if isinstance(error, GiveUp):
-        return Outcome(verdict=Verdict.DEAD, error=str(error) or "given up")
-    return Outcome(verdict=Verdict.RETRY, error=words)
 
 
 EXIT_TIMEOUT = 124

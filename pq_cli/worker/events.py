@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pq_cli.core.item import Item
+from pq_cli.core.outcome import Outcome, Verdict
 from pq_cli.core.record import Record
-from pq_cli.worker.contract import Outcome, Verdict
 
 
 class Event(Record):
@@ -53,10 +53,10 @@ COUNTED = {
 
 
 class Stop:
-    """Asks a running `drain` to stop; call `request` on its event loop, from a signal handler say.
+    """Asks a running `drain` or `work` to stop; call `request` from any thread or signal handler.
 
     The first request: claim no more, let what runs finish. Each further one cancels what
-    runs, and its items go back uncounted.
+    runs, and its items go back uncounted. (Plain functions cannot be cancelled: they finish.)
     """
 
     def __init__(self) -> None:

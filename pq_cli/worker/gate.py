@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-Gate = Callable[[], Awaitable[bool]]
+
+class Gate(Protocol):
+    """A function that tells whether work may be claimed now, `async def` or plain (in a thread)."""
+
+    def __call__(self) -> Awaitable[bool] | bool:
+        """Tell."""
+
 
 HOLDS = 5.0
 """Seconds for which an answer holds: a `ping` for each of 10,000 items would cost more than them.
@@ -15,7 +22,9 @@ After a failed attempt the gate is asked again at once."""
 class GateKeeper:
     """Asks the gate in the background and remembers what it said. None is always open."""
 
-    def __init__(self, gate: Gate | None, said: Callable[[bool], None]) -> None:
+    def __init__(
+        self, gate: Callable[[], Awaitable[bool]] | None, said: Callable[[bool], None]
+    ) -> None:
         self._gate = gate
         self._said = said
         self._open = gate is None

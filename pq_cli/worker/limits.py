@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pq_cli.core.arguments import valid_duration, valid_whole, wrong
 from pq_cli.core.record import Record
 from pq_cli.errors import CommandFailedError, TryAgainError
 
@@ -25,6 +26,21 @@ class Limits(Record):
     max_seconds: float | None = None
     rate: float | None = None
     halt_after: int | None = None
+
+
+def valid_limits(limits: Limits) -> Limits:
+    """Return limits if each is a number that can be kept. Raises UsageError."""
+    if not isinstance(limits, Limits):
+        raise wrong("limits", limits, "a Limits, e.g. Limits(max_items=10)")
+    for name in ("max_items", "halt_after"):
+        value = getattr(limits, name)
+        if value is not None:
+            valid_whole(name, value, 0, 10**15)
+    if limits.max_seconds is not None:
+        valid_duration("max_seconds", limits.max_seconds)
+    if limits.rate is not None and valid_duration("rate", limits.rate) == 0:
+        raise wrong("rate", limits.rate, "claims a second, above 0")
+    return limits
 
 
 class Pace:

@@ -9,18 +9,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
+from pq_cli.core.arguments import valid_flag, valid_lease, valid_whole, wrong
 from pq_cli.core.item import Item, State
-from pq_cli.errors import PqError, StaleClaimError, TryAgainError, UsageError
-from pq_cli.worker.contract import Outcome, Verdict, outcome_of
+from pq_cli.core.outcome import Outcome, Verdict, outcome_of, settle
+from pq_cli.core.queue import Queue
+from pq_cli.errors import PqError, StaleClaimError, TryAgainError
 from pq_cli.worker.events import COUNTED, Event, Stop, Summary
 from pq_cli.worker.gate import Gate, GateKeeper
-from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
-from pq_cli.worker.queue import Queue
-from pq_cli.worker.settle import settle
+from pq_cli.worker.handlers import Handler, Hands, asking, valid_handler, valid_watch
+from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace, valid_limits
 
-Handler = Callable[[Item], Awaitable[Outcome | None]]
-Watch = Callable[[Event], None]
+
+class Watch(Protocol):
+    """A plain function that is told of every Event, on the event loop; it should not take long."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Hear of it."""
+
 
 _POLL = 0.2
 """Seconds between looks at an idle queue: new work is noticed within a quarter of a second."""
@@ -44,10 +51,15 @@ async def drain(
 ) -> Summary:
     """Run `handler` on the queue's items, the most urgent first, at most `concurrency` at once.
 
-    handler: an async function of the claimed item. Returning None (or an Outcome) ends the
-    item well; `RetryLater` puts it off, `GiveUp` fails it for good, any other exception fails
-    this attempt, and the item is retried until its max_attempts. When it is cancelled, its item
-    goes back uncounted.
+    handler: a function of the claimed item. When it returns, the item is done (or what the Outcome
+    says that it returns; anything else is ignored); `RetryLater` puts it off, `GiveUp` fails it
+    for good, any other exception fails this attempt, and the item is retried until its
+    max_attempts. SystemExit and KeyboardInterrupt give it back uncounted, and `drain` raises them.
+
+    An async handler runs on the event loop; when it is cancelled, its item goes back uncounted. A
+    plain function runs in a thread, of which there are `concurrency`, so `concurrency` of them run
+    at once. Nothing can cancel it: `drain` waits until it returns, and what it came to counts. It
+    may use the queue. What can be neither is refused before anything is claimed.
 
     follow: wait for more work instead of returning when nothing is pending. lease: seconds,
     renewed while the handler runs; if it was lost all the same, the handler is cancelled and its
@@ -58,10 +70,24 @@ async def drain(
     closed), HaltError (`limits.halt_after` failures in a row), the `fatal` of an Outcome, and what
     the queue raises; always after the attempts under way have ended.
     """
-    if concurrency < 1:
-        raise UsageError(f"concurrency {concurrency}: give 1 or more")
-    pool = _Pool(queue, handler, concurrency, lease, limits or Limits(), watch)
-    return await pool.run(follow=follow, gate=gate, stop=stop or Stop())
+    if not isinstance(queue, Queue):
+        raise wrong("queue", queue, "a Spool or a MemoryQueue")
+    valid_handler(handler)
+    valid_whole("concurrency", concurrency, 1, 10_000)
+    valid_flag("follow", follow)
+    if lease is not None:
+        valid_lease(lease)
+    limits = Limits() if limits is None else valid_limits(limits)
+    valid_watch(watch)
+    if not isinstance(stop, Stop | None):
+        raise wrong("stop", stop, "a Stop")
+    ask = None if gate is None else asking(gate)
+    hands = Hands(handler, concurrency)
+    try:
+        pool = _Pool(queue, hands, concurrency, lease, limits, watch)
+        return await pool.run(follow=follow, gate=ask, stop=stop or Stop())
+    finally:
+        hands.close()
 
 
 class _Attempt:
@@ -89,30 +115,33 @@ class _Pool:
     def __init__(
         self,
         queue: Queue,
-        handler: Handler,
+        hands: Hands,
         concurrency: int,
         lease: float | None,
         limits: Limits,
         watch: Watch | None,
     ) -> None:
         self._queue = queue
-        self._handler = handler
+        self._hands = hands
         self._concurrency = concurrency
         self._lease = queue.config.lease if lease is None else lease
         self._pace = Pace(limits, time.monotonic())
         self._watch = watch
         self._attempts: set[_Attempt] = set()
         self._counts: dict[str, int] = {}
+        self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._closing = False
         self._obeyed = 0
         self._error: BaseException | None = None
 
-    async def run(self, *, follow: bool, gate: Gate | None, stop: Stop) -> Summary:
+    async def run(
+        self, *, follow: bool, gate: Callable[[], Awaitable[bool]] | None, stop: Stop
+    ) -> Summary:
         """Work until there is no more to do or to be claimed."""
         self._stop = stop
         self._gate = GateKeeper(gate, self._gate_said)
-        stop.listen(self._wake.set)
+        stop.listen(self._asked_to_stop)
         keeper = asyncio.create_task(self._keep_leases())
         try:
             while True:
@@ -192,13 +221,15 @@ class _Pool:
 
     async def _handle(self, attempt: _Attempt) -> Outcome:
         try:
-            return await self._handler(attempt.item) or Outcome(verdict=Verdict.DONE)
+            return await self._hands(attempt.item)
         except asyncio.CancelledError:
             if attempt.called_off:
                 return Outcome(verdict=Verdict.RELEASE)
             return Outcome(verdict=Verdict.RETRY, error="the handler was cancelled")
         except Exception as error:
             return outcome_of(error)
+        except BaseException as error:  # the process is to end
+            return outcome_of(error).replace(fatal=error)
 
     async def _settle(self, item: Item, outcome: Outcome) -> bool:
         """End the claim as the outcome says; tell whether it was still ours to end.
@@ -258,6 +289,11 @@ class _Pool:
 
     # -- stopping ----------------------------------------------------------
 
+    def _asked_to_stop(self) -> None:
+        """Look at once; called in any thread, and perhaps when all is over."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
     def _obey(self, stop: Stop) -> None:
         if stop.requests:
             self._closing = True
@@ -267,7 +303,7 @@ class _Pool:
                 for attempt in self._attempts:
                     attempt.call_off()
 
-    def _close(self, error: Exception) -> None:
+    def _close(self, error: BaseException) -> None:
         """Claim no more; `drain` raises the first error when everything has ended."""
         self._closing = True
         self._error = self._error or error
