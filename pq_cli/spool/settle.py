@@ -79,7 +79,8 @@ def _promote(store: Store, now: float) -> None:
 
 def next_event(store: Store) -> float | None:
     """Return the earliest Unix second at which a lease ends or an item may come due, or None."""
-    times = [i.lease_until for i in store.index.active().values() if i.lease_until is not None]
+    claims = map(store.index.confirmed, list(store.index.active().values()))
+    times = [i.lease_until for i in claims if i is not None and i.lease_until is not None]
     due = store.index.due()
     if due is not None:
         times.append(due)
