@@ -1,4 +1,8 @@
-"""A dirq QueueSimple: `DIR/ELEMENT`, names of 8 and 14 hexadecimal digits, `.lck` while in use."""
+"""A dirq QueueSimple: `DIR/ELEMENT`, names of 8 and 14 hexadecimal digits, `.lck` while in use.
+
+Small digits only, as dirq writes them and its programs look for: anything else was put there by
+somebody else.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +32,8 @@ from pq_cli.migrate.model import (
 )
 from pq_cli.migrate.survey import Survey
 
-_DIR = re.compile(r"[0-9a-fA-F]{8}")
-_ELEMENT = re.compile(r"([0-9a-fA-F]{14})(\.lck)?")
+_DIR = re.compile(r"[0-9a-f]{8}")
+_ELEMENT = re.compile(r"([0-9a-f]{14})(\.lck)?")
 _ELEMENT_TAG, _LOCK_TAG = 0, 1
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
+from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.migrate import values
 from pq_cli.migrate.files import files_in, stamp_of
-from pq_cli.migrate.flat import try_object, unnamed
+from pq_cli.migrate.flat import try_object
 from pq_cli.migrate.index import NameIndex
 from pq_cli.migrate.model import (
     HIDDEN_FILE,
     ORPHAN_META,
+    TMP_LEFTOVER,
     Entry,
     Evidence,
     FileProblemError,
@@ -27,7 +29,7 @@ from pq_cli.migrate.model import (
 from pq_cli.migrate.survey import Survey
 
 _SIDECAR = ".meta.json"
-_FILE_TAG, _SIDECAR_TAG = 0, 1
+_FILE_TAG, _SIDECAR_TAG, _MARK_TAG = 0, 1, 2
 
 
 class PlainReader:
@@ -44,7 +46,10 @@ class PlainReader:
         with NameIndex() as index:
             yield from _fill(index, root)
             for name, members in index.groups():
-                if _FILE_TAG in members:
+                if _FILE_TAG in members and _MARK_TAG in members:
+                    mark = f"{members[_MARK_TAG]} marks it as not finished"
+                    yield Reported(name, TMP_LEFTOVER, mark)
+                elif _FILE_TAG in members:
                     yield from _one(index, root, name)
             for sidecar in index.unmarked(_SIDECAR_TAG):
                 yield Reported(sidecar, ORPHAN_META, "no file uses it")
@@ -56,8 +61,10 @@ def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
             yield name
         elif name.startswith("."):
             yield Reported(name, HIDDEN_FILE)
-        elif name.endswith(".tmp"):
-            yield unnamed(name)
+        elif looks_unfinished(name):
+            yield Reported(name, TMP_LEFTOVER, "by its name it is not finished")
+            if (whole := marks(name)) is not None:
+                index.add(whole, _MARK_TAG, name)
         elif name.endswith(_SIDECAR):
             index.add(name[: -len(_SIDECAR)], _SIDECAR_TAG, name)
         else:

@@ -14,7 +14,7 @@ from pq_cli.migrate.model import FileProblemError, Json
 
 _PEEK = 32
 _KNOWN_FOLDERS = frozenset({"pending", "failed", "completed", "sent", "new", "cur", "tmp"})
-_HEX8 = re.compile(r"[0-9a-fA-F]{8}")
+_HEX8 = re.compile(r"[0-9a-f]{8}")
 _MAX_PARTS = 3
 
 

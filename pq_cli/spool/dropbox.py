@@ -5,7 +5,7 @@ Whoever looks for work picks the files up first. A file leaves `new/` by a renam
 crash leaves it in `new/` or lets the next command finish (see `handover`). A file of another
 owner, or with a second name, is copied first: its owner could still write to it.
 
-Files that look unfinished are left alone, see `looks_unfinished`; pq-drop(7) has the rule.
+Files that look unfinished are left alone, see `unfinished`; pq-drop(7) has the rule.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pq_cli.core.item import Item, printable
 from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.core.request import Request, checked, new_item
+from pq_cli.core.unfinished import looks_unfinished
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
 from pq_cli.spool import handover, layout
 from pq_cli.spool.checksum import checksum_of
@@ -36,18 +37,9 @@ if TYPE_CHECKING:
 
 MOST = 500
 """Files picked up at once: whoever asked for work must not wait for all of them."""
-_UNFINISHED = (
-    ".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp",
-    ".writing", ".uploading", ".incomplete", ".inprogress", ".lock", ".lck", "~",
-)  # fmt: skip
 _SIDECAR_FIELDS = ("priority", "key", "max_attempts", "metadata")
 _MAX_SIDECAR = 512 * 1024
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-
-
-def looks_unfinished(name: str) -> bool:
-    """Tell whether a file of this name is still being written, by the habits of those who write."""
-    return name.startswith((".", "#")) or name.lower().endswith(_UNFINISHED)
 
 
 def priority_in(name: str) -> int | None:

@@ -16,10 +16,11 @@ import pytest
 from support import HANG
 
 from pq_cli import Spool
+from pq_cli.core.unfinished import looks_unfinished
 from pq_cli.errors import UsageError
 from pq_cli.spool import layout
 from pq_cli.spool.check import Check
-from pq_cli.spool.dropbox import Dropbox, looks_unfinished, priority_in
+from pq_cli.spool.dropbox import Dropbox, priority_in
 from pq_cli.spool.durable import Disk
 
 NOBODY = 65534
