@@ -29,7 +29,7 @@ records = st.lists(st.tuples(st.binary(max_size=5), requests), min_size=8, max_s
 
 def damage(root):
     """Return what `check` finds in a spool, stale files in `tmp/` included."""
-    return list(Check(str(root), 5.0, stale_after=-1.0).run(repair=False))
+    return list(Check(str(root), 5.0, stale_after=-1.0, patience=0.0).run(repair=False))
 
 
 def read(queue, name):

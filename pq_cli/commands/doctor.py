@@ -106,11 +106,13 @@ def _can_be_made(path: str) -> bool:
 def _about(queue: Spool) -> Iterator[Fact]:
     info = os.stat(queue.path)
     mode = stat.S_IMODE(info.st_mode)
-    mine = info.st_uid in (os.geteuid(), 0) or os.geteuid() == 0
+    mine = os.geteuid() in (info.st_uid, 0)
     yield Fact(
         name="owner",
         value=f"{_user(info.st_uid)}, mode {mode:04o}",
-        wrong=None if mine else f"it is not yours: run pq as {_user(info.st_uid)}",
+        wrong=None
+        if mine
+        else f"it is not yours: you may look, {_user(info.st_uid)} may change it",
     )
     kind = file_system(queue.path)
     doubt = "see ASSUMPTIONS in pq-spool(5); a local file system is safer"

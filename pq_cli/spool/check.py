@@ -1,7 +1,8 @@
 """Check: a spool against the table of legal states in pq-spool(5).
 
-The survey walks the spool without a lock; what looks wrong is looked at again under the lock, so
-that an item on the move is never taken for damage; and only then, still under that lock, mended.
+The survey walks the spool without a lock. Whoever only looks takes none and writes nothing: what
+looks wrong is looked at again after a while, and told if it is still so, so that an item on the
+move is never taken for damage. To mend, it is looked at again under the lock, and mended there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
+from itertools import chain, islice
 
 from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
@@ -21,7 +23,7 @@ from pq_cli.spool.lock import SpoolLock
 from pq_cli.spool.mend import Mender
 from pq_cli.spool.pairs import Pairs
 from pq_cli.spool.reader import Reader
-from pq_cli.spool.state import Counter, DamagedStateError, read_state
+from pq_cli.spool.state import Counter, DamagedStateError, last_given, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
 
     Look = Callable[[], list[Finding]]
 
+PATIENCE = 0.5
+"""Seconds for which something must look wrong: far longer than any item is on the move."""
+_SHARES = (0.0, 0.1, 0.3, 0.6)
+"""How the patience is shared out between looks; the first comes at once."""
+_TOGETHER = 10_000
+"""Doubtful looks that share one patience."""
 STALE_AFTER = 600.0
 """Seconds without a write after which a file in `tmp/` whose process is not seen here is stale."""
 _IGNORED = (".nfs", "lost+found")
@@ -60,11 +68,17 @@ _LEVELS: dict[str, tuple[Callable[[str], bool], ...]] = {
 class Check:
     """One pass over the spool at `root`.
 
-    stale_after: see STALE_AFTER. Raises NoSpoolError, CannotCreateError, PermissionDeniedError or
-    ConfigError (a newer format).
+    lock_timeout: for repair. stale_after, patience: see STALE_AFTER, PATIENCE. Raises NoSpoolError,
+    CannotCreateError, PermissionDeniedError or ConfigError (a newer format).
     """
 
-    def __init__(self, root: str, lock_timeout: float, stale_after: float = STALE_AFTER) -> None:
+    def __init__(
+        self,
+        root: str,
+        lock_timeout: float,
+        stale_after: float = STALE_AFTER,
+        patience: float = PATIENCE,
+    ) -> None:
         self.root = opening.absolute(root)
         try:
             opening.open_state(self.root)
@@ -86,6 +100,7 @@ class Check:
             foreign=self._foreign, known=self._known, stale_after=stale_after,
         )  # fmt: skip
         self._stale_after = stale_after
+        self._patience = patience
         self._owner = os.stat(self.root).st_uid
         self._seen: dict[int, int] = {}
         self._twice: set[int] = set()
@@ -96,32 +111,56 @@ class Check:
         return self._reader.count(State)
 
     def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
-        """Yield what is wrong, mended if `repair`; call `tick` for every item looked at."""
+        """Yield what is wrong, mended if `repair`; call `tick` for every item looked at.
+
+        Without `repair` nothing is written and no lock is taken. With it, raises LockTimeoutError.
+        """
         try:
-            yield from self._handover(repair)
-            for look in self._everything():
-                if getattr(look, "func", None) == self._pairs.look:
-                    tick()
-                if not look():
-                    continue
-                with self._lock:
-                    found = look()
-                    if repair:
-                        found = [self._mender.mend(finding) for finding in found]
-                yield from found
+            yield from self._mended(tick) if repair else self._lasting(tick)
         finally:
             self._counter.close()
             self._lock.close()
 
-    def _handover(self, repair: bool) -> Iterator[Finding]:
-        """Look for a handover that stopped: under the lock, so its owner is gone."""
+    def _mended(self, tick: Callable[[], None]) -> Iterator[Finding]:
+        """Yield what is wrong under the lock too, mended there where it can be."""
         with self._lock:
-            count = sum(n.endswith(layout.META) for n in self._reader.names(handover.FOLDER))
-        if count:
-            found = Finding(kind="handover", path=handover.FOLDER, detail=f"{count} items")
-            if repair:
-                handover.finish_stopped(self.root, self._lock_timeout)
-            yield found.replace(mended=repair)
+            stopped = self._handover()  # under the lock, so its owner is gone
+        if stopped:
+            handover.finish_stopped(self.root, self._lock_timeout)
+            yield from (finding.replace(mended=True) for finding in stopped)
+        for look in self._doubtful(tick):
+            with self._lock:
+                found = [self._mender.mend(finding) for finding in look()]
+            yield from found
+
+    def _lasting(self, tick: Callable[[], None]) -> Iterator[Finding]:
+        """Yield what is wrong at each of several looks, without a lock."""
+        looks = chain([self._handover], self._doubtful(tick))
+        while batch := [(look, look()) for look in islice(looks, _TOGETHER)]:
+            for share in _SHARES:
+                batch = [(look, found) for look, found in batch if found]
+                if batch:
+                    time.sleep(self._patience * share)
+                batch = [(look, _again(found, look())) for look, found in batch]
+            for _, found in batch:
+                yield from found
+
+    def _doubtful(self, tick: Callable[[], None]) -> Iterator[Look]:
+        """Yield the looks that find something."""
+        for look in self._everything():
+            if getattr(look, "func", None) == self._pairs.look:
+                tick()
+            if look():
+                yield look
+
+    def _handover(self) -> list[Finding]:
+        """Look for a handover that stopped: one under way has other items at every look."""
+        names = sorted(n for n in self._reader.names(handover.FOLDER) if n.endswith(layout.META))
+        if not names:
+            return []
+        first = (layout.parse_meta_name(names[0]) or (None, None))[0]
+        detail = f"{len(names)} items"
+        return [Finding(kind="handover", path=handover.FOLDER, id=first, detail=detail)]
 
     # -- the survey ----------------------------------------------------------
 
@@ -236,8 +275,7 @@ class Check:
     def _is_newest(self, path: str) -> bool:
         """Tell whether the next items will go into this folder of `pending`, or below it."""
         kind, *rest = path.split("/")
-        self._counter.refresh()
-        newest = (self._counter.last_id or 0) // layout.BLOCK_SIZE
+        newest = (last_given(self.root) or 0) // layout.BLOCK_SIZE
         return kind == "pending" and (len(rest) < 2 or int(rest[1]) >= newest)
 
     def _foreign(self, path: str) -> list[Finding]:
@@ -284,10 +322,15 @@ class Check:
             return [Finding(kind="counter", path=layout.STATE, detail=printable(str(error)))]
         if state is None:
             return [Finding(kind="counter", path=layout.STATE, detail="is missing")]
-        self._counter.refresh()
-        last = self._counter.last_id
+        last = last_given(self.root)
         highest = self._highest
         if highest > state.reserved_id or (last is not None and last < highest and not state.boot):
             detail = f"says {last} of {state.reserved_id}, but there is an item {highest}"
             return [Finding(kind="counter", path=layout.COUNTER, id=highest, detail=detail)]
         return []
+
+
+def _again(before: list[Finding], now: list[Finding]) -> list[Finding]:
+    """Return what is found now and was found before: the same kind, at the same place."""
+    known = {(finding.kind, finding.path, finding.id) for finding in before}
+    return [finding for finding in now if (finding.kind, finding.path, finding.id) in known]

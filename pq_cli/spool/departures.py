@@ -8,21 +8,19 @@ back to work by `pq retry`, which takes the mark away: then a receipt no longer 
 
 from __future__ import annotations
 
-import os
-
 from pq_cli.core.item import Item, State
 from pq_cli.core.journal import record
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.core.transitions import LEAVING, stamp
 from pq_cli.errors import ConflictError, NoSuchItemError
 from pq_cli.spool.ledger import Origin
+from pq_cli.spool.state import spool_uuid
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_UUID = "uuid"
 _WAITING = (State.PENDING, State.DELAYED)
 _STAY = (State.HELD, State.FAILED, State.DONE)
 
@@ -63,13 +61,8 @@ class Departures:
         self._clock = clock
 
     def uuid(self) -> str:
-        """Return what tells this spool from all others; given at the first need."""
-        with self._store:
-            state = self._store.state
-            if _UUID not in state.extra:
-                state = state.replace(extra={**state.extra, _UUID: os.urandom(16).hex()})
-                self._store.set_state(state)
-            return str(state.extra[_UUID])
+        """Return what tells this spool from all others. Looks only: see `spool_uuid`."""
+        return spool_uuid(self._store.present_state(), self._store.root)
 
     def mark(self, ids: Sequence[int]) -> list[Item]:
         """Mark those of the items that wait or have ended; return them as they are to arrive.
@@ -78,6 +71,8 @@ class Departures:
         """
         store, marked = self._store, []
         with store:
+            if store.state.uuid is None:  # its receipts must find it, wherever it will be then
+                store.set_state(store.state.replace(uuid=spool_uuid(store.state, store.root)))
             for item_id in ids:
                 try:
                     item = store.reader.find(item_id)

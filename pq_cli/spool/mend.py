@@ -20,7 +20,7 @@ from pq_cli.spool.state import (
     UNKNOWN,
     Counter,
     DamagedStateError,
-    SpoolState,
+    new_state,
     read_state,
     write_state,
 )
@@ -155,10 +155,10 @@ class Mender:
 
     def _mend_counter(self, finding: Finding) -> None:
         try:
-            state = read_state(self._disk.root) or SpoolState()
+            state = read_state(self._disk.root) or new_state()
         except DamagedStateError:
             set_aside(self._disk, layout.STATE, finding.detail)
-            state = SpoolState()
+            state = new_state()
         self._counter.refresh()
         # Ids beyond those we see may have been given and ended since: hence a whole step more.
         last = max(self._counter.last_id or 0, state.reserved_id, finding.id or 0)

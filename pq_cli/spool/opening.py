@@ -20,7 +20,7 @@ from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.lock import SpoolLock
 from pq_cli.spool.spare import Spare
-from pq_cli.spool.state import SpoolState, read_state, write_state
+from pq_cli.spool.state import SpoolState, new_state, read_state, write_state
 
 _MOST_LINKS = 40
 """As many as Linux follows."""
@@ -125,7 +125,7 @@ def make(path: str, lock_timeout: float) -> SpoolState:
                 for folder in layout.FOLDERS:
                     disk.make_dir(folder)
                 Spare(disk).keep()
-                state = SpoolState()
+                state = new_state()
                 write_state(disk, state)
             return state
     finally:

@@ -43,7 +43,8 @@ class SpoolState(Record):
 
     reserved_id: no id above it was ever given. boot: the boot in which the spool is changed without
     syncs ("fast"), or None. aged_at: the manual aging clock, Unix seconds. paused: since when and
-    why nothing is claimed, or None. extra: fields of newer versions, kept.
+    why nothing is claimed, or None. uuid: what tells the spool from all others; None in one that
+    was made before spools had one (see `spool_uuid`). extra: fields of newer versions, kept.
     """
 
     format: int = layout.FORMAT
@@ -51,7 +52,27 @@ class SpoolState(Record):
     boot: str | None = None
     aged_at: float | None = None
     paused: Pause | None = None
+    uuid: str | None = None
     extra: dict[str, object] = {}
+
+
+def new_state() -> SpoolState:
+    """Return the state of a spool that is being made."""
+    return SpoolState(uuid=os.urandom(16).hex())
+
+
+def spool_uuid(state: SpoolState, root: str) -> str:
+    """Return what tells the spool at `root` from all others; looks, and writes nothing.
+
+    One that has no uuid is known by its host and path: the same at every look, so that what was
+    exported twice is imported once, also by those who may only read.
+    """
+    if state.uuid is not None:
+        return state.uuid
+    import hashlib  # such spools are few
+
+    place = f"{os.uname().nodename}\0{os.path.realpath(root)}"
+    return hashlib.sha256(os.fsencode(place)).hexdigest()[:32]
 
 
 def read_state(root: str) -> SpoolState | None:
@@ -81,6 +102,7 @@ def read_state(root: str) -> SpoolState | None:
         if known["aged_at"] is not None:
             known["aged_at"] = parse_time(known["aged_at"])
         known["paused"] = _pause(values.pop("paused", None))
+        known["uuid"] = _uuid(values.pop("uuid", None))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
         raise DamagedStateError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
     return SpoolState(**known, extra=values)
@@ -93,6 +115,14 @@ def _refuse_newer(root: str, values: dict[str, object]) -> None:
         raise ConfigError(
             f"{root} has format {number}, this pq knows {layout.FORMAT}: use a newer pq"
         )
+
+
+def _uuid(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isalnum() or not value.isascii() or len(value) > 64:
+        raise TypeError
+    return value
 
 
 def _pause(value: object) -> Pause | None:
@@ -108,6 +138,8 @@ def write_state(disk: Disk, state: SpoolState) -> None:
     aged_at = None if state.aged_at is None else format_time(state.aged_at)
     values = {**state.__dict__, "aged_at": aged_at, **state.extra}
     del values["extra"], values["paused"]
+    if state.uuid is None:
+        del values["uuid"]
     if state.paused is not None:
         since = format_time(state.paused.since)
         values["paused"] = {"since": since, "reason": state.paused.reason}
@@ -115,6 +147,28 @@ def write_state(disk: Disk, state: SpoolState) -> None:
     disk.write_new(tmp, to_json(values) + b"\n", sync=True)
     disk.rename(tmp, layout.STATE)
     disk.sync_dir("")
+
+
+def last_given(root: str) -> int | None:
+    """Return the last id that `counter` names, or None; for those who only look."""
+    try:
+        fd = os.open(f"{root}/{layout.COUNTER}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        return _parse_counter(os.pread(fd, _RECORD, 0))[0]
+    except ValueError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _parse_counter(text: bytes) -> tuple[int, int, bytes]:
+    """Return (last id, live items, writer) of the counter's record. Raises ValueError."""
+    last, live, writer = text.split()
+    if len(text) != _RECORD or not 0 <= int(last) <= LARGEST_ID:
+        raise ValueError
+    return int(last), int(live), writer
 
 
 class Counter:
@@ -144,10 +198,7 @@ class Counter:
             text = os.pread(self._fd, _RECORD, 0)
             if text == self._written:
                 return True
-            last, live, writer = text.split()
-            self.last_id, self.live = int(last), int(live)
-            if len(text) != _RECORD or not 0 <= self.last_id <= LARGEST_ID:
-                raise ValueError
+            self.last_id, self.live, writer = _parse_counter(text)
             if writer[:_TAG] != self._me[:_TAG].encode():
                 self.live = UNKNOWN
         except (FileNotFoundError, ValueError):

@@ -253,7 +253,30 @@ def test_the_command(kind: str, status: int, spool: Path) -> None:
     assert pq().stdout == b""
 
 
-def test_check_while_others_work(tmp_path: Path) -> None:
+def test_what_is_on_the_move_is_no_finding(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks wrong is told if it stays so; what was between two steps of a move is not."""
+    _hand_over(spool)
+    payload, away = spool / f"{LANE}/0000000001", spool / "held/0000000/0000000099"
+    payload.rename(away)
+    _write(spool, f"{LANE}/0000000002", b"?")
+    slept = []
+
+    def the_moves_go_on(seconds: float) -> None:
+        slept.append(seconds)
+        if away.exists():
+            away.rename(payload)
+            for end in ("", ".meta.json"):
+                handed = spool / f"imports/handover/0000000006{end}"
+                handed.rename(handed.with_name(f"0000000007{end}"))
+
+    monkeypatch.setattr("time.sleep", the_moves_go_on)
+    found = list(Check(str(spool), 1.0, patience=8.0).run(repair=False))
+    assert [(f.kind, f.id) for f in found] == [("torn", 2)]
+    assert sum(slept) == 8.0
+
+
+@pytest.mark.parametrize("repair", [True, False], ids=["repair", "look"])
+def test_check_while_others_work(tmp_path: Path, repair: bool) -> None:
     """Items on the move are never taken for damage, nor harmed by a repair."""
     root = tmp_path / "s"
     Spool(root).close()
@@ -276,7 +299,7 @@ def test_check_while_others_work(tmp_path: Path) -> None:
         pids.append(pid)
     running = set(pids)
     while running:
-        damage = [f for f in Check(str(root), 30.0).run(repair=True) if f.damage]
+        damage = [f for f in Check(str(root), 30.0).run(repair=repair) if f.damage]
         assert damage == []
         running -= {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]}
     assert [f for f in findings(str(root)) if f.damage] == []

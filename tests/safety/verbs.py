@@ -289,7 +289,7 @@ def repair(root: str) -> list[object]:
 
 def findings(root: str) -> list[object]:
     """Run `pq check`."""
-    return list(Check(root, 5.0, stale_after=-1e9).run(repair=False))
+    return list(Check(root, 5.0, stale_after=-1e9, patience=0.0).run(repair=False))
 
 
 def _told(item: object) -> list[int]:
