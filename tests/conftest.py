@@ -16,7 +16,7 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, default)
 
 
-pytest_plugins = ["survived"]
+pytest_plugins = ["survived", "subset"]
 
 
 @pytest.fixture
