@@ -179,6 +179,7 @@ def test_one_bad_file_does_not_stop_the_others(pq: Pq, tmp_path: Path) -> None:
     assert ran.err.splitlines() == [
         f"pq: {tmp_path}/none: No such file or directory",
         f"pq: {tmp_path}: Is a directory",
+        "pq: 2 of 4 FILEs were queued",
     ]
     assert pq("cat", 1, 2).out == b"ab"
 

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 
-from pq_cli.actions.spools import LOCK_TIMEOUT, open_spool
+from pq_cli.actions.spools import LOCK_TIMEOUT, open_spool, taken_text
 from pq_cli.core.item import printable, valid_priority
 from pq_cli.core.record import Record
 from pq_cli.core.request import Request, checked
@@ -66,6 +66,7 @@ def enqueue(options: EnqueueOptions) -> int:
                 work.records(file, lines=o.lines, null=o.null)
             else:
                 work.whole(file, move=o.move)
+        work.sum_up(0 if modes else len(o.files))
     return work.status
 
 
@@ -135,6 +136,10 @@ class _Enqueue:
         self._counting = counting
         self._request = request
         self._last_id = 0
+        self._failed = 0
+        self._went_in = 0
+        self._taken = 0
+        self._owner: Item | None = None
         self.status = 0
 
     def whole(self, file: str, *, move: bool) -> None:
@@ -149,9 +154,11 @@ class _Enqueue:
                 request = self._request.replace(name=name)
                 tick = self._counting.passed
                 staged = self._spool.stage_file(file, request, move=move, tick=tick)
-            self._print(*self._spool.commit([staged]))
-            if move and os.path.lexists(file):
-                warn(f"{file}: not moved, because an item has its key already")
+            found: list[Item] = []
+            self._print(*self._spool.commit([staged], found))
+            self._went_in += not found
+            for item in found:
+                warn(taken_text(item, f"{file} stays" if move else "nothing was queued"))
         except (PqError, OSError) as error:
             self._note(error)
 
@@ -164,6 +171,7 @@ class _Enqueue:
         except OSError as error:
             self._note(error)
             return
+        before = self._went_in
         try:
             if lines or null:
                 end = b"\0" if null else b"\n"
@@ -174,14 +182,22 @@ class _Enqueue:
                 self._batch(batch.records)
                 if batch.error is not None:
                     raise batch.error
-        except UsageError as error:
-            where = "" if file == "-" else f"{file}: "
-            self._note(UsageError(f"{where}{error}"))
         except (PqError, OSError) as error:
-            self._note(error)
+            number = self._went_in - before
+            end_text = f"{number:,} item{' was' if number == 1 else 's were'} queued before it"
+            self._note(error, "" if file == "-" else f"{file}: ", f"; {end_text}")
         finally:
             if fd:
                 os.close(fd)
+
+    def sum_up(self, files: int) -> None:
+        """Tell of the records whose keys were taken, and how many of several FILEs went in."""
+        if self._taken == 1 and self._owner is not None:
+            warn(taken_text(self._owner, "nothing was queued for it"))
+        elif self._taken:
+            warn(f"{self._taken:,} keys were taken already; new items: {self._went_in:,}")
+        if self._failed and files > 1:
+            warn(f"{self._went_in} of {files} FILEs were queued")
 
     def _to_end_of_block(self) -> int:
         """Return how many ids are left in the present block: a batch that fills one is cheapest."""
@@ -189,7 +205,12 @@ class _Enqueue:
 
     def _batch(self, records: list[Payload]) -> None:
         if records:
-            self._print(*self._spool.enqueue_many(records))
+            found: list[Item] = []
+            items, error = self._spool.enqueue_many(records, found)
+            self._went_in += len(items) - len(found)
+            self._taken += len(found)
+            self._owner = found[0] if found else self._owner
+            self._print(items, error)
 
     def _print(self, items: list[Item], error: PqError | OSError | None) -> None:
         if items:
@@ -200,13 +221,15 @@ class _Enqueue:
         if error is not None:
             raise error
 
-    def _note(self, error: PqError | OSError) -> None:
+    def _note(self, error: PqError | OSError, before: str = "", behind: str = "") -> None:
         """Report what is wrong with a FILE, and go on; without stdout there is no going on."""
         if isinstance(error, OutputError | BrokenPipeError):
             raise error
+        self._failed += 1
         if isinstance(error, PqError):
-            warn(error)
+            warn(f"{before}{error}{behind}")
             self.status = self.status or error.exit_code
             return
-        warn(os_error_text(error))
+        # An error of the system names its file.
+        warn(f"{os_error_text(error)}{behind}")
         self.status = self.status or os_error_status(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pq_cli.core.item import parse_reference, printable
+from pq_cli.core.item import Item, State, parse_reference, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
@@ -32,6 +32,13 @@ def lease_seconds(text: str | None) -> float | None:
     if seconds <= 0:
         raise UsageError("--lease must be longer than 0")
     return seconds
+
+
+def taken_text(item: Item, instead: str) -> str:
+    """Return that an item has the key already, and what was not done for that reason."""
+    how = "being worked on" if item.state is State.ACTIVE else str(item.state)
+    key = printable(item.key or "")
+    return f"key '{key}' is taken by item {item.id}, which is {how}: {instead}"
 
 
 def reference(spool: Spool, text: str) -> str:

@@ -24,12 +24,13 @@ MANY = 8
 
 
 def admit(
-    store: Store, batch: Sequence[Staged], now: float
+    store: Store, batch: Sequence[Staged], now: float, found: list[Item] | None = None
 ) -> tuple[list[Item], PqError | OSError | None]:
     """Commit staged payloads in order; return (the items, what stopped it or None).
 
     Called under the lock. When it returns, in "full" the returned items are durable; the rest
-    of the batch has left no trace. With `if_exists="skip"` a taken key yields the item that has it.
+    of the batch has left no trace. With `if_exists="skip"` a taken key yields the item that has it,
+    which is then added to `found`, too.
     """
     work = _Admission(store, len(batch), now)
     try:
@@ -39,6 +40,8 @@ def admit(
         work.withdraw()
         return [], error
     work.drop_replaced()
+    if found is not None:
+        found += work.found
     return work.items, work.error
 
 
@@ -49,6 +52,7 @@ class _Admission:
         self.items: list[Item] = []
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
+        self.found: list[Item] = []
         self._replaced: list[tuple[Item, Item]] = []
         self._owners: dict[str, Item] = {}
         self._vouched = False
@@ -102,6 +106,7 @@ class _Admission:
                 # Its id will be told, so it must be durable, even if who enqueued it was killed.
                 self._vouched = True
                 self.items.append(taken.for_bystanders())
+                self.found.append(self.items[-1])
                 return
             if request.if_exists == "fail" or taken.state is State.ACTIVE:
                 raise KeyTakenError(

@@ -139,11 +139,12 @@ class Spool(Upkeep, Queue):
         return items[0]
 
     def enqueue_many(
-        self, records: Sequence[tuple[bytes, Request]]
+        self, records: Sequence[tuple[bytes, Request]], found: list[Item] | None = None
     ) -> tuple[list[Item], PqError | OSError | None]:
         """Enqueue (payload, request) pairs, in order, with one sync for all of them.
 
-        Returns (items, the error that stopped it or None) like `commit`. Give what fits in memory.
+        Returns (items, the error that stopped it or None), and fills `found`, like `commit`. Give
+        what fits in memory.
         """
         from pq_cli.spool.bulk import Bulk, are_many, is_bulk  # start-up: most enqueue one
 
@@ -163,7 +164,7 @@ class Spool(Upkeep, Queue):
         except BaseException:
             self._drop(batch)
             raise
-        items, stop = self.commit(batch)
+        items, stop = self.commit(batch, found)
         return items, stop or broken
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
@@ -188,14 +189,17 @@ class Spool(Upkeep, Queue):
         """
         return stage_file(self._store.disk, path, checked(request), move=move, tick=tick)
 
-    def commit(self, batch: Sequence[Staged]) -> tuple[list[Item], PqError | OSError | None]:
+    def commit(
+        self, batch: Sequence[Staged], found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
         """Make items of staged payloads, in order; return (items, the error that stopped it).
 
         The items returned are durable; from the one that failed on, nothing of the batch is left.
+        Those that were there already, under keys that are taken, are also added to `found`.
         """
         try:
             with self._store:
-                items, error = admit(self._store, batch, self._clock())
+                items, error = admit(self._store, batch, self._clock(), found)
             for staged in batch[: len(items)]:
                 error = self._end_move(staged) or error
         finally:
