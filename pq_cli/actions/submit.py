@@ -6,8 +6,8 @@ import os
 import sys
 
 from pq_cli.actions.enqueue import EnqueueOptions, check_stdin, request_of
-from pq_cli.actions.spools import lease_seconds, open_spool
-from pq_cli.core.item import Item, State
+from pq_cli.actions.spools import lease_seconds, open_spool, taken_text
+from pq_cli.core.item import Item
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
@@ -52,7 +52,8 @@ def submit(options: SubmitOptions) -> int:
         staged = queue.stage(sys.stdin.buffer, request)
         item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
         if item.claim is None:  # its key was taken, by an item that others may be working on
-            _say_taken(item)
+            warn(taken_text(item, "nothing was run"))
+            emit(str(item.id))
             return 0
         return _try(foreground, item, list(o.cmd), judging(o.defer_on, queue.config))
 
@@ -79,12 +80,6 @@ def _spared(outcome: Outcome) -> Outcome:
     if outcome.verdict in (Verdict.DEFER, Verdict.RETRY):
         return outcome.replace(verdict=Verdict.RELEASE)
     return outcome
-
-
-def _say_taken(item: Item) -> None:
-    how = "which is being worked on" if item.state is State.ACTIVE else f"which is {item.state}"
-    warn(f"key '{item.key}' is taken by item {item.id}, {how}: nothing was run")
-    emit(str(item.id))
 
 
 def _say_queued(item: Item) -> None:
