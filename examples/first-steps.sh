@@ -11,14 +11,27 @@ say() { printf '\n$ %s\n' "$*"; }
 say "printf '%s\n' 'import 2019' 'import 2020' | pq enqueue --lines -p 8     # bulk"
 printf '%s\n' 'import 2019' 'import 2020' | pq enqueue --lines -p 8
 
-say "echo 'live report' | pq enqueue -p 2                                # live"
-echo 'live report' | pq enqueue -p 2
+say "echo 'live report' | pq enqueue -p 2 --name live.txt                # live"
+echo 'live report' | pq enqueue -p 2 --name live.txt
 
 say "pq ls                                                # in the order it would be served"
 pq ls
 
-say "pq next -- cat                                       # until nothing is left"
-while pq next -- cat; do :; done
+# What uploads one item: the payload on stdin, its name in $PQ_NAME. Away is 7, as curl says it.
+cat > "$PQ_SPOOL.upload" <<'UPLOAD'
+[ -e "$PQ_SPOOL.online" ] || exit 7
+echo "https://example.org/${PQ_NAME:-$PQ_ID} <- $(cat)"
+UPLOAD
+
+say "pq run --defer-on 6,7,22,28 -- ./upload       # nobody there: put off, no attempt is counted"
+pq run --defer-on 6,7,22,28 -- sh "$PQ_SPOOL.upload" || true
+
+say "pq retry --all                                       # it is back: do not wait for the retry"
+touch "$PQ_SPOOL.online"
+pq retry --all
+
+say "pq run --defer-on 6,7,22,28 -- ./upload              # until nothing is left"
+pq run --defer-on 6,7,22,28 -- sh "$PQ_SPOOL.upload"
 
 say "pq ls                                                # nothing is left"
 pq ls

@@ -4,7 +4,8 @@
 
 Uploads four at a time, the most urgent first. A report that the server refuses for good (4xx) goes
 to the dead letters; while the server is away reports are put off, uncounted; anything else is
-retried until max_attempts. Ctrl-C lets the uploads under way finish; a second one gives them back.
+retried until max_attempts. After a few failures in a row all goes more slowly, until one ends well.
+Ctrl-C lets the uploads under way finish; a second one gives them back.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ from pq_cli.worker.command import Terms
 from pq_cli.worker.contract import statuses
 from pq_cli.worker.limits import Limits
 
+_PATIENCE = 60.0
+"""Seconds that a run which ends by itself pauses for at most: what cron starts during an outage
+must not pile up."""
 _MOST_JOBS = 10_000
 _PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -73,6 +76,7 @@ def plan_of(o: RunOptions) -> Plan:
             max_seconds=None if o.max_time is None else parse_duration(o.max_time),
             rate=_rate(o.rate),
             halt_after=_whole("--halt-after", o.halt_after, 1, 10**9),
+            patience=None if o.follow else _PATIENCE,
         ),
         terms=Terms(
             timeout=_positive("--timeout", o.timeout),

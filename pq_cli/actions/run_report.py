@@ -80,6 +80,8 @@ class Reporter:
         """Take note of what happened in the pool, and tell what must be told."""
         if event.kind == "gate":
             self._gate(event.open)
+        elif event.kind == "pace":
+            self._pace(event)
         elif event.kind == "start":
             self._tally.running += 1
             if self._tally.left:
@@ -129,6 +131,18 @@ class Reporter:
         elif self._gated:
             words = "open again" if is_open else "closed: nothing is claimed meanwhile"
             self._say(f"--when '{self._gated}': {words}")
+
+    def _pace(self, event: Event) -> None:
+        """Tell when the pool slows down, and when that is over."""
+        if self._json:
+            self._write({"event": "pace", "slow": event.slow, "in_a_row": event.in_a_row})
+        elif event.slow:
+            self._say(
+                f"{event.in_a_row} failures in a row: slower from now on, one at a time after "
+                "growing pauses, until one ends well"
+            )
+        else:
+            self._say("one has ended well: at full speed again")
 
     def end(self) -> None:
         """Sum up, if there is somebody who asked for it or something went wrong."""

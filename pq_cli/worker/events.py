@@ -10,9 +10,11 @@ from pq_cli.core.record import Record
 
 
 class Event(Record):
-    """Something that happened. kind: `start`, `end`, `lost` (the claim was taken away) or `gate`.
+    """Something that happened. kind: `start`, `end`, `lost` (the claim was taken away), `gate`
+    or `pace`.
 
     seconds: how long the attempt took. outcome: what it came to. open: what the gate said.
+    slow: whether the pool slows down from now on, after how many failures `in_a_row`.
     """
 
     kind: str
@@ -20,6 +22,8 @@ class Event(Record):
     outcome: Outcome | None = None
     seconds: float = 0.0
     open: bool = True
+    slow: bool = False
+    in_a_row: int = 0
 
 
 class Summary(Record):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pq_cli.core.arguments import valid_duration, valid_whole, wrong
 from pq_cli.core.record import Record
 from pq_cli.errors import CommandFailedError, TryAgainError
+from pq_cli.worker.contract import Verdict
+from pq_cli.worker.slowdown import Slowdown
 
 
 class GateClosedError(TryAgainError):
@@ -19,13 +21,17 @@ class Limits(Record):
     """Bounds of one `drain`; None means none.
 
     max_items: claim at most so many. max_seconds: claim nothing after so long. rate: claims a
-    second, evenly spaced. halt_after: stop after so many failed attempts in a row.
+    second, evenly spaced. halt_after: stop after so many failed attempts in a row, whatever made
+    them fail. slow_down: claim more and more slowly while everything fails; see `Slowdown`.
+    patience: stop rather than make a longer pause for that, in seconds.
     """
 
     max_items: int | None = None
     max_seconds: float | None = None
     rate: float | None = None
     halt_after: int | None = None
+    slow_down: bool = True
+    patience: float | None = None
 
 
 def valid_limits(limits: Limits) -> Limits:
@@ -53,6 +59,7 @@ class Pace:
         self._claimed = 0
         self.in_a_row = 0
         """Attempts that failed since the last one that did not."""
+        self.slowdown = Slowdown()
 
     def over(self, now: float) -> bool:
         """Tell whether nothing more may be claimed."""
@@ -61,16 +68,29 @@ class Pace:
         return late or (most is not None and self._claimed >= most)
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next claim is due; 0 when it is."""
-        return max(0.0, self._next - now)
+        """Return the seconds until the next claim is due; inf: an attempt must end before."""
+        return max(0.0, self._next - now, self.slowdown.wait(now))
 
-    def claimed(self, now: float) -> None:
-        """Count a claim. A claim that came late is not made up for: the rate is never exceeded."""
+    def claimed(self, now: float) -> int:
+        """Count a claim; return its round, for `ended`.
+
+        A claim that came late is not made up for: the rate is never exceeded.
+        """
         self._claimed += 1
         if self._limits.rate is not None:
             self._next = max(self._next, now) + 1 / self._limits.rate
+        return self.slowdown.claimed()
 
-    def ended(self, well: bool) -> bool:
-        """Count the end of an attempt; tell whether there were too many failures in a row."""
-        self.in_a_row = 0 if well else self.in_a_row + 1
-        return self._limits.halt_after is not None and self.in_a_row >= self._limits.halt_after
+    def ended(self, verdict: Verdict, round_: int, now: float) -> str | None:
+        """Count the end of an attempt; return why no more may be made, or None: go on."""
+        limits = self._limits
+        if limits.slow_down:
+            self.slowdown.ended(verdict, round_, now)
+        if verdict is not Verdict.RELEASE:
+            self.in_a_row = 0 if verdict is Verdict.DONE else self.in_a_row + 1
+        many = self.in_a_row
+        if limits.halt_after is not None and many >= limits.halt_after:
+            return f"{many} failure{'s' if many > 1 else ''} in a row: stopped"
+        if limits.patience is not None and self.slowdown.pause > limits.patience:
+            return f"{self.slowdown.in_a_row} failures in a row: the rest is left for a later run"
+        return None

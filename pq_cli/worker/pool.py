@@ -63,12 +63,13 @@ async def drain(
 
     follow: wait for more work instead of returning when nothing is pending. lease: seconds,
     renewed while the handler runs; if it was lost all the same, the handler is cancelled and its
-    result refused. limits: when to claim no more, and how fast to claim. gate: asked before
-    claiming; while it says False nothing is claimed. watch: told of every start and end.
+    result refused. limits: when to claim no more, and how fast to claim; after several failures
+    in a row it slows down as a whole (see `Slowdown`). gate: asked before claiming; while it says
+    False nothing is claimed. watch: told of every start and end.
 
     Returns how many attempts ended how. Raises GateClosedError (not following, and the gate is
-    closed), HaltError (`limits.halt_after` failures in a row), the `fatal` of an Outcome, and what
-    the queue raises; always after the attempts under way have ended.
+    closed), HaltError (too many failures in a row for `limits`), the `fatal` of an Outcome, and
+    what the queue raises; always after the attempts under way have ended.
     """
     if not isinstance(queue, Queue):
         raise wrong("queue", queue, "a Spool or a MemoryQueue")
@@ -93,8 +94,9 @@ async def drain(
 class _Attempt:
     """One claimed item under work."""
 
-    def __init__(self, item: Item, renew_at: float) -> None:
+    def __init__(self, item: Item, renew_at: float, round_: int) -> None:
         self.item = item
+        self.round = round_
         self.started = time.monotonic()
         self.renew_at = renew_at
         self.task: asyncio.Task[None] | None = None
@@ -140,6 +142,7 @@ class _Pool:
     ) -> Summary:
         """Work until there is no more to do or to be claimed."""
         self._stop = stop
+        self._follow = follow
         self._gate = GateKeeper(gate, self._gate_said)
         stop.listen(self._asked_to_stop)
         keeper = asyncio.create_task(self._keep_leases())
@@ -147,7 +150,7 @@ class _Pool:
             while True:
                 self._wake.clear()
                 self._obey(stop)
-                nothing_left = not self._fill(follow)
+                nothing_left = not self._fill()
                 if not self._attempts and (self._closing or (nothing_left and not follow)):
                     break
                 await self._pause()
@@ -162,28 +165,31 @@ class _Pool:
 
     # -- claiming ----------------------------------------------------------
 
-    def _fill(self, follow: bool) -> bool:
+    def _fill(self) -> bool:
         """Claim for every free slot, as far as pace and gate allow; False: nothing is pending."""
         while len(self._attempts) < self._concurrency and not self._closing:
             now = time.monotonic()
             if self._pace.over(now):
                 self._closing = True
             elif self._pace.wait(now):
-                return True
+                return self._follow or not self._pace.slowdown.slow or self._is_pending()
             elif not self._gate.is_open(now):
-                return self._wait_at_gate(now, follow)
+                return self._wait_at_gate(now)
             elif not self._start_next():
                 return False
         return True
 
-    def _wait_at_gate(self, now: float, follow: bool) -> bool:
+    def _is_pending(self) -> bool:
+        return next(iter(self._queue.items([State.PENDING])), None) is not None
+
+    def _wait_at_gate(self, now: float) -> bool:
         """Have the gate asked if there is work for it to let in; False: there is none."""
         if self._gate.is_closed(now):
-            if not follow:
+            if not self._follow:
                 self._close(GateClosedError("the gate is closed: nothing more was claimed"))
             return True
         if not self._gate.asking:
-            if next(iter(self._queue.items([State.PENDING])), None) is None:
+            if not self._is_pending():
                 return False
             self._gate.ask()
         return True
@@ -197,8 +203,8 @@ class _Pool:
             return True
         if item is None:
             return False
-        self._pace.claimed(time.monotonic())
-        attempt = _Attempt(item, time.time() + self._lease / 3)
+        round_ = self._pace.claimed(time.monotonic())
+        attempt = _Attempt(item, time.time() + self._lease / 3, round_)
         self._attempts.add(attempt)
         self._tell(Event(kind="start", item=item))
         attempt.task = asyncio.create_task(self._work(attempt))
@@ -257,14 +263,19 @@ class _Pool:
         self._tell(Event(kind=kind, item=attempt.item, outcome=outcome, seconds=seconds))
         if outcome.fatal is not None:
             self._close(outcome.fatal)
-        if attempt.lost or outcome.verdict is Verdict.RELEASE:
-            return
-        well = outcome.verdict is Verdict.DONE
-        if not well:
+        self._learn(Verdict.RELEASE if attempt.lost else outcome.verdict, attempt.round)
+
+    def _learn(self, verdict: Verdict, round_: int) -> None:
+        """Let what came of an attempt decide whether, and how fast, more are made."""
+        slowdown = self._pace.slowdown
+        was_slow = slowdown.slow
+        over = self._pace.ended(verdict, round_, time.monotonic())
+        if slowdown.slow != was_slow:
+            self._tell(Event(kind="pace", slow=slowdown.slow, in_a_row=slowdown.in_a_row))
+        if verdict not in (Verdict.DONE, Verdict.RELEASE):
             self._gate.doubt()
-        if self._pace.ended(well):
-            many = self._pace.in_a_row
-            self._close(HaltError(f"{many} failure{'s' if many > 1 else ''} in a row: stopped"))
+        if over is not None:
+            self._close(HaltError(over))
 
     # -- leases ------------------------------------------------------------
 
