@@ -153,3 +153,62 @@ def test_a_full_queue_says_how_many_went_in(pq: Pq, form: str) -> None:
     ran = pq("enqueue", form, stdin=(b"x" + end) * 4, expect=75)
     assert ran.words == ["1", "2"]
     assert ran.err.endswith("; 2 items were queued before it\n")
+
+
+# -- items that are not there any more, and claims -----------------------------------
+
+NAMING = (
+    "done",
+    "fail",
+    "release",
+    "renew",
+    "show",
+    "cat",
+    "retry",
+    "set -p 3",
+    "hold",
+    "rm",
+    "explain",
+)
+"""Every command that names an item; undo does, too."""
+
+
+@pytest.mark.parametrize("command", [*NAMING, "undo"])
+def test_an_item_that_is_gone_says_what_became_of_it(pq: Pq, command: str) -> None:
+    """Done or removed, and when, as the log has it; and how what was removed comes back."""
+    pq.fill(b"", b"", b"")
+    pq("next", "--ack")
+    pq("rm", "2")
+    at = r"at (\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d"
+    gone = pq(*command.split(), "1", expect=3)
+    assert re.fullmatch(rf"pq: there is no item 1: it was done {at}\n", gone.err)
+    assert re.search(r"no item 99|item 99 is not", pq(*command.split(), "99", expect=3).err)
+    if command != "undo":
+        gone = pq(*command.split(), "2", "1", expect=3)
+        assert re.match(
+            rf"pq: there is no item 2: it was removed {at}; `pq undo 2` brings it back\n"
+            rf"pq: there is no item 1: it was done {at}\n",
+            gone.err,
+        )
+    pq("purge", "--trash")
+    gone = pq(*command.split(), "2", expect=3)
+    assert re.fullmatch(rf"pq: there is no item 2: it was removed {at}\n", gone.err)
+
+
+def test_a_lost_or_damaged_log_tells_nothing_and_harms_nothing(pq: Pq) -> None:
+    """Without the log it is only said that there is no such item."""
+    pq.fill(b"")
+    pq("next", "--ack")
+    for text in ('{"event":"done","id":[1]}\n', '{"event":"done","id":1,"at":7}\n', "{\n", ""):
+        (pq.spool / "log").write_text(text)
+        assert pq("show", 1, expect=3).err == f"pq: there is no item 1 in {pq.spool}\n"
+    (pq.spool / "log").unlink()
+    assert pq("show", 1, expect=3).err == f"pq: there is no item 1 in {pq.spool}\n"
+
+
+def test_what_an_item_went_through_is_told_by_claims(pq: Pq) -> None:
+    """`explain` names an attempt as all other commands do: by its claim."""
+    pq.fill(b"")
+    pq("next", "--", "false", expect=6)
+    assert "\n  claim 1.1 failed at " in pq("explain", 1).text
+    assert "attempt 1.1" not in pq("explain", 1).text

@@ -7,7 +7,7 @@ import sys
 
 from pq_cli.core.item import Item, State, parse_reference, printable
 from pq_cli.core.timefmt import parse_duration
-from pq_cli.errors import OutputError, PqError, UsageError
+from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.spool import layout
 from pq_cli.spool.spool import Spool
@@ -15,6 +15,8 @@ from pq_cli.spool.spool import Spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pq_cli.actions.fates import Fates
 
 LOCK_TIMEOUT = "30s"
 
@@ -70,20 +72,25 @@ def for_each(spool: Spool, arguments: Sequence[str], verb: Callable[[str], objec
     from pq_cli.render.counting import Counting  # start-up: `next` has no need of it
 
     total = None if "-" in arguments else len(arguments)
+    fates: list[Fates] = []
     status = 0
     with Counting("items", total) as counting:
         for argument in each_argument(arguments):
-            failed = _try(verb, spool, argument)
+            failed = _try(verb, spool, argument, fates)
             status = status or failed
             counting.tick()
     return status
 
 
-def _try(verb: Callable[[str], object], spool: Spool, argument: str) -> int:
+def _try(verb: Callable[[str], object], spool: Spool, argument: str, fates: list[Fates]) -> int:
     try:
-        verb(reference(spool, argument))
+        named = reference(spool, argument)
+        verb(named)
     except (OutputError, BrokenPipeError):
         raise
+    except NoSuchItemError as error:
+        warn(_with_fate(error, spool, named, fates))
+        return error.exit_code
     except PqError as error:
         warn(error)
         return error.exit_code
@@ -91,6 +98,20 @@ def _try(verb: Callable[[str], object], spool: Spool, argument: str) -> int:
         warn(os_error_text(error))
         return os_error_status(error)
     return 0
+
+
+def _with_fate(error: NoSuchItemError, spool: Spool, named: str, fates: list[Fates]) -> str:
+    """Return the message, with what became of the item where that is known.
+
+    fates: empty until it is first needed: most commands miss nothing.
+    """
+    if not fates:
+        from pq_cli.actions.fates import Fates
+
+        fates.append(Fates(spool))
+    item_id = named.partition(".")[0]
+    fate = fates[0].of(int(item_id))
+    return str(error) if fate is None else f"there is no item {item_id}: {fate}"
 
 
 def each_argument(arguments: Iterable[str]) -> Iterator[str]:
