@@ -137,12 +137,11 @@ def _print(queue: Spool, item: Item, o: NextOptions) -> None:
     elif o.as_json:
         emit_json(item_json(item, queue.config, queue.order_time()))
     else:
-        fd = queue.open_payload(item)
-        try:
-            with _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease):
-                copy_to_stdout(fd)
-        finally:
-            os.close(fd)
+        with (
+            queue.open_payload(item) as payload,
+            _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease),
+        ):
+            copy_to_stdout(payload.fileno())
     flush()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pq_cli.commands.common import ItemsArgument, SpoolOption, for_each, open_spool
 from pq_cli.render import check_stdout, copy_to_stdout
 
@@ -14,10 +12,7 @@ def command(items: ItemsArgument, spool: SpoolOption = "") -> int:
     check_stdout()
 
     def print_payload(ref: str) -> None:
-        fd = queue.open_payload(ref)
-        try:
-            copy_to_stdout(fd)
-        finally:
-            os.close(fd)
+        with queue.open_payload(ref) as payload:
+            copy_to_stdout(payload.fileno())
 
     return for_each(queue, items, print_payload)

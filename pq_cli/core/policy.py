@@ -195,6 +195,17 @@ class Pause(Record):
     reason: str | None = None
 
 
+class QueueState(Record):
+    """What a queue remembers beside its items.
+
+    aged_at: where the manual aging clock stands, Unix seconds, or None before the first `age`.
+    paused: since when and why nothing is claimed, or None.
+    """
+
+    aged_at: float | None = None
+    paused: Pause | None = None
+
+
 class AgedGroup(Record):
     """Pending items of one base priority that have aged to the same effective one.
 

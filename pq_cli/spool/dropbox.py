@@ -20,9 +20,9 @@ import stat
 from pq_cli.core.item import Item, printable
 from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
-from pq_cli.core.request import Request, checked, new_item
 from pq_cli.core.unfinished import looks_unfinished
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
+from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool import handover, layout
 from pq_cli.spool.checksum import checksum_of
 from pq_cli.spool.durable import SMALL

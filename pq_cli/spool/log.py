@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from pq_cli.core.item import to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.process import tmp_name
@@ -30,8 +31,9 @@ class Log:
         self._fd = -1
         self._size = 0
 
-    def note(self, lines: bytes | None) -> None:
-        """Append lines, if there are any; trouble is swallowed: the log must not stop the queue."""
+    def note(self, *events: dict[str, Any] | None) -> None:
+        """Append events, a line of JSON each; trouble is swallowed: no log stops a queue."""
+        lines = b"".join(to_json(event) + b"\n" for event in events if event is not None)
         if not lines:
             return
         try:

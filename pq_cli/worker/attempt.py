@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 from pq_cli.core.item import Item
-from pq_cli.core.outcome import settle
 from pq_cli.errors import (
     CommandNotFoundError,
     DamagedItemError,
@@ -14,6 +11,7 @@ from pq_cli.errors import (
     PqError,
     StaleClaimError,
 )
+from pq_cli.queue.outcome import settle
 from pq_cli.spool.spool import Spool
 from pq_cli.worker.child import HeldSignals, run_child
 from pq_cli.worker.contract import (
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self, TypeVar
 
-    from pq_cli.spool.attendance import Attendance
+    from pq_cli.queue.store import Attendance
 
     Claimed = TypeVar("Claimed", Item, Item | None)
 
@@ -101,7 +99,7 @@ class Foreground:
         return status, sent
 
     def _run(self, item: Item, command: Sequence[str]) -> tuple[int, int | None]:
-        stdin = self._spool.open_payload(item)
+        payload = self._spool.open_payload(item)
         env = {**self._environ, **environment(self._spool.path, item)}
         argv, renewal = (
             arguments(command, item),
@@ -110,14 +108,16 @@ class Foreground:
         try:
             guard = self._guard()
             try:
-                return run_child(argv, env, stdin, self._signals, guard, self._lease / 3, renewal)
+                return run_child(
+                    argv, env, payload.fileno(), self._signals, guard, self._lease / 3, renewal
+                )
             finally:
                 guard.close()
         except OSError as error:
             self._spool.release(item)
             raise not_runnable(command[0], error) from None
         finally:
-            os.close(stdin)
+            payload.close()
 
     def _guard(self) -> Guard:
         if self._attendance is None:

@@ -80,17 +80,17 @@ class Runner:
     async def __call__(self, item: Item) -> Outcome:
         """Make one attempt; the handler of `drain`."""
         try:
-            stdin = self._spool.open_payload(item)
+            payload = self._spool.open_payload(item)
         except DamagedItemError as error:
             return Outcome(verdict=Verdict.DEAD, error=str(error))
         capture = Capture() if self._terms.log else None
         try:
-            status = await self._run(item, stdin, capture)
+            status = await self._run(item, payload.fileno(), capture)
         except OSError as error:
             fatal = error if error.errno in _EXHAUSTED else not_runnable(self._command[0], error)
             return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
         finally:
-            os.close(stdin)
+            payload.close()
         outcome = self._outcome(status, capture)
         self._keep(item, outcome, capture)
         return outcome

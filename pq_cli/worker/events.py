@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pq_cli.core.item import Item
-from pq_cli.core.outcome import Outcome, Verdict
 from pq_cli.core.record import Record
+from pq_cli.queue.outcome import Outcome, Verdict
 
 
 class Event(Record):

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from pq_cli.core.arguments import valid_flag, valid_lease, valid_whole, wrong
 from pq_cli.core.item import Item, State
-from pq_cli.core.outcome import Outcome, Verdict, outcome_of, settle
-from pq_cli.core.queue import Queue
 from pq_cli.errors import PqError, StaleClaimError, TryAgainError
+from pq_cli.queue.outcome import Outcome, Verdict, outcome_of, settle
+from pq_cli.queue.verbs import Queue
 from pq_cli.worker.events import COUNTED, Event, Stop, Summary
 from pq_cli.worker.gate import Gate, GateKeeper
 from pq_cli.worker.handlers import Handler, Hands, asking, valid_handler, valid_watch

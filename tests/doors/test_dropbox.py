@@ -278,17 +278,18 @@ def test_killed_at_any_step_each_file_is_one_item(tmp_path: Path, after: bool, c
     while died:
         step += 1
         root = tmp_path / f"q{step}"
-        Spool(root).close()
+        Spool(root).pause()  # so that a look for work picks up, and claims nothing
         drop(root, "own", b"own")
         drop(root, "2.side.meta.json", b'{"priority": 9, "key": "k"}')
         drop(root, "2.side", b"side")
         os.link(drop(root, "linked", b"linked"), tmp_path / f"mine{step}")
-        died = _die_at(step, after, lambda at=root: Spool(at)._pick_up())
+        died = _die_at(step, after, lambda at=root: Spool(at).claim())
         if check:
             looked = {finding.kind for finding in Check(str(root), 1.0).run(repair=False)}
             assert looked <= {"handover", "tmp", "key"}, (step, looked)
             kinds = {finding.kind for finding in Check(str(root), 1.0).run(repair=True)}
             assert kinds <= {"handover", "tmp", "key"}, (step, kinds)
+        Spool(root).resume()
         assert sorted(served(root)) == [
             ("2.side", 9, b"side"), ("linked", 5, b"linked"), ("own", 5, b"own")
         ], step  # fmt: skip

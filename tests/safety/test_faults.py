@@ -143,7 +143,7 @@ def test_a_full_disk(small_disk: Path) -> None:
 @pytest.mark.parametrize("keyed", [False, True])
 def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch, keyed) -> None:
     """Records that a full disk cut off from their batch are as durable as any that are told."""
-    from pq_cli.core.request import Request
+    from pq_cli.queue.request import Request
 
     spool = Spool(tmp_path / "s", clock=lambda: NOW)
     synced = []
