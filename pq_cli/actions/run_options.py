@@ -84,6 +84,7 @@ def plan_of(o: RunOptions) -> Plan:
             log=o.log,
             tag=o.tag,
             defer_on=statuses(o.defer_on),
+            patience=parse_duration(o.lock_timeout),
         ),
         lease=lease_seconds(o.lease),
         nice=_whole("--nice", o.nice, 0, 19) or 0,

@@ -117,7 +117,7 @@ class SpoolStore:
     def put(self, before: Item, after: Item) -> Item:
         files = self.files
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
-            files.keys.give(after.key, after.id)
+            files.spare.behind(files.keys.give, after.key, after.id)
         # A claim or a renewal that a power loss takes back was promised to nobody.
         return files.move(before, after, sync=after.state is not ACTIVE)
 

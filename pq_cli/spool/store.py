@@ -61,9 +61,9 @@ class Store:
         self.index = Index(self.reader, report)
         self.keys = Keys(self.reader, self.disk)
         self.counter = Counter(self.disk)
-        self.log = Log(self.disk)
-        self.attempt_logs = AttemptLogs(self.disk)
         self.spare = Spare(self.disk)
+        self.log = Log(self.disk, self.spare)
+        self.attempt_logs = AttemptLogs(self.disk, self.spare)
         self.handover_seen = False
         self.held = False
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
@@ -106,9 +106,12 @@ class Store:
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id, self.counter.live, sync=False)
         if self.state.boot != self._boot:
-            self.state = enter_mode(self.disk, self.counter, self.state)
+            self.spare.behind(self._enter_mode)
         if self.counter.live != UNKNOWN and not self.config.max_items:
             self.set_count(UNKNOWN)
+
+    def _enter_mode(self) -> None:
+        self.state = enter_mode(self.disk, self.counter, self.state)
 
     def present_state(self) -> SpoolState:
         """Return what `state.json` says now. Raises DamagedStateError or ConfigError.
@@ -124,7 +127,7 @@ class Store:
 
     def set_state(self, state: SpoolState) -> None:
         """Let the spool's state be this, durably."""
-        write_state(self.disk, state)
+        self.spare.behind(write_state, self.disk, state)
         self.state = state
 
     def order_time(self, now: float) -> float:
