@@ -74,7 +74,6 @@ WRONG = {
     "gate": FUNCTION,
     "stop": [True, 5],
     "watch": FUNCTION,
-    "patience": [*SECONDS, math.inf],
 }
 """By the name of an argument, which means the same in every verb: what it must not be."""
 NOT_VERBS = {

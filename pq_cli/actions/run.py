@@ -41,7 +41,7 @@ _STOPPING = (
 def run(options: RunOptions) -> int:
     """Drain or follow the queue with the command; return the exit status."""
     plan = plan_of(options)
-    brief = f"{min(plan.terms.patience, _BRIEF):.3f}s"
+    brief = f"{min(plan.terms.lock_timeout, _BRIEF):.3f}s"
     queue = open_spool(options.spool, create=plan.follow, lock_timeout=brief)
     if plan.dry_run:
         return _dry_run(queue, plan)
@@ -99,7 +99,6 @@ class _Run:
                 summary = await drain(
                     queue, runner, concurrency=plan.jobs, follow=plan.follow, lease=plan.lease,
                     limits=plan.limits, gate=gate, stop=self._stop, watch=reporter,
-                    patience=plan.terms.patience,
                 )  # fmt: skip
             finally:
                 await self._send_rest(out, err)
@@ -108,7 +107,7 @@ class _Run:
 
     async def _attend(self) -> Attendance:
         """Take the worker's own lock, for which that of the spool may have to be waited for."""
-        waiting = Waiting(self._plan.terms.patience)
+        waiting = Waiting(self._plan.terms.lock_timeout)
         while True:
             try:
                 return self._queue.attend()

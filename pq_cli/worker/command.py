@@ -51,7 +51,7 @@ class Terms(Record):
     timeout: seconds until a child is stopped, None never. kill_after: seconds from TERM to KILL.
     log: keep the output beside the item. tag: put the id before each line that is passed on.
     defer_on: statuses that mean "later, uncounted"; None: those of the queue's policy.
-    patience: seconds to wait for the lock in order to keep a log.
+    lock_timeout: seconds to wait for the spool's lock in order to keep a log.
     """
 
     timeout: float | None = None
@@ -59,7 +59,7 @@ class Terms(Record):
     log: bool = False
     tag: bool = False
     defer_on: tuple[int, ...] | None = None
-    patience: float = 0.0
+    lock_timeout: float = 0.0
 
 
 class Runner:
@@ -159,7 +159,7 @@ class Runner:
         vanishes = outcome.verdict is Verdict.DONE and not self._spool.config.keep_done
         if capture is None or vanishes:
             return
-        waiting = Waiting(self._terms.patience)
+        waiting = Waiting(self._terms.lock_timeout)
         while True:
             try:
                 self._spool.keep_log(item, outcome.status or 0, capture.content())

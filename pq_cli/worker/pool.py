@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from pq_cli.core.arguments import valid_duration, valid_flag, valid_lease, valid_whole, wrong
+from pq_cli.core.arguments import valid_flag, valid_lease, valid_whole, wrong
 from pq_cli.core.item import Item, State
 from pq_cli.errors import PqError, StaleClaimError, TryAgainError
 from pq_cli.queue.outcome import Outcome, Verdict, outcome_of, settle
@@ -49,7 +49,6 @@ async def drain(
     gate: Gate | None = None,
     stop: Stop | None = None,
     watch: Watch | None = None,
-    patience: float = 0.0,
 ) -> Summary:
     """Run `handler` on the queue's items, the most urgent first, at most `concurrency` at once.
 
@@ -68,7 +67,6 @@ async def drain(
     result refused. limits: when to claim no more, and how fast to claim; after several failures
     in a row it slows down as a whole (see `Slowdown`). gate: asked before claiming; while it says
     False nothing is claimed. watch: told of every start and end, and of what has to wait.
-    patience: X
 
     Returns how many attempts ended how. Raises GateClosedError (not following, and the gate is
     closed), HaltError (too many failures in a row for `limits`), the `fatal` of an Outcome, and
@@ -81,7 +79,6 @@ async def drain(
     valid_flag("follow", follow)
     if lease is not None:
         valid_lease(lease)
-    valid_duration("patience", patience)
     limits = Limits() if limits is None else valid_limits(limits)
     valid_watch(watch)
     if not isinstance(stop, Stop | None):
@@ -90,7 +87,6 @@ async def drain(
     hands = Hands(handler, concurrency)
     try:
         pool = _Pool(queue, hands, concurrency, lease, limits, watch)
-        pool.patience = patience
         return await pool.run(follow=follow, gate=ask, stop=stop or Stop())
     finally:
         hands.close()
@@ -140,7 +136,7 @@ class _Pool:
         self._wake = asyncio.Event()
         self._closing = False
         self._obeyed = 0
-        self.patience = 0.0
+        self._lock_timeout = limits.lock_timeout or 0.0
         self._claiming: Waiting | None = None
         self._error: BaseException | None = None
 
@@ -203,7 +199,7 @@ class _Pool:
 
     def _start_next(self) -> bool:
         """Claim the next item and start its attempt; False: there is none, or none yet."""
-        waiting = self._claiming or Waiting(self.patience)
+        waiting = self._claiming or Waiting(self._lock_timeout)
         try:
             item = self._queue.claim(lease=self._lease)
         except TryAgainError as error:
