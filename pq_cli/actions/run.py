@@ -28,7 +28,7 @@ from pq_cli.worker.waiting import Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pq_cli.spool.attendance import Attendance
+    from pq_cli.queue.store import Attendance
 
 _BRIEF = 1.0
 """Seconds to wait for the lock at a time, however patient: meanwhile no signal is heeded."""
