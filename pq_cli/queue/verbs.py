@@ -14,6 +14,7 @@ from pq_cli.core.arguments import (
     valid_reference,
     valid_text,
     valid_time,
+    wrong,
 )
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
@@ -96,6 +97,8 @@ class Queue(Working, Looking):
         Returns (items, the error that stopped it or None), and fills `found`, like `commit`. Give
         what fits in memory.
         """
+        if not isinstance(found, list | None):
+            raise wrong("found", found, "a list, to which is added")
         staged, broken = self._store.stage_many(valid_records(records))
         items, stop = self.commit(staged, found)
         return items, stop or broken

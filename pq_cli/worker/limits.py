@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pq_cli.core.arguments import valid_duration, valid_whole, wrong
+from pq_cli.core.arguments import valid_duration, valid_flag, valid_whole, wrong
 from pq_cli.core.record import Record
 from pq_cli.errors import CommandFailedError, TryAgainError
 from pq_cli.worker.contract import Verdict
@@ -50,6 +50,7 @@ def valid_limits(limits: Limits) -> Limits:
             valid_duration(name, value)
     if limits.rate is not None and valid_duration("rate", limits.rate) == 0:
         raise wrong("rate", limits.rate, "claims a second, above 0")
+    valid_flag("slow_down", limits.slow_down)
     return limits
 
 
