@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 
+from pq_cli.actions.idle import idle_text
 from pq_cli.actions.run_options import Plan
 from pq_cli.core.item import Item, State, to_json
 from pq_cli.core.timefmt import format_duration
@@ -165,8 +166,12 @@ class Reporter:
         """Sum up, if there is somebody who asked for it or something went wrong."""
         quiet = self._every is None and not self._tally.failed
         seconds = time.monotonic() - self._began
+        idle = idle_text(self._queue) if not self._counts and os.isatty(2) else None
         if self._json:
             self._write({"event": "end", **self._counts, "seconds": round(seconds, 6)})
+        elif idle is not None:  # not under cron: that would be a mail at every run
+            self.close()
+            warn(idle)
         elif not quiet:
             self.close()
             counts = [f"{self._counts.get('done', 0)} done"]
