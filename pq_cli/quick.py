@@ -41,13 +41,7 @@ PLAIN = {
     ),
     "next": Plain(
         values=_COMMON | {"--lease": "lease"},
-        flags={
-            "--claim": "claim",
-            "--path": "path",
-            "--json": "as_json",
-            "--ack": "ack",
-            "--raw": "raw",
-        },
+        flags={"--claim": "claim", "--path": "path", "--json": "as_json", "--ack": "ack"},
         operands="",
     ),
     "done": Plain(values=_COMMON, flags={}, operands="items", needs=True),

@@ -123,11 +123,7 @@ class Annexes:
             path = f"{layout.IMPORTS}/{name}"
             if path == _BATCH:
                 yield self._batch
-            elif (
-                name in ("lock", "left")
-                or name.endswith((".taken", ".json"))
-                or path == layout.HANDOVER
-            ):
+            elif name == "lock" or name.endswith((".taken", ".json")) or path == layout.HANDOVER:
                 yield partial(self._rights, path)
             else:
                 yield partial(self._foreign, path)

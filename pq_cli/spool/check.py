@@ -166,14 +166,7 @@ class Check:
 
     def _everything(self) -> Iterator[Look]:
         yield partial(self._rights, "")
-        for name in (
-            layout.STATE,
-            layout.COUNTER,
-            layout.LOCK,
-            layout.LOG,
-            layout.SPARE,
-            layout.SPARES,
-        ):
+        for name in (layout.STATE, layout.COUNTER, layout.LOCK, layout.LOG, layout.SPARE):
             yield partial(self._rights, name)
         yield self._config
         for name in layout.FOLDERS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pq_cli.core.item import Item
 from pq_cli.core.order import choose
 from pq_cli.errors import DamagedItemError
@@ -40,7 +42,7 @@ def _servable(store: Store, item: Item) -> bool:
         if size is None:
             raise DamagedItemError(f"item {item.id}: its payload is missing")
         if size != item.size or needs_proof(item):
-            open_verified(item).close()
+            os.close(open_verified(item))
     except DamagedItemError as error:
         store.report(error)
         store.index.drop(item.priority, item.id)

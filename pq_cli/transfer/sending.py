@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -82,7 +83,7 @@ class Sending:
 
     def _is_whole(self, item_id: int) -> bool:
         try:
-            self._spool.open_payload(item_id).close()
+            os.close(self._spool.open_payload(item_id))
         except NoSuchItemError:
             return False
         except DamagedItemError as error:
@@ -92,13 +93,13 @@ class Sending:
 
     def _one(self, writer: Writer, item: Item) -> bool:
         try:
-            payload = self._spool.open_payload(item.id)
+            fd = self._spool.open_payload(item.id)
         except NoSuchItemError:
             return False
         except DamagedItemError as error:
             self._report(error)
             return False
-        with payload:
+        with os.fdopen(fd, "rb") as payload:
             try:
                 writer.item(item_values(item), payload, item.size)
             except DataError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -93,8 +92,7 @@ def test_the_lock_is_looked_at_without_waiting(tmp_path):
     spool = Spool(tmp_path / "s")
     path = f"{spool.path}/lock"
     assert not is_locked(path)
-    with open(path, "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with spool._store:
         assert is_locked(path)
     assert not is_locked(path)
     assert not is_locked(f"{spool.path}/none")
