@@ -126,8 +126,10 @@ _pq_options() {
         ;;
     retry)
         _pq_lines=(
-            $'--all\tAll failed, held and delayed items'
+            $'--all\tAll that failed, also where the retry is still to come'
+            $'--state\tAll that are failed, held or delayed; may be repeated'
             $'--priority\t1 (most urgent) to 10'
+            $'--dry-run\tOnly print the ids of those it would be'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
         )
@@ -380,6 +382,7 @@ _pq_value() {
         ;;
     retry)
         case $2 in
+        --state) _pq_kind=states ;;
         --priority|-p) _pq_kind=priorities ;;
         --spool|-s) _pq_kind=dirs ;;
         --lock-timeout) _pq_kind=any ;;

@@ -208,22 +208,6 @@ def test_retry_keeps_id_place_and_history(pq: Pq) -> None:
     assert pq("next", "--claim").text.startswith("1.")
 
 
-def test_retry_all_and_priority(pq: Pq) -> None:
-    """`retry --all` takes all failed, held and delayed items; `--priority` moves them."""
-    pq.fill(b"a", delay=3600)
-    pq.fill(b"b")
-    pq("hold", 2)
-    pq.fill(b"c")
-    pq("fail", "--dead", pq("next", "--claim").text.strip())
-    ran = pq("retry", "--all", "--priority", 2)
-    assert ran.err == "pq: 3 items are pending again\n"
-    assert list(pq.states().values()) == ["pending"] * 3
-    assert {shown(pq, item)["priority"] for item in (1, 2, 3)} == {2}
-    for args in ((), ("--all", 1)):
-        pq("retry", *args, expect=2)
-    pq("retry", 1, expect=4)
-
-
 def test_set_priority_and_delay(pq: Pq) -> None:
     """`set -p` moves an item to its place by id in another lane; `set --delay` says when."""
     pq.fill(b"a", b"b", priority=5)

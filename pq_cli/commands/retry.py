@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,21 @@ from pq_cli.commands.common import (
     SpoolOption,
     for_each,
     open_spool,
+    states_from,
 )
-from pq_cli.core.item import State, valid_priority
-from pq_cli.errors import UsageError
+from pq_cli.core.item import Item, State, valid_priority
+from pq_cli.core.transitions import awaits_retry
+from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
 from pq_cli.messages import warn
+from pq_cli.render import emit
 from pq_cli.render.counting import Counting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pq_cli.spool.spool import Spool
+
+_STOPPED = (State.FAILED, State.HELD, State.DELAYED)
 
 
 def command(
@@ -26,29 +36,83 @@ def command(
         typer.Argument(metavar="[ITEM...]", help="Those to send back, if not --all."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All failed, held and delayed items.")
+        bool, typer.Option("--all", help="All that failed, also where the retry is still to come.")
     ] = False,
+    states: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state", metavar="S", help="All that are failed, held or delayed; may be repeated."
+        ),
+    ] = None,
     priority: PriorityOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the ids of those it would be.")
+    ] = False,
     spool: SpoolOption = "",
     lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
 ) -> int:
-    """Send failed, held or delayed items back to pending: attempts reset, id and place kept."""
-    if bool(items) == everything:
-        raise UsageError("give ITEMs, or --all")
+    """Send failed, held or delayed items back to pending: attempts reset, id and place kept.
+
+    --all means what failed: what was held or scheduled by somebody must be named by --state.
+    """
+    if bool(items) == bool(everything or states):
+        raise UsageError("give ITEMs, or --all (what failed), or --state failed, held or delayed")
+    if items and dry_run:
+        raise UsageError("--dry-run goes with --all or --state")
     base = None if priority is None else valid_priority(priority)
+    chosen = _Chosen(states or [])
     queue = open_spool(spool, lock_timeout=lock_timeout)
-    if not everything:
-        return for_each(queue, items or [], lambda ref: queue.retry(ref, base))
+    if items:
+        return for_each(queue, items, lambda ref: queue.retry(ref, base))
+    with Counting("items found") as counting:
+        found = [str(item.id) for item in chosen.of(counting.over(queue.items(_STOPPED)))]
+    if dry_run:
+        for ref in found:
+            emit(ref)
+        warn(f"{len(found)} item{'' if len(found) == 1 else 's'} would be pending again")
+        return 0
+    return _retry(queue, found, base, chosen)
+
+
+class _Chosen:
+    """Which stopped items are meant: those of the states, or without any what failed."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._states = states_from(names)
+        for state in self._states:
+            if state not in _STOPPED:
+                allowed = ", ".join(_STOPPED)
+                raise UsageError(f"--state {state}: only {allowed} items can be retried")
+
+    def __contains__(self, item: Item) -> bool:
+        if self._states:
+            return item.state in self._states
+        return item.state is State.FAILED or awaits_retry(item)
+
+    def of(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield those of the items that are meant."""
+        return (item for item in items if item in self)
+
+
+def _retry(queue: Spool, found: list[str], base: int | None, chosen: _Chosen) -> int:
     count = 0
 
     def again(ref: str) -> None:
         nonlocal count
-        queue.retry(ref, base)
+        try:
+            queue.retry(ref, base)
+        except NoSuchItemError:
+            return  # somebody else was quicker
+        except ConflictError:
+            if queue.get(ref) in chosen:
+                raise
+            return
         count += 1
 
-    with Counting("items found") as counting:
-        stopped = queue.items([State.DELAYED, State.HELD, State.FAILED])
-        found = [str(item.id) for item in counting.over(stopped)]
     status = for_each(queue, found, again)
-    warn(f"{count} items are pending again")
+    warn(f"{_items(count)} pending again")
     return status
+
+
+def _items(count: int) -> str:
+    return "1 item is" if count == 1 else f"{count} items are"

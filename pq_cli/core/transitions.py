@@ -62,18 +62,17 @@ class Ending(Record):
 
 def completed(item: Item, now: float, status: int | None) -> Item:
     """End an active item well."""
-    return _ended(item, now, "done", None, status, state=State.DONE)
+    return _ended(item, now, "done", Ending(status=status), state=State.DONE)
 
 
 def failed(
     item: Item, now: float, how: Ending, dead: bool, config: QueueConfig, jitter: float
 ) -> Item:
     """End an attempt badly: `delayed` until its retry, or `failed` at max_attempts or if `dead`."""
-    after = _ended(item, now, "failed", how.error, how.status)
     if valid_flag("dead", dead) or item.attempts >= item.max_attempts:
-        return after.replace(state=State.FAILED)
+        return _ended(item, now, "failed", how, state=State.FAILED)
     due = stamp(now + retry_delay(config, item.attempts, jitter))
-    return after.replace(state=State.DELAYED, not_before=due)
+    return _ended(item, now, "failed", how, state=State.DELAYED, not_before=due)
 
 
 def deferred(item: Item, now: float, how: Ending, config: QueueConfig, jitter: float) -> Item:
@@ -81,22 +80,32 @@ def deferred(item: Item, now: float, how: Ending, config: QueueConfig, jitter: f
 
     The wait grows with the number of times in a row that the item was put off.
     """
-    after = _ended(item, now, "deferred", how.error, how.status)
-    row = 0
-    for entry in reversed(after.history):
+    row = 1
+    for entry in reversed(item.history[1 - MAX_HISTORY :]):
         if entry.get("outcome") != "deferred":
             break
         row += 1
     due = stamp(now + retry_delay(config, row, jitter))
     attempts = max(0, item.attempts - 1)
-    return after.replace(state=State.DELAYED, not_before=due, attempts=attempts)
+    return _ended(
+        item, now, "deferred", how, state=State.DELAYED, not_before=due, attempts=attempts
+    )
+
+
+def awaits_retry(item: Item) -> bool:
+    """Tell whether an item is delayed because an attempt failed or was put off.
+
+    One that was enqueued for later, or that somebody has given another time since, is not.
+    """
+    if item.state is not State.DELAYED or item.not_before is None or not item.history:
+        return False
+    return item.history[-1].get("retry_at") == format_time(item.not_before)
 
 
 def expired(item: Item, now: float, reason: str) -> Item:
     """Take a dead claim away: back to pending, or `failed` when max_attempts is used up."""
-    after = _ended(item, now, "lost", reason, None)
     state = State.FAILED if item.attempts >= item.max_attempts else State.PENDING
-    return after.replace(state=state)
+    return _ended(item, now, "lost", Ending(error=reason), state=state)
 
 
 def released(item: Item, now: float, error: str | None = None) -> Item:
@@ -177,18 +186,18 @@ def check_removable(item: Item, state: State | None = None) -> None:
         raise _conflict(item, "removed", str(state))
 
 
-def _ended(
-    item: Item, now: float, outcome: str, error: str | None, status: int | None, **changes: Any
-) -> Item:
-    """End the attempt: it is remembered, and the item changed as said."""
+def _ended(item: Item, now: float, outcome: str, how: Ending, **changes: Any) -> Item:
+    """End the attempt: it is remembered, with when the next is due, and the item changed so."""
     at = stamp(now)
-    error = _clip(error)
-    valid_exit(status)
+    error = _clip(how.error)
+    valid_exit(how.status)
     entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, at)}
-    if status is not None:
-        entry["exit"] = status
+    if how.status is not None:
+        entry["exit"] = how.status
     if error is not None:
         entry["error"] = error
+    if "not_before" in changes:
+        entry["retry_at"] = format_time(changes["not_before"])
     return item.replace(
         updated_at=at,
         lease_until=None,

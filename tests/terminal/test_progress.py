@@ -78,7 +78,7 @@ COMMANDS = {
     "doctor": (("doctor",), "items looked at"),
     "check": (("check",), "360 of 360 items looked at"),
     "purge": (("purge", "--state", "held,failed"), "240 of 240 items"),
-    "retry": (("retry", "--all"), "240 of 240 items"),
+    "retry": (("retry", "--state", "held,failed"), "240 of 240 items"),
     "undo": (("undo",), "120 of 120 items"),
     "rm": (("rm", *map(str, range(1, 481, 4))), "120 of 120 items"),
     "retry by name": (("retry", "-"), "2 items, 0s"),
