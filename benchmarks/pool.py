@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from benchmarks.harness import Bench, Target, child_environment, pq_command, process, timed
 from pq_cli import Item, Spool, drain
-from pq_cli.core.request import Request
+from pq_cli.queue.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

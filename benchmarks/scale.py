@@ -20,7 +20,7 @@ from benchmarks.harness import (
     timed,
 )
 from pq_cli import QueueConfig, Spool
-from pq_cli.core.request import Request
+from pq_cli.queue.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

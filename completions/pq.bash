@@ -26,6 +26,7 @@ _pq_options() {
             $'--path\tPrint the payload\'s path'
             $'--json\tPrint the item as JSON'
             $'--ack\tPrint the payload; done once it was written'
+            $'--raw\tTo a terminal, too, a payload that is not text'
             $'--wait\tWait for work, at most D'
             $'--defer-on\tStatuses of CMD: later, uncounted'
             $'--lease\tHow long the claim holds'
@@ -121,6 +122,7 @@ _pq_options() {
         ;;
     cat)
         _pq_lines=(
+            $'--raw\tTo a terminal, too, what is not text'
             $'--spool\tThe spool directory'
         )
         ;;

@@ -5,18 +5,17 @@
 Uploads four at a time, the most urgent first. A report that the server refuses for good (4xx) goes
 to the dead letters; while the server is away reports are put off, uncounted; anything else is
 retried until max_attempts. After a few failures in a row all goes more slowly, until one ends well.
-Ctrl-C lets the uploads under way finish; a second one gives them back.
+Ctrl-C lets the uploads under way finish.
 """
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 import urllib.error
 import urllib.request
 
-from pq_cli import GiveUp, Item, RetryLater, Spool, Stop, drain
+from pq_cli import GiveUp, Item, RetryLater, Spool, Stop, work
 
 
 def post(url: str, body: bytes, item: Item) -> None:
@@ -34,21 +33,20 @@ def post(url: str, body: bytes, item: Item) -> None:
         raise RetryLater(f"offline: {error}") from None
 
 
-async def main(path: str, url: str) -> int:
+def main(path: str, url: str) -> int:
     """Upload everything that is pending; return the exit status."""
     stop = Stop()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.request)
+        signal.signal(number, lambda *_: stop.request())
     with Spool(path) as spool:
 
-        async def upload(item: Item) -> None:
-            await asyncio.to_thread(post, url, spool.payload(item), item)
+        def upload(item: Item) -> None:
+            post(url, spool.payload(item), item)
 
-        summary = await drain(spool, upload, concurrency=4, stop=stop)
+        summary = work(spool, upload, concurrency=4, stop=stop)
     print(f"{summary.done} uploaded, {summary.deferred} put off, {summary.dead} refused")
     return 1 if summary.failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(*sys.argv[1:])))
+    sys.exit(main(*sys.argv[1:]))

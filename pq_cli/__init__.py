@@ -43,10 +43,10 @@ from pq_cli.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pq_cli.core.memory import MemoryQueue
-    from pq_cli.core.outcome import GiveUp, Outcome, RetryLater, Verdict
-    from pq_cli.core.queue import Queue
-    from pq_cli.core.request import Request
+    from pq_cli.queue.memory import MemoryQueue
+    from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict
+    from pq_cli.queue.request import Request
+    from pq_cli.queue.verbs import Queue
     from pq_cli.spool.spool import Spool
     from pq_cli.worker.events import Event, Stop, Summary
     from pq_cli.worker.gate import Gate
@@ -70,10 +70,10 @@ __all__ = [  # noqa: RUF022
 # fmt: on
 _LAZY = {
     "Spool": "spool.spool",
-    "MemoryQueue": "core.memory",
-    "Queue": "core.queue",
-    "Request": "core.request",
-    **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "core.outcome"),
+    "MemoryQueue": "queue.memory",
+    "Queue": "queue.verbs",
+    "Request": "queue.request",
+    **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "queue.outcome"),
     **dict.fromkeys(("Event", "Stop", "Summary"), "worker.events"),
     **dict.fromkeys(("GateClosedError", "HaltError", "Limits"), "worker.limits"),
     "Gate": "worker.gate",

@@ -41,7 +41,13 @@ PLAIN = {
     ),
     "next": Plain(
         values=_COMMON | {"--lease": "lease"},
-        flags={"--claim": "claim", "--path": "path", "--json": "as_json", "--ack": "ack"},
+        flags={
+            "--claim": "claim",
+            "--path": "path",
+            "--json": "as_json",
+            "--ack": "ack",
+            "--raw": "raw",
+        },
         operands="",
     ),
     "done": Plain(values=_COMMON, flags={}, operands="items", needs=True),

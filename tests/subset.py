@@ -8,7 +8,7 @@ import pytest
 
 QUICK = (
     "test_contract.py", "test_item.py", "test_order_unit.py", "test_timefmt.py", "test_record.py",
-    "test_journal.py", "test_words.py", "test_ids.py", "test_hands.py", "test_meta_files.py",
+    "test_events.py", "test_words.py", "test_ids.py", "test_hands.py", "test_meta_files.py",
     "test_payload_files.py", "test_filelock_interop.py", "test_layering.py", "test_docstrings.py",
     "test_startup.py", "test_quick.py", "test_tests.py", "test_cli_verbs.py", "run/test_drain.py",
 )  # fmt: skip

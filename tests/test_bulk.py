@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from queues import START, Clock, make_queue, plain, snapshot
 
 from pq_cli import Spool
-from pq_cli.core.request import Request
 from pq_cli.errors import UsageError
+from pq_cli.queue.request import Request
 from pq_cli.spool import durable, holder, layout
-from pq_cli.spool.bulk import is_bulk
 from pq_cli.spool.check import Check
 
 requests = st.builds(
@@ -62,7 +61,6 @@ def test_a_batch_is_what_its_records_are_one_by_one(
     bulk = make_queue(f"spool-{durability}", folder, Clock())
     single = make_queue(f"spool-{durability}", folder / "one", Clock())
     for batch in batches:
-        assert is_bulk(bulk._store, batch)
         items, error = bulk.enqueue_many(batch)
         assert error is None
         ones = [single.enqueue(data, **vars(request)) for data, request in batch]
@@ -89,26 +87,25 @@ def test_a_bad_record_ends_its_batch(tmp_path, durability):
 
 
 @pytest.mark.parametrize("durability", ["full", "fast"])
-@pytest.mark.parametrize("there", [False, True], ids=["new block", "block in use"])
-def test_a_rename_that_fails_takes_the_whole_batch_back(tmp_path, monkeypatch, durability, there):
-    """On a disk that stops in the middle of the last step nothing is in, told or left behind."""
+@pytest.mark.parametrize("which", ["payload", "meta"])
+def test_a_rename_that_fails_ends_the_batch_there(tmp_path, monkeypatch, durability, which):
+    """On a disk that stops in the middle what came before is in and told; nothing lies about."""
     queue = make_queue(f"spool-{durability}", tmp_path, Clock())
-    if there:
-        queue.enqueue(b"first")
-    before, rename, calls = snapshot(queue), durable.Disk.rename, 0
+    queue.enqueue(b"first")
+    rename, calls = durable.Disk.rename, 0
 
     def failing(disk, source, target):
         nonlocal calls
-        calls += source.startswith("tmp/bulk-")
-        if calls == (8 if there or durability == "full" else 1):  # 8: the meta of the fourth
+        calls += target.startswith("pending/") and target.endswith(".json") == (which == "meta")
+        if calls == 4:
             calls += 1
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rename(disk, source, target)
 
     monkeypatch.setattr(durable.Disk, "rename", failing)
     items, error = queue.enqueue_many([(b"x", Request())] * 20)
-    assert items == [] and isinstance(error, OSError)
-    assert snapshot(queue) == before and os.listdir(f"{queue.path}/tmp") == []
+    assert [item.id for item in items] == [2, 3, 4] and isinstance(error, OSError)
+    assert len(queue) == 4 and os.listdir(f"{queue.path}/tmp") == []
     assert not [found for found in damage(queue.path) if found.kind != "empty"]
     assert len(queue.enqueue_many([(b"x", Request())] * 20)[0]) == 20
 
@@ -142,14 +139,8 @@ def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch, durability)
     assert later.claim().id == 2 and "checksum" in str(told[0])
 
 
-def test_only_what_is_sure_to_enter_goes_in_bulk(tmp_path):
-    """Keys, a limited queue, few or large records: these are weighed one by one."""
-    plain_ = make_queue("spool-fast", tmp_path, Clock())
-    many = [(b"x", Request())] * 8
-    assert is_bulk(plain_._store, many) and not is_bulk(plain_._store, many[:7])
-    assert not is_bulk(plain_._store, [*many, (b"x", Request(key="k"))])
-    assert not is_bulk(plain_._store, [*many, (b"x" * 2**20, Request())])
+def test_a_limited_queue_takes_what_fits_of_a_batch(tmp_path):
+    """The items before the one for which there is no room are in."""
     limited = make_queue("spool-fast", tmp_path, Clock(), max_items=5)
-    assert not is_bulk(limited._store, many)
-    items, error = limited.enqueue_many(many)
+    items, error = limited.enqueue_many([(b"x", Request())] * 8)
     assert len(items) == 5 and error is not None and items[0].created_at == START

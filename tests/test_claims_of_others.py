@@ -10,7 +10,7 @@ from queues import BACKENDS, Clock, make_queue, snapshot
 from support import Pq, wait_until
 
 from pq_cli import KeyTakenError, NoSuchItemError, StaleClaimError, State
-from pq_cli.core.request import Request
+from pq_cli.queue.request import Request
 
 STATES = ("free", "pending", "delayed", "held", "active", "failed", "done")
 RULES = ("skip", "fail", "replace")

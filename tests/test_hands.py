@@ -9,7 +9,7 @@ import pytest
 from queues import Clock, make_queue
 
 from pq_cli import PqError
-from pq_cli.core.request import Request
+from pq_cli.queue.request import Request
 
 
 def sweep(path):

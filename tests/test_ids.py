@@ -123,7 +123,7 @@ def test_a_counter_beyond_the_reserved_limit_is_not_gone_below(tmp_path, last):
 
 def test_many_ids_cross_reservations_and_blocks(tmp_path):
     """Each reservation comes before its ids; 2500 items in one go keep their order."""
-    from pq_cli.core.request import Request
+    from pq_cli.queue.request import Request
 
     with Spool(tmp_path / "spool", config=QueueConfig(durability="fast")) as spool:
         items, error = spool.enqueue_many([(b"%d" % n, Request()) for n in range(2500)])

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from queues import Clock, drain, make_queue
@@ -182,15 +183,16 @@ def test_forked_children_do_not_share_the_lock_or_the_counter(tmp_path):
 
 def test_a_fork_while_another_thread_holds_the_lock(tmp_path):
     """The child waits for the parent's thread, not for a copy of it that will never move on."""
-    spool = Spool(tmp_path / "spool", config=FAST, lock_timeout=10)
     held, release = threading.Event(), threading.Event()
 
-    def hold():
-        with spool._store:
+    def clock():
+        if threading.current_thread() is thread:
             held.set()
             release.wait(30)
+        return time.time()
 
-    thread = threading.Thread(target=hold)
+    spool = Spool(tmp_path / "spool", config=FAST, lock_timeout=30, clock=clock)
+    thread = threading.Thread(target=spool.claim)
     thread.start()
     held.wait(30)
     children = in_children(1, lambda _: spool.enqueue(b"from the child"))

@@ -9,7 +9,7 @@ from strategies import items, text
 
 from pq_cli import Item
 from pq_cli.core.record import Record
-from pq_cli.core.request import Request
+from pq_cli.queue.request import Request
 
 numbers = st.integers(-3, 3) | st.booleans() | st.sampled_from([0.0, -0.0, 1.0, 2.0, 0.5])
 values = st.recursive(

@@ -18,13 +18,15 @@ _TELL = (
 )
 PQ = {
     "pq_cli", "pq_cli.actions", "pq_cli.cli", "pq_cli.core", "pq_cli.errors", "pq_cli.messages",
-    "pq_cli.quick", "pq_cli.render", "pq_cli.render.counting", "pq_cli.render.plain",
+    "pq_cli.quick", "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
+    "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render", "pq_cli.render.counting",
+    "pq_cli.render.plain",
     "pq_cli.signals", "pq_cli.spool",
 }  # fmt: skip
 """Our own modules that every command may load; below core, spool and actions all are allowed."""
 LATER = {
     f"pq_cli.spool.{name}"
-    for name in ("bulk", "handover", "ledger", "listing", "quarantine", "survey", "trash")
+    for name in ("handover", "ledger", "listing", "quarantine", "survey", "trash")
 } | {"pq_cli.actions.records"}
 """Ours, for what the plain forms do not do; records are for streams of them."""
 FORBIDDEN = {

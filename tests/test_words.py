@@ -153,3 +153,135 @@ def test_a_full_queue_says_how_many_went_in(pq: Pq, form: str) -> None:
     ran = pq("enqueue", form, stdin=(b"x" + end) * 4, expect=75)
     assert ran.words == ["1", "2"]
     assert ran.err.endswith("; 2 items were queued before it\n")
+
+
+# -- items that are not there any more, and claims -----------------------------------
+
+NAMING = (
+    "done",
+    "fail",
+    "release",
+    "renew",
+    "show",
+    "cat",
+    "retry",
+    "set -p 3",
+    "hold",
+    "rm",
+    "explain",
+)
+"""Every command that names an item; undo does, too."""
+
+
+@pytest.mark.parametrize("command", [*NAMING, "undo"])
+def test_an_item_that_is_gone_says_what_became_of_it(pq: Pq, command: str) -> None:
+    """Done or removed, and when, as the log has it; and how what was removed comes back."""
+    pq.fill(b"", b"", b"")
+    pq("next", "--ack")
+    pq("rm", "2")
+    at = r"at (\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d"
+    gone = pq(*command.split(), "1", expect=3)
+    assert re.fullmatch(rf"pq: there is no item 1: it was done {at}\n", gone.err)
+    assert re.search(r"no item 99|item 99 is not", pq(*command.split(), "99", expect=3).err)
+    if command != "undo":
+        gone = pq(*command.split(), "2", "1", expect=3)
+        assert re.match(
+            rf"pq: there is no item 2: it was removed {at}; `pq undo 2` brings it back\n"
+            rf"pq: there is no item 1: it was done {at}\n",
+            gone.err,
+        )
+    pq("purge", "--trash")
+    gone = pq(*command.split(), "2", expect=3)
+    assert re.fullmatch(rf"pq: there is no item 2: it was removed {at}\n", gone.err)
+
+
+def test_a_lost_or_damaged_log_tells_nothing_and_harms_nothing(pq: Pq) -> None:
+    """Without the log it is only said that there is no such item."""
+    pq.fill(b"")
+    pq("next", "--ack")
+    for text in ('{"event":"done","id":[1]}\n', '{"event":"done","id":1,"at":7}\n', "{\n", ""):
+        (pq.spool / "log").write_text(text)
+        assert pq("show", 1, expect=3).err == f"pq: there is no item 1 in {pq.spool}\n"
+    (pq.spool / "log").unlink()
+    assert pq("show", 1, expect=3).err == f"pq: there is no item 1 in {pq.spool}\n"
+
+
+def test_what_an_item_went_through_is_told_by_claims(pq: Pq) -> None:
+    """`explain` names an attempt as all other commands do: by its claim."""
+    pq.fill(b"")
+    pq("next", "--", "false", expect=6)
+    assert "\n  claim 1.1 failed at " in pq("explain", 1).text
+    assert "attempt 1.1" not in pq("explain", 1).text
+
+
+# -- on a terminal -------------------------------------------------------------------
+
+
+def test_next_on_a_terminal_says_how_it_goes_on(pq: Pq) -> None:
+    """The claim, what ends it, and when the item is back otherwise, below a line that has ended."""
+    pq.fill(b"no end of line", b"line\n", b"3", b"")
+    lease = ("--lease", "1h30m")
+    assert pq.on_terminal("next").splitlines() == [
+        "no end of line", "pq: claimed 1.1: `pq done 1.1`, else it is back in 5m",
+    ]  # fmt: skip
+    assert pq.on_terminal("next", *lease).splitlines() == [
+        "line", "pq: claimed 2.1: `pq done 2.1`, else it is back in 1h30m",
+    ]  # fmt: skip
+    assert pq.on_terminal("next", "--claim").splitlines() == [
+        "3.1", "pq: claimed 3.1: `pq done 3.1`, else it is back in 5m",
+    ]  # fmt: skip
+    assert pq.on_terminal("next").splitlines()[0].startswith("pq: claimed 4.1: ")
+
+
+BINARY = [b"\x00", b"\xff\xfe", b"ELF \x1b[31m red", "caf\u0085".encode(), b"text\n" * 3 + b"\x07"]
+
+
+@pytest.mark.parametrize("payload", BINARY)
+def test_a_terminal_gets_no_binary_unless_asked(pq: Pq, payload: bytes) -> None:
+    """next only claims, next --ack gives back, cat refuses; --raw prints, and so does a pipe."""
+    pq.fill(payload)
+    shown = pq.on_terminal("next", "--ack", expect=2)
+    assert "item 1 is not text, and this is a terminal; --raw prints it" in shown
+    assert pq.states() == {1: "pending"}
+    (shown,) = pq.on_terminal("next").splitlines()
+    assert shown == (
+        "pq: claimed 1.2, not text, and this is a terminal: `pq cat 1.2 >FILE`, then "
+        "`pq done 1.2`, else it is back in 5m"
+    )
+    assert "not text" in pq.on_terminal("cat", 1, expect=2)
+    assert pq("cat", 1).out == payload
+    raw = payload.decode(errors="replace").replace("\n", "\r\n")
+    assert raw in pq.on_terminal("cat", 1, "--raw")
+    pq("release", 1)
+    assert raw in pq.on_terminal("next", "--ack", "--raw")
+    assert pq("next", "--raw", "--claim", expect=2).out == b""
+
+
+def test_text_of_any_script_is_text(pq: Pq) -> None:
+    """UTF-8 with tabs, form feeds and line ends, also where the part that is looked at cuts it."""
+    long = "日本語\t\f".encode() * 7000
+    pq.fill(long)
+    assert "日本語" in pq.on_terminal("cat", 1)
+    assert "日本語" in pq.on_terminal("next")
+
+
+def test_nothing_to_do_says_why_on_a_terminal_only(pq: Pq) -> None:
+    """Items at work elsewhere, delayed, held or failed are counted; under cron nothing is said."""
+    pq("init")
+    for command in (("next",), ("run", "--", "true")):
+        shown = pq.on_terminal(*command, expect=int(command[0] == "next"))
+        assert "pq: nothing to do: the queue is empty\r\n" in shown
+        assert "0 done" not in shown
+    pq.fill(b"", b"")
+    pq.fill(b"", delay=3600)
+    pq("next", "--claim")
+    pq("next", "--claim")
+    pq("hold", pq.fill(b"")[0])
+    said = "pq: nothing to do now: 2 at work elsewhere, 1 delayed, 1 held; `pq ls` tells more\r\n"
+    for command in (("next",), ("next", "--claim"), ("run", "--no-progress", "--", "true")):
+        status = int(command[0] == "next")
+        assert said in pq.on_terminal(*command, expect=status)
+        assert pq(*command, expect=status)[:2] == (b"", "")
+    pq("pause")
+    assert "nothing to do" not in pq.on_terminal("next", expect=75)
+    assert "nothing to do" not in pq.on_terminal("run", "--", "true", expect=75)

@@ -93,6 +93,22 @@ def test_waiting_ends_when_work_comes(make, clock, threads, how):
     assert item.id == 1 and item.state is State.ACTIVE
 
 
+@pytest.mark.parametrize("how", ["enqueued", "released", "resumed", "retried"])
+def test_in_memory_who_waits_is_woken(tmp_path, clock, threads, monkeypatch, how):
+    """Another thread's verb ends the wait at once: nobody waits for the next look."""
+    monkeypatch.setattr("pq_cli.queue.working.POLL", 10.0 * HANG)
+    q = make_queue("memory", tmp_path, clock)
+    if how != "enqueued":
+        q.enqueue(b"x")
+    prepare = {"released": q.claim, "resumed": q.pause, "retried": lambda: q.hold(1)}
+    prepare.get(how, int)()
+    before = clock.asked
+    waiting = threads.submit(q.claim, wait=2.0 * HANG)
+    wait_until(lambda: clock.asked > before, "it looks")
+    wake(q, clock, how)
+    assert waiting.result(HANG).id == 1
+
+
 @pytest.mark.parametrize("paused", [False, True])
 def test_waiting_costs_next_to_nothing(make, clock, paused):
     """In half a second of waiting the queue is looked at a few times; then there is None."""
@@ -227,7 +243,7 @@ def test_an_end_that_cannot_be_written_is_tried_again(make, monkeypatch):
         return real(item, **fields)
 
     monkeypatch.setattr(q, "done", done)
-    monkeypatch.setattr("pq_cli.core.working._AGAIN", 0.001)
+    monkeypatch.setattr("pq_cli.queue.contexts._AGAIN", 0.001)
     with q.claimed():
         pass
     assert len(tries) == 3 and states(q) == []
@@ -242,7 +258,7 @@ def test_an_end_that_can_never_be_written_is_told(make, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(q, "done", done)
-    monkeypatch.setattr("pq_cli.core.working._AGAIN", 0.001)
+    monkeypatch.setattr("pq_cli.queue.contexts._AGAIN", 0.001)
     with pytest.raises(OSError, match="No space"), q.claimed(lease=0.1):
         pass
     assert states(q) == [(1, "active", 1)]

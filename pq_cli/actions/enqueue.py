@@ -9,10 +9,10 @@ import sys
 from pq_cli.actions.spools import LOCK_TIMEOUT, open_spool, taken_text
 from pq_cli.core.item import printable, valid_priority
 from pq_cli.core.record import Record
-from pq_cli.core.request import Request, checked
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
+from pq_cli.queue.request import Request, checked
 from pq_cli.render import check_stdout, emit, flush
 from pq_cli.render.counting import Counting
 from pq_cli.spool.layout import BLOCK_SIZE

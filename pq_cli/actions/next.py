@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli.actions.spools import LOCK_TIMEOUT, brief_lock, lease_seconds, open_spool
+from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import format_time, parse_duration
+from pq_cli.core.timefmt import format_duration, format_time, parse_duration
 from pq_cli.errors import (
     DamagedItemError,
     NoSpoolError,
@@ -17,7 +17,16 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.messages import warn
-from pq_cli.render import check_stdout, copy_to_stdout, emit, emit_json, flush, item_json
+from pq_cli.render import (
+    check_stdout,
+    copy_to_stdout,
+    emit,
+    emit_json,
+    flush,
+    item_json,
+    stdout_is_terminal,
+)
+from pq_cli.render.plain import NOT_TEXT, end_line, unfit_for_terminal
 from pq_cli.signals import signal
 
 TYPE_CHECKING = False
@@ -39,6 +48,7 @@ class NextOptions(Record):
     path: bool = False
     as_json: bool = False
     ack: bool = False
+    raw: bool = False
     wait: str | None = None
     lease: str | None = None
     defer_on: str | None = None
@@ -51,6 +61,8 @@ def next_item(options: NextOptions) -> int:
     o = options
     if o.claim + o.path + o.as_json + o.ack + bool(o.cmd) > 1:
         raise UsageError("--claim, --path, --json, --ack and CMD exclude each other")
+    if o.raw and (o.claim or o.path or o.as_json or o.cmd):
+        raise UsageError("--raw is about payloads that are printed")
     lease = lease_seconds(o.lease)
     patience = _patience(o.wait)
     if o.defer_on is not None and not o.cmd:
@@ -58,15 +70,26 @@ def next_item(options: NextOptions) -> int:
     if not o.cmd:
         check_stdout()
     deadline = None if patience is None else time.monotonic() + patience
-    if o.cmd:
-        return _run(o, lease, deadline)
     queue = _open(o.spool, o.lock_timeout, deadline)
+    if o.cmd:
+        return _run(queue, o, lease, deadline)
     item = _claim(lambda: queue.claim(lease=lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
+        _say_idle(queue)
         return 1
     _deliver(queue, item, o)
     return 0
+
+
+def _say_idle(queue: Spool) -> None:
+    """Tell people why there was nothing; programs have the exit status."""
+    if stdout_is_terminal():
+        from pq_cli.actions.idle import idle_text  # start-up
+
+        idle = idle_text(queue)
+        if idle is not None:
+            warn(idle)
 
 
 def refuse_paused(queue: Spool) -> None:
@@ -81,7 +104,7 @@ def refuse_paused(queue: Spool) -> None:
 def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:
     """Print the item; if that fails nobody got it, so it goes back uncounted."""
     try:
-        _print(queue, item, o)
+        shown = _print(queue, item, o)
     except DamagedItemError as error:
         queue.fail(item, str(error), dead=True)
         raise
@@ -90,8 +113,17 @@ def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:
         raise
     if o.ack:
         queue.done(item)
+    elif stdout_is_terminal():
+        _say_how_on(queue, item, o, shown)
     elif not (o.claim or o.path or o.as_json):
         warn(f"claimed {item.claim}")
+
+
+def _say_how_on(queue: Spool, item: Item, o: NextOptions, shown: bool) -> None:
+    """Tell people what they have now, and what to type next."""
+    lease = format_duration(lease_seconds(o.lease) or queue.config.lease)
+    binary = "" if shown else f", {NOT_TEXT}: `pq cat {item.claim} >FILE`, then"
+    warn(f"claimed {item.claim}{binary or ':'} `pq done {item.claim}`, else it is back in {lease}")
 
 
 def _give_back(queue: Spool, item: Item) -> None:
@@ -129,7 +161,9 @@ def _claim(take: Callable[[], Item | None], deadline: float | None) -> Item | No
         time.sleep(min(_POLL, deadline - now))
 
 
-def _print(queue: Spool, item: Item, o: NextOptions) -> None:
+def _print(queue: Spool, item: Item, o: NextOptions) -> bool:
+    """Print what the options ask for; tell whether it was shown: a terminal gets no binary."""
+    shown = True
     if o.claim:
         emit(item.claim or "")
     elif o.path:
@@ -137,13 +171,17 @@ def _print(queue: Spool, item: Item, o: NextOptions) -> None:
     elif o.as_json:
         emit_json(item_json(item, queue.config, queue.order_time()))
     else:
-        fd = queue.open_payload(item)
-        try:
-            with _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease):
-                copy_to_stdout(fd)
-        finally:
-            os.close(fd)
+        with queue.open_payload(item) as payload:
+            fd = payload.fileno()
+            shown = o.raw or not unfit_for_terminal(fd)
+            if not shown and o.ack:
+                raise UsageError(f"item {item.id} is {NOT_TEXT}; --raw prints it, or go to a file")
+            if shown:
+                with _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease):
+                    copy_to_stdout(fd)
+                    end_line(fd)
     flush()
+    return shown
 
 
 class _Renewed:
@@ -165,22 +203,27 @@ class _Renewed:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(o: NextOptions, lease: float | None, deadline: float | None) -> int:
-    from pq_cli.worker.attempt import Foreground
+def _run(queue: Spool, o: NextOptions, lease: float | None, deadline: float | None) -> int:
+    from pq_cli.worker.attempt import Foreground, refuse_damaged
     from pq_cli.worker.contract import judging
 
-    patience, brief = brief_lock(o.lock_timeout)
-    queue = _open(o.spool, brief, deadline)
-    judge = judging(o.defer_on, queue.config)
+    cmd, judge = list(o.cmd), judging(o.defer_on, queue.config)
     seconds = queue.config.lease if lease is None else lease
-    with Foreground(queue, seconds, patience, os.environ, warn) as foreground:
+    with Foreground(queue, seconds, os.environ, warn) as foreground:
         item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=lease)), deadline)
         if item is None:
             refuse_paused(queue)
             return 1
-        status, sent = foreground.attempt(item, o.cmd, judge)
-    if sent is not None:
+        try:
+            status, sent = foreground.attempt(item, cmd, judge)
+        except DamagedItemError as error:
+            refuse_damaged(queue, item, error)
+            raise
+        except BaseException:
+            _give_back(queue, item)
+            raise
+    if sent is not None and status:
         return 128 + sent
     if status:
-        warn(f"{item.claim}: {o.cmd[0]} exited with status {status}")
+        warn(f"{item.claim}: {cmd[0]} exited with status {status}")
     return 6 if status else 0

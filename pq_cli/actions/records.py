@@ -11,9 +11,9 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 
 from pq_cli.core.item import printable
-from pq_cli.core.request import Request, checked
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import PqError, UsageError
+from pq_cli.queue.request import Request, checked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

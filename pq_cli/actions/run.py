@@ -14,7 +14,7 @@ from pq_cli.actions.run_options import Plan, RunOptions, plan_of
 from pq_cli.actions.run_report import Reporter
 from pq_cli.actions.spools import open_spool
 from pq_cli.core.item import State
-from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError
+from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, emit, emit_json
 from pq_cli.spool.spool import Spool
@@ -24,7 +24,14 @@ from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.guard import Guard
 from pq_cli.worker.output import Outlet, is_null, same_file
 from pq_cli.worker.pool import drain
+from pq_cli.worker.waiting import Waiting
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pq_cli.queue.store import Attendance
+
+_BRIEF = 1.0
+"""Seconds to wait for the lock at a time, however patient: meanwhile no signal is heeded."""
 _STOPPING = (
     "stopping: nothing more is claimed; a second signal stops what runs",
     "stopping what runs, its items go back; a third signal kills it",
@@ -34,7 +41,8 @@ _STOPPING = (
 def run(options: RunOptions) -> int:
     """Drain or follow the queue with the command; return the exit status."""
     plan = plan_of(options)
-    queue = open_spool(options.spool, create=plan.follow, lock_timeout=options.lock_timeout)
+    brief = f"{min(plan.terms.lock_timeout, _BRIEF):.3f}s"
+    queue = open_spool(options.spool, create=plan.follow, lock_timeout=brief)
     if plan.dry_run:
         return _dry_run(queue, plan)
     if plan.when and shutil.which(plan.when[0]) is None:
@@ -75,7 +83,7 @@ class _Run:
             out, err = Outlet(1, self._output_broke), Outlet(2, self._output_broke)
             reporter = Reporter(queue, plan, out)
             out.before = err.before = reporter.clear
-            attendance = queue.attend()
+            attendance = await self._attend()
             held.callback(attendance.close)
             guard = Guard(plan.jobs, attendance.name, attendance.fileno())
             held.callback(guard.close)
@@ -83,7 +91,9 @@ class _Run:
             self._obey_signals(reporter)
             gate = CommandGate(plan.when, os.environ) if plan.when else None
             outlets = self._outlets(out, err, bool(reporter.bar))
-            runner = Runner(queue, plan.command, os.environ, plan.terms, guard, outlets)
+            runner = Runner(
+                queue, plan.command, os.environ, plan.terms, guard, outlets, reporter.unlogged
+            )
             reporter.begin()
             try:
                 summary = await drain(
@@ -94,6 +104,19 @@ class _Run:
                 await self._send_rest(out, err)
                 reporter.end()
         return self._status(summary)
+
+    async def _attend(self) -> Attendance:
+        """Take the worker's own lock, for which that of the spool may have to be waited for."""
+        waiting = Waiting(self._plan.terms.lock_timeout)
+        while True:
+            try:
+                return self._queue.attend()
+            except LockTimeoutError as error:
+                if waiting.over():
+                    raise
+                if waiting.news():
+                    warn(f"nothing can be claimed yet: {error}")
+            await asyncio.sleep(0)
 
     def _outlets(self, out: Outlet, err: Outlet, bar: bool) -> tuple[Outlet | None, Outlet | None]:
         """Return what the commands' stdout and stderr are passed on by; None: not at all."""

@@ -77,6 +77,7 @@ def plan_of(o: RunOptions) -> Plan:
             rate=_rate(o.rate),
             halt_after=_whole("--halt-after", o.halt_after, 1, 10**9),
             patience=None if o.follow else _PATIENCE,
+            lock_timeout=parse_duration(o.lock_timeout),
         ),
         terms=Terms(
             timeout=_positive("--timeout", o.timeout),
@@ -84,6 +85,7 @@ def plan_of(o: RunOptions) -> Plan:
             log=o.log,
             tag=o.tag,
             defer_on=statuses(o.defer_on),
+            lock_timeout=parse_duration(o.lock_timeout),
         ),
         lease=lease_seconds(o.lease),
         nice=_whole("--nice", o.nice, 0, 19) or 0,

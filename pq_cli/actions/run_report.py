@@ -6,10 +6,11 @@ import asyncio
 import os
 import time
 
+from pq_cli.actions.idle import idle_text
 from pq_cli.actions.run_options import Plan
-from pq_cli.core.item import State, to_json
+from pq_cli.core.item import Item, State, to_json
 from pq_cli.core.timefmt import format_duration
-from pq_cli.messages import warn
+from pq_cli.messages import os_error_text, warn
 from pq_cli.render.bar import Bar
 from pq_cli.render.progress import Tally
 from pq_cli.spool.spool import Spool
@@ -82,6 +83,8 @@ class Reporter:
             self._gate(event.open)
         elif event.kind == "pace":
             self._pace(event)
+        elif event.kind == "wait":
+            self._wait(event)
         elif event.kind == "start":
             self._tally.running += 1
             if self._tally.left:
@@ -144,12 +147,31 @@ class Reporter:
         else:
             self._say("one has ended well: at full speed again")
 
+    def _wait(self, event: Event) -> None:
+        """Tell what has to wait, and for what; a machine reads it on stderr too."""
+        what = "nothing can be claimed yet"
+        if event.item is not None:
+            what = f"{event.item.claim}: its end cannot be written down yet"
+        self._trouble(what, event.error)
+
+    def unlogged(self, item: Item, error: Exception, again: bool) -> None:
+        """Tell that an attempt's log cannot be kept; its exit status counts all the same."""
+        self._trouble(f"{item.claim}: its log {'waits' if again else 'was not kept'}", error)
+
+    def _trouble(self, what: str, error: Exception | None) -> None:
+        self.clear()
+        warn(f"{what}: {os_error_text(error) if isinstance(error, OSError) else error}")
+
     def end(self) -> None:
         """Sum up, if there is somebody who asked for it or something went wrong."""
         quiet = self._every is None and not self._tally.failed
         seconds = time.monotonic() - self._began
+        idle = idle_text(self._queue) if not self._counts and os.isatty(2) else None
         if self._json:
             self._write({"event": "end", **self._counts, "seconds": round(seconds, 6)})
+        elif idle is not None:  # not under cron: that would be a mail at every run
+            self.close()
+            warn(idle)
         elif not quiet:
             self.close()
             counts = [f"{self._counts.get('done', 0)} done"]

@@ -7,7 +7,7 @@ import sys
 
 from pq_cli.core.item import Item, State, parse_reference, printable
 from pq_cli.core.timefmt import parse_duration
-from pq_cli.errors import OutputError, PqError, UsageError
+from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.spool import layout
 from pq_cli.spool.spool import Spool
@@ -16,22 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pq_cli.actions.fates import Fates
+
 LOCK_TIMEOUT = "30s"
-_BRIEF = 1.0
 
 
 def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Spool:
     """Open the spool a command was told to use; damaged items are named on stderr."""
     return Spool(path, create=create, lock_timeout=parse_duration(lock_timeout), report=warn)
-
-
-def brief_lock(lock_timeout: str) -> tuple[float, str]:
-    """Return (seconds of `--lock-timeout`, the part of it to wait at a time).
-
-    For a process that waits again and again: while it waits for the lock it heeds no signal.
-    """
-    patience = parse_duration(lock_timeout)
-    return patience, f"{min(patience, _BRIEF):.3f}s"
 
 
 def lease_seconds(text: str | None) -> float | None:
@@ -80,20 +72,25 @@ def for_each(spool: Spool, arguments: Sequence[str], verb: Callable[[str], objec
     from pq_cli.render.counting import Counting  # start-up: `next` has no need of it
 
     total = None if "-" in arguments else len(arguments)
+    fates: list[Fates] = []
     status = 0
     with Counting("items", total) as counting:
         for argument in each_argument(arguments):
-            failed = _try(verb, spool, argument)
+            failed = _try(verb, spool, argument, fates)
             status = status or failed
             counting.tick()
     return status
 
 
-def _try(verb: Callable[[str], object], spool: Spool, argument: str) -> int:
+def _try(verb: Callable[[str], object], spool: Spool, argument: str, fates: list[Fates]) -> int:
     try:
-        verb(reference(spool, argument))
+        named = reference(spool, argument)
+        verb(named)
     except (OutputError, BrokenPipeError):
         raise
+    except NoSuchItemError as error:
+        warn(_with_fate(error, spool, named, fates))
+        return error.exit_code
     except PqError as error:
         warn(error)
         return error.exit_code
@@ -101,6 +98,20 @@ def _try(verb: Callable[[str], object], spool: Spool, argument: str) -> int:
         warn(os_error_text(error))
         return os_error_status(error)
     return 0
+
+
+def _with_fate(error: NoSuchItemError, spool: Spool, named: str, fates: list[Fates]) -> str:
+    """Return the message, with what became of the item where that is known.
+
+    fates: empty until it is first needed: most commands miss nothing.
+    """
+    if not fates:
+        from pq_cli.actions.fates import Fates
+
+        fates.append(Fates(spool))
+    item_id = named.partition(".")[0]
+    fate = fates[0].of(int(item_id))
+    return str(error) if fate is None else f"there is no item {item_id}: {fate}"
 
 
 def each_argument(arguments: Iterable[str]) -> Iterator[str]:

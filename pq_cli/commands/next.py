@@ -29,6 +29,9 @@ def command(
     ack: Annotated[
         bool, typer.Option("--ack", help="Print the payload; done once it was written.")
     ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="To a terminal, too, a payload that is not text.")
+    ] = False,
     wait: Annotated[
         str | None, typer.Option("--wait", metavar="[=D]", help="Wait for work, at most D.")
     ] = None,
@@ -46,7 +49,7 @@ def command(
     """
     return next_item(
         NextOptions(
-            cmd=tuple(cmd or ()), claim=claim, path=path, as_json=as_json, ack=ack, wait=wait,
-            lease=lease, defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
+            cmd=tuple(cmd or ()), claim=claim, path=path, as_json=as_json, ack=ack, raw=raw,
+            wait=wait, lease=lease, defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
         )
     )  # fmt: skip

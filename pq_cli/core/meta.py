@@ -7,8 +7,6 @@ the same in metas, in `--json` output and in `Item`.
 from __future__ import annotations
 
 import json
-from functools import lru_cache
-from operator import itemgetter
 
 from pq_cli.core.item import (
     ACTIVE,
@@ -25,21 +23,15 @@ from pq_cli.errors import DamagedItemError, PqError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 MAX_META_BYTES = 1024 * 1024
 """No `.meta.json` larger than this is ever read: a hostile one must not fill memory."""
-_OWN = (
+_STORED = (
     "id", "state", "priority", "created_at", "updated_at", "key", "name", "size", "checksum",
-)  # fmt: skip
-"""What differs from item to item."""
-_REST = (
     "not_before", "attempts", "max_attempts", "written_boot", "last_error", "metadata", "claims",
     "lease_until", "holder", "history",
 )  # fmt: skip
-"""What follows: the same text in the metas of many new items."""
-_STORED = (*_OWN, *_REST)
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
 _NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
 _NONE = type(None)
@@ -57,53 +49,14 @@ _MISSING = {
 """What is read for a field that a meta lacks; of those without which there is no item, None."""
 _END = b"\n}\n"
 _CLAIM = b',"state":"active",'
+_CLAIMED = (
+    "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
+    "claim",
+)  # fmt: skip
+"""What the second line of a claimed item's meta says again; `_CLAIM` is how it begins."""
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
-_CUT = b',"not_before":'
-"""Where the rest begins. Within a string a quote has its backslash, so this is no part of one."""
-_LONGEST_REST = 1024
-"""Bytes of the longest rest that is remembered."""
-_from_json = json.JSONDecoder().raw_decode
-
-
-class _Part:
-    """Some of the fields, checked together."""
-
-    def __init__(self, fields: tuple[str, ...]) -> None:
-        self._names = tuple(name for name in _TYPES if name in fields)  # numbers first
-        self._numbers = tuple(name for name in _NUMBERS if name in fields)
-        self._times = tuple(name for name in _TIMES if name in fields)
-        self._row = itemgetter(*self._names)
-        self._right: set[tuple[type, ...]] = set()
-
-    def check(self, fields: dict[str, Any]) -> None:
-        """Turn times into Unix seconds. Raises _WrongError unless every field is what it must be.
-
-        Rows of types that were right are remembered: a million metas have a handful of them.
-        """
-        row = self._row(fields)
-        types = tuple(map(type, row))
-        if types not in self._right:
-            self._check_types(types)
-        numbers = row[: len(self._numbers)]
-        if min(numbers) < 0 or max(numbers) > _LARGEST:
-            wrong = next(n for n in self._numbers if not 0 <= fields[n] <= _LARGEST)
-            raise _WrongError(f"{wrong} is out of range")
-        for name in self._times:
-            if fields[name] is not None:
-                fields[name] = _time(name, fields[name])
-
-    def _check_types(self, types: tuple[type, ...]) -> None:
-        # Compared, not asked with isinstance: `true` is no number.
-        for name, kind in zip(self._names, types, strict=True):
-            if kind not in _TYPES[name]:
-                missing = kind is _NONE and name in _REQUIRED
-                raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
-        self._right.add(types)
-
-
-_own_part, _rest_part = _Part(_OWN), _Part(_REST)
 
 
 def as_dict(item: Item) -> dict[str, Any]:
@@ -143,33 +96,9 @@ def claim_patch(text: bytes, item: Item) -> tuple[int, bytes] | None:
 
 
 def _claim_line(item: Item) -> bytes:
-    """Return what a claim changes, or the place of the meta may have overruled before it.
-
-    By hand: every item that is worked on pays for it.
-    """
-    holder = item.holder
-    if holder is None:
-        held = "null"
-    else:
-        lock = "null" if holder.lock is None else to_json(holder.lock).decode()
-        who = _holder_start(holder.host, holder.pid, holder.boot, holder.started)
-        held = f'{who},"since":"{format_time(holder.since)}","lock":{lock}}}'
-    return (
-        f',"state":"active","priority":{item.priority},"updated_at":"{format_time(item.updated_at)}"'
-        f',"not_before":{_time_or_null(item.not_before)},"attempts":{item.attempts}'
-        f',"claims":{item.claims},"lease_until":{_time_or_null(item.lease_until)},"holder":{held}'
-        f',"claim":"{item.claim}"}}'
-    ).encode()
-
-
-@lru_cache(maxsize=4)
-def _holder_start(host: str, pid: int, boot: str | None, started: int | None) -> str:
-    values = {"host": host, "pid": pid, "boot": boot, "started": started}
-    return to_json(values)[:-1].decode()
-
-
-def _time_or_null(seconds: float | None) -> str:
-    return "null" if seconds is None else f'"{format_time(seconds)}"'
+    """Return what a claim changes, or the place of the meta may have overruled before it."""
+    now = as_dict(item)
+    return b"," + to_json({name: now[name] for name in _CLAIMED})[1:]
 
 
 def parse_meta(text: bytes) -> Any:
@@ -178,37 +107,12 @@ def parse_meta(text: bytes) -> Any:
     Raises ValueError or RecursionError.
     """
     try:
-        whole = text.decode()
-        value, end = _from_json(whole)
-        if not whole[end:].strip(" \n"):
-            return value  # as we write it, and without what json.loads does for others first
-    except ValueError:
-        pass
-    try:
-        return json.loads(text)  # as an editor may have left it: in UTF-16, or with a mark before
+        return json.loads(text)
     except ValueError:
         first, newline, _ = text.partition(b"\n")
         if not newline:
             raise
         return json.loads(first + b"}")
-
-
-def encoder_like(sample: Item) -> Callable[[int, int, str], bytes]:
-    """Return `encode` for items that differ from a new one only in (id, size, checksum).
-
-    The text is cut where these stand, which is unambiguous: before them the only free text is in
-    strings, where a quote is never without its backslash.
-    """
-    text = encode(sample.replace(id=0, size=0, checksum=None))
-    start, cut = b'{"id":0,', b',"size":0,"checksum":null,'
-    middle, end = text.removeprefix(start).split(cut, 1)
-
-    def encoded(item_id: int, size: int, checksum: str) -> bytes:
-        return b'{"id":%d,%s,"size":%d,"checksum":"%s",%s' % (
-            item_id, middle, size, checksum.encode(), end,
-        )  # fmt: skip
-
-    return encoded
 
 
 def decode(text: bytes, *, item_id: int, state: State, priority: int | None, path: str) -> Item:
@@ -218,7 +122,7 @@ def decode(text: bytes, *, item_id: int, state: State, priority: int | None, pat
     its attempt is taken back. Raises DamagedItemError naming what is wrong.
     """
     try:
-        fields = _of_a_new_item(text) or _checked(parse_meta(text))
+        fields = _checked(parse_meta(text))
         return _build(fields, item_id, state, priority, path)
     except (ValueError, RecursionError):
         raise DamagedItemError(f"item {item_id}: {path} is not JSON") from None
@@ -252,53 +156,20 @@ def _build(
     return Item.of(fields)
 
 
-def _of_a_new_item(text: bytes) -> dict[str, Any] | None:
-    """Return the fields of a meta as `encode` writes it of an item that is new; of others None.
-
-    Nearly every claim reads such a one. Where a text is cut between two members both parts are
-    objects by themselves, and together they are the object: so what comes after the item's own
-    fields, the same in many metas, is read once.
-    """
-    own, _, rest = text.partition(_CUT)
-    shared = _shared(rest) if len(rest) <= _LONGEST_REST else None
-    if shared is None:
-        return None
-    try:
-        begun = own.decode()
-        fields, end = _from_json(begun + "}")
-    except ValueError:
-        return None
-    if end <= len(begun) or tuple(fields) != _OWN:
-        return None
-    _check_own(fields)
-    return {**shared, **fields, "metadata": {}, "extra": {}}
-
-
-@lru_cache(maxsize=64)
-def _shared(text: bytes) -> dict[str, Any] | None:
-    """Return what comes after an item's own fields; None where something in it is not shared."""
-    try:
-        values = parse_meta(b"{" + _CUT[1:] + text)
-        if tuple(values) != (*_REST, "claim"):
-            return None
-        if values["metadata"] or values["history"] or values["holder"]:
-            return None
-        fields = {**_MISSING, **values}
-        _rest_part.check(fields)
-    except (ValueError, _WrongError):
-        return None  # the text as a whole will tell what is wrong
-    fields["history"] = ()
-    del fields["claim"], fields["effective"]
-    return fields
-
-
 def _checked(values: Any) -> dict[str, Any]:
     """Return the known fields, of the right types, those of a newer pq under `extra`."""
     if not isinstance(values, dict):
         raise _WrongError("is not a JSON object")
-    fields = {**_MISSING, **values}
-    _check_own(fields)
-    _rest_part.check(fields)
+    fields = {**_MISSING, "metadata": {}, **values}  # a new one: each item has its own
+    _check_types(fields)
+    for name in _TIMES:
+        if fields[name] is not None:
+            fields[name] = _time(name, fields[name])
+    if fields["key"] is not None:
+        try:
+            valid_key(fields["key"])
+        except UsageError as error:
+            raise _WrongError(str(error)) from None
     if fields["holder"] is not None:
         fields["holder"] = _holder(fields["holder"])
     history = fields["history"] = tuple(fields["history"])
@@ -314,13 +185,16 @@ def _taken_out(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: fields.pop(name) for name in list(fields) if name not in _MISSING}
 
 
-def _check_own(fields: dict[str, Any]) -> None:
-    _own_part.check(fields)
-    if fields["key"] is not None:
-        try:
-            valid_key(fields["key"])
-        except UsageError as error:
-            raise _WrongError(str(error)) from None
+def _check_types(fields: dict[str, Any]) -> None:
+    # Compared, not asked with isinstance: `true` is no number.
+    for name, kinds in _TYPES.items():
+        value = fields[name]
+        if type(value) not in kinds:
+            missing = value is None and name in _REQUIRED
+            raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
+    for name in _NUMBERS:
+        if not 0 <= fields[name] <= _LARGEST:
+            raise _WrongError(f"{name} is out of range")
 
 
 def _time(name: str, text: str) -> float:

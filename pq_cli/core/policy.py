@@ -23,7 +23,8 @@ class QueueConfig(Record):
     seconds, at most `max_backoff`. `max_items` limits the live items (0: no limit). `keep_done`
     and `keep_failed` say how long `purge` spares ended items; `keep_done = 0` removes an item
     when it is done. `durability` is "full" (synced) or "fast". `defer_on` holds exit statuses of a
-    command that mean "later, uncounted", besides 75 and 111.
+    command that mean "later, uncounted", besides 75 and 111. `drop_settle` is how long a file in
+    the drop box must rest where nothing else shows that it is whole.
     """
 
     enable_priority: bool = True
@@ -43,10 +44,11 @@ class QueueConfig(Record):
     keep_done: float = 0.0
     keep_failed: float = 30 * 86400.0
     defer_on: tuple[int, ...] = ()
+    drop_settle: float = 2.0
 
 
 _CHOICES = {"aging_clock": ("live", "manual"), "durability": ("full", "fast")}
-_DURATIONS = ("backoff", "max_backoff", "lease", "keep_done", "keep_failed")
+_DURATIONS = ("backoff", "max_backoff", "lease", "keep_done", "keep_failed", "drop_settle")
 _RANGES: dict[str, tuple[float, float]] = {
     "default_priority": (1, 10),
     "aging_threshold_seconds": (0.001, 3.2e9),
@@ -193,6 +195,17 @@ class Pause(Record):
 
     since: float
     reason: str | None = None
+
+
+class QueueState(Record):
+    """What a queue remembers beside its items.
+
+    aged_at: where the manual aging clock stands, Unix seconds, or None before the first `age`.
+    paused: since when and why nothing is claimed, or None.
+    """
+
+    aged_at: float | None = None
+    paused: Pause | None = None
 
 
 class AgedGroup(Record):

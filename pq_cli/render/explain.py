@@ -91,7 +91,7 @@ def _failed(values: dict[str, Any], _: float) -> str:
 
 
 def _attempt(values: dict[str, Any], _: float) -> str:
-    parts = [f"attempt {printable(str(values['claim']))} {printable(str(values['outcome']))}"]
+    parts = [f"claim {printable(str(values['claim']))} {printable(str(values['outcome']))}"]
     if values["ended_at"]:
         parts.append(f"at {printable(str(values['ended_at']))[:19]}Z")
     if values["took"] is not None:

@@ -71,6 +71,34 @@ def copy_to_stdout(fd: int) -> None:
             view = view[_write_some(view) :]
 
 
+NOT_TEXT = "not text, and this is a terminal"
+_LOOKED_AT = 64 * 1024
+"""Bytes by which it is told whether a payload is text."""
+
+
+def unfit_for_terminal(fd: int) -> bool:
+    """Tell whether stdout is a terminal and what an open file begins with is not text.
+
+    Text is UTF-8 without control characters, but for tab, newline, form feed and carriage return.
+    """
+    if not stdout_is_terminal():
+        return False
+    from codecs import getincrementaldecoder
+
+    try:
+        text = getincrementaldecoder("utf-8")().decode(os.pread(fd, _LOOKED_AT, 0))
+    except UnicodeDecodeError:
+        return True
+    return any((c < " " and c not in "\t\n\f\r") or "\x7f" <= c < "\xa0" for c in text)
+
+
+def end_line(fd: int) -> None:
+    """End the last line of a file that was copied to a terminal, if it does not do so itself."""
+    size = os.fstat(fd).st_size
+    if stdout_is_terminal() and size and os.pread(fd, 1, size - 1) != b"\n":
+        emit("")
+
+
 def _write_some(view: memoryview) -> int:
     try:
         return os.write(1, view)

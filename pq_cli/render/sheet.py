@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from textwrap import wrap
 
 from pq_cli.core.explain import attempt
@@ -12,6 +11,7 @@ from pq_cli.errors import UsageError
 from pq_cli.render.explain import sentences
 from pq_cli.render.log import log_columns
 from pq_cli.render.terminal import Cell, cell_width, print_row
+from pq_cli.render.words import wall_time
 from pq_cli.spool.findings import KINDS
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def field_sheet(fields: Iterable[tuple[str, str]], item: Item, now: float, out: 
             continue
         for number, entry in enumerate(item.history):
             [words] = sentences([attempt(entry)], now)
-            rows.append([("" if number else name, "bold"), (words.removeprefix("attempt "), "")])
+            rows.append([("" if number else name, "bold"), (words.removeprefix("claim "), "")])
     print_sheet(rows, [False, False], out)
 
 
@@ -69,22 +69,16 @@ def log_sheet(records: Iterable[dict[str, Any]], now: float, out: Console) -> No
 
 def _log_time(at: str, now: float) -> str:
     try:
-        return _wall_time(parse_time(at), now)
+        return wall_time(parse_time(at), now)
     except UsageError:
         return at
-
-
-def _wall_time(at: float, now: float) -> str:
-    there = time.localtime(at)
-    today = there[:3] == time.localtime(now)[:3]
-    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", there)
 
 
 def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], now: float, out: Console) -> None:
     """Print what lies in the trash: when (Unix seconds) which items were removed together."""
     titles: list[Cell] = [(title, "bold") for title in ("REMOVED", "COUNT", "ITEMS")]
     rows: list[list[Cell]] = [
-        [(_wall_time(at, now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
+        [(wall_time(at, now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
         for at, ids in batches
     ]
     print_sheet([titles, *rows], [False, True, False], out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
 from pq_cli.core.timefmt import format_duration
@@ -24,6 +26,13 @@ def short_duration(seconds: float) -> str:
         if char.isalpha():
             return text[: end + 1]
     return text
+
+
+def wall_time(at: float, now: float) -> str:
+    """Return a Unix time as the clock on the wall shows it; of another day than now's with date."""
+    there = time.localtime(at)
+    today = there[:3] == time.localtime(now)[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", there)
 
 
 def counted(number: int, noun: str) -> str:

@@ -123,7 +123,11 @@ class Annexes:
             path = f"{layout.IMPORTS}/{name}"
             if path == _BATCH:
                 yield self._batch
-            elif name == "lock" or name.endswith((".taken", ".json")) or path == layout.HANDOVER:
+            elif (
+                name in ("lock", "left")
+                or name.endswith((".taken", ".json"))
+                or path == layout.HANDOVER
+            ):
                 yield partial(self._rights, path)
             else:
                 yield partial(self._foreign, path)

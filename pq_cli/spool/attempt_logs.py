@@ -5,11 +5,13 @@ Each is one file: a line of JSON that says how the attempt ended, then what it w
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pq_cli.core.item import MAX_HISTORY, to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
+from pq_cli.spool.spare import Spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 class AttemptLogs:
     """The logs of one spool; written under the lock only."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, spare: Spare) -> None:
         self._disk = disk
+        self._spare = spare
         self.forget()
 
     def forget(self) -> None:
@@ -28,16 +31,24 @@ class AttemptLogs:
         self._none = False
 
     def write(self, item_id: int, claim: int, head: dict[str, Any], content: bytes) -> None:
-        """Keep the log of one attempt; the oldest goes when an item has more than its history."""
+        """Keep the log of one attempt; the oldest goes when an item has more than its history.
+
+        Raises OSError (ENOSPC) when only the spare is left, which settling may need.
+        """
         folder = layout.log_folder(item_id)
-        self._disk.make_dir(folder)
+        path = f"{folder}/{claim}{layout.LOG_END}"
+        if not self._spare.keep():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{self._disk.root}/{path}")
         self.forget()
-        for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
-            self._disk.discard(f"{folder}/{old}{layout.LOG_END}")
-        # Not synced: a torn log after a power loss says little less than none.
-        self._disk.write_new(
-            f"{folder}/{claim}{layout.LOG_END}", to_json(head) + b"\n" + content, sync=False
-        )
+        try:
+            self._disk.make_dir(folder)
+            for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
+                self._disk.discard(f"{folder}/{old}{layout.LOG_END}")
+            # Not synced: a torn log after a power loss says little less than none.
+            self._disk.write_new(path, to_json(head) + b"\n" + content, sync=False)
+        except OSError:
+            self._tidy(folder)
+            raise
 
     def claims(self, item_id: int) -> list[int]:
         """Return the claim numbers that have a log, oldest first."""
@@ -63,5 +74,8 @@ class AttemptLogs:
         folder = layout.log_folder(item_id)
         for claim in claims:
             self._disk.discard(f"{folder}/{claim}{layout.LOG_END}")
+        self._tidy(folder)
+
+    def _tidy(self, folder: str) -> None:
         if self._disk.remove_dir(folder):
             self._disk.remove_dir(os.path.dirname(folder))

@@ -166,7 +166,14 @@ class Check:
 
     def _everything(self) -> Iterator[Look]:
         yield partial(self._rights, "")
-        for name in (layout.STATE, layout.COUNTER, layout.LOCK, layout.LOG, layout.SPARE):
+        for name in (
+            layout.STATE,
+            layout.COUNTER,
+            layout.LOCK,
+            layout.LOG,
+            layout.SPARE,
+            layout.SPARES,
+        ):
             yield partial(self._rights, name)
         yield self._config
         for name in layout.FOLDERS:

@@ -8,8 +8,8 @@ back to work by `pq retry`, which takes the mark away: then a receipt no longer 
 
 from __future__ import annotations
 
+from pq_cli.core.events import record, transition
 from pq_cli.core.item import Item, State
-from pq_cli.core.journal import record
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.core.transitions import LEAVING, stamp
 from pq_cli.errors import ConflictError, NoSuchItemError
@@ -101,6 +101,7 @@ class Departures:
             extra={**item.extra, LEAVING: {"state": str(item.state), "not_before": due}},
         )
         self._store.move(item, after, sync=False)
+        self._store.log.note(transition(item, after))
         return as_sent(item)
 
     def let_go(self, uuid: str, receipt: Origin) -> bool:

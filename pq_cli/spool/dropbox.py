@@ -5,31 +5,32 @@ Whoever looks for work picks the files up first. A file leaves `new/` by a renam
 crash leaves it in `new/` or lets the next command finish (see `handover`). A file of another
 owner, or with a second name, is copied first: its owner could still write to it.
 
-Files that look unfinished are left alone, see `unfinished`; pq-drop(7) has the rule.
+Files that are unfinished are left alone: by their names, or by a name beside them, see
+`unfinished`; by what is known of them, see `resting`. pq-drop(7) has the rule.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import signal
 import stat
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
-from pq_cli.core.request import Request, checked, new_item
-from pq_cli.core.unfinished import looks_unfinished
+from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
+from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool import handover, layout
 from pq_cli.spool.checksum import checksum_of
 from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import NO_BOOT, boot_id
 from pq_cli.spool.intake import Ids, check_room
 from pq_cli.spool.process import tmp_name
+from pq_cli.spool.resting import Look, Resting, look_at
 from pq_cli.spool.store import Store
+from pq_cli.spool.told import Told, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,19 +50,11 @@ def priority_in(name: str) -> int | None:
     return int(number) if valid and rest else None
 
 
-class _Look(Record):
-    """A file as it is: another one of its name, or a change, makes another value."""
-
-    inode: int
-    size: int
-    mtime_ns: int
-
-
 class _Drop(Record):
     """A file in `new/` that can become an item. copy: its content in `tmp/`, or None: itself."""
 
     name: str
-    look: _Look
+    look: Look
     dropped_at: float
     size: int
     checksum: str | None
@@ -70,43 +63,53 @@ class _Drop(Record):
     copy: str | None
 
 
+class _NotYetError(Exception):
+    """The file, or its sidecar, is not whole, or is gone."""
+
+
 class Dropbox:
     """The drop box of one spool; remembers what it has reported, to say it once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._told: set[str] = set()
         self._folder = f"{store.root}/{layout.NEW}"
+        self._resting = Resting(self._folder, store.config.drop_settle)
+        self._told = Told(store)
+        self._left: dict[bytes, str] = {}
 
     def pick_up(self, now: float) -> None:
         """Make items of the finished files, oldest first, `MOST` at once. Takes the lock itself."""
         if self._store.reader.names(handover.FOLDER):
             with self._store:
                 handover.finish(self._store)  # a crash may have kept a sidecar from its file
-        names = self._store.reader.names(layout.NEW)
-        present = set(names)
-        drops = [
-            drop
-            for name in self._oldest(names)
-            if (drop := self._stage(name, f"{name}{layout.META}" in present)) is not None
-        ]
-        if not drops:
-            return
+        self._left = {}
+        names = set(self._store.reader.names(layout.NEW))
+        self._resting.forget(names)
+        drops: list[_Drop] = []
         try:
-            with self._store:
-                self._commit(drops, now)
+            for name in self._oldest(names):
+                if len(drops) == MOST:
+                    break
+                drop = self._stage(name, f"{name}{layout.META}" in names, now)
+                if drop is not None:
+                    drops.append(drop)
+            if drops:
+                with self._store:
+                    self._commit(drops, now)
         finally:
             for drop in drops:
                 if drop.copy is not None:
                     self._store.disk.discard(drop.copy)
+        self._tell(all_of_them=len(drops) < MOST)
 
     # -- looking, without the lock -----------------------------------------------
 
-    def _oldest(self, names: list[str]) -> list[str]:
+    def _oldest(self, names: set[str]) -> list[str]:
         """Return the names of finished files in the order they were renamed to here."""
         found = []
+        marked = {marks(name) for name in names}
         for name in names:
-            if looks_unfinished(name) or name.endswith(layout.META):
+            if looks_unfinished(name) or name.endswith(layout.META) or name in marked:
                 continue
             try:
                 info = os.lstat(f"{self._folder}/{name}")
@@ -115,31 +118,33 @@ class Dropbox:
             if stat.S_ISREG(info.st_mode):
                 found.append((info.st_ctime_ns, name))
             else:
-                self._tell(name, "a link, folder or special file; only files become items")
-        return [name for _, name in sorted(found)[:MOST]]
+                self._leave(name, "a link, folder or special file; only files become items")
+        return [name for _, name in sorted(found)]
 
-    def _stage(self, name: str, has_sidecar: bool) -> _Drop | None:
+    def _stage(self, name: str, has_sidecar: bool, now: float) -> _Drop | None:
         try:
-            request = self._request(name, has_sidecar)
+            request = self._request(name, has_sidecar, now)
             fd = os.open(f"{self._folder}/{name}", _OPEN)
-        except FileNotFoundError:
+        except (FileNotFoundError, _NotYetError):
             return None
         except (UsageError, OSError) as error:
-            self._tell(name, getattr(error, "strerror", None) or str(error))
+            self._leave(name, getattr(error, "strerror", None) or str(error))
             return None
         try:
-            return self._stage_open(name, fd, request, has_sidecar)
+            return self._stage_open(name, fd, request, has_sidecar, now)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 raise
-            self._tell(name, error.strerror or str(error))
+            self._leave(name, error.strerror or str(error))
             return None
         finally:
             os.close(fd)
 
-    def _stage_open(self, name: str, fd: int, request: Request, sidecar: bool) -> _Drop | None:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode) or _being_written(fd):
+    def _stage_open(
+        self, name: str, fd: int, request: Request, sidecar: bool, now: float
+    ) -> _Drop | None:
+        info = os.fstat(fd)  # before the question: what is written after it makes another look
+        if not stat.S_ISREG(info.st_mode) or not self._resting.is_whole(name, fd, now):
             return None
         disk, copy = self._store.disk, None
         spool = os.stat(self._store.root)
@@ -152,7 +157,7 @@ class Dropbox:
             size, checksum = disk.copy_in(fd, copy)
         return _Drop(
             name=name,
-            look=_look(info),
+            look=look_at(info),
             dropped_at=info.st_ctime_ns / 1e9,
             size=size,
             checksum=checksum,
@@ -161,13 +166,15 @@ class Dropbox:
             copy=copy,
         )
 
-    def _request(self, name: str, has_sidecar: bool) -> Request:
-        """Return what name and sidecar ask for. Raises UsageError, OSError."""
+    def _request(self, name: str, has_sidecar: bool, now: float) -> Request:
+        """Return what name and sidecar ask for. Raises UsageError, OSError, _NotYetError."""
         request = Request(name=name, priority=priority_in(name))
         if not has_sidecar:
             return request
         fd = os.open(f"{self._folder}/{name}{layout.META}", _OPEN)
         with os.fdopen(fd, "rb") as file:
+            if not self._resting.is_whole(f"{name}{layout.META}", fd, now):
+                raise _NotYetError
             text = file.read(_MAX_SIDECAR)
         try:
             values: Any = json.loads(text)
@@ -215,7 +222,7 @@ class Dropbox:
             if drop.request.key is not None:
                 self._check_key(drop.request.key, before)
         except KeyTakenError as error:
-            self._tell(drop.name, str(error))
+            self._leave(drop.name, str(error), always="its key is taken")
             return None
         created = min(now, drop.dropped_at)
         item = new_item(drop.request, ids.take(), created, store.config)
@@ -243,7 +250,7 @@ class Dropbox:
         disk, stem = self._store.disk, handover.stem(item)
         source = f"{layout.NEW}/{drop.name}"
         try:
-            if _look(os.lstat(f"{self._store.root}/{source}")) != drop.look:
+            if look_at(os.lstat(f"{self._store.root}/{source}")) != drop.look:
                 raise FileNotFoundError
             if drop.sidecar != os.path.lexists(f"{self._store.root}/{source}{layout.META}"):
                 raise FileNotFoundError  # one came or went since: the next call reads it
@@ -269,26 +276,18 @@ class Dropbox:
         for copy, item in copies:
             disk.rename(copy, handover.stem(item))
 
-    def _tell(self, name: str, why: str) -> None:
-        if name not in self._told:
-            self._told.add(name)
-            self._store.report(DamagedItemError(f"new/{printable(name)} is left there: {why}"))
+    # -- telling what stays --------------------------------------------------------
 
+    def _leave(self, name: str, why: str, always: str = "") -> None:
+        """Note that a file stays. always: what of the reason is the same the next time."""
+        try:
+            info = os.lstat(f"{self._folder}/{name}")
+        except OSError:
+            return
+        self._left[line(name, info, always or why)] = f"new/{printable(name)} is left there: {why}"
 
-def _look(info: os.stat_result) -> _Look:
-    return _Look(inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
-
-
-def _being_written(fd: int) -> bool:
-    """Tell whether some process has the file open for writing, where the system can tell.
-
-    Linux grants a read lease only on a file that nobody writes to. A lease that is broken while
-    we hold it sends a signal; SIGURG is ignored by default, SIGIO would end the process.
-    """
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except OSError as error:
-        return error.errno == errno.EAGAIN
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
+    def _tell(self, *, all_of_them: bool) -> None:
+        unsaid = self._told.unsaid(self._left, all_of_them=all_of_them)
+        for each, text in self._left.items():
+            if each in unsaid:
+                self._store.report(DamagedItemError(text))

@@ -12,12 +12,12 @@ import os
 import stat
 import zlib
 
-from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
-from pq_cli.spool.checksum import CHUNK, checksum_of, checksum_text
+from pq_cli.spool.checksum import CHUNK, checksum_of, checksum_text, read_some
 from pq_cli.spool.folders import Folders
 from pq_cli.spool.owner import owner_to_keep
+from pq_cli.spool.process import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class Disk:
         fd = self._create(path, _NEW)
         try:
             size, crc = 0, 0
-            while chunk := _read_some(stream):
+            while chunk := read_some(stream):
                 _write_all(fd, chunk)
                 size += len(chunk)
                 crc = zlib.crc32(chunk, crc)
@@ -349,16 +349,14 @@ class Together:
             self._disk.sync_file_system()
 
 
-def _read_some(stream: BinaryIO) -> bytes:
-    # read1 gives what a pipe has; read would wait for a full chunk.
-    read1 = getattr(stream, "read1", None)
-    return bytes(valid_chunk(read1(CHUNK) if read1 is not None else stream.read(CHUNK)))
-
-
 def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])
+    try:
+        written = os.write(fd, data)
+        while written < len(data):
+            written += os.write(fd, memoryview(data)[written:])
+    except OSError as error:
+        error.filename = name_of(fd)  # a write names none
+        raise
 
 
 def _copy(source: int, target: int, size: int, tick: Tick, *, read: bool) -> tuple[int, int | None]:

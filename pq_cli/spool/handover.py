@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 
+from pq_cli.core.events import record
 from pq_cli.core.item import LIVE, Item, State
-from pq_cli.core.journal import record
 from pq_cli.core.meta import decode, encode, parse_meta
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout, ledger
@@ -60,7 +60,7 @@ def hand_over(store: Store, items: Sequence[Item], event: str = "imported") -> N
         with disk.together():
             for item in items:
                 place(store, item)
-    store.log.note(b"".join(record(event, item, item.updated_at) for item in items))
+    store.log.note(*(record(event, item, item.updated_at) for item in items))
     for name in store.reader.names(FOLDER):
         if name.endswith((SIDECAR, ORIGINAL)):
             disk.discard(f"{FOLDER}/{name}")  # its item is in

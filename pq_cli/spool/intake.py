@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item, State, printable
-from pq_cli.core.journal import record
+from pq_cli.core import admission
+from pq_cli.core.admission import standing_for
+from pq_cli.core.events import record
 from pq_cli.core.meta import encode
-from pq_cli.core.request import new_item
-from pq_cli.errors import KeyTakenError, PqError, QueueFullError
+from pq_cli.errors import PqError
+from pq_cli.queue.request import new_item
 from pq_cli.spool import layout
+from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import NO_BOOT, boot_id
 from pq_cli.spool.process import tmp_name
 from pq_cli.spool.state import allocate
@@ -17,10 +19,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pq_cli.core.item import Item
+    from pq_cli.queue.request import Request
     from pq_cli.spool.payload import Staged
 
 MANY = 8
 """From this many items on, one sync of the file system is cheaper than one for each file."""
+
+
+def are_many(records: Sequence[tuple[bytes, Request]]) -> bool:
+    """Tell whether records are so many and small that one sync for all is cheaper than many."""
+    return len(records) >= MANY and sum(len(payload) for payload, _ in records) <= SMALL
 
 
 def admit(
@@ -35,7 +44,7 @@ def admit(
     work = _Admission(store, len(batch), now)
     try:
         work.admit(batch)
-        store.log.note(b"".join(record("enqueued", i, i.created_at) for i in work.fresh))
+        store.log.note(*(record("enqueued", i, i.created_at) for i in work.fresh))
     except OSError as error:
         work.withdraw()
         return [], error
@@ -101,18 +110,13 @@ class _Admission:
     def _place_one(self, staged: Staged) -> None:
         store, request = self._store, staged.request
         taken = self._owner(request.key)
-        if taken is not None:
-            if request.if_exists == "skip":
-                # Its id will be told, so it must be durable, even if who enqueued it was killed.
-                self._vouched = True
-                self.items.append(taken.for_bystanders())
-                self.found.append(self.items[-1])
-                return
-            if request.if_exists == "fail" or taken.state is State.ACTIVE:
-                raise KeyTakenError(
-                    f"key '{printable(request.key or '')}' is taken by item {taken.id},"
-                    f" {taken.state}"
-                )
+        standing = standing_for(request.key, request.if_exists, taken)
+        if standing is not None:
+            # Its id will be told, so it must be durable, even if who enqueued it was killed.
+            self._vouched = True
+            self.items.append(standing.for_bystanders())
+            self.found.append(self.items[-1])
+            return
         check_room(store, more=int(taken is None))
         item = self._new_item(staged)
         if request.key is not None and taken is None:
@@ -175,9 +179,8 @@ class Ids:
 
 def check_room(store: Store, *, more: int) -> None:
     """Raise QueueFullError if there is no room for `more` live items."""
-    limit = store.config.max_items
-    if limit and more and store.live_count() + more > limit:
-        raise QueueFullError(f"the queue is full: {store.live_count()} items, max_items = {limit}")
+    if store.config.max_items and more:
+        admission.check_room(store.config.max_items, store.live_count(), more)
 
 
 def _place(store: Store, staged: Staged, item: Item) -> Item:

@@ -17,6 +17,7 @@ LOCK = "lock"
 TMP = "tmp"
 LOG = "log"
 SPARE = "spare"
+SPARES = "spares"
 TRASH = "trash"
 TRASH_DIGITS = 16
 KEYS = "keys"
@@ -30,7 +31,21 @@ WORKERS = "workers"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
 OURS = frozenset(
-    (CONFIG, STATE, COUNTER, LOCK, SPARE, QUARANTINE, TRASH, LOG, LOGS, WORKERS, IMPORTS, *FOLDERS)
+    (
+        CONFIG,
+        STATE,
+        COUNTER,
+        LOCK,
+        SPARE,
+        SPARES,
+        QUARANTINE,
+        TRASH,
+        LOG,
+        LOGS,
+        WORKERS,
+        IMPORTS,
+        *FOLDERS,
+    )
 )
 """Every name that may stand at the top of a spool."""
 

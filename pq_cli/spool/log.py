@@ -1,15 +1,18 @@
 """`SPOOL/log`: what happened lately, one JSON record a line. Derived, bounded, never synced.
 
-A verb never fails because its line could not be written, and readers pass over what is torn.
+A verb never fails because its line could not be written, and readers pass over what is torn. The
+log takes no block while the spool's spare is not whole: work must be able to end.
 """
 
 from __future__ import annotations
 
 import os
 
+from pq_cli.core.item import to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.process import tmp_name
+from pq_cli.spool.spare import Spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,26 +23,32 @@ MAX_LOG_BYTES = 4 * 1024 * 1024
 """Above this size the older half of the log is dropped."""
 _MAX_LINE = 64 * 1024
 _PIECE = 256 * 1024
+_BLOCK = 4096
 
 
 class Log:
     """The log of one spool. `note` is called under the lock only; `read_log` needs none."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, spare: Spare) -> None:
         self._disk = disk
+        self._spare = spare
         self._fd = -1
         self._size = 0
 
-    def note(self, lines: bytes | None) -> None:
-        """Append lines, if there are any; trouble is swallowed: the log must not stop the queue."""
+    def note(self, *events: dict[str, Any] | None) -> None:
+        """Append events, a line of JSON each; trouble is swallowed: no log stops a queue."""
+        lines = b"".join(to_json(event) + b"\n" for event in events if event is not None)
         if not lines:
             return
         try:
             if self._fd < 0:
                 self._fd = self._disk.open_to_append(layout.LOG)
                 self._size = os.fstat(self._fd).st_size
+            after = self._size + len(lines)
+            if after // _BLOCK > self._size // _BLOCK and not self._spare.keep():
+                return
             self._disk.append(self._fd, lines)
-            self._size += len(lines)
+            self._size = after
             if self._size > MAX_LOG_BYTES:
                 self._drop_older_half()
         except OSError:
@@ -48,9 +57,13 @@ class Log:
     def _drop_older_half(self) -> None:
         tmp = tmp_name("log")
         self._disk.write_new(tmp, b"", sync=False)
-        for piece in _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2):
-            self._disk.append_lines(tmp, piece)
-        self._disk.rename(tmp, layout.LOG)
+        try:
+            for piece in _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2):
+                self._disk.append_lines(tmp, piece)
+            self._disk.rename(tmp, layout.LOG)
+        except OSError:
+            self._disk.discard(tmp)
+            raise
         self.close()
 
     def close(self) -> None:

@@ -9,8 +9,8 @@ from zlib import crc32
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
-from pq_cli.core.request import Request
 from pq_cli.errors import DamagedItemError, SpoolIOError
+from pq_cli.queue.request import Request
 from pq_cli.spool.checksum import checksum_of, checksum_text
 from pq_cli.spool.durable import SMALL, Disk
 from pq_cli.spool.holder import boot_id
@@ -95,8 +95,8 @@ def _measure(path: str, *, read: bool) -> tuple[int, str | None]:
         os.close(fd)
 
 
-def open_verified(item: Item) -> int:
-    """Return a descriptor at the start of the item's payload, or raise DamagedItemError.
+def open_verified(item: Item) -> BinaryIO:
+    """Return the item's payload as an open file, from its start, or raise DamagedItemError.
 
     The size is always compared. The checksum is where reading is cheap, and where it is the only
     proof: the payload was written without a sync and the machine has rebooted since.
@@ -110,7 +110,7 @@ def open_verified(item: Item) -> int:
     except BaseException:
         os.close(fd)
         raise
-    return fd
+    return open(item.path or "", "rb", opener=lambda *_: fd)
 
 
 def read_verified(item: Item) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pq_cli.core.item import Item
 from pq_cli.core.order import choose
 from pq_cli.errors import DamagedItemError
@@ -42,7 +40,7 @@ def _servable(store: Store, item: Item) -> bool:
         if size is None:
             raise DamagedItemError(f"item {item.id}: its payload is missing")
         if size != item.size or needs_proof(item):
-            os.close(open_verified(item))
+            open_verified(item).close()
     except DamagedItemError as error:
         store.report(error)
         store.index.drop(item.priority, item.id)

@@ -1,51 +1,37 @@
-"""Spool: the verbs, on a directory."""
+"""Spool: a queue that is a directory."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
-from pq_cli.core import transitions
+from pq_cli.core import events, transitions
 from pq_cli.core.arguments import (
     valid_callable,
     valid_duration,
     valid_flag,
-    valid_payload,
     valid_reference,
+    valid_time,
 )
 from pq_cli.core.item import Item, State
-from pq_cli.core.journal import transition
 from pq_cli.core.policy import QueueConfig, valid_config
-from pq_cli.core.queue import Queue
-from pq_cli.core.request import Request, checked, valid_records
 from pq_cli.core.tick import unheard
-from pq_cli.errors import DamagedItemError, PqError
+from pq_cli.errors import DamagedItemError
+from pq_cli.queue.verbs import Queue
 from pq_cli.spool import layout, opening
-from pq_cli.spool.glance import Glance
-from pq_cli.spool.holder import this_process
-from pq_cli.spool.intake import admit
-from pq_cli.spool.payload import (
-    Staged,
-    stage_bytes,
-    stage_file,
-    stage_stream,
-)
-from pq_cli.spool.serving import next_servable
-from pq_cli.spool.settle import next_event, settle
-from pq_cli.spool.spare import is_full
+from pq_cli.spool.backend import SpoolStore
+from pq_cli.spool.process import tmp_name
 from pq_cli.spool.store import Store
-from pq_cli.spool.upkeep import Upkeep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, BinaryIO
+    from collections.abc import Callable, Iterator
 
     from pq_cli.core.tick import Tick
     from pq_cli.spool.arrivals import Arrivals
-    from pq_cli.spool.attendance import Attendance
     from pq_cli.spool.departures import Departures
-    from pq_cli.spool.dropbox import Dropbox
+    from pq_cli.spool.survey import Survey
 
 DEFAULT_LOCK_TIMEOUT = 30.0
 
@@ -55,7 +41,7 @@ def _random_fraction() -> float:
     return int.from_bytes(os.urandom(4)) / 2**32
 
 
-class Spool(Upkeep, Queue):
+class Spool(Queue):
     """A priority queue in a directory: many processes, one truth, nothing lost.
 
     path: the spool's directory. create: make it when missing (else NoSpoolError). config:
@@ -68,6 +54,8 @@ class Spool(Upkeep, Queue):
     verb may raise OSError from the file system and LockTimeoutError. An item is named by its
     id (int or text), by a claim (`"1742.2"`), or by the Item itself.
     """
+
+    _store: SpoolStore
 
     def __init__(
         self,
@@ -89,19 +77,11 @@ class Spool(Upkeep, Queue):
         if config is not None:
             config = valid_config(config)
         self.path = opening.absolute(path)
-        self._clock = clock
-        self._jitter = jitter
         state = opening.make(self.path, lock_timeout) if create else opening.open_state(self.path)
-        self.config = opening.read_config(self.path) if config is None else config
-        self._report = report if report is not None else _ignore
-        self._store = Store(self.path, self.config, state, lock_timeout, self._report)
-        self._dropped = Glance(self._store.reader, layout.NEW)
-        self._dropbox: Dropbox | None = None
-        self._attendance: Attendance | None = None
-
-    def close(self) -> None:
-        """Close the descriptors; the next verb opens them again."""
-        self._store.close()
+        config = opening.read_config(self.path) if config is None else config
+        report = report if report is not None else _ignore
+        files = Store(self.path, config, state, lock_timeout, report)
+        super().__init__(SpoolStore(files, clock, report), config, jitter)
 
     def __del__(self) -> None:
         # A program that opens many spools and closes none must not run out of descriptors.
@@ -109,291 +89,124 @@ class Spool(Upkeep, Queue):
         if store is not None and os is not None:  # None: the interpreter is going down
             store.close()
 
-    # -- in ------------------------------------------------------------------
-
-    def enqueue(
-        self,
-        payload: bytes | BinaryIO,
-        *,
-        priority: int | None = None,
-        key: str | None = None,
-        if_exists: str = "skip",
-        delay: float | None = None,
-        at: float | None = None,
-        max_attempts: int | None = None,
-        name: str | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> Item:
-        """Add an item and return it; the fields are those of `Request`.
-
-        A stream is copied in bounded memory. When this returns, in "full" the item survives a
-        power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`) or QueueFullError.
-        """
-        request = Request(
-            priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
-            max_attempts=max_attempts, name=name, metadata=metadata,
-        )  # fmt: skip
-        items, error = self.commit([self.stage(payload, request)])
-        if error is not None:
-            raise error
-        return items[0]
-
-    def enqueue_many(
-        self, records: Sequence[tuple[bytes, Request]], found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
-        """Enqueue (payload, request) pairs, in order, with one sync for all of them.
-
-        Returns (items, the error that stopped it or None), and fills `found`, like `commit`. Give
-        what fits in memory.
-        """
-        from pq_cli.spool.bulk import Bulk, are_many, is_bulk  # start-up: most enqueue one
-
-        records = valid_records(records)
-        if is_bulk(self._store, records):
-            bulk = Bulk(self._store, records, self._clock())
-            bulk.admit()
-            return bulk.items, bulk.error
-        sync = self._store.disk.sync and not are_many(records)
-        batch: list[Staged] = []
-        broken: PqError | OSError | None = None
-        try:
-            for payload, request in records:
-                batch.append(stage_bytes(self._store.disk, payload, checked(request), sync=sync))
-        except (PqError, OSError) as error:
-            broken = error
-        except BaseException:
-            self.unstage(batch)
-            raise
-        items, stop = self.commit(batch, found)
-        return items, stop or broken
-
-    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
-        """Write a payload to `tmp/`, without an id yet; `commit` makes items of many at once."""
-        request, content = checked(request), valid_payload(payload)
-        disk = self._store.disk
-        if isinstance(content, bytes):
-            return stage_bytes(disk, content, request, sync=disk.sync)
-        return stage_stream(disk, content, request)
-
-    def stage_file(
-        self,
-        path: str,
-        request: Request,
-        *,
-        move: bool = False,
-        tick: Tick = unheard,
-    ) -> Staged:
-        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards.
-
-        `tick` is told of bytes as they are copied.
-        """
-        return stage_file(self._store.disk, path, checked(request), move=move, tick=tick)
-
-    def commit(
-        self, batch: Sequence[Staged], found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
-        """Make items of staged payloads, in order; return (items, the error that stopped it).
-
-        The items returned are durable; from the one that failed on, nothing of the batch is left.
-        Those that were there already, under keys that are taken, are also added to `found`.
-        """
-        try:
-            with self._store:
-                items, error = admit(self._store, batch, self._clock(), found)
-            for staged in batch[: len(items)]:
-                error = self._end_move(staged) or error
-        finally:
-            self.unstage(batch)
-        return items, error
-
-    def _end_move(self, staged: Staged) -> OSError | None:
-        """Remove the user's file if it is an item now; return what prevents it.
-
-        A payload that still lies in `tmp/` is no item: its key was taken.
-        """
-        if staged.outside is not None and not os.path.lexists(f"{self.path}/{staged.tmp}"):
-            try:
-                self._store.disk.remove_outside(staged.outside)
-            except OSError as stop:
-                return stop  # not raised: its id must be told
-        return None
-
-    def unstage(self, batch: Sequence[Staged]) -> None:
-        """Throw away staged payloads that are no items; failing, they lie in `tmp/` for `check`."""
-        for staged in batch:
-            try:
-                self._store.disk.discard(staged.tmp)
-            except OSError:
-                return
+    # -- to and from other queues -------------------------------------------------
 
     def arrivals(self) -> Arrivals:
         """Return a context in which items that have a past enter, each exactly once."""
         from pq_cli.spool.arrivals import Arrivals
 
-        return Arrivals(self._store)
-
-    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
-        """Make an item of a staged payload that this process has claimed before others see it.
-
-        The item comes back without a claim if it is due later, or was there already under the same
-        key: whoever works on it then, it is not the caller. Raises like `enqueue`; after a
-        LockTimeoutError the payload is still staged.
-        """
-        key = staged.request.key
-        with self._store:
-            try:
-                taken = self._store.keys.owner(key) if key is not None else None
-                now = self._clock()
-                items, error = admit(self._store, [staged], now)
-                if error is not None:
-                    raise error
-                item = items[0]
-                if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
-                    return item
-                return self._claim(item, now, lease, bound=True, own=True)
-            finally:
-                self.unstage([staged])
+        return Arrivals(self._store.files)
 
     def departures(self) -> Departures:
         """Return what marks items as leaving for another spool, and lets them go."""
         from pq_cli.spool.departures import Departures
 
-        return Departures(self._store, self._clock)
+        return Departures(self._store.files, self._store.now)
 
-    # -- claims ----------------------------------------------------------------
+    # -- the trash ----------------------------------------------------------------
 
-    def _take(self, lease: float | None, bound: bool) -> Item | None:
-        store = self._store
-        try:
-            if self._dropped():
-                self._pick_up()
-        except OSError as error:
-            if not is_full(error):  # a full disk must not keep what is there from being claimed
-                raise
-        with store:
-            now = self._clock()
-            settle(store, now)
-            if store.state.paused is not None:
-                return None
-            item = next_servable(store, store.order_time(now))
-            return None if item is None else self._claim(item, now, lease, bound)
-
-    def _pick_up(self) -> None:
-        """Make items of what was dropped into `new/`."""
-        if self._dropbox is None:
-            from pq_cli.spool.dropbox import Dropbox
-
-            self._dropbox = Dropbox(self._store)
-        self._dropbox.pick_up(self._clock())
-
-    def _claim(
-        self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
+    def remove(
+        self, item: Item | int | str, *, state: State | None = None, batch: float | None = None
     ) -> Item:
-        seconds = self.config.lease if lease is None else lease
-        lock = None if self._attendance is None else self._attendance.name
-        holder = this_process(bound=bound, lock=lock)
-        after = transitions.claimed(item, now, seconds, holder)
-        return self._store.move(item, after, sync=False, own=own)
+        """Remove an item that nobody works on, into the trash.
 
-    def attend(self) -> Attendance:
-        """Hold a lock that the claims made from now on name, until its `close`.
-
-        When this process dies, others see at once that its claims are free, also from another
-        host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
+        state: remove it only if it is (still) in this state. batch: a Unix second that items
+        removed together share, default now. `restore` brings it back within a day. Raises
+        ConflictError, NoSuchItemError.
         """
-        from pq_cli.spool.attendance import Attendance, sweep
+        from pq_cli.spool import trash  # start-up: most who open a spool remove nothing
 
-        with self._store:
-            settle(self._store, self._clock())
-            made: list[Attendance] = []
-            self._store.spare.behind(lambda: made.append(Attendance(self._store.disk)))
-            sweep(self._store.disk)
-            self._attendance = made[0]
-            return made[0]
+        files = self._store.files
+        with files:
+            before = self.get(item)
+            transitions.check_removable(before, state)
+            now = self._store.now()
+            trash.bury(files, before, now if batch is None else valid_time("batch", batch))
+            files.log.note(events.record("removed", before, now))
+            trash.sweep(files, now - trash.KEPT_SECONDS)
+            return before
 
-    def next_event(self) -> float | None:
-        """Return the Unix second at which a lease ends or an item may come due, or None.
+    def restore(self, item_id: int) -> Item:
+        """Bring a removed item back into the state it had.
 
-        Before it, only an enqueue, a release or a person can make work appear.
+        Raises NoSuchItemError when it is not (or no longer) in the trash, KeyTakenError.
         """
-        with self._store:
-            return next_event(self._store)
+        from pq_cli.spool import trash
 
-    def done(self, item: Item | int | str, *, status: int | None = None) -> Item:
-        """End a claimed item well. Raises StaleClaimError or NoSuchItemError."""
-        with self._store:
-            before = self._claimed(item)
-            after = transitions.completed(before, self._clock(), status)
-            if self.config.keep_done:
-                return self._store.move(before, after)
-            self._store.erase(before)
-            self._store.log.note(transition(before, after))
-            return after
+        item_id, _ = valid_reference(item_id)
+        files = self._store.files
+        with files:
+            now = self._store.now()
+            item = trash.restore(files, item_id, now)
+            files.log.note(events.record("restored", item, now))
+            return item
 
-    def fail(
-        self,
-        item: Item | int | str,
-        error: str | None = None,
-        *,
-        dead: bool = False,
-        status: int | None = None,
-    ) -> Item:
-        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError.
+    def empty_trash(self, tick: Tick = unheard) -> None:
+        """Delete for good what was removed; `tick` is told how many files, now and then."""
+        from pq_cli.spool import trash
 
-        status: the exit status of the command that failed, for the history.
+        swept = False
+        while not swept:
+            with self._store.files:
+                swept = trash.sweep(self._store.files, math.inf)
+            tick(trash.AT_ONCE)
+
+    def removed(self) -> Iterator[tuple[float, list[int]]]:
+        """Yield (Unix seconds, ids) of what was removed together, newest first."""
+        from pq_cli.spool.trash import buried
+
+        return buried(self._store.files.reader)
+
+    # -- what only a folder has ------------------------------------------------------
+
+    def survey(self, tick: Tick = unheard) -> Survey:
+        """Return what waits in which lane now, by names: a million items cost some seconds.
+
+        `tick` is told of items as their names are read.
         """
-        how = transitions.Ending(error=error, status=status)
-        with self._store:
-            before = self._claimed(item)
-            now = self._clock()
-            after = transitions.failed(before, now, how, dead, self.config, self._jitter())
-            return self._store.move(before, after)
+        from pq_cli.spool.survey import Survey
 
-    def defer(
-        self, item: Item | int | str, error: str | None = None, *, status: int | None = None
-    ) -> Item:
-        """Put an item off: retried after a growing wait, uncounted. Raises StaleClaimError."""
-        how = transitions.Ending(error=error, status=status)
-        with self._store:
-            before = self._claimed(item)
-            now = self._clock()
-            after = transitions.deferred(before, now, how, self.config, self._jitter())
-            return self._store.move(before, after)
-
-    def release(self, item: Item | int | str, error: str | None = None) -> Item:
-        """Give a claimed item back, uncounted; `error` says why. Raises StaleClaimError."""
-        with self._store:
-            before = self._claimed(item)
-            return self._store.move(before, transitions.released(before, self._clock(), error))
-
-    def renew(self, item: Item | int | str, lease: float | None = None) -> Item:
-        """Prolong a claim to `lease` seconds from now. Raises StaleClaimError."""
-        seconds = self.config.lease if lease is None else lease
-        with self._store:
-            before = self._claimed(item)
-            after = transitions.renewed(before, self._clock(), seconds)
-            return self._store.move(before, after, sync=False)
+        return Survey(self._store.files.reader, self._store.now(), tick)
 
     def keep_log(self, item: Item, status: int, content: bytes) -> None:
         """Keep what the attempt under this claim wrote, until the item is removed.
 
         status: the exit status of the command. Raises StaleClaimError.
         """
-        with self._store:
+        files = self._store.files
+        with files:
             before = self._claimed(item)
-            times = transitions.attempt_times(before, self._clock())
+            times = transitions.attempt_times(before, self._store.now())
             head = {"claim": before.claim, "exit": status, **times}
-            self._store.attempt_logs.write(before.id, before.claims, head, content)
+            files.attempt_logs.write(before.id, before.claims, head, content)
 
-    # -- inside --------------------------------------------------------------------
+    def attempt_logs(self, item: Item) -> list[str]:
+        """Return the paths of the logs that attempts at the item left, oldest first.
 
-    def _claimed(self, ref: Item | int | str) -> Item:
-        item_id, claim = valid_reference(ref)
-        item = self._store.index.active_item(item_id)
-        if item is None or (claim is not None and item.claims != claim):
-            item = self._store.reader.find(item_id, claim)
-        transitions.check_claim(item, claim)
-        return item
+        The first line of each is JSON: claim, exit, started_at, ended_at; the rest is output.
+        """
+        logs = self._store.files.attempt_logs
+        return [logs.path(item.id, claim) for claim in logs.claims(item.id)]
+
+    def write_config(self, text: str) -> bool:
+        """Write a queue.toml unless there is one; tell whether it was written."""
+        disk = self._store.files.disk
+        with self._store.files:
+            if os.path.lexists(f"{self.path}/{layout.CONFIG}"):
+                return False
+            tmp = tmp_name("config")
+            disk.write_new(tmp, text.encode())
+            disk.rename(tmp, layout.CONFIG)
+            disk.sync_dir("")
+            return True
+
+    def open_drop_box(self, mode: int) -> None:
+        """Give `new/` this mode, and others the way through the spool to it, but no more."""
+        disk = self._store.files.disk
+        with self._store.files:
+            disk.make_dir(layout.NEW)
+            disk.set_mode(layout.NEW, mode)
+            disk.set_mode("", layout.root_mode(mode))
 
 
 def _ignore(_: DamagedItemError) -> None:

@@ -152,13 +152,14 @@ def write_state(disk: Disk, state: SpoolState) -> None:
 def last_given(root: str) -> int | None:
     """Return the last id that `counter` names, or None; for those who only look."""
     try:
-        fd = os.open(f"{root}/{layout.COUNTER}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(f"{root}/{layout.COUNTER}", flags)
     except FileNotFoundError:
         return None
     try:
         return _parse_counter(os.pread(fd, _RECORD, 0))[0]
-    except ValueError:
-        return None
+    except (ValueError, OSError):
+        return None  # torn, or a pipe that somebody has put there
     finally:
         os.close(fd)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
-from pq_cli.core.journal import transition
 from pq_cli.core.meta import claim_patch, encode
 from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError
@@ -62,10 +61,11 @@ class Store:
         self.index = Index(self.reader, report)
         self.keys = Keys(self.reader, self.disk)
         self.counter = Counter(self.disk)
-        self.log = Log(self.disk)
-        self.attempt_logs = AttemptLogs(self.disk)
         self.spare = Spare(self.disk)
+        self.log = Log(self.disk, self.spare)
+        self.attempt_logs = AttemptLogs(self.disk, self.spare)
         self.handover_seen = False
+        self.held = False
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = process.pid
         self._boot = boot_to_record(self.disk)
@@ -77,11 +77,13 @@ class Store:
         self._lock.__enter__()
         try:
             self._catch_up()
+            self.held = True
         except BaseException:
             self._lock.__exit__()
             raise
 
     def __exit__(self, *error: object) -> None:
+        self.held = False
         if error[0] is not None:
             self.forget()  # a change may have stopped half way
         self._lock.__exit__()
@@ -104,9 +106,12 @@ class Store:
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id, self.counter.live, sync=False)
         if self.state.boot != self._boot:
-            self.state = enter_mode(self.disk, self.counter, self.state)
+            self.spare.behind(self._enter_mode)
         if self.counter.live != UNKNOWN and not self.config.max_items:
             self.set_count(UNKNOWN)
+
+    def _enter_mode(self) -> None:
+        self.state = enter_mode(self.disk, self.counter, self.state)
 
     def present_state(self) -> SpoolState:
         """Return what `state.json` says now. Raises DamagedStateError or ConfigError.
@@ -122,7 +127,7 @@ class Store:
 
     def set_state(self, state: SpoolState) -> None:
         """Let the spool's state be this, durably."""
-        write_state(self.disk, state)
+        self.spare.behind(write_state, self.disk, state)
         self.state = state
 
     def order_time(self, now: float) -> float:
@@ -135,11 +140,10 @@ class Store:
 
     # -- the movement --------------------------------------------------------
 
-    def move(self, before: Item, after: Item, *, sync: bool = True, own: bool = False) -> Item:
+    def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
         """Bring an item from one state (or content) to the next; return it where it now lies.
 
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
-        own: see `journal.transition`.
         """
         source, target = self.place(before), layout.payload_path(after)
         live = self.uncount(before, after)
@@ -149,7 +153,6 @@ class Store:
         if sync and self.disk.sync:
             self._sync_folders(source, target)
         self.recount(live)
-        self.log.note(transition(before, after, own=own))
         return self._moved(before, after, source, target)
 
     def shift(self, before: Item, after: Item) -> Item:

@@ -33,6 +33,9 @@ CONFIG_TEMPLATE = """\
 # The most live items (0: no limit); above it enqueue exits 75.
 #max_items = 0
 
+# How long a file in new/ must rest where nothing else shows that it is whole.
+#drop_settle = "2s"
+
 # "fast" leaves out the syncs: a crash of the machine may lose the last seconds.
 #durability = "full"
 

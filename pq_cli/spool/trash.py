@@ -16,6 +16,7 @@ from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import ConflictError, DamagedItemError, KeyTakenError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.reader import Reader
+from pq_cli.spool.spare import is_full
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
@@ -30,12 +31,11 @@ AT_ONCE = 1000
 
 def bury(store: Store, item: Item, batch: float) -> None:
     """Remove an item into the batch of this Unix second; durable like every transition."""
-    folder = layout.trash_folder(batch)
+    disk, behind = store.disk, store.spare.behind
+    folder = _grave(store, batch)
     source, target = layout.payload_path(item), f"{folder}/{item.id:010d}"
-    disk = store.disk
     live = store.uncount(item, None)
-    disk.make_dir(folder)
-    disk.rename(source + layout.META, target + layout.META)
+    behind(disk.rename, source + layout.META, target + layout.META)
     if disk.sync:
         disk.sync_dir(folder)
         disk.sync_dir(layout.folder_of(item))
@@ -44,6 +44,22 @@ def bury(store: Store, item: Item, batch: float) -> None:
     store.recount(live)
     store.index.moved(item, None)
     store.left(item, layout.folder_of(item))
+
+
+def _grave(store: Store, batch: float) -> str:
+    """Return the folder to bury in: the batch's own, or on a full disk the newest that is there.
+
+    What is removed frees nothing for a day: a folder for each `rm` would eat up the spare.
+    """
+    folder = layout.trash_folder(batch)
+    try:
+        store.disk.make_dir(folder)
+    except OSError as error:
+        there = batches(store.reader) if is_full(error) else []
+        if there:
+            return there[0]
+        store.spare.behind(store.disk.make_dir, folder)
+    return folder
 
 
 def batches(reader: Reader) -> list[str]:
@@ -75,10 +91,10 @@ def restore(store: Store, item_id: int, now: float) -> Item:
         raise ConflictError(f"item {item_id} is there already")
     if not _has_payload(store, item_id, source, target):
         raise DamagedItemError(f"item {item_id}: its payload is gone; it cannot be restored")
-    _take_key(store, item)
+    store.spare.behind(_take_key, store, item)
     disk = store.disk
     live = store.uncount(None, item)
-    disk.make_dir(layout.folder_of(item))
+    store.spare.behind(disk.make_dir, layout.folder_of(item))
     store.payload_follows(item_id, source, target)
     if disk.sync:
         disk.sync_dir(layout.folder_of(item))

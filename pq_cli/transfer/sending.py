@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -83,7 +82,7 @@ class Sending:
 
     def _is_whole(self, item_id: int) -> bool:
         try:
-            os.close(self._spool.open_payload(item_id))
+            self._spool.open_payload(item_id).close()
         except NoSuchItemError:
             return False
         except DamagedItemError as error:
@@ -93,13 +92,13 @@ class Sending:
 
     def _one(self, writer: Writer, item: Item) -> bool:
         try:
-            fd = self._spool.open_payload(item.id)
+            payload = self._spool.open_payload(item.id)
         except NoSuchItemError:
             return False
         except DamagedItemError as error:
             self._report(error)
             return False
-        with os.fdopen(fd, "rb") as payload:
+        with payload:
             try:
                 writer.item(item_values(item), payload, item.size)
             except DataError as error:

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Protocol
 
 from pq_cli.core.item import MAX_METADATA_BYTES, Item, State, printable, to_json, valid_key
 from pq_cli.core.meta import as_dict, decode
-from pq_cli.core.request import Request, checked
 from pq_cli.errors import DamagedItemError, DataError, UsageError
+from pq_cli.queue.request import Request, checked
 from pq_cli.spool.departures import origin_of
 from pq_cli.spool.ledger import Origin
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import (
     CommandNotFoundError,
     DamagedItemError,
+    LockTimeoutError,
+    NoSuchItemError,
     NotExecutableError,
+    PqError,
     StaleClaimError,
 )
 from pq_cli.spool.spool import Spool
@@ -31,9 +35,14 @@ from pq_cli.worker.contract import (
 from pq_cli.worker.guard import Guard
 from pq_cli.worker.output import Capture, Lines, Outlet, Stream
 from pq_cli.worker.process import Child
+from pq_cli.worker.waiting import Waiting
 
 _EXHAUSTED = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Why a command may not start that is no fault of the command."""
+
+
+_AGAIN = 0.1
+"""Seconds between tries to keep a log while the lock is busy."""
 
 
 class Terms(Record):
@@ -42,6 +51,7 @@ class Terms(Record):
     timeout: seconds until a child is stopped, None never. kill_after: seconds from TERM to KILL.
     log: keep the output beside the item. tag: put the id before each line that is passed on.
     defer_on: statuses that mean "later, uncounted"; None: those of the queue's policy.
+    lock_timeout: seconds to wait for the spool's lock in order to keep a log.
     """
 
     timeout: float | None = None
@@ -49,6 +59,7 @@ class Terms(Record):
     log: bool = False
     tag: bool = False
     defer_on: tuple[int, ...] | None = None
+    lock_timeout: float = 0.0
 
 
 class Runner:
@@ -56,7 +67,8 @@ class Runner:
 
     outlets: where children's stdout and stderr are passed on, line by line; None: they inherit
     that of pq; twice the same: one pipe for both, which keeps their order. With `terms.log`
-    output is kept beside the item instead.
+    output is kept beside the item instead. unlogged: told of an attempt whose log cannot be kept,
+    why, and whether it is tried again.
     """
 
     def __init__(
@@ -67,6 +79,7 @@ class Runner:
         terms: Terms,
         guard: Guard,
         outlets: tuple[Outlet | None, Outlet | None],
+        unlogged: Callable[[Item, Exception, bool], None],
     ) -> None:
         self._spool = spool
         # Found once: a search of PATH for each of 10,000 items costs a failed exec per folder.
@@ -76,23 +89,24 @@ class Runner:
         self._defer_on = spool.config.defer_on if terms.defer_on is None else terms.defer_on
         self._guard = guard
         self._outlets = outlets
+        self._unlogged = unlogged
 
     async def __call__(self, item: Item) -> Outcome:
         """Make one attempt; the handler of `drain`."""
         try:
-            stdin = self._spool.open_payload(item)
+            payload = self._spool.open_payload(item)
         except DamagedItemError as error:
             return Outcome(verdict=Verdict.DEAD, error=str(error))
         capture = Capture() if self._terms.log else None
         try:
-            status = await self._run(item, stdin, capture)
+            status = await self._run(item, payload.fileno(), capture)
         except OSError as error:
             fatal = error if error.errno in _EXHAUSTED else not_runnable(self._command[0], error)
             return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
         finally:
-            os.close(stdin)
+            payload.close()
         outcome = self._outcome(status, capture)
-        self._keep(item, outcome, capture)
+        await self._keep(item, outcome, capture)
         return outcome
 
     async def _run(self, item: Item, stdin: int, capture: Capture | None) -> int:
@@ -137,15 +151,28 @@ class Runner:
             words += f": {last}"
         return judge(status, self._defer_on).replace(error=words)
 
-    def _keep(self, item: Item, outcome: Outcome, capture: Capture | None) -> None:
-        """Keep the log, unless the item is about to be removed with everything of it."""
+    async def _keep(self, item: Item, outcome: Outcome, capture: Capture | None) -> None:
+        """Keep the log, unless the item is about to be removed with everything of it.
+
+        The log is best effort: the exit status alone says what becomes of the item.
+        """
         vanishes = outcome.verdict is Verdict.DONE and not self._spool.config.keep_done
         if capture is None or vanishes:
             return
-        try:
-            self._spool.keep_log(item, outcome.status or 0, capture.content())
-        except StaleClaimError:
-            pass  # the pool will find that out by itself
+        waiting = Waiting(self._terms.lock_timeout)
+        while True:
+            try:
+                self._spool.keep_log(item, outcome.status or 0, capture.content())
+            except (StaleClaimError, NoSuchItemError):
+                pass  # the pool will find that out by itself
+            except (PqError, OSError) as error:
+                again = isinstance(error, LockTimeoutError) and not waiting.over()
+                if not again or waiting.news():
+                    self._unlogged(item, error, again)
+                if again:
+                    await asyncio.sleep(_AGAIN)
+                    continue
+            return
 
 
 def _last_line(content: bytes) -> str:

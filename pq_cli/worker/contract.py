@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.item import Item, printable
-from pq_cli.core.outcome import Outcome as Outcome
-from pq_cli.core.outcome import Verdict as Verdict
 from pq_cli.core.policy import QueueConfig, valid_status
 from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
+from pq_cli.queue.outcome import Outcome as Outcome
+from pq_cli.queue.outcome import Verdict as Verdict
 from pq_cli.spool.layout import META
 
 TYPE_CHECKING = False

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pq_cli.core.item import Item
-from pq_cli.core.outcome import Outcome, Verdict
 from pq_cli.core.record import Record
+from pq_cli.queue.outcome import Outcome, Verdict
 
 
 class Event(Record):
-    """Something that happened. kind: `start`, `end`, `lost` (the claim was taken away), `gate`
-    or `pace`.
+    """Something that happened.
+
+    kind: `start`, `end`, `lost` (the claim was taken away), `gate`, `pace`, or `wait` (lock or disk
+    have refused something for a second: the end of the item, or a claim where there is none; it
+    is tried again).
 
     seconds: how long the attempt took. outcome: what it came to. open: what the gate said.
-    slow: whether the pool slows down from now on, after how many failures `in_a_row`.
+    slow: whether the pool slows down from now on, after how many failures `in_a_row`. error: why
+    something has to wait.
     """
 
     kind: str
@@ -24,6 +28,7 @@ class Event(Record):
     open: bool = True
     slow: bool = False
     in_a_row: int = 0
+    error: Exception | None = None
 
 
 class Summary(Record):

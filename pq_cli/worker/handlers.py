@@ -16,8 +16,8 @@ from typing import Protocol
 
 from pq_cli.core.arguments import valid_callable, wrong
 from pq_cli.core.item import Item
-from pq_cli.core.outcome import Outcome, Verdict
 from pq_cli.errors import UsageError
+from pq_cli.queue.outcome import Outcome, Verdict
 
 
 class Handler(Protocol):

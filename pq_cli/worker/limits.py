@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pq_cli.core.arguments import valid_duration, valid_whole, wrong
+from pq_cli.core.arguments import valid_duration, valid_flag, valid_whole, wrong
 from pq_cli.core.record import Record
 from pq_cli.errors import CommandFailedError, TryAgainError
 from pq_cli.worker.contract import Verdict
@@ -23,7 +23,8 @@ class Limits(Record):
     max_items: claim at most so many. max_seconds: claim nothing after so long. rate: claims a
     second, evenly spaced. halt_after: stop after so many failed attempts in a row, whatever made
     them fail. slow_down: claim more and more slowly while everything fails; see `Slowdown`.
-    patience: stop rather than make a longer pause for that, in seconds.
+    patience: stop rather than make a longer pause for that, in seconds. lock_timeout: seconds for
+    which a claim that is told to try again, as when the lock is busy, is tried.
     """
 
     max_items: int | None = None
@@ -32,6 +33,7 @@ class Limits(Record):
     halt_after: int | None = None
     slow_down: bool = True
     patience: float | None = None
+    lock_timeout: float | None = None
 
 
 def valid_limits(limits: Limits) -> Limits:
@@ -42,10 +44,13 @@ def valid_limits(limits: Limits) -> Limits:
         value = getattr(limits, name)
         if value is not None:
             valid_whole(name, value, 0, 10**15)
-    if limits.max_seconds is not None:
-        valid_duration("max_seconds", limits.max_seconds)
+    for name in ("max_seconds", "patience", "lock_timeout"):
+        value = getattr(limits, name)
+        if value is not None:
+            valid_duration(name, value)
     if limits.rate is not None and valid_duration("rate", limits.rate) == 0:
         raise wrong("rate", limits.rate, "claims a second, above 0")
+    valid_flag("slow_down", limits.slow_down)
     return limits
 
 

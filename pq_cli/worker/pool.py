@@ -13,14 +13,14 @@ from typing import Protocol
 
 from pq_cli.core.arguments import valid_flag, valid_lease, valid_whole, wrong
 from pq_cli.core.item import Item, State
-from pq_cli.core.outcome import Outcome, Verdict, outcome_of
-from pq_cli.core.queue import Queue
-from pq_cli.errors import PqError, StaleClaimError
+from pq_cli.errors import PqError, StaleClaimError, TryAgainError
+from pq_cli.queue.outcome import Outcome, Verdict, outcome_of, settle
+from pq_cli.queue.verbs import Queue
 from pq_cli.worker.events import COUNTED, Event, Stop, Summary
 from pq_cli.worker.gate import Gate, GateKeeper
 from pq_cli.worker.handlers import Handler, Hands, asking, valid_handler, valid_watch
 from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace, valid_limits
-from pq_cli.worker.settle import SETTLE_AGAIN, settling
+from pq_cli.worker.waiting import Waiting
 
 
 class Watch(Protocol):
@@ -34,6 +34,8 @@ _POLL = 0.2
 """Seconds between looks at an idle queue: new work is noticed within a quarter of a second."""
 _LONGEST_TICK = 1.0
 """Seconds between looks at the leases: a laptop that slept finds its lost claims this soon."""
+_SETTLE_AGAIN = 1.0
+"""Seconds between tries to write down how an attempt ended, while disk or lock refuse."""
 
 
 async def drain(
@@ -64,7 +66,7 @@ async def drain(
     renewed while the handler runs; if it was lost all the same, the handler is cancelled and its
     result refused. limits: when to claim no more, and how fast to claim; after several failures
     in a row it slows down as a whole (see `Slowdown`). gate: asked before claiming; while it says
-    False nothing is claimed. watch: told of every start and end.
+    False nothing is claimed. watch: told of every start and end, and of what has to wait.
 
     Returns how many attempts ended how. Raises GateClosedError (not following, and the gate is
     closed), HaltError (too many failures in a row for `limits`), the `fatal` of an Outcome, and
@@ -134,6 +136,8 @@ class _Pool:
         self._wake = asyncio.Event()
         self._closing = False
         self._obeyed = 0
+        self._lock_timeout = limits.lock_timeout or 0.0
+        self._claiming: Waiting | None = None
         self._error: BaseException | None = None
 
     async def run(
@@ -175,7 +179,7 @@ class _Pool:
             elif not self._gate.is_open(now):
                 return self._wait_at_gate(now)
             elif not self._start_next():
-                return False
+                return self._claiming is not None
         return True
 
     def _is_pending(self) -> bool:
@@ -194,12 +198,20 @@ class _Pool:
         return True
 
     def _start_next(self) -> bool:
-        """Claim the next item and start its attempt; False: nothing is pending."""
+        """Claim the next item and start its attempt; False: there is none, or none yet."""
+        waiting = self._claiming or Waiting(self._lock_timeout)
         try:
             item = self._queue.claim(lease=self._lease)
+        except TryAgainError as error:
+            self._claiming = waiting
+            if waiting.over():
+                self._close(error)
+            self._tell_wait(waiting, None, error)
+            return False
         except (PqError, OSError) as error:
             self._close(error)
             return True
+        self._claiming = None
         if item is None:
             return False
         round_ = self._pace.claimed(time.monotonic())
@@ -237,15 +249,23 @@ class _Pool:
             return outcome_of(error).replace(fatal=error)
 
     async def _settle(self, item: Item, outcome: Outcome) -> bool:
-        """End the claim as the outcome says; tell whether it was still ours to end."""
-        try:
-            for error, _ in settling(self._queue, item, outcome, self._lease):
-                if self._stop.requests > 1:
-                    raise error
-                await asyncio.sleep(SETTLE_AGAIN)
-        except StaleClaimError:
-            return False
-        return True
+        """End the claim as the outcome says; tell whether it was still ours to end.
+
+        What disk or lock refuse is tried again while the lease lasts, also past a first request to
+        stop: the work was done, and to forget that would do it twice.
+        """
+        waiting = Waiting(self._lease)
+        while True:
+            try:
+                settle(self._queue, item, outcome)
+                return True
+            except StaleClaimError:
+                return False
+            except (OSError, TryAgainError) as error:
+                if waiting.over() or self._stop.requests > 1:
+                    raise
+                self._tell_wait(waiting, item, error)
+            await asyncio.sleep(_SETTLE_AGAIN)
 
     def _conclude(self, attempt: _Attempt, outcome: Outcome) -> None:
         name = "lost" if attempt.lost else COUNTED[outcome.verdict]
@@ -279,6 +299,7 @@ class _Pool:
             for attempt in list(self._attempts):
                 if now >= attempt.renew_at and not attempt.lost and not attempt.ending:
                     self._renew(attempt, now)
+                    await asyncio.sleep(0)  # each may have waited for the lock: heed signals
 
     def _renew(self, attempt: _Attempt, now: float) -> None:
         try:
@@ -335,6 +356,10 @@ class _Pool:
     def _gate_said(self, is_open: bool) -> None:
         self._tell(Event(kind="gate", open=is_open))
         self._wake.set()
+
+    def _tell_wait(self, waiting: Waiting, item: Item | None, error: Exception) -> None:
+        if waiting.news():
+            self._tell(Event(kind="wait", item=item, error=error))
 
     def _tell(self, event: Event) -> None:
         if self._watch is not None:

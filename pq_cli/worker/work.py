@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pq_cli.core.queue import Queue
 from pq_cli.errors import UsageError
+from pq_cli.queue.verbs import Queue
 from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.gate import Gate
 from pq_cli.worker.handlers import Handler

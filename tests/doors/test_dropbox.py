@@ -89,8 +89,9 @@ def test_files_come_in_the_order_they_were_dropped(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".hidden", "a.tmp", "a.TMP", "a.part", "a.xml.filepart", "a~", "#a#", "a.crdownload", "x.swp"],
-)
+    [".hidden", "a.tmp", "a.TMP", "a.part", "a.xml.filepart", "a~", "#a#", "a.crdownload", "x.swp",
+     "a.aria2", "a.!ut", "a.!qB", "a.!bt", "a.bc!", "a.opdownload", "a.lftp-pget-status"],
+)  # fmt: skip
 def test_what_looks_unfinished_is_left_alone(root: Path, name: str) -> None:
     """Such a name stays in `new/`, untouched and without a word, until it gets its own."""
     drop(root, name)
@@ -98,6 +99,18 @@ def test_what_looks_unfinished_is_left_alone(root: Path, name: str) -> None:
     assert served(root, report=lambda error: pytest.fail(str(error))) == []
     os.rename(root / "new" / name, root / "new" / "final")
     assert [each[0] for each in served(root)] == ["final"]
+
+
+@pytest.mark.parametrize("mark", [".aria2", ".lftp-pget-status", ".part", ".lock", ".AriA2"])
+def test_what_another_file_marks_is_left_alone(root: Path, mark: str) -> None:
+    """`x.iso` is half a download while `x.iso.aria2` lies beside it; a backup says nothing."""
+    drop(root, f"x.iso{mark}")
+    drop(root, "x.iso", b"half")
+    drop(root, "y~")
+    drop(root, "y")
+    assert [name for name, _, _ in served(root)] == ["y"]
+    os.unlink(root / "new" / f"x.iso{mark}")
+    assert served(root) == [("x.iso", 5, b"half")]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +144,8 @@ def test_a_sidecar_that_comes_late_still_counts(
     """One that is renamed in while its file is being picked up is read, not left behind."""
     real = Dropbox._stage
 
-    def slow(self: Dropbox, name: str, has_sidecar: bool) -> Any:
-        staged = real(self, name, has_sidecar)
+    def slow(self: Dropbox, name: str, has_sidecar: bool, now: float) -> Any:
+        staged = real(self, name, has_sidecar, now)
         if not has_sidecar:
             drop(root, "a.meta.json", b'{"priority": 1}')
         return staged
@@ -278,17 +291,18 @@ def test_killed_at_any_step_each_file_is_one_item(tmp_path: Path, after: bool, c
     while died:
         step += 1
         root = tmp_path / f"q{step}"
-        Spool(root).close()
+        Spool(root).pause()  # so that a look for work picks up, and claims nothing
         drop(root, "own", b"own")
         drop(root, "2.side.meta.json", b'{"priority": 9, "key": "k"}')
         drop(root, "2.side", b"side")
         os.link(drop(root, "linked", b"linked"), tmp_path / f"mine{step}")
-        died = _die_at(step, after, lambda at=root: Spool(at)._pick_up())
+        died = _die_at(step, after, lambda at=root: Spool(at).claim())
         if check:
             looked = {finding.kind for finding in Check(str(root), 1.0).run(repair=False)}
             assert looked <= {"handover", "tmp", "key"}, (step, looked)
             kinds = {finding.kind for finding in Check(str(root), 1.0).run(repair=True)}
             assert kinds <= {"handover", "tmp", "key"}, (step, kinds)
+        Spool(root).resume()
         assert sorted(served(root)) == [
             ("2.side", 9, b"side"), ("linked", 5, b"linked"), ("own", 5, b"own")
         ], step  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -13,9 +12,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_two_pieces_of_python_work_off_a_queue(tmp_path):
-    """The loop uploads what it enqueued; `drain` uploads the rest, and puts off what cannot go."""
+    """The loop uploads what it enqueued; `work` uploads the rest, and puts off what cannot go."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    loop, drain = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    loop, worker = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert "/var/spool/reports" in loop
     uploads = []
     exec(loop.replace("/var/spool/reports", str(tmp_path)), {"upload": uploads.append})
@@ -24,12 +23,12 @@ def test_the_two_pieces_of_python_work_off_a_queue(tmp_path):
     spool = Spool(tmp_path)
     ids = [spool.enqueue(data).id for data in (b"goes", b"busy")]
 
-    async def uploaded(path):
+    def uploaded(path):
         with open(path, "rb") as payload:
             return payload.read() == b"goes"
 
-    names = {"asyncio": asyncio, "spool": spool, "uploaded": uploaded}
-    exec(drain, names)
+    names = {"spool": spool, "uploaded": uploaded}
+    exec(worker, names)
     assert names["summary"].done == 1
     [left] = spool.items()
     assert left.id == ids[1] and left.state is State.DELAYED

@@ -15,7 +15,7 @@ from support import need_tool
 
 from pq_cli import QueueConfig, errors
 from pq_cli.commands.table import COMMANDS, load
-from pq_cli.core.journal import EVENTS
+from pq_cli.core.events import EVENTS
 from pq_cli.core.policy import config_from
 
 MAN = Path(__file__).parents[2] / "man"

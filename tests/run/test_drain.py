@@ -306,7 +306,7 @@ def test_end_that_cannot_be_written_is_tried_again(tmp_path, monkeypatch):
     async def handler(item):
         handled.append(item.id)
 
-    monkeypatch.setattr("pq_cli.worker.pool.SETTLE_AGAIN", 0.01)
+    monkeypatch.setattr("pq_cli.worker.pool._SETTLE_AGAIN", 0.01)
     with pytest.raises(SpoolIOError):  # a spool error that is no passing obstacle ends it ...
         run(spool, handler)
     assert handled == [1]
@@ -360,7 +360,7 @@ def test_memory_is_flat(tmp_path):
     """Draining many items holds no memory for those that are done (PQ_LONG=1: 100,000)."""
     count = 100_000 if os.environ.get("PQ_LONG") else 3_000
     spool = Spool(tmp_path / "spool", config=FAST)
-    from pq_cli.core.request import Request
+    from pq_cli.queue.request import Request
 
     for _ in range(count // 500):
         spool.enqueue_many([(b"x", Request())] * 500)

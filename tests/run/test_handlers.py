@@ -413,22 +413,47 @@ def test_work_takes_what_drain_takes():
     assert inspect.signature(work) == inspect.signature(drain)
 
 
-def test_work_is_stopped_from_another_thread(make):
-    """`Stop.request` may be called anywhere: a `work` that follows an idle queue ends."""
+def test_work_is_stopped_from_another_thread(make, monkeypatch):
+    """`Stop.request` may be called anywhere, and called off is what does not end by itself."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")  # what is not safe between threads raises
     q = make()
-    stop = Stop()
-    ended = threading.Event()
+    q.enqueue(b"")
+    stop, started = Stop(), threading.Event()
+    summaries = []
+
+    async def handler(_):
+        started.set()
+        await asyncio.sleep(600)
 
     def worker():
-        work(q, print, follow=True, stop=stop)
-        ended.set()
+        summaries.append(work(q, handler, follow=True, stop=stop))
 
     thread = threading.Thread(target=worker, daemon=True)
     thread.start()
+    assert started.wait(HANG)
     stop.request()
-    assert ended.wait(HANG)
-    thread.join()
+    stop.request()
+    thread.join(HANG)
+    assert [s.released for s in summaries] == [1] and states(q) == [(1, "pending", 0)]
     stop.request()  # when all is over it does nothing
+
+
+def test_work_is_stopped_by_a_signal_handler(tmp_path):
+    """A SIGTERM handler that calls `Stop.request` ends a `work` that waits for more."""
+    Spool(tmp_path / "spool").enqueue(b"x")
+    script = (
+        "import signal, sys; from pq_cli import Spool, Stop, work\n"
+        "stop = Stop()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: stop.request())\n"
+        "show = lambda item: print(item.claim, flush=True)\n"
+        "print(work(Spool(sys.argv[1]), show, follow=True, stop=stop).done)\n"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path / "spool")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"1.1\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=HANG)[0] == b"1\n"
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("plain", [True, False])

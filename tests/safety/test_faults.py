@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import crashlab
@@ -82,9 +83,9 @@ def test_an_enqueue_that_failed_left_nothing(name: str, tmp_path: Path) -> None:
             assert {f.kind for f in verbs.findings(str(world / "spool"))} <= {"empty", "key"}
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte; only root can make one."""
+@contextmanager
+def mounted(tmp_path: Path, options: str) -> Iterator[Path]:
+    """Give a file system of its own; only root can make one."""
     need_tool("mount")
     if os.geteuid() != 0:
         if os.environ.get("CI"):
@@ -92,16 +93,39 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root can mount")
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"{options},mode=700", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False).returncode:
         pytest.skip("mounting is not allowed here")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    with mounted(tmp_path, "size=1m") as disk:
+        yield disk
+
+
+@pytest.fixture
+def no_inodes(tmp_path: Path) -> Iterator[Path]:
+    """A spool of 30 items and more on a file system that has no inode left."""
+    with mounted(tmp_path, "size=3m,nr_inodes=120") as disk:
+        spool = Spool(disk / "spool")
+        with pytest.raises(OSError, match="No space left"):
+            while True:
+                spool.enqueue(b"x")
+        spool.close()
+        for n in range(int(os.statvfs(disk).f_ffree)):
+            (disk / f"rest{n}").touch()
+        yield disk / "spool"
 
 
 def pq(root: Path, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess:
     """Run `pq` on a spool."""
-    command = [sys.executable, "-m", "pq_cli", *args, "-s", str(root)]
+    command = [sys.executable, "-m", "pq_cli", args[0], "-s", str(root), *args[1:]]
     return subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
 
 
@@ -115,15 +139,7 @@ def test_a_full_disk(small_disk: Path) -> None:
             break
         told += ran.stdout.split()
     assert ran.returncode == 74 and b"No space left" in ran.stderr and ran.stderr.count(b"\n") == 1
-    (small_disk / "rest").write_bytes(b"")
-    with open(small_disk / "rest", "wb", buffering=0) as rest:
-        for size in (65536, 4096, 1):
-            try:
-                while rest.write(b"x" * size):
-                    pass
-            except OSError:
-                pass
-    assert os.statvfs(small_disk).f_bfree == 0
+    fill_up(small_disk)
     lines = pq(root, "enqueue", "--lines", stdin=b"a\nb\nc\n")
     assert lines.returncode == 74 and not lines.stdout
     assert not list((root / "tmp").iterdir())
@@ -140,10 +156,95 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert pq(root, "check").returncode == 0
 
 
+def fill_up(disk: Path) -> None:
+    """Leave no block free."""
+    with open(disk / "rest", "wb", buffering=0) as rest:
+        for size in (65536, 4096, 1):
+            try:
+                while rest.write(b"x" * size):
+                    pass
+            except OSError:
+                pass
+    assert os.statvfs(disk).f_bfree == 0
+
+
+def test_logs_never_take_the_last_room(small_disk: Path) -> None:
+    """Without blocks a talkative command that fails is settled as it said; its logs give way."""
+    root = small_disk / "spool"
+    with Spool(root) as spool:
+        for _ in range(20):
+            spool.enqueue(b"x")
+    fill_up(small_disk)
+    ran = pq(root, "run", "--log", "--", "sh", "-c", 'seq 3000; [ "$PQ_ID" = 7 ] || exit 100')
+    assert ran.returncode == 6
+    assert b"1.1: its log was not kept: " + os.fsencode(root) in ran.stderr
+    assert ran.stderr.count(b"exit 100: 3000") == 19
+    with Spool(root) as spool:
+        assert [str(item.state) for item in spool.items()] == ["failed"] * 19
+    (small_disk / "rest").unlink()
+    assert pq(root, "check").returncode == 0
+
+
+def test_the_events_never_take_the_last_room(small_disk: Path) -> None:
+    """Without blocks the log of what happened stops growing before the spare is used up."""
+    root = small_disk / "spool"
+    with Spool(root, clock=lambda: NOW) as spool:
+        spool.enqueue(b"x", name="n" * 200)
+        fill_up(small_disk)
+        for _ in range(300):
+            item = spool.claim()
+            assert item is not None
+            spool.release(item)
+        assert spool.get(1).claims == 300
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "run -- true",
+        "run -j4 -- true",
+        "run --log --max 5 -- false",
+        "next -- true",
+        "next -- false",
+        "rm 2 3 4",
+        "purge --state failed",
+        "hold 2 3",
+        "set 2 --priority 1",
+        "pause",
+    ],
+)
+def test_a_disk_without_inodes(no_inodes: Path, verb: str) -> None:
+    """Without inodes each verb of those who work or clear up goes on, and then the others do."""
+    root = no_inodes
+    assert pq(root, "enqueue", stdin=b"x").returncode == 74
+    assert os.statvfs(root).f_ffree == 0
+    with Spool(root) as spool:
+        spool.fail(spool.claim(), dead=True)
+    ran = pq(root, *verb.split())
+    assert ran.returncode == (6 if "false" in verb else 0), ran.stderr
+    for other in ("rm 9", "rm 10", "hold 11", "resume", "run -- true"):
+        ran = pq(root, *other.split())
+        assert ran.returncode == 0 or b"there is no item" in ran.stderr, ran.stderr
+    with Spool(root) as spool:
+        assert {str(item.state) for item in spool.items()} <= {"held", "failed", "delayed"}
+    assert pq(root, "enqueue", stdin=b"again").returncode == 0
+    assert pq(root, "check").returncode == 0
+
+
+def test_many_removals_on_a_disk_without_inodes(no_inodes: Path) -> None:
+    """What is removed frees nothing for a day, and yet leaves the room that a worker needs."""
+    with Spool(no_inodes) as spool:
+        for item in list(spool.items())[:25]:
+            spool.remove(item)
+        assert len(list(spool.removed())) == 1
+    assert pq(no_inodes, "run", "--", "true").returncode == 0
+    assert pq(no_inodes, "undo").returncode == 0
+
+
 @pytest.mark.parametrize("keyed", [False, True])
 def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch, keyed) -> None:
     """Records that a full disk cut off from their batch are as durable as any that are told."""
-    from pq_cli.core.request import Request
+    from pq_cli.queue.request import Request
 
     spool = Spool(tmp_path / "s", clock=lambda: NOW)
     synced = []

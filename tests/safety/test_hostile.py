@@ -18,8 +18,8 @@ from verbs import NOW, body, fill, findings, repair
 
 from pq_cli.actions.records import parse_record
 from pq_cli.core.item import parse_reference
-from pq_cli.core.request import Request
 from pq_cli.errors import PqError
+from pq_cli.queue.request import Request
 from pq_cli.spool.opening import read_config
 from pq_cli.spool.spool import Spool
 

@@ -46,8 +46,8 @@ def verify(world: Path, name: str, told: list[int], died: bool) -> None:
         missing = (template_ids | set(told)) - set(before) - verb.may_go
         assert not missing, f"lost: {missing}"
         if verb.config.max_items:
-            with spool._store:
-                assert spool._store.live_count() == len(spool), "the limit counts wrong"
+            with spool._store.transaction():
+                assert spool._store.files.live_count() == len(spool), "the limit counts wrong"
         if verb.again:
             verb.act(spool)
         spool.resume()

@@ -47,7 +47,7 @@ def _about(spool: Spool) -> tuple:
     """Return what verbs promise about the spool itself; it stands under the id 0, never given."""
     config = Path(spool.path, "queue.toml")
     text = config.read_bytes() if config.exists() else None
-    return (spool.paused, spool._store.present_state().aged_at, text)
+    return (spool.paused, spool._store.state().aged_at, text)
 
 
 def _facts(item: Item) -> tuple:

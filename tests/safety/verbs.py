@@ -16,10 +16,10 @@ from pathlib import Path
 
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import QueueConfig
-from pq_cli.core.request import Request
 from pq_cli.migrate.importing import Entered, Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
+from pq_cli.queue.request import Request
 from pq_cli.spool.check import Check
 from pq_cli.spool.departures import origin_of
 from pq_cli.spool.spool import Spool

@@ -169,7 +169,7 @@ def test_a_missing_spool_or_strange_words_complete_to_nothing(tmp_path):
 def test_candidates_begin_with_what_was_typed_and_are_few(tmp_path):
     """Of many items only a hundred are offered, and of them only those that fit."""
     spool = Spool(tmp_path / "s")
-    from pq_cli.core.request import Request
+    from pq_cli.queue.request import Request
 
     for _ in range(3):
         spool.enqueue_many([(b"", Request(priority=n % 10 + 1)) for n in range(500)])

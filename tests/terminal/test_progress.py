@@ -16,7 +16,7 @@ import time
 import pytest
 
 from pq_cli import QueueConfig, Spool, State
-from pq_cli.core.request import Request
+from pq_cli.queue.request import Request
 
 HASTY = (
     "import sys, pq_cli.render.counting as c\n"

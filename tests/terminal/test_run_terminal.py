@@ -71,4 +71,4 @@ def test_narrow_terminal(terminal, spool, tmp_path):
     assert lines[-3:-1] == ["item 1", "item 2"]
     (tmp_path / "go").touch()
     screen.wait_for(lambda lines: any("4 done" in line for line in lines))
-    assert os.listdir(tmp_path / "s" / "workers") == []
+    screen.wait_for(lambda _: os.listdir(tmp_path / "s" / "workers") == [])

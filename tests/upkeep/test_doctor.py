@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -92,7 +93,8 @@ def test_the_lock_is_looked_at_without_waiting(tmp_path):
     spool = Spool(tmp_path / "s")
     path = f"{spool.path}/lock"
     assert not is_locked(path)
-    with spool._store:
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         assert is_locked(path)
     assert not is_locked(path)
     assert not is_locked(f"{spool.path}/none")

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from pq_cli import Spool
-from pq_cli.core.journal import EVENTS
+from pq_cli.core.events import EVENTS
 from pq_cli.spool import layout
 from pq_cli.spool import log as log_module
 from pq_cli.spool.ledger import Origin

@@ -7,15 +7,17 @@ import random
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support import tree
 
 from pq_cli import QueueConfig, Spool, State
 from pq_cli.core.flow import flows, quantile
 from pq_cli.core.policy import boost, effective
-from pq_cli.core.request import Request
 from pq_cli.core.shape import AGE_EDGES, cap_age, lane_shape
+from pq_cli.queue.request import Request
 
 
 def run(spool, *words):
@@ -206,11 +208,11 @@ def test_prometheus_reads_the_metrics(spool):
 
 def test_looking_changes_nothing(spool):
     """stats writes no file and takes no lock: an item that is due stays where it lies."""
-    before = sorted(spool._store.reader.names(""))
+    before = tree(Path(spool.path))
     late = Spool(spool.path, clock=lambda: 4e9)
     survey = late.survey()
     assert survey.delayed == 0
     assert sum(map(len, survey.lanes.values())) == 5
     assert sum(1 for _ in late.items([State.PENDING])) == 5
-    assert sorted(spool._store.reader.names("")) == before
+    assert tree(Path(spool.path)) == before
     assert sum(1 for _ in spool.items([State.DELAYED])) == 1

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from pq_cli import ConflictError, KeyTakenError, NoSuchItemError, QueueConfig, Spool, State
-from pq_cli.spool import layout, trash
+from pq_cli.spool import durable, layout, trash
 
 
 class Clock:
@@ -58,7 +58,7 @@ def test_a_removed_item_comes_back_as_it_was(spool, clock, state):
     assert spool.get(item.id) == item
     assert spool.payload(item) == b"payload"
     assert len(spool) == live
-    assert spool._store.live_count() == live
+    assert spool._store.files.live_count() == live
     again = spool.enqueue(b"other", key="k")
     assert (again.id == item.id) == (state not in ("failed", "done"))
 
@@ -141,15 +141,15 @@ def test_an_active_item_is_refused(spool):
 def test_a_removal_cut_short_leaves_nothing_half_done(spool, monkeypatch, step):
     """Whichever rename of a removal is the last: the item is there, or can be restored whole."""
     item = spool.enqueue(b"payload")
-    real, done = spool._store.disk.rename, []
+    real, done = durable.Disk.rename, []
 
-    def rename(source, target):
+    def rename(disk, source, target):
         done.append(target)
         if len(done) == step:
             raise OSError(errno.EIO, "pulled the plug")
-        real(source, target)
+        real(disk, source, target)
 
-    monkeypatch.setattr(spool._store.disk, "rename", rename)
+    monkeypatch.setattr(durable.Disk, "rename", rename)
     with pytest.raises(OSError, match="plug"):
         spool.remove(item)
     monkeypatch.undo()
@@ -167,15 +167,15 @@ def test_an_undo_cut_short_can_be_made_again(spool, monkeypatch, step):
     """Whichever rename of an undo is the last, the item is still in the trash, whole."""
     item = spool.enqueue(b"payload")
     spool.remove(item)
-    real, done = spool._store.disk.rename, []
+    real, done = durable.Disk.rename, []
 
-    def rename(source, target):
+    def rename(disk, source, target):
         done.append(target)
         if len(done) == step:
             raise OSError(errno.EIO, "pulled the plug")
-        real(source, target)
+        real(disk, source, target)
 
-    monkeypatch.setattr(spool._store.disk, "rename", rename)
+    monkeypatch.setattr(durable.Disk, "rename", rename)
     with pytest.raises(OSError, match="plug"):
         spool.restore(item.id)
     monkeypatch.undo()
@@ -189,7 +189,7 @@ def test_a_power_loss_that_kept_only_the_payloads_way_to_the_trash(spool):
     item = spool.enqueue(b"payload")
     home = f"{item.path}{layout.META}"
     spool.remove(item)
-    [batch] = trash.batches(spool._store.reader)
-    os.rename(f"{spool.path}/{batch}/{item.id:010d}{layout.META}", home)
+    [batch] = os.listdir(f"{spool.path}/{layout.TRASH}")
+    os.rename(f"{spool.path}/{layout.TRASH}/{batch}/{item.id:010d}{layout.META}", home)
     after = Spool(spool.path, config=spool.config)
     assert after.payload(after.claim()) == b"payload"

@@ -1,10 +1,11 @@
-"""Settling: before work is given out, what is due becomes pending and dead claims come back."""
+"""Overdue: claims that are over, and delayed items whose time has come. All under the lock."""
 
 from __future__ import annotations
 
 import os
 
 from pq_cli.core import transitions
+from pq_cli.core.events import transition
 from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
@@ -12,26 +13,24 @@ from pq_cli.spool.holder import is_dead, is_mine
 from pq_cli.spool.reader import due_second
 from pq_cli.spool.store import Store
 
-
-def settle(store: Store, now: float) -> None:
-    """Bring the spool up to `now`. Called under the lock, whenever somebody asks for work."""
-    if not store.handover_seen:
-        _finish_handover(store)
-        store.handover_seen = True
-    _take_back(store, now)
-    due = store.index.due()
-    if due is not None and due <= now:
-        _promote(store, now)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-def _finish_handover(store: Store) -> None:
+def finish_handover(store: Store) -> None:
+    """Finish what a crash cut short on its way in; looked for once, while nobody else writes."""
+    if store.handover_seen:
+        return
     if os.path.lexists(f"{store.root}/{layout.HANDOVER}"):
         from pq_cli.spool.handover import finish  # start-up: nearly never there
 
         finish(store)
+    store.handover_seen = True
 
 
-def _take_back(store: Store, now: float) -> None:
+def overdue(store: Store, now: float) -> Iterator[tuple[Item, str]]:
+    """Yield the claims that are over, and why; each is to be ended before the next is asked for."""
     for remembered in store.index.perhaps_dead(now):
         if not _is_over(remembered, now) and not _died(store, remembered):
             continue
@@ -40,11 +39,13 @@ def _take_back(store: Store, now: float) -> None:
             continue
         if item.holder is None:
             # The claim's process died before its claim was written: nobody ever had it.
-            store.move(item, transitions.released(item, now).replace(attempts=item.attempts))
+            after = transitions.released(item, now).replace(attempts=item.attempts)
+            store.move(item, after)
+            store.log.note(transition(item, after))
         elif _is_over(item, now):
-            store.move(item, transitions.expired(item, now, transitions.LEASE_OVER))
+            yield item, transitions.LEASE_OVER
         elif _died(store, item):
-            store.move(item, transitions.expired(item, now, transitions.WORKER_DIED))
+            yield item, transitions.WORKER_DIED
 
 
 def _is_over(item: Item, now: float) -> bool:
@@ -58,8 +59,11 @@ def _died(store: Store, item: Item) -> bool:
     return not is_mine(item.holder) and is_dead(item.holder, store.root)
 
 
-def _promote(store: Store, now: float) -> None:
+def promote(store: Store, now: float) -> None:
     """Turn what is due into pending items: renames only, so many at once are no burden."""
+    due = store.index.due()
+    if due is None or due > now:
+        return
     for folder in list(store.reader.due_folders()):
         if due_second(folder) > now:
             break

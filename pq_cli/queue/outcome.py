@@ -9,7 +9,7 @@ from pq_cli.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pq_cli.core.queue import Queue
+    from pq_cli.queue.verbs import Queue
 
 
 class Verdict(Enum):

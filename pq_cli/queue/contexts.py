@@ -6,8 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from pq_cli.core.outcome import GiveUp, Outcome, RetryLater, Verdict, outcome_of, settle
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError, UsageError
+from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict, outcome_of, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pq_cli.core.item import Item
-    from pq_cli.core.queue import Queue
+    from pq_cli.queue.verbs import Queue
 
 _AGAIN = 1.0
 """Seconds between tries to write down how the work ended, while disk or lock refuse."""

@@ -1,0 +1,79 @@
+"""Looking at a queue: nothing here changes anything or keeps others from changing it."""
+
+from __future__ import annotations
+
+from pq_cli.core.arguments import valid_reference, valid_states
+from pq_cli.core.item import LIVE, ORDER, Item, State
+from pq_cli.core.policy import Pause, QueueConfig, order_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, BinaryIO
+
+    from pq_cli.queue.store import Store
+
+
+class Looking:
+    """The verbs of a queue that only look. An item is named by its id, its claim, or itself."""
+
+    config: QueueConfig
+    _store: Store
+
+    def get(self, item: Item | int | str) -> Item:
+        """Return the item as it stands now. Raises NoSuchItemError, DamagedItemError."""
+        return self._store.find(*valid_reference(item))
+
+    def payload(self, item: Item | int | str) -> bytes:
+        """Return the payload, whole and verified. Raises NoSuchItemError, DamagedItemError."""
+        return self._store.read_payload(self._at(item))
+
+    def open_payload(self, item: Item | int | str) -> BinaryIO:
+        """Return the payload as a stream that has a descriptor; close it.
+
+        `name` is a path at which other programs find it until then. Its size was verified, and its
+        checksum where it is small or may be torn. Raises NoSuchItemError, DamagedItemError.
+        """
+        return self._store.open_payload(self._at(item))
+
+    def _at(self, item: Item | int | str) -> Item:
+        """Return the item, without a look if it is claimed: where it is, is known then."""
+        return item if isinstance(item, Item) and item.claim is not None else self.get(item)
+
+    def items(self, states: Iterable[State] | None = None) -> Iterator[Item]:
+        """Yield the items in the order they would be served now, then the others.
+
+        Active first, then pending in serving order (what is due counts as pending), delayed
+        by due time, held, failed and done by id. A stream; it may show some changes made meanwhile.
+        """
+        chosen = valid_states(states)
+        wanted = ORDER if chosen is None else chosen
+        now = self._store.now()
+        return self._store.items([s for s in ORDER if s in wanted], now, self._order_time(now))
+
+    def order_time(self) -> float:
+        """Return the Unix time at which order is computed now: the clock, or the last `age`."""
+        return self._order_time(self._store.now())
+
+    def _order_time(self, now: float) -> float:
+        return order_time(self.config, now, self._store.state().aged_at)
+
+    @property
+    def paused(self) -> Pause | None:
+        """Since when and why nothing is claimed, or None."""
+        return self._store.state().paused
+
+    def log(self) -> Iterator[dict[str, Any]]:
+        """Yield what happened lately, oldest first: records with `at`, `event` and more.
+
+        Derived and bounded: an event may be missing, no item depends on it.
+        """
+        return self._store.events()
+
+    def count(self, states: Iterable[State]) -> int:
+        """Return how many items are in `states` (delayed ones that are due are still delayed)."""
+        return self._store.count(valid_states(states) or ())
+
+    def __len__(self) -> int:
+        """Return the number of live items: active, pending, delayed and held."""
+        return self._store.count(LIVE)

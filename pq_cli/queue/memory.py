@@ -1,0 +1,286 @@
+"""MemoryQueue: the verbs without a disk, for tests and for programs that need only the order."""
+
+from __future__ import annotations
+
+import io
+import random
+import time
+from collections import deque
+from heapq import heappop, heappush
+from itertools import chain
+from threading import Condition, RLock
+from typing import TYPE_CHECKING
+
+from pq_cli.core import events, transitions
+from pq_cli.core.admission import check_room, standing_for
+from pq_cli.core.arguments import valid_callable, valid_chunk
+from pq_cli.core.item import LIVE, Holder, Item, State, printable
+from pq_cli.core.order import Lane, choose, serving_order
+from pq_cli.core.policy import QueueConfig, QueueState, floors, valid_config
+from pq_cli.core.record import Record
+from pq_cli.errors import NoSuchItemError, PqError, UsageError
+from pq_cli.queue.request import Request, checked, new_item
+from pq_cli.queue.verbs import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO
+
+
+_MOST_EVENTS = 10_000
+
+
+class MemoryQueue(Queue):
+    """A priority queue in memory with the verbs, order and errors of `Spool`.
+
+    config: the policy; None means the defaults, a value out of range is a ConfigError. clock:
+    returns Unix seconds; tests hand in their own. Payloads are bytes and are held in memory.
+    jitter: returns what backoff is shortened by, as a share of a tenth, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        config: QueueConfig | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        valid_callable("clock", clock, "a function that returns Unix seconds")
+        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
+        config = QueueConfig() if config is None else valid_config(config)
+        super().__init__(MemoryStore(config, clock), config, jitter)
+
+
+class MemoryStaged(Record):
+    """A payload without an item yet."""
+
+    content: bytes
+    request: Request
+
+
+class _NoAttendance:
+    """Nothing to show: nobody but this process sees these items."""
+
+    name = ""
+
+    def fileno(self) -> int:
+        raise UsageError("a queue in memory has no lock that a child could inherit")
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MemoryStore:
+    """A `Store` in memory; see there for what each method promises. A transaction is a lock."""
+
+    def __init__(self, config: QueueConfig, clock: Callable[[], float]) -> None:
+        self.now = clock
+        self._config = config
+        self._floors = floors(config)
+        self._lock = RLock()  # reentrant: what looks takes it too, also within a transaction
+        self._changed = Condition(self._lock)
+        self._items: dict[int, Item] = {}
+        self._payloads: dict[int, bytes] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._due: list[tuple[float, int]] = []
+        self._leases: list[tuple[float, int, int]] = []
+        self._keys: dict[str, int] = {}
+        self._live = 0
+        self._last_id = 0
+        self._state = QueueState()
+        self._events: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)
+
+    def transaction(self) -> AbstractContextManager[object]:
+        return self._lock
+
+    def state(self) -> QueueState:
+        return self._state
+
+    def set_state(self, state: QueueState) -> None:
+        self._state = state
+        self._changed.notify_all()
+
+    def close(self) -> None:
+        """Keep everything: it is nowhere else."""
+
+    # -- finding ---------------------------------------------------------------
+
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        with self._lock:
+            item = self._items.get(item_id)
+        if item is None:
+            raise NoSuchItemError(f"there is no item {item_id}")
+        return item
+
+    def owner(self, key: str) -> Item | None:
+        return self._items.get(self._keys.get(key, 0))
+
+    def next(self, t: float) -> Item | None:
+        found = choose(sorted(self._lanes), self._config, self._floors, t, self._head)
+        return None if found is None else self._items[found[1]]
+
+    def _head(self, lane: int) -> tuple[int, float] | None:
+        item_id = self._lanes[lane].head()
+        return None if item_id is None else (item_id, self._items[item_id].created_at)
+
+    def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
+        while self._leases and self._leases[0][0] <= now:
+            until, item_id, claims = heappop(self._leases)
+            item = self._items.get(item_id)
+            current = item is not None and item.state is State.ACTIVE and item.claims == claims
+            if item is not None and current and item.lease_until == until:
+                yield item, transitions.LEASE_OVER
+
+    def promote(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            when, item_id = heappop(self._due)
+            item = self._items.get(item_id)
+            if item is not None and item.state is State.DELAYED and item.not_before == when:
+                self._move(item, transitions.due(item))
+
+    def next_event(self) -> float | None:
+        times = [heap[0][0] for heap in (self._due, self._leases) if heap]
+        return min(times, default=None)
+
+    def idle(self, seconds: float) -> None:
+        with self._changed:
+            if self._state.paused is not None or not any(map(len, self._lanes.values())):
+                self._changed.wait(seconds)
+
+    def look_in(self) -> None:
+        """Nothing waits outside."""
+
+    # -- keeping ---------------------------------------------------------------
+
+    def put(self, before: Item, after: Item) -> Item:
+        return self._move(before, after)
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> MemoryStaged:
+        if not isinstance(payload, bytes):
+            payload = bytes(valid_chunk(payload.read()))
+        return MemoryStaged(content=payload, request=request)
+
+    def stage_many(
+        self, records: Sequence[tuple[bytes, Request]]
+    ) -> tuple[list[MemoryStaged], PqError | None]:
+        batch: list[MemoryStaged] = []
+        try:
+            batch += (self.stage(payload, checked(request)) for payload, request in records)
+        except PqError as error:
+            return batch, error
+        return batch, None
+
+    def stage_file(
+        self, path: str, request: Request, *, move: bool, tick: Callable[[int], None]
+    ) -> MemoryStaged:
+        raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
+
+    def admit(
+        self, batch: Sequence[Any], now: float, found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        items: list[Item] = []
+        for staged in batch:
+            try:
+                items.append(self._admit(staged, now, [] if found is None else found))
+            except PqError as error:
+                return items, error
+        return items, None
+
+    def _admit(self, staged: MemoryStaged, now: float, found: list[Item]) -> Item:
+        request = staged.request
+        owner = None if request.key is None else self.owner(request.key)
+        standing = standing_for(request.key, request.if_exists, owner)
+        if standing is not None:
+            found.append(standing.for_bystanders())
+            return found[-1]
+        check_room(self._config.max_items, self._live, int(owner is None))
+        if owner is not None:
+            self.drop(owner)
+        self._last_id += 1
+        item = new_item(request, self._last_id, now, self._config)
+        item = item.replace(size=len(staged.content))
+        self._payloads[item.id] = staged.content
+        self.note(events.record("enqueued", item, now))
+        return self._move(None, item)
+
+    def finish(self, batch: Sequence[Any], admitted: int) -> None:
+        """Leave what was staged to the garbage collector."""
+
+    def holder(self, *, bound: bool) -> Holder:
+        return Holder(host="", pid=0, boot=None, started=None, since=0.0)
+
+    def attend(self) -> _NoAttendance:
+        return _NoAttendance()
+
+    def _move(self, before: Item | None, after: Item) -> Item:
+        """Store an item and keep the lanes, heaps, keys and count in step with it."""
+        if before is not None and before.state is State.PENDING:
+            self._lanes[before.priority].discard(before.id)
+        if after.state is State.PENDING:
+            self._lanes.setdefault(after.priority, Lane()).push(after.id)
+            self._changed.notify()
+        elif after.state is State.DELAYED and after.not_before is not None:
+            heappush(self._due, (after.not_before, after.id))
+        elif after.state is State.ACTIVE and after.lease_until is not None:
+            heappush(self._leases, (after.lease_until, after.id, after.claims))
+        was = before is not None and before.state in LIVE
+        lives = after.state in LIVE
+        self._live += lives - was
+        if after.key is not None and lives:
+            self._keys[after.key] = after.id
+        elif after.key is not None and was:
+            self._keys.pop(after.key, None)
+        self._items[after.id] = after
+        return after
+
+    def drop(self, item: Item) -> None:
+        if item.state is State.PENDING:
+            self._lanes[item.priority].discard(item.id)
+        if item.state in LIVE:
+            self._live -= 1
+            if item.key is not None:
+                self._keys.pop(item.key, None)
+        del self._items[item.id], self._payloads[item.id]
+
+    # -- looking ---------------------------------------------------------------
+
+    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
+        groups: dict[State, list[Item]] = {state: [] for state in State}
+        with self._lock:
+            everything = list(self._items.values())
+        for item in everything:
+            due = item.not_before is not None and item.not_before <= now
+            shown = transitions.due(item) if item.state is State.DELAYED and due else item
+            groups[shown.state].append(shown)
+        return chain(*(self._sorted(groups[state], state, t) for state in states))
+
+    def _sorted(self, items: list[Item], state: State, t: float) -> Iterator[Item]:
+        if state is State.DELAYED:
+            return iter(sorted(items, key=lambda i: (i.not_before or 0.0, i.id)))
+        items.sort(key=lambda i: i.id)
+        if state is not State.PENDING:
+            return iter(items)
+        lanes = {p: iter([i for i in items if i.priority == p]) for p in range(1, 11)}
+        return serving_order(lanes, self._config, t, lambda i: (i.id, i.created_at))
+
+    def count(self, states: Iterable[State]) -> int:
+        wanted = set(states)
+        with self._lock:
+            return sum(item.state in wanted for item in self._items.values())
+
+    def open_payload(self, item: Item) -> BinaryIO:
+        return io.BytesIO(self.read_payload(item))
+
+    def read_payload(self, item: Item) -> bytes:
+        with self._lock:
+            if item.id not in self._payloads:
+                raise NoSuchItemError(f"there is no item {item.id}")
+            return self._payloads[item.id]
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        with self._lock:
+            return iter(list(self._events))
+
+    def note(self, event: dict[str, Any]) -> None:
+        self._events.append(event)

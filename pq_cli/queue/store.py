@@ -1,0 +1,205 @@
+"""Store: all that a queue asks of what it keeps its items in; the contract of a backend.
+
+A store finds, chooses, keeps and tells. It decides nothing: what a verb means stands in
+`core.transitions`, and `verbs.Queue` calls both. So a new verb is written once and works
+everywhere, and a new backend is one class. The contract suite (tests/test_contract.py) and the
+model (tests/test_model.py) say whether it is right.
+
+Three rules hold for every method:
+
+- What changes is called inside `with store.transaction():` and what only looks is not bound to it.
+  Others see a transaction whole or not at all. When it has been left, what was put in it
+  survives whatever the store promises to survive; claims and renewals alone may be rolled back by a
+  power loss, for nothing was told that depends on them.
+- An item whose bytes or record cannot be trusted is never handed out. Where one was asked for by
+  name that is a DamagedItemError; where it would have been one of many it is passed over and
+  reported.
+- Besides the errors named below any method may raise OSError or TryAgainError: what the store lies
+  on refuses for now. Then nothing has changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO
+
+    from pq_cli.core.item import Holder, Item, State
+    from pq_cli.core.policy import QueueState
+    from pq_cli.errors import PqError
+    from pq_cli.queue.request import Request
+
+
+class Staged(Protocol):
+    """A payload that the store has taken in and that is no item yet; see `Store.stage`."""
+
+    @property
+    def request(self) -> Request:
+        """What its item is to be."""
+
+
+class Attendance(Protocol):
+    """What shows others that this process lives; see `Store.attend`."""
+
+    @property
+    def name(self) -> str:
+        """What claims call it by."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that a child may inherit: while it has it, the claims hold."""
+
+    def close(self) -> None:
+        """End it: all claims have been settled."""
+
+
+class Store(Protocol):
+    """One queue's items and what belongs to them."""
+
+    # -- time and exclusion ----------------------------------------------------
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Keep everybody else from changing the queue, until left. Not reentrant.
+
+        Raises LockTimeoutError.
+        """
+
+    def now(self) -> float:
+        """Return the store's time, Unix seconds: that of the host, or of the server."""
+
+    def state(self) -> QueueState:
+        """Return what the queue remembers beside its items, as it stands now."""
+
+    def set_state(self, state: QueueState) -> None:
+        """Let the queue's state be this. In a transaction."""
+
+    # -- finding -----------------------------------------------------------------
+
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        """Return the item as it stands now; `claim` says where to look first, and no more.
+
+        Raises NoSuchItemError, DamagedItemError.
+        """
+
+    def owner(self, key: str) -> Item | None:
+        """Return the live item that has this key, or None. In a transaction."""
+
+    def next(self, t: float) -> Item | None:
+        """Return the pending item that is to be served next at `t`, or None. In a transaction.
+
+        Among the heads of all lanes the one with the lowest (effective priority at `t`, id); the
+        head of a lane is its lowest id. Passed over is what cannot be served whole.
+        """
+
+    def overdue(self, now: float) -> Iterable[tuple[Item, str]]:
+        """Yield the active items whose claim is over at `now`, and why. In a transaction.
+
+        Because its lease has ended, or because its worker is certainly dead. The caller may `put`
+        each before it takes the next.
+        """
+
+    def promote(self, now: float) -> None:
+        """Make pending what is delayed and due at `now`. In a transaction."""
+
+    def next_event(self) -> float | None:
+        """Return a Unix second before which no lease ends and nothing comes due; None: no such.
+
+        In a transaction.
+        """
+
+    def idle(self, seconds: float) -> None:
+        """Let so many seconds pass, or fewer if something has come. Not in a transaction."""
+
+    def look_in(self) -> None:
+        """Let in what waits at doors of the store's own (a drop box). Not in a transaction."""
+
+    # -- keeping -----------------------------------------------------------------
+
+    def put(self, before: Item, after: Item) -> Item:
+        """Bring an item from what `find` (or `next`) gave to what it is now; return it so.
+
+        Keys follow: a live item has its key, and one that ends or is removed gives it up. In a
+        transaction.
+        """
+
+    def drop(self, item: Item) -> None:
+        """Let nothing be left of an item that `find` gave. In a transaction."""
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
+        """Take in a payload in bounded memory; nobody sees it yet. `request` has been checked."""
+
+    def stage_many(
+        self, records: Sequence[tuple[bytes, Request]]
+    ) -> tuple[Sequence[Staged], PqError | OSError | None]:
+        """Take in many small payloads more cheaply than one by one; requests are checked here.
+
+        Returns what was taken in before the first that is bad, and what was wrong with it.
+        """
+
+    def stage_file(
+        self, path: str, request: Request, *, move: bool, tick: Callable[[int], None]
+    ) -> Staged:
+        """Take in a regular file; with `move` it is gone once its item is in.
+
+        `tick` is told of bytes as they are copied.
+        """
+
+    def admit(
+        self, batch: Sequence[Staged], now: float, found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        """Make items of staged payloads, in order; return them, and what stopped it or None.
+
+        In a transaction. The key rule and the room check are those of `core.admission`. Ids are
+        counted up, and none is ever given twice. From what stopped it on nothing is left of
+        the batch. A request whose key is taken and says `skip` gives the item that has it, as
+        bystanders may have it, and that is added to `found`.
+        """
+
+    def finish(self, batch: Sequence[Staged], admitted: int) -> OSError | None:
+        """Finish with a batch of which so many were admitted: remove what is left of the staged.
+
+        Files that were to be moved go too, if they are items now; what prevents that is returned,
+        not raised, for the ids must be told. Not in a transaction.
+        """
+
+    def holder(self, *, bound: bool) -> Holder:
+        """Return who claims here: this process. `bound`: its death is to end the claim."""
+
+    def attend(self) -> Attendance:
+        """Return what the claims made from now on are bound to, until it is closed.
+
+        In a transaction.
+        """
+
+    # -- looking -----------------------------------------------------------------
+
+    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
+        """Yield the items in `states`, as a stream, in the order of `core.item.ORDER`.
+
+        Pending ones as they would be served at `t`, those that are due at `now` among them;
+        delayed ones by due time; the others by id.
+        """
+
+    def count(self, states: Iterable[State]) -> int:
+        """Return how many items are in `states`; what is due but not promoted is delayed."""
+
+    def open_payload(self, item: Item) -> BinaryIO:
+        """Return the payload of an item that `find` gave, from its start.
+
+        A file with a descriptor; `name` is its path as long as it is open. Raises
+        DamagedItemError when it is missing or torn, NoSuchItemError when the item is gone.
+        """
+
+    def read_payload(self, item: Item) -> bytes:
+        """Return the whole payload, its checksum compared. Raises like `open_payload`."""
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield what happened lately, oldest first; see `core.events`."""
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Write down what happened to the queue itself. In a transaction."""
+
+    def close(self) -> None:
+        """Let go of descriptors and connections; the next use opens them again."""

@@ -1,0 +1,365 @@
+"""Queue: every verb, once, over whatever store keeps the items.
+
+A verb that changes an item has one form: in a transaction, find it, let `core.transitions` say
+what becomes of it, put that.
+"""
+
+from __future__ import annotations
+
+from pq_cli.core import events, transitions
+from pq_cli.core.admission import check_free
+from pq_cli.core.arguments import (
+    valid_flag,
+    valid_payload,
+    valid_reference,
+    valid_text,
+    valid_time,
+    wrong,
+)
+from pq_cli.core.item import LIVE, Item, State
+from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
+from pq_cli.core.tick import unheard
+from pq_cli.queue.looking import Looking
+from pq_cli.queue.request import Request, checked, valid_records
+from pq_cli.queue.working import Working
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, BinaryIO, Self
+
+    from pq_cli.core.tick import Tick
+    from pq_cli.errors import PqError
+    from pq_cli.queue.store import Attendance, Staged, Store
+
+
+class Queue(Working, Looking):
+    """What `Spool` and `MemoryQueue` both are: a program can be given either.
+
+    An item is named by its id (int or text), by a claim (`"1742.2"`), or by the Item itself. What
+    is no argument of a verb is a UsageError that says what is wanted, and changes nothing. Threads
+    may share a queue. As a context it is closed at the end. Every verb may raise what the
+    store lies on raises: OSError, LockTimeoutError.
+
+    store: keeps the items. config: the policy. jitter: returns what backoff is shortened by, as a
+    share of a tenth, in [0, 1).
+    """
+
+    def __init__(self, store: Store, config: QueueConfig, jitter: Callable[[], float]) -> None:
+        self._store = store
+        self.config = config
+        self._jitter = jitter
+
+    def close(self) -> None:
+        """Let go of descriptors and connections; the next verb opens them again."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- in ------------------------------------------------------------------
+
+    def enqueue(
+        self,
+        payload: bytes | BinaryIO,
+        *,
+        priority: int | None = None,
+        key: str | None = None,
+        if_exists: str = "skip",
+        delay: float | None = None,
+        at: float | None = None,
+        max_attempts: int | None = None,
+        name: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Item:
+        """Add an item and return it; the fields are those of `Request`.
+
+        A stream is copied in bounded memory. When this returns, in "full" the item survives a
+        power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`) or QueueFullError.
+        """
+        request = Request(
+            priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
+            max_attempts=max_attempts, name=name, metadata=metadata,
+        )  # fmt: skip
+        items, error = self.commit([self.stage(payload, request)])
+        if error is not None:
+            raise error
+        return items[0]
+
+    def enqueue_many(
+        self, records: Sequence[tuple[bytes, Request]], found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        """Enqueue (payload, request) pairs, in order, with a handful of syncs for all of them.
+
+        Returns (items, the error that stopped it or None), and fills `found`, like `commit`. Give
+        what fits in memory.
+        """
+        if not isinstance(found, list | None):
+            raise wrong("found", found, "a list, to which is added")
+        staged, broken = self._store.stage_many(valid_records(records))
+        items, stop = self.commit(staged, found)
+        return items, stop or broken
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
+        """Take in a payload, without an id yet; `commit` makes items of many at once."""
+        request = checked(request)
+        return self._store.stage(valid_payload(payload), request)
+
+    def stage_file(
+        self, path: str, request: Request, *, move: bool = False, tick: Tick = unheard
+    ) -> Staged:
+        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards.
+
+        `tick` is told of bytes as they are copied.
+        """
+        return self._store.stage_file(path, checked(request), move=move, tick=tick)
+
+    def commit(
+        self, batch: Sequence[Staged], found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        """Make items of staged payloads, in order; return (items, the error that stopped it).
+
+        The items returned are durable; from the one that failed on, nothing of the batch is left.
+        Those that were there already, under keys that are taken, are also added to `found`.
+        """
+        items: list[Item] = []
+        stop: OSError | None = None
+        try:
+            with self._store.transaction():
+                items, error = self._store.admit(batch, self._store.now(), found)
+        finally:
+            stop = self._store.finish(batch, len(items))
+        return items, stop or error
+
+    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
+        """Make an item of a staged payload that this process has claimed before others see it.
+
+        The item comes back without a claim if it is due later, or was there already under the same
+        key: whoever works on it then, it is not the caller. Raises like `enqueue`.
+        """
+        store, key = self._store, staged.request.key
+        items: list[Item] = []
+        try:
+            with store.transaction():
+                now = store.now()
+                taken = None if key is None else store.owner(key)
+                items, error = store.admit([staged], now)
+                if error is not None:
+                    raise error
+                item = items[0]
+                if item.state is State.PENDING and (taken is None or taken.id != item.id):
+                    item = self._claim(item, now, lease, bound=True, own=True)
+        finally:
+            store.finish([staged], len(items))
+        return item
+
+    # -- claims ----------------------------------------------------------------
+
+    def _claim_now(self, lease: float | None, bound: bool) -> Item | None:
+        store = self._store
+        store.look_in()
+        with store.transaction():
+            now = store.now()
+            self._settle(now)
+            if store.state().paused is not None:
+                return None
+            item = store.next(self._order_time(now))
+            return None if item is None else self._claim(item, now, lease, bound)
+
+    def _settle(self, now: float) -> None:
+        """Take back the claims that are over, and bring in what is due."""
+        for item, reason in self._store.overdue(now):
+            self._put(item, transitions.expired(item, now, reason))
+        self._store.promote(now)
+
+    def _claim(
+        self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
+    ) -> Item:
+        seconds = self.config.lease if lease is None else lease
+        holder = self._store.holder(bound=bound)
+        return self._put(item, transitions.claimed(item, now, seconds, holder), own=own)
+
+    def _put(self, before: Item, after: Item, *, own: bool = False) -> Item:
+        """Keep what became of an item, and tell of it; own: see `events.transition`."""
+        after = self._store.put(before, after)
+        self._note(before, after, own=own)
+        return after
+
+    def _note(self, before: Item, after: Item, *, own: bool = False) -> None:
+        event = events.transition(before, after, own=own)
+        if event is not None:
+            self._store.note(event)
+
+    def attend(self) -> Attendance:
+        """Hold a lock that the claims made from now on name, until its `close`.
+
+        When this process dies, others see at once that its claims are free, also from another
+        host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
+        """
+        with self._store.transaction():
+            self._settle(self._store.now())
+            return self._store.attend()
+
+    def next_event(self) -> float | None:
+        """Return the Unix second at which a lease ends or an item may come due, or None.
+
+        Before it, only an enqueue, a release or a person can make work appear.
+        """
+        with self._store.transaction():
+            return self._store.next_event()
+
+    def done(self, item: Item | int | str, *, status: int | None = None) -> Item:
+        """End a claimed item well. Raises StaleClaimError or NoSuchItemError."""
+        store = self._store
+        with store.transaction():
+            before = self._claimed(item)
+            after = transitions.completed(before, store.now(), status)
+            if self.config.keep_done:
+                return self._put(before, after)
+            store.drop(before)
+            self._note(before, after)
+            return after
+
+    def fail(
+        self,
+        item: Item | int | str,
+        error: str | None = None,
+        *,
+        dead: bool = False,
+        status: int | None = None,
+    ) -> Item:
+        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError.
+
+        status: the exit status of the command that failed, for the history.
+        """
+        how = transitions.Ending(error=error, status=status)
+        with self._store.transaction():
+            before = self._claimed(item)
+            now = self._store.now()
+            after = transitions.failed(before, now, how, dead, self.config, self._jitter())
+            return self._put(before, after)
+
+    def defer(
+        self, item: Item | int | str, error: str | None = None, *, status: int | None = None
+    ) -> Item:
+        """Put an item off: retried after a growing wait, uncounted. Raises StaleClaimError."""
+        how = transitions.Ending(error=error, status=status)
+        with self._store.transaction():
+            before = self._claimed(item)
+            now = self._store.now()
+            after = transitions.deferred(before, now, how, self.config, self._jitter())
+            return self._put(before, after)
+
+    def release(self, item: Item | int | str, error: str | None = None) -> Item:
+        """Give a claimed item back, uncounted; `error` says why. Raises StaleClaimError."""
+        with self._store.transaction():
+            before = self._claimed(item)
+            after = transitions.released(before, self._store.now(), error)
+            return self._put(before, after)
+
+    def renew(self, item: Item | int | str, lease: float | None = None) -> Item:
+        """Prolong a claim to `lease` seconds from now. Raises StaleClaimError."""
+        seconds = self.config.lease if lease is None else lease
+        with self._store.transaction():
+            before = self._claimed(item)
+            return self._put(before, transitions.renewed(before, self._store.now(), seconds))
+
+    def _claimed(self, ref: Item | int | str) -> Item:
+        item_id, claim = valid_reference(ref)
+        item = self._store.find(item_id, claim)
+        transitions.check_claim(item, claim)
+        return item
+
+    # -- changes by people -----------------------------------------------------
+
+    def retry(self, item: Item | int | str, priority: int | None = None) -> Item:
+        """Send a failed, held or delayed item back to pending. Raises ConflictError."""
+        checked(Request(priority=priority))
+        with self._store.transaction():
+            before = self.get(item)
+            after = transitions.retried(before, self._store.now(), priority)
+            self._check_key(after)
+            return self._put(before, after)
+
+    def _check_key(self, item: Item) -> None:
+        """Raise KeyTakenError if the item is to live while another has its key."""
+        if item.key is not None and item.state in LIVE:
+            check_free(item, self._store.owner(item.key))
+
+    def hold(self, item: Item | int | str) -> Item:
+        """Suspend a pending or delayed item. Raises ConflictError."""
+        with self._store.transaction():
+            before = self.get(item)
+            return self._put(before, transitions.held(before, self._store.now()))
+
+    def remove(self, item: Item | int | str, *, state: State | None = None) -> Item:
+        """Remove an item that nobody works on. Raises ConflictError, NoSuchItemError.
+
+        state: remove it only if it is (still) in this state.
+        """
+        with self._store.transaction():
+            before = self.get(item)
+            transitions.check_removable(before, state)
+            self._store.drop(before)
+            self._store.note(events.record("removed", before, self._store.now()))
+            return before
+
+    def change(
+        self,
+        item: Item | int | str,
+        *,
+        priority: int | None = None,
+        delay: float | None = None,
+        at: float | None = None,
+    ) -> Item:
+        """Change base priority or due time (`delay` from now, or `at`). Raises ConflictError."""
+        checked(Request(priority=priority, delay=delay, at=at))
+        with self._store.transaction():
+            before = self.get(item)
+            now = self._store.now()
+            due = now + delay if delay is not None else at
+            return self._put(before, transitions.changed(before, now, priority, due))
+
+    def pause(self, reason: str | None = None) -> None:
+        """Let nothing be claimed until `resume`; everything else goes on."""
+        valid_text("reason", reason)
+        store = self._store
+        with store.transaction():
+            now = transitions.stamp(store.now())
+            store.set_state(store.state().replace(paused=Pause(since=now, reason=reason)))
+            store.note(events.pause("paused", now, reason))
+
+    def resume(self) -> bool:
+        """Let items be claimed again; tell whether the queue was paused."""
+        store = self._store
+        with store.transaction():
+            state = store.state()
+            if state.paused is None:
+                return False
+            store.set_state(state.replace(paused=None))
+            store.note(events.pause("resumed", store.now(), None))
+            return True
+
+    def age(
+        self, at: float | None = None, *, dry_run: bool = False, tick: Tick = unheard
+    ) -> list[AgedGroup]:
+        """Return what has aged at `at` (default now); the manual clock moves there.
+
+        Moving the clock is one small atomic write, however many items there are. `tick` is told
+        of items looked at.
+        """
+        store = self._store
+        t = store.now() if at is None else valid_time("at", at)
+        if not valid_flag("dry_run", dry_run) and self.config.aging_clock == "manual":
+            with store.transaction():
+                store.set_state(store.state().replace(aged_at=transitions.stamp(t)))
+
+        def pending() -> Iterator[tuple[int, int, float]]:
+            for item in self.items([State.PENDING]):
+                tick(1)
+                yield item.id, item.priority, item.created_at
+
+        return aged_groups(self.config, pending(), t)

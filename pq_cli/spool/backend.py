@@ -1,0 +1,226 @@
+"""SpoolStore: a `Store` that is a directory. See `queue.store` for what each method promises."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pq_cli.core.item import ACTIVE, LIVE, Item
+from pq_cli.core.policy import QueueState
+from pq_cli.errors import DamagedItemError, PqError
+from pq_cli.queue.request import checked
+from pq_cli.spool import layout
+from pq_cli.spool.holder import this_process
+from pq_cli.spool.intake import admit, are_many
+from pq_cli.spool.log import read_log
+from pq_cli.spool.overdue import finish_handover, next_event, overdue, promote
+from pq_cli.spool.payload import (
+    Staged,
+    open_verified,
+    read_verified,
+    stage_bytes,
+    stage_file,
+    stage_stream,
+)
+from pq_cli.spool.serving import next_servable
+from pq_cli.spool.spare import is_full
+from pq_cli.spool.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO, TypeVar
+
+    from pq_cli.core.item import Holder, State
+    from pq_cli.core.tick import Tick
+    from pq_cli.queue.request import Request
+    from pq_cli.spool.attendance import Attendance
+    from pq_cli.spool.dropbox import Dropbox
+
+    T = TypeVar("T")
+
+
+class SpoolStore:
+    """The items of one spool.
+
+    clock: returns Unix seconds. report: called with the DamagedItemError of each item that is
+    passed over.
+    """
+
+    def __init__(
+        self,
+        files: Store,
+        clock: Callable[[], float],
+        report: Callable[[DamagedItemError], None],
+    ) -> None:
+        self.files = files
+        self.now = clock
+        self._report = report
+        self._dropbox: Dropbox | None = None
+        self._attendance: Attendance | None = None
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self.files
+
+    def state(self) -> QueueState:
+        known = self.files.state if self.files.held else self.files.present_state()
+        return QueueState(aged_at=known.aged_at, paused=known.paused)
+
+    def set_state(self, state: QueueState) -> None:
+        self.files.set_state(self.files.state.replace(**state.__dict__))
+
+    def close(self) -> None:
+        self.files.close()
+
+    # -- finding -----------------------------------------------------------------
+
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        return self.files.reader.find(item_id, claim)
+
+    def owner(self, key: str) -> Item | None:
+        return self.files.keys.owner(key)
+
+    def next(self, t: float) -> Item | None:
+        return next_servable(self.files, t)
+
+    def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
+        finish_handover(self.files)
+        return overdue(self.files, now)
+
+    def promote(self, now: float) -> None:
+        promote(self.files, now)
+
+    def next_event(self) -> float | None:
+        return next_event(self.files)
+
+    def idle(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def look_in(self) -> None:
+        try:
+            if self.files.reader.names(layout.NEW):
+                self._pick_up()
+        except OSError as error:
+            if not is_full(error):  # a full disk must not keep what is there from being claimed
+                raise
+
+    def _pick_up(self) -> None:
+        if self._dropbox is None:
+            from pq_cli.spool.dropbox import Dropbox  # start-up: nearly never needed
+
+            self._dropbox = Dropbox(self.files)
+        self._dropbox.pick_up(self.now())
+
+    # -- keeping -----------------------------------------------------------------
+
+    def put(self, before: Item, after: Item) -> Item:
+        files = self.files
+        if after.key is not None and after.state in LIVE and before.state not in LIVE:
+            files.spare.behind(files.keys.give, after.key, after.id)
+        # A claim or a renewal that a power loss takes back was promised to nobody.
+        return files.move(before, after, sync=after.state is not ACTIVE)
+
+    def drop(self, item: Item) -> None:
+        self.files.erase(item)
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
+        disk = self.files.disk
+        if isinstance(payload, bytes):
+            return stage_bytes(disk, payload, request, sync=disk.sync)
+        return stage_stream(disk, payload, request)
+
+    def stage_many(
+        self, records: Sequence[tuple[bytes, Request]]
+    ) -> tuple[list[Staged], PqError | OSError | None]:
+        sync = self.files.disk.sync and not are_many(records)
+        batch: list[Staged] = []
+        try:
+            for payload, request in records:
+                batch.append(stage_bytes(self.files.disk, payload, checked(request), sync=sync))
+        except (PqError, OSError) as error:
+            return batch, error
+        except BaseException:
+            self.finish(batch, 0)
+            raise
+        return batch, None
+
+    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
+        return stage_file(self.files.disk, path, request, move=move, tick=tick)
+
+    def admit(
+        self, batch: Sequence[Any], now: float, found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        return admit(self.files, batch, now, found)
+
+    def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
+        stop: OSError | None = None
+        for staged in batch[:admitted]:
+            stop = self._end_move(staged) or stop
+        for staged in batch:
+            try:
+                self.files.disk.discard(staged.tmp)
+            except OSError:
+                break  # what is left lies in tmp/ for `check`
+        return stop
+
+    def _end_move(self, staged: Staged) -> OSError | None:
+        """Remove the user's file if it is an item now; return what prevents it.
+
+        A payload that still lies in `tmp/` is no item: its key was taken.
+        """
+        if staged.outside is not None and not os.path.lexists(f"{self.files.root}/{staged.tmp}"):
+            try:
+                self.files.disk.remove_outside(staged.outside)
+            except OSError as stop:
+                return stop
+        return None
+
+    def holder(self, *, bound: bool) -> Holder:
+        lock = None if self._attendance is None else self._attendance.name
+        return this_process(bound=bound, lock=lock)
+
+    def attend(self) -> Attendance:
+        from pq_cli.spool.attendance import Attendance, sweep
+
+        made: list[Attendance] = []
+        self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
+        sweep(self.files.disk)
+        self._attendance = made[0]
+        return made[0]
+
+    # -- looking -----------------------------------------------------------------
+
+    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
+        from pq_cli.spool.listing import Listing  # start-up: those who look pay for it
+
+        listing = Listing(self.files.reader, self.files.config, now, t, self._report)
+        return listing.items(states)
+
+    def count(self, states: Iterable[State]) -> int:
+        return self.files.reader.count(states)
+
+    def open_payload(self, item: Item) -> BinaryIO:
+        return self._payload_of(item, open_verified)
+
+    def read_payload(self, item: Item) -> bytes:
+        return self._payload_of(item, read_verified)
+
+    def _payload_of(self, item: Item, get: Callable[[Item], T]) -> T:
+        """Return what `get` makes of an item whose payload is where its path says."""
+        for _ in range(5):
+            try:
+                return get(item)
+            except FileNotFoundError:
+                time.sleep(0.01)  # it is just moving from one state to the next
+                item = self.find(item.id)
+        stray = self.files.reader.stray_payload(item.id, layout.payload_path(item))
+        if stray is None:
+            raise DamagedItemError(f"item {item.id}: its payload is missing")
+        return get(item.replace(path=f"{self.files.root}/{stray}"))
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        return read_log(self.files.root)
+
+    def note(self, event: dict[str, Any]) -> None:
+        self.files.log.note(event)
