@@ -101,7 +101,7 @@ _pq_options() {
         ;;
     ls)
         _pq_lines=(
-            $'--state\tOf active, pending, delayed, held, failed, done; may be repeated'
+            $'--state\tOf active, pending, delayed, held, failed, done, removed; may be repeated'
             $'--priority\tOnly this base priority'
             $'--older-than\tCreated more than D ago'
             $'--key\tKey matches'
@@ -167,10 +167,9 @@ _pq_options() {
         ;;
     purge)
         _pq_lines=(
-            $'--state\tOf active, pending, delayed, held, failed, done; may be repeated'
+            $'--state\tOf active, pending, delayed, held, failed, done, removed; may be repeated'
             $'--older-than\tNot changed since D'
             $'--dry-run\tOnly say what would go'
-            $'--trash\tDelete for good what was removed before'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
         )
@@ -253,7 +252,7 @@ _pq_options() {
         ;;
     export)
         _pq_lines=(
-            $'--state\tOf active, pending, delayed, held, failed, done; may be repeated'
+            $'--state\tOf active, pending, delayed, held, failed, done, removed; may be repeated'
             $'--tar\tA tar stream, for big payloads'
             $'--move\tEach leaves once the other side has it'
             $'--confirm\tRead receipts; let go what they name'

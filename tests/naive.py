@@ -85,7 +85,7 @@ class Naive:
         out += sorted(waiting, key=lambda x: (x.not_before, x.id))
         for state in ("held", "failed", "done"):
             out += [t for t in rest if t.state == state]
-        return out
+        return out + sorted(self._removed(), key=lambda x: (x.kept_until, x.id))
 
     def age(self, at=None, dry_run=False):
         """Return [priority, effective, count, oldest id] of what has aged."""
@@ -218,7 +218,7 @@ class Naive:
     def change(self, ref, priority=None, delay=None):
         """Change lane or due time."""
         thing = self.get(ref)
-        if thing.state == "done":
+        if thing.state in ("done", "removed"):
             raise ConflictError
         if delay is not None:
             if thing.state not in ("pending", "delayed"):
@@ -229,11 +229,31 @@ class Naive:
         return thing
 
     def remove(self, ref):
-        """Take away."""
+        """Take away, for a day, and let go of what was taken away a day ago."""
         thing = self.get(ref)
-        if thing.state == "active":
+        if thing.state in ("active", "removed"):
             raise ConflictError
-        return self.things.pop(thing.id)
+        latest = max((t.kept_until for t in self._removed()), default=0)
+        thing.was, thing.state = thing.state, "removed"
+        thing.kept_until = max(math.floor(self.clock() + 86400), latest + 1)
+        for old in [t for t in self._removed() if t.kept_until <= self.clock()]:
+            del self.things[old.id]
+        return thing
+
+    def restore(self, ref):
+        """Bring back as it was; what came due meanwhile is pending."""
+        thing = self.get(ref)
+        if thing.state != "removed":
+            raise ConflictError
+        if thing.was in LIVE and self._owner(thing.key) is not None:
+            raise KeyTakenError
+        thing.state, thing.was, thing.kept_until = thing.was, None, None
+        if thing.state == "delayed" and thing.not_before <= self.clock():
+            thing.state, thing.not_before = "pending", None
+        return thing
+
+    def _removed(self):
+        return [t for t in self.things.values() if t.state == "removed"]
 
     def get(self, ref):
         """Return the thing that an id or a claim names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from pq_cli import Holder, Item, State
+from pq_cli.core.item import ORDER
 from pq_cli.core.timefmt import MAX_TIME
 from pq_cli.core.transitions import stamp
 
@@ -27,7 +28,7 @@ extras = st.dictionaries(text.filter(lambda name: name not in KNOWN), values, ma
 @st.composite
 def items(draw):
     """Any item that can be."""
-    state = draw(st.sampled_from(State))
+    state = draw(st.sampled_from(ORDER))
     active, delayed = state is State.ACTIVE, state is State.DELAYED
     return Item(
         id=draw(counts), state=state, priority=draw(st.integers(1, 10)),

@@ -75,11 +75,13 @@ WRONG = {
     "gate": FUNCTION,
     "stop": [True, 5],
     "watch": FUNCTION,
+    "kept_until": ["5m", True, -1, math.nan],
 }
 """By the name of an argument, which means the same in every verb: what it must not be."""
 NOT_VERBS = {
-    "arrivals", "attempt_logs", "attend", "commit", "commit_claimed", "departures", "empty_trash",
-    "keep_log", "log", "open_drop_box", "stage", "stage_file", "survey", "write_config", "removed",
+    "arrivals", "attempt_logs", "attend", "commit", "commit_claimed", "departures",
+    "keep_log", "log", "open_drop_box", "stage", "stage_file", "survey", "write_config",
+    "removed", "removal", "expire",
 }  # fmt: skip
 """What `Spool` has for the commands alone."""
 INTO = {"retry": "hold", "hold": None, "change": None, "remove": None, "open_payload": None,

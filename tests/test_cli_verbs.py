@@ -240,6 +240,34 @@ def test_rm(pq: Pq) -> None:
     assert pq.states() == {1: "active"}
 
 
+def test_what_was_removed_is_listed_shown_and_comes_back(pq: Pq) -> None:
+    """`removed` is a state: `ls` lists it if asked, `show` says what it was, `undo` reverts it."""
+    pq.fill(b"a", b"b", b"c")
+    pq("hold", 2)
+    pq("rm", 2, 3)
+    assert [line.split("\t")[:2] for line in pq("ls").text.splitlines()] == [["1", "pending"]]
+    listed = pq("ls", "--state", "removed").text.splitlines()
+    assert [line.split("\t")[:2] for line in listed] == [["2", "removed"], ["3", "removed"]]
+    shown = json.loads(pq("show", "--json", 2).text)
+    assert (shown["state"], shown["was"]) == ("removed", "held") and shown["kept_until"]
+    assert pq("cat", 2).out == b"b"
+    pq("rm", 2, expect=4)
+    assert pq("undo").text == "2\n3\n"
+    assert pq.states() == {1: "pending", 2: "held", 3: "pending"}
+    pq("undo", expect=1)
+
+
+def test_purge_of_what_was_removed_is_for_good(pq: Pq) -> None:
+    """It goes alone, so that nothing is removed and let go at once by a slip."""
+    pq.fill(b"a", b"b")
+    pq("rm", 1)
+    for more in (("--state", "failed"), ("--older-than", "1h"), ("--dry-run",)):
+        pq("purge", "--state", "removed", *more, expect=2)
+    assert "1 items are gone" in pq("purge", "--state", "removed").err
+    pq("undo", 1, expect=3)
+    assert pq.states() == {2: "pending"}
+
+
 def test_purge(pq: Pq) -> None:
     """`purge` sweeps by state and age, says what with --dry-run, and never what is active."""
     pq.fill(b"a", b"b", b"c")

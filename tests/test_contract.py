@@ -18,6 +18,7 @@ from pq_cli import (
     State,
     UsageError,
 )
+from pq_cli.core.item import LIVE
 
 
 @pytest.fixture
@@ -446,7 +447,7 @@ def test_a_stale_claim_is_refused_and_changes_nothing(make, clock, verb):
 
 
 @pytest.mark.parametrize("verb", CLAIM_VERBS)
-@pytest.mark.parametrize("state", [s for s in State if s is not State.ACTIVE])
+@pytest.mark.parametrize("state", [s for s in State if s not in (State.ACTIVE, State.REMOVED)])
 def test_what_is_not_claimed_cannot_be_ended(make, verb, state):
     """In every state but active the claim's verbs are refused and change nothing."""
     q = make(keep_done=60.0)
@@ -468,6 +469,8 @@ def in_state(q, state):
             q.fail(claim, dead=True)
         if state is State.DONE:
             q.done(claim)
+    if state is State.REMOVED:
+        q.remove(1)
     assert q.get(1).state is state
 
 
@@ -797,7 +800,7 @@ def test_a_changed_priority_moves_the_item_to_its_place_in_the_lane(make):
     assert ids(q) == [2, 3, 4, 1] == drain(q)
 
 
-@pytest.mark.parametrize("state", [s for s in State if s is not State.DONE])
+@pytest.mark.parametrize("state", (*LIVE, State.FAILED))
 def test_a_priority_changes_in_any_state_but_done(make, state):
     """It changes in place: the state, the claim and the due time stay."""
     q = make()
@@ -850,9 +853,9 @@ def test_a_bad_change_is_refused(make, fields):
     assert snapshot(q) == before
 
 
-@pytest.mark.parametrize("state", [s for s in State if s is not State.ACTIVE])
+@pytest.mark.parametrize("state", [s for s in State if s not in (State.ACTIVE, State.REMOVED)])
 def test_a_removed_item_is_gone(make, state):
-    """remove gives back what it was; afterwards no verb knows it."""
+    """It counts no more and is not served, and no verb but restore touches it."""
     q = make(keep_done=60.0)
     in_state(q, state)
     wrong = State.FAILED if state is not State.FAILED else State.DONE
@@ -860,11 +863,60 @@ def test_a_removed_item_is_gone(make, state):
     with pytest.raises(ConflictError):
         q.remove(1, state=wrong)
     assert snapshot(q) == before
-    assert plain(q.remove(1, state=state)) == before[0][0]
+    gone = q.remove(1, state=state)
+    assert (gone.state, gone.was) == (State.REMOVED, state)
     assert snapshot(q) == [] and len(q) == 0 and q.claim() is None
-    with pytest.raises(NoSuchItemError):
-        q.remove(1)
+    assert plain(q.get(1)) == plain(next(q.items([State.REMOVED]))) == plain(gone)
+    for verb in (q.remove, q.retry, q.hold, lambda ref: q.change(ref, priority=1)):
+        with pytest.raises(ConflictError, match="removed"):
+            verb(1)
+    with pytest.raises(StaleClaimError):
+        q.done(1)
     assert q.enqueue(b"").id == 2
+    q.remove(2)
+    assert plain(q.restore(1)) == before[0][0] and snapshot(q) == before
+    with pytest.raises(ConflictError):
+        q.restore(1)
+
+
+def test_a_key_is_free_while_its_item_is_removed(make):
+    """Another item may take it, and then the first cannot come back."""
+    q = make()
+    q.enqueue(b"a", key="k")
+    q.remove(1)
+    assert q.enqueue(b"b", key="k").id == 2
+    with pytest.raises(KeyTakenError):
+        q.restore(1)
+    q.remove(2)
+    assert q.restore(1).key == "k" and q.enqueue(b"c", key="k").id == 1
+
+
+def test_removed_items_go_for_good(make, clock):
+    """Each removal is known apart, the latest first; after `keep_removed` it is gone."""
+    q = make(keep_removed=60.0)
+    put(q, 5, 5, 5, 5)
+    until = q.removal()
+    for ref in (1, 2):
+        q.remove(ref, kept_until=until)
+    q.remove(3)
+    assert [numbers for _, numbers in q.removed()] == [[3], [1, 2]]
+    clock.pass_(60)
+    q.remove(4)
+    assert [numbers for _, numbers in q.removed()] == [[4], [3]]
+    with pytest.raises(NoSuchItemError):
+        q.get(1)
+    assert sum(q.expire()) == 2 and list(q.removed()) == []
+    with pytest.raises(NoSuchItemError):
+        q.restore(4)
+
+
+def test_nothing_need_be_kept(make):
+    """With `keep_removed = 0` a removed item is gone at once."""
+    q = make(keep_removed=0.0)
+    put(q, 5)
+    assert q.remove(1).state is State.PENDING and list(q.removed()) == []
+    with pytest.raises(NoSuchItemError):
+        q.get(1)
 
 
 def test_what_somebody_works_on_is_not_removed(make):

@@ -23,6 +23,7 @@ from naive import Naive, shown
 from queues import START, Clock, no_jitter, plain
 
 from pq_cli import MemoryQueue, PqError, QueueConfig, Spool
+from pq_cli.core.item import EVERY
 from pq_cli.spool import layout, state
 
 LONG = bool(os.environ.get("PQ_LONG"))
@@ -149,9 +150,9 @@ class Agreement(RuleBasedStateMachine):
         """Back to pending."""
         self.agree("retry", ref, priority=priority)
 
-    @rule(ref=ids, verb=st.sampled_from(["hold", "hold", "remove", "get"]))
+    @rule(ref=ids, verb=st.sampled_from(["hold", "hold", "remove", "restore", "restore", "get"]))
     def plain_verb(self, ref, verb):
-        """Suspended, removed, or looked at."""
+        """Suspended, removed and brought back, or looked at."""
         self.agree(verb, ref)
 
     @rule(ref=ids, priority=st.none() | priorities, delay=st.none() | seconds)
@@ -169,7 +170,7 @@ class Agreement(RuleBasedStateMachine):
         ]
         assert reports[0] == reports[1] == self.model.age(at, dry_run)
 
-    @rule(passed=seconds | seconds.map(lambda s: s / 16) | st.sampled_from([-8.0, 300.0]))
+    @rule(passed=seconds | seconds.map(lambda s: s / 16) | st.sampled_from([-8.0, 300.0, 40_000.0]))
     def time_passes(self, passed):
         """On, a little on, or back."""
         self.clock.pass_(round(passed * 4) / 4)
@@ -204,10 +205,11 @@ class Agreement(RuleBasedStateMachine):
         """After every step the three list the same items in the same order."""
         if not hasattr(self, "model"):
             return
-        on_disk, in_memory = list(self.spool.items()), list(self.memory.items())
+        on_disk, in_memory = list(self.spool.items(EVERY)), list(self.memory.items(EVERY))
         assert [plain(i) for i in on_disk] == [plain(i) for i in in_memory]
         assert [shown(i) for i in on_disk] == [shown(i) for i in self.model.items()]
         assert len(self.spool) == len(self.memory) == len(self.model)
+        assert list(self.spool.removed()) == list(self.memory.removed())
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ PQ = {
 """Our own modules that every command may load; below core, spool and actions all are allowed."""
 LATER = {
     f"pq_cli.spool.{name}"
-    for name in ("handover", "ledger", "listing", "quarantine", "survey", "trash")
+    for name in ("handover", "ledger", "listing", "quarantine", "survey", "removals")
 } | {"pq_cli.actions.records"}
 """Ours, for what the plain forms do not do; records are for streams of them."""
 FORBIDDEN = {

@@ -22,7 +22,7 @@ _MOST = 100
 """Candidates offered: more than anybody reads."""
 _MOST_SORTED, _MOST_NAMES, _MOST_FOLDERS = 1000, 100_000, 2000
 """Looked at, so that the shell waits no longer than 0.15 s with a million: names that fit and names
-in all of one folder, folders of delayed items (the earliest due)."""
+in all of one folder, folders of delayed items (the earliest due) and removed ones (the latest)."""
 _WAITING = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
 _STATES = {
     "done": (State.ACTIVE,),
@@ -33,6 +33,7 @@ _STATES = {
     "hold": (State.PENDING, State.DELAYED),
     "rm": (*_WAITING, State.DONE),
     "set": _WAITING,
+    "undo": (State.REMOVED,),
 }
 """What the operands of a command may be; of all others every item."""
 
@@ -45,9 +46,6 @@ def complete(arguments: Sequence[str], default_spool: str) -> int:
     if kind == "keys":
         for key in _keys(root, prefix):
             emit(f"{key}\t")
-    elif kind == "items" and command == "undo":
-        for number, when in _removed(root, reader, prefix):
-            emit(f"{number}\tremoved {when}")
     elif kind == "items":
         for item in _items(reader, _STATES.get(command, tuple(State)), prefix):
             emit(f"{item.claim or item.id}\t{_described(item)}")
@@ -78,8 +76,9 @@ def _places(reader: Reader, state: State, prefix: str) -> Iterator[tuple[str, st
         for name, (item_id, claim) in reader.active_names():
             if f"{item_id}.{claim}".startswith(prefix):
                 yield "active", name, None
-    elif state is State.DELAYED:
-        for folder in islice(reader.due_folders(), _MOST_FOLDERS):
+    elif state in (State.DELAYED, State.REMOVED):
+        folders = reader.second_folders(state, latest_first=state is State.REMOVED)
+        for folder in islice(folders, _MOST_FOLDERS):
             for item_id in _fitting(reader.ids(folder), prefix):
                 yield folder, f"{item_id:010d}", None
     elif state is State.PENDING:
@@ -107,23 +106,6 @@ def _in_blocks(reader: Reader, parent: str, prefix: str) -> Iterator[tuple[str, 
 
 def _fitting(ids: Sequence[int], prefix: str) -> list[int]:
     return sorted(item_id for item_id in ids if str(item_id).startswith(prefix))
-
-
-def _removed(root: str, reader: Reader, prefix: str) -> Iterator[tuple[int, str]]:
-    from pq_cli.core.timefmt import format_time
-    from pq_cli.spool.trash import batches
-
-    left = _MOST
-    for folder in batches(reader):
-        when = format_time(layout.trash_time(folder))[:19]
-        names = _names(f"{root}/{folder}", "")
-        fitting = (n for n in names if n.endswith(layout.META) and n.lstrip("0").startswith(prefix))
-        parsed = (layout.parse_meta_name(name) for name in islice(fitting, _MOST_SORTED))
-        for item_id in _fitting([found[0] for found in parsed if found], prefix)[:left]:
-            yield item_id, when
-            left -= 1
-        if left <= 0:
-            return
 
 
 def _keys(root: str, prefix: str) -> list[str]:

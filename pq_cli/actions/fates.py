@@ -1,4 +1,4 @@
-"""What became of an item that is not there any more, as far as log and trash tell."""
+"""What became of an item that is not there any more, as far as the log tells."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from pq_cli.spool.spool import Spool
 
 
 class Fates:
-    """Tells it of one spool; log and trash are read once, at the first question."""
+    """Tells it of one spool; the log is read once, at the first question."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._ended: dict[int, tuple[str, object]] | None = None
-        self._kept: set[int] = set()
 
     def of(self, item_id: int) -> str | None:
         """Return `it was done at 06:32:56`, or the like, or None where nothing is known."""
         if self._ended is None:
             self._ended = {}
-            with suppress(OSError):  # who may not read them is told the rest
+            with suppress(OSError):  # who may not read it is told the rest
                 self._look()
         event, at = self._ended.get(item_id, ("", None))
         if event not in ("done", "removed"):
@@ -32,10 +31,8 @@ class Fates:
             when = wall_time(parse_time(str(at)), time.time())
         except UsageError:
             return None
-        back = f"; `pq undo {item_id}` brings it back" if item_id in self._kept else ""
-        return f"it was {event} at {when}{back}"
+        return f"it was {event} at {when}"
 
     def _look(self) -> None:
         ended = ((r.get("id"), (r["event"], r.get("at"))) for r in self._spool.log())
         self._ended = {number: last for number, last in ended if isinstance(number, int)}
-        self._kept = {number for _, ids in self._spool.removed() for number in ids}

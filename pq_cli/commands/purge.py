@@ -24,6 +24,7 @@ from pq_cli.render.counting import Counting
 
 if TYPE_CHECKING:
     from pq_cli.core.policy import QueueConfig
+    from pq_cli.spool.spool import Spool
 
 
 def command(
@@ -34,31 +35,27 @@ def command(
         str | None, typer.Option("--older-than", metavar="D", help="Not changed since D.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    trash: Annotated[
-        bool, typer.Option("--trash", help="Delete for good what was removed before.")
-    ] = False,
     spool: SpoolOption = "",
     lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
 ) -> int:
     """Remove items by state and by the time since they last changed; print their ids.
 
     Without options: done items older than keep_done and failed ones older than keep_failed. Other
-    states must be named; active items are never swept. For a day `pq undo` brings them back.
+    states must be named; active items are never swept. `pq undo` brings them back, for keep_removed
+    (a day); `--state removed` alone lets all that was removed go for good.
     """
     if older_than is not None and not states:
         raise UsageError("--older-than needs --state")
-    if trash and (states or dry_run):
-        raise UsageError("--trash goes alone")
     wanted = states_from(states) if states else [State.FAILED, State.DONE]
+    if State.REMOVED in wanted and (len(wanted) > 1 or older_than is not None or dry_run):
+        raise UsageError("--state removed goes alone: it lets all that was removed go for good")
     if State.ACTIVE in wanted:
         raise UsageError("active items cannot be purged; release or finish them first")
     queue = open_spool(spool, lock_timeout=lock_timeout)
-    if trash:
-        with Counting("files deleted") as counting:
-            queue.empty_trash(counting.tick)
-        return 0
+    if wanted == [State.REMOVED]:
+        return _for_good(queue)
     age = 0.0 if older_than is None else parse_duration(older_than)
-    now = time.time()
+    now, until = time.time(), queue.removal()
     count = 0
     with Counting("items", lambda: queue.count(wanted)) as counting:
         for item in counting.over(queue.items(wanted)):
@@ -67,12 +64,22 @@ def command(
                 continue
             if not dry_run:
                 try:
-                    queue.remove(item, state=item.state, batch=now)
+                    queue.remove(item, state=item.state, kept_until=until)
                 except (NoSuchItemError, ConflictError):
                     continue  # somebody else was quicker
             emit(str(item.id))
             count += 1
     warn(f"{count} items {'would be' if dry_run else 'were'} removed")
+    return 0
+
+
+def _for_good(queue: Spool) -> int:
+    """Let all that was removed go, and say how much that was."""
+    count = queue.count([State.REMOVED])
+    with Counting("items", count) as counting:
+        for let_go in queue.expire():
+            counting.tick(let_go)
+    warn(f"{count} items are gone for good")
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from pq_cli.commands.common import (
     LOCK_TIMEOUT,
     ItemsArgument,
@@ -19,8 +17,9 @@ def command(
 ) -> int:
     """Remove items with their payloads. An active item is refused (exit 4).
 
-    For a day `pq undo` brings back what was removed; `pq purge --trash` deletes it for good.
+    `pq undo` brings back what was removed, for keep_removed (a day); `pq purge --state removed`
+    deletes it for good.
     """
     queue = open_spool(spool, lock_timeout=lock_timeout)
-    moment = time.time()
-    return for_each(queue, items, lambda ref: queue.remove(ref, batch=moment))
+    until = queue.removal()
+    return for_each(queue, items, lambda ref: queue.remove(ref, kept_until=until))

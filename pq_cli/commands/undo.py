@@ -1,4 +1,4 @@
-"""`pq undo`: back from the trash."""
+"""`pq undo`: what was removed comes back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pq_cli.commands.common import (
     for_each,
     open_spool,
 )
-from pq_cli.core.item import parse_reference
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import NothingThereError, UsageError
 from pq_cli.messages import warn
@@ -24,6 +23,10 @@ from pq_cli.render.terminal import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_NOTHING = "nothing to undo: nothing was removed, or it is gone for good"
+
+_NOTHING = "nothing to undo: nothing was removed, or it is gone for good"
 
 
 def command(
@@ -39,8 +42,8 @@ def command(
 ) -> int:
     """Bring back what the last `pq rm` or `pq purge` removed, or the ITEMs; print their ids.
 
-    Each returns to the state and place it had. What was removed is kept for a day. --list prints,
-    in a pipe, time of removal and id, tab-separated, latest removal first.
+    Each returns to the state and place it had. What was removed is kept for keep_removed, a day.
+    --list prints, in a pipe, until when it is kept and its id, tab-separated, latest removal first.
     """
     if items and list_only:
         raise UsageError("--list takes no ITEM")
@@ -50,14 +53,17 @@ def command(
         return 0
     wanted = items or [str(number) for number in next(queue.removed(), (0.0, []))[1]]
     if not wanted:
-        raise NothingThereError("nothing to undo: the trash is empty")
-    return for_each(queue, wanted, lambda ref: emit(str(queue.restore(parse_reference(ref)[0]).id)))
+        raise NothingThereError(_NOTHING)
+    return for_each(queue, wanted, lambda ref: emit(str(queue.restore(ref).id)))
 
 
 def _list(batches: Iterable[tuple[float, Sequence[int]]]) -> None:
     if stdout_is_terminal():
         rows = list(batches)
-        removed_sheet(rows, time.time(), console("auto")) if rows else warn("the trash is empty")
+        if rows:
+            removed_sheet(rows, time.time(), console("auto"))
+        else:
+            warn(_NOTHING)
         return
     for moment, ids in batches:
         for number in ids:

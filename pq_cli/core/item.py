@@ -31,6 +31,7 @@ class State(StrEnum):
     HELD = "held"
     FAILED = "failed"
     DONE = "done"
+    REMOVED = "removed"
 
 
 ACTIVE = State.ACTIVE
@@ -41,6 +42,8 @@ LIVE = (State.ACTIVE, State.PENDING, State.DELAYED, State.HELD)
 """The states in which an item counts for `key` and `max_items`."""
 ORDER = (*LIVE, State.FAILED, State.DONE)
 """The states in the order in which they are listed."""
+EVERY = (*ORDER, State.REMOVED)
+"""The same with what was removed, which is shown only to those who ask for it."""
 
 
 class Holder(Record):
@@ -74,7 +77,8 @@ class Item(Record):
     (of an active item, 0 says that the claim is another's; see `for_bystanders`).
     `history` holds the last attempts that ended, oldest first, `last_error` the text of the
     last that failed. `metadata` is the producer's own, JSON; `extra` keeps fields that a newer
-    pq wrote. `path` is where the payload lies, None in memory.
+    pq wrote. `path` is where the payload lies, None in memory. Of a removed item `was` is the
+    state it had and `kept_until` the Unix second at which it goes for good.
     """
 
     id: int
@@ -98,6 +102,8 @@ class Item(Record):
     history: tuple[dict[str, Any], ...] = ()
     extra: dict[str, Any] = {}
     path: str | None = None
+    was: State | None = None
+    kept_until: float | None = None
 
     @property
     def claim(self) -> str | None:

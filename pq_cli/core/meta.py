@@ -149,11 +149,23 @@ def _build(
         fields["holder"] = fields["lease_until"] = None
         if said == "active":
             fields["attempts"] = max(0, fields["attempts"] - 1)
-    if state is not State.DELAYED:
+    fields["was"] = fields["kept_until"] = None
+    if state is State.REMOVED:
+        fields["was"] = _former(said)
+    if State.DELAYED not in (state, fields["was"]):
         fields["not_before"] = None
     if fields["updated_at"] is None:
         fields["updated_at"] = fields["created_at"]
     return Item.of(fields)
+
+
+def _former(said: object) -> State:
+    """Return the state that a removed item had; one that was claimed had none to lose."""
+    try:
+        state = State(str(said))
+    except ValueError:
+        raise _WrongError("state is not one") from None
+    return State.PENDING if state in (State.ACTIVE, State.REMOVED) else state
 
 
 def _checked(values: Any) -> dict[str, Any]:

@@ -22,7 +22,8 @@ class QueueConfig(Record):
     to `max_attempts`: the n-th failed attempt waits `backoff * backoff_factor ** (n - 1)`
     seconds, at most `max_backoff`. `max_items` limits the live items (0: no limit). `keep_done`
     and `keep_failed` say how long `purge` spares ended items; `keep_done = 0` removes an item
-    when it is done. `durability` is "full" (synced) or "fast". `defer_on` holds exit statuses of a
+    when it is done. `keep_removed` says how long `undo` can bring back what was removed.
+    `durability` is "full" (synced) or "fast". `defer_on` holds exit statuses of a
     command that mean "later, uncounted", besides 75 and 111. `drop_settle` is how long a file in
     the drop box must rest where nothing else shows that it is whole.
     """
@@ -43,12 +44,15 @@ class QueueConfig(Record):
     durability: str = "full"
     keep_done: float = 0.0
     keep_failed: float = 30 * 86400.0
+    keep_removed: float = 86400.0
     defer_on: tuple[int, ...] = ()
     drop_settle: float = 2.0
 
 
 _CHOICES = {"aging_clock": ("live", "manual"), "durability": ("full", "fast")}
-_DURATIONS = ("backoff", "max_backoff", "lease", "keep_done", "keep_failed", "drop_settle")
+_DURATIONS = (
+    "backoff", "max_backoff", "lease", "keep_done", "keep_failed", "keep_removed", "drop_settle",
+)  # fmt: skip
 _RANGES: dict[str, tuple[float, float]] = {
     "default_priority": (1, 10),
     "aging_threshold_seconds": (0.001, 3.2e9),

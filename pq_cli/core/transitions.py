@@ -155,8 +155,8 @@ def held(item: Item, now: float) -> Item:
 
 def changed(item: Item, now: float, priority: int | None, not_before: float | None) -> Item:
     """Change the base priority (not of ended items), or when a waiting item comes due."""
-    if item.state is State.DONE:
-        raise _conflict(item, "changed", "not yet done")
+    if item.state in (State.DONE, State.REMOVED):
+        raise _conflict(item, "changed", "neither done nor removed")
     after = item
     if not_before is not None:
         if item.state not in (State.PENDING, State.DELAYED):
@@ -176,12 +176,28 @@ def due(item: Item) -> Item:
     return item.replace(state=State.PENDING, not_before=None)
 
 
+def removed(item: Item, kept_until: float) -> Item:
+    """Remove an item; until this Unix second it can be restored."""
+    return item.replace(state=State.REMOVED, was=item.state, kept_until=kept_until)
+
+
+def restored(item: Item, now: float) -> Item:
+    """Bring a removed item back into the state it had; what came due meanwhile is pending."""
+    if item.state is not State.REMOVED or item.was is None:
+        raise _conflict(item, "brought back", "removed")
+    after = item.replace(state=item.was, was=None, kept_until=None)
+    late = after.state is State.DELAYED and (after.not_before or 0.0) <= now
+    return due(after) if late else after
+
+
 def check_removable(item: Item, state: State | None = None) -> None:
     """Raise ConflictError while somebody works on the item, or unless it is in `state`."""
     if state is not None:
         valid_state(state)
     if item.state is State.ACTIVE:
         raise ConflictError(f"item {item.id} is active: release it or let it finish first")
+    if item.state is State.REMOVED:
+        raise ConflictError(f"item {item.id} is removed already; `pq undo {item.id}` reverts that")
     if state is not None and item.state != state:
         raise _conflict(item, "removed", str(state))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pq_cli.core.arguments import valid_reference, valid_states
-from pq_cli.core.item import LIVE, ORDER, Item, State
+from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State
 from pq_cli.core.policy import Pause, QueueConfig, order_time
 
 TYPE_CHECKING = False
@@ -44,12 +44,13 @@ class Looking:
         """Yield the items in the order they would be served now, then the others.
 
         Active first, then pending in serving order (what is due counts as pending), delayed
-        by due time, held, failed and done by id. A stream; it may show some changes made meanwhile.
+        by due time, held, failed and done by id; and if it is asked for, what was removed, by the
+        time at which it goes for good. A stream; it may show some changes made meanwhile.
         """
         chosen = valid_states(states)
         wanted = ORDER if chosen is None else chosen
         now = self._store.now()
-        return self._store.items([s for s in ORDER if s in wanted], now, self._order_time(now))
+        return self._store.items([s for s in EVERY if s in wanted], now, self._order_time(now))
 
     def order_time(self) -> float:
         """Return the Unix time at which order is computed now: the clock, or the last `age`."""
@@ -62,6 +63,13 @@ class Looking:
     def paused(self) -> Pause | None:
         """Since when and why nothing is claimed, or None."""
         return self._store.state().paused
+
+    def removed(self) -> Iterator[tuple[float, list[int]]]:
+        """Yield (Unix second at which they go for good, ids) of what was removed together.
+
+        The latest removal comes first.
+        """
+        return self._store.removals()
 
     def log(self) -> Iterator[dict[str, Any]]:
         """Yield what happened lately, oldest first: records with `at`, `event` and more.

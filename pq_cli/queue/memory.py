@@ -156,6 +156,19 @@ class MemoryStore:
     def put(self, before: Item, after: Item) -> Item:
         return self._move(before, after)
 
+    def removals(self) -> Iterator[tuple[float, list[int]]]:
+        together: dict[float, list[int]] = {}
+        for item in self.items([State.REMOVED], 0.0, 0.0):
+            together.setdefault(item.kept_until or 0.0, []).append(item.id)
+        return iter(sorted(together.items(), reverse=True))
+
+    def expire(self, now: float) -> int:
+        removed = self.items([State.REMOVED], 0.0, 0.0)
+        over = [item for item in removed if (item.kept_until or 0.0) <= now]
+        for item in over:
+            self.drop(item)
+        return len(over)
+
     def stage(self, payload: bytes | BinaryIO, request: Request) -> MemoryStaged:
         if not isinstance(payload, bytes):
             payload = bytes(valid_chunk(payload.read()))
@@ -258,6 +271,8 @@ class MemoryStore:
     def _sorted(self, items: list[Item], state: State, t: float) -> Iterator[Item]:
         if state is State.DELAYED:
             return iter(sorted(items, key=lambda i: (i.not_before or 0.0, i.id)))
+        if state is State.REMOVED:
+            return iter(sorted(items, key=lambda i: (i.kept_until or 0.0, i.id)))
         items.sort(key=lambda i: i.id)
         if state is not State.PENDING:
             return iter(items)

@@ -127,6 +127,15 @@ class Store(Protocol):
     def drop(self, item: Item) -> None:
         """Let nothing be left of an item that `find` gave. In a transaction."""
 
+    def removals(self) -> Iterator[tuple[float, list[int]]]:
+        """Yield (`kept_until`, ids) of the removed items, the latest first."""
+
+    def expire(self, now: float) -> int:
+        """Drop removed items that were kept until `now` at the latest, some hundreds a call.
+
+        In a transaction. Returns how many; 0 when none is left.
+        """
+
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Take in a payload in bounded memory; nobody sees it yet. `request` has been checked."""
 
@@ -176,10 +185,10 @@ class Store(Protocol):
     # -- looking -----------------------------------------------------------------
 
     def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
-        """Yield the items in `states`, as a stream, in the order of `core.item.ORDER`.
+        """Yield the items in `states`, as a stream, in the order of `core.item.EVERY`.
 
         Pending ones as they would be served at `t`, those that are due at `now` among them;
-        delayed ones by due time; the others by id.
+        delayed ones by due time, removed ones by the time they are kept until; the others by id.
         """
 
     def count(self, states: Iterable[State]) -> int:

@@ -6,6 +6,8 @@ what becomes of it, put that.
 
 from __future__ import annotations
 
+import math
+
 from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_free
 from pq_cli.core.arguments import (
@@ -295,17 +297,71 @@ class Queue(Working, Looking):
             before = self.get(item)
             return self._put(before, transitions.held(before, self._store.now()))
 
-    def remove(self, item: Item | int | str, *, state: State | None = None) -> Item:
-        """Remove an item that nobody works on. Raises ConflictError, NoSuchItemError.
+    def remove(
+        self,
+        item: Item | int | str,
+        *,
+        state: State | None = None,
+        kept_until: float | None = None,
+    ) -> Item:
+        """Remove an item that nobody works on; `restore` brings it back, for `keep_removed`.
 
-        state: remove it only if it is (still) in this state.
+        state: remove it only if it is (still) in this state. kept_until: what `removal` gave, for
+        items that are removed together. Raises ConflictError, NoSuchItemError.
         """
-        with self._store.transaction():
+        store = self._store
+        if kept_until is not None:
+            valid_time("kept_until", kept_until)
+        with store.transaction():
             before = self.get(item)
             transitions.check_removable(before, state)
-            self._store.drop(before)
-            self._store.note(events.record("removed", before, self._store.now()))
-            return before
+            now = store.now()
+            if not self.config.keep_removed:
+                store.drop(before)
+                after = before
+            else:
+                until = self._removal(now) if kept_until is None else kept_until
+                after = store.put(before, transitions.removed(before, until))
+            store.note(events.record("removed", before, now))
+            store.expire(now)
+            return after
+
+    def removal(self) -> float:
+        """Return a Unix second, for one removal of many items, at which they go for good.
+
+        No other removal has it: so `removed` knows what was removed together.
+        """
+        return self._removal(self._store.now())
+
+    def _removal(self, now: float) -> float:
+        second = float(int(now + self.config.keep_removed))
+        latest, _ = next(self._store.removals(), (0.0, []))
+        return max(second, latest + 1)
+
+    def restore(self, item: Item | int | str) -> Item:
+        """Bring a removed item back into the state it had.
+
+        Raises NoSuchItemError when it is gone, ConflictError when it is not removed, KeyTakenError,
+        DamagedItemError when its payload is not whole.
+        """
+        store = self._store
+        with store.transaction():
+            before = self.get(item)
+            now = store.now()
+            after = transitions.restored(before, now)
+            self._check_key(after)
+            store.open_payload(before).close()
+            after = store.put(before, after)
+            store.note(events.record("restored", after, now))
+            return after
+
+    def expire(self) -> Iterator[int]:
+        """Let everything that was removed go for good; yield how many have gone at each step."""
+        gone = 1
+        while gone:
+            with self._store.transaction():
+                gone = self._store.expire(math.inf)
+            yield gone
 
     def change(
         self,

@@ -150,8 +150,13 @@ class StdoutBytes:
 
 
 def item_json(item: Item, config: QueueConfig, t: float) -> dict[str, Any]:
-    """Return an item as `--json` shows it: the meta's names, with `effective` and `path`."""
+    """Return an item as `--json` shows it: the meta's names, with `effective` and `path`.
+
+    Of a removed item also what it `was`, and the time until which it is kept.
+    """
     values = as_dict(item)
+    if item.was is not None and item.kept_until is not None:
+        values |= {"was": item.was.value, "kept_until": format_time(item.kept_until)}
     values["path"] = item.path
     values["effective"] = effective(config, item.priority, item.created_at, t)
     return values

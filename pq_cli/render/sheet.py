@@ -75,8 +75,8 @@ def _log_time(at: str, now: float) -> str:
 
 
 def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], now: float, out: Console) -> None:
-    """Print what lies in the trash: when (Unix seconds) which items were removed together."""
-    titles: list[Cell] = [(title, "bold") for title in ("REMOVED", "COUNT", "ITEMS")]
+    """Print what was removed together, and until when (Unix seconds) it is kept."""
+    titles: list[Cell] = [(title, "bold") for title in ("KEPT UNTIL", "COUNT", "ITEMS")]
     rows: list[list[Cell]] = [
         [(wall_time(at, now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
         for at, ids in batches

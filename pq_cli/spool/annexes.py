@@ -1,4 +1,4 @@
-"""What lies beside the items: trash, logs, imports, workers. Looks for `check`, as in there."""
+"""What lies beside the items: logs, imports, workers. Looks for `check`, as in there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Look = Callable[[], list[Finding]]
 
-FOLDERS = (layout.TRASH, layout.LOGS, layout.IMPORTS, layout.WORKERS, layout.QUARANTINE)
+FOLDERS = (layout.LOGS, layout.IMPORTS, layout.WORKERS, layout.QUARANTINE)
 """Folders that are made at the first need: none of them is missing."""
 _BATCH = f"{layout.IMPORTS}/batch"
 
@@ -55,7 +55,6 @@ class Annexes:
         """Yield a look at each thing there; after those at the items."""
         for name in FOLDERS:
             yield partial(self._top, name)
-        yield from self._trash()
         yield from self._logs()
         yield from self._imports()
         for name in self._names(layout.WORKERS):
@@ -74,24 +73,6 @@ class Annexes:
         if os.path.lexists(full) and (os.path.islink(full) or not os.path.isdir(full)):
             return [Finding(kind="foreign", path=path, detail="is a link or no folder")]
         return self._rights(path)
-
-    def _trash(self) -> Iterator[Look]:
-        for batch in self._names(layout.TRASH):
-            folder = f"{layout.TRASH}/{batch}"
-            if layout.parse_number(batch, layout.TRASH_DIGITS) is None:
-                yield partial(self._foreign, folder)
-                continue
-            stems = set()
-            for name in self._names(folder):
-                yield partial(self._rights, f"{folder}/{name}")
-                stem = name.removesuffix(layout.META)
-                if (layout.parse_name(stem) or (0, 0))[1] is None:
-                    stems.add(stem)
-                else:
-                    yield partial(self._foreign, f"{folder}/{name}")
-            for stem in sorted(stems):
-                yield partial(self._pairs.look_removed, folder, stem)
-            yield partial(self._folder, folder)
 
     def _logs(self) -> Iterator[Look]:
         for block in self._names(layout.LOGS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli.core.item import ACTIVE, LIVE, Item
+from pq_cli.core.item import ACTIVE, LIVE, Item, State
 from pq_cli.core.policy import QueueState
 from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.queue.request import checked
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, TypeVar
 
-    from pq_cli.core.item import Holder, State
+    from pq_cli.core.item import Holder
     from pq_cli.core.tick import Tick
     from pq_cli.queue.request import Request
     from pq_cli.spool.attendance import Attendance
@@ -118,11 +118,32 @@ class SpoolStore:
         files = self.files
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
+        if before.state is State.REMOVED:
+            return files.shift(before, after, sync=True)
+        if after.state is State.REMOVED:
+            return self._remove(before, after)
         # A claim or a renewal that a power loss takes back was promised to nobody.
         return files.move(before, after, sync=after.state is not ACTIVE)
 
+    def _remove(self, before: Item, after: Item) -> Item:
+        from pq_cli.spool.removals import with_room  # start-up: most remove nothing
+
+        if self.files.reader.said(before) != before.state:
+            self.files.move(before, before)  # what is removed is known by its meta alone
+        return self.files.shift(before, with_room(self.files, after), sync=True)
+
     def drop(self, item: Item) -> None:
         self.files.erase(item)
+
+    def removals(self) -> Iterator[tuple[float, list[int]]]:
+        from pq_cli.spool.removals import removals
+
+        return removals(self.files.reader)
+
+    def expire(self, now: float) -> int:
+        from pq_cli.spool.removals import expire
+
+        return expire(self.files, now)
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         disk = self.files.disk

@@ -61,6 +61,7 @@ _LEVELS: dict[str, tuple[Callable[[str], bool], ...]] = {
     "held": (_is_block,),
     "failed": (_is_block,),
     "done": (_is_block,),
+    "removed": (_is_block, _is_second),
 }
 """What the names of the folders below each state must be."""
 

@@ -11,7 +11,7 @@ from pq_cli.core.order import Lane
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.holder import is_mine
-from pq_cli.spool.reader import Reader, due_second
+from pq_cli.spool.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,8 +184,8 @@ class Index:
     def due(self) -> float | None:
         """Return a Unix time before which no delayed item comes due, or None if there is none."""
         if not self._due_known:
-            first = next(self._reader.due_folders(), None)
-            self._due = None if first is None else float(due_second(first))
+            first = next(self._reader.second_folders(State.DELAYED), None)
+            self._due = None if first is None else float(layout.second_of(first))
             self._due_known = True
         return self._due
 

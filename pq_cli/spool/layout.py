@@ -18,8 +18,6 @@ TMP = "tmp"
 LOG = "log"
 SPARE = "spare"
 SPARES = "spares"
-TRASH = "trash"
-TRASH_DIGITS = 16
 KEYS = "keys"
 NEW = "new"
 IMPORTS = "imports"
@@ -31,21 +29,7 @@ WORKERS = "workers"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
 OURS = frozenset(
-    (
-        CONFIG,
-        STATE,
-        COUNTER,
-        LOCK,
-        SPARE,
-        SPARES,
-        QUARANTINE,
-        TRASH,
-        LOG,
-        LOGS,
-        WORKERS,
-        IMPORTS,
-        *FOLDERS,
-    )
+    (*FOLDERS, CONFIG, STATE, COUNTER, LOCK, SPARE, SPARES, QUARANTINE, LOG, LOGS, WORKERS, IMPORTS)
 )
 """Every name that may stand at the top of a spool."""
 
@@ -54,7 +38,7 @@ ID_DIGITS = 10
 BLOCK_SIZE = 1000
 """Ids in one block folder: few enough to list quickly, many enough to keep folders few."""
 COARSE_SECONDS = 1000
-"""Seconds of due time in one upper folder of `delayed`; the lower ones hold one second each."""
+"""Seconds in one upper folder of `delayed` and `removed`; the lower ones hold one second each."""
 
 
 def root_mode(drop_mode: int) -> int:
@@ -93,7 +77,9 @@ def folder_of(item: Item) -> str:
     if item.state is PENDING:
         return pending_folder(item.priority, item.id)
     if item.state is State.DELAYED:
-        return due_folder(item.not_before or 0.0)
+        return second_folder(State.DELAYED, item.not_before or 0.0)
+    if item.state is State.REMOVED:
+        return second_folder(State.REMOVED, item.kept_until or 0.0)
     return f"{item.state}/{block_name(item.id // BLOCK_SIZE)}"
 
 
@@ -107,20 +93,16 @@ def pending_path(lane: int, item_id: int) -> str:
     return f"{pending_folder(lane, item_id)}/{item_id:010d}"
 
 
-def due_folder(not_before: float) -> str:
-    """Return the folder of the items that come due in this second."""
-    coarse, fine = divmod(int(not_before), COARSE_SECONDS)
-    return f"delayed/{coarse:07d}/{fine:03d}"
+def second_folder(state: State, moment: float) -> str:
+    """Return the folder of delayed items that come due, or removed ones that go, in this second."""
+    coarse, fine = divmod(int(moment), COARSE_SECONDS)
+    return f"{state}/{coarse:07d}/{fine:03d}"
 
 
-def trash_folder(removed_at: float) -> str:
-    """Return the folder of the items removed together at this Unix second."""
-    return f"{TRASH}/{round(removed_at * 1e6):0{TRASH_DIGITS}d}"
-
-
-def trash_time(folder: str) -> float:
-    """Return the Unix second at which the items of a trash folder were removed."""
-    return int(folder.rpartition("/")[2]) / 1e6
+def second_of(folder: str) -> int:
+    """Return the Unix second that such a folder stands for."""
+    _, coarse, fine = folder.split("/")
+    return int(coarse) * COARSE_SECONDS + int(fine)
 
 
 def name_of(item: Item) -> str:

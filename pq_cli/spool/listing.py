@@ -7,11 +7,12 @@ appears at once, however long the queue. Nothing is locked or written.
 from __future__ import annotations
 
 from pq_cli.core import transitions
-from pq_cli.core.item import ORDER, Item, State
+from pq_cli.core.item import Item, State
 from pq_cli.core.order import serving_order
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool.reader import Reader, due_second
+from pq_cli.spool import layout
+from pq_cli.spool.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +39,10 @@ class Listing:
         self._t = t
         self._report = report
 
-    def items(self, states: Iterable[State] | None = None) -> Iterator[Item]:
-        """Yield the items in `states` (default: all), grouped by state in the order of `ORDER`."""
-        wanted = set(ORDER if states is None else states)
-        for state in ORDER:
-            if state in wanted:
-                yield from self._of(state)
+    def items(self, states: Iterable[State]) -> Iterator[Item]:
+        """Yield the items in these states, one state after the other."""
+        for state in states:
+            yield from self._of(state)
 
     def _of(self, state: State) -> Iterator[Item]:
         if state is State.ACTIVE:
@@ -52,9 +51,12 @@ class Listing:
         elif state is State.PENDING:
             yield from self._pending()
         elif state is State.DELAYED:
-            for folder in self._reader.due_folders():
-                if due_second(folder) + 1 > self._now:
+            for folder in self._reader.second_folders(State.DELAYED):
+                if layout.second_of(folder) + 1 > self._now:
                     yield from self._waiting(folder)
+        elif state is State.REMOVED:
+            for folder in self._reader.second_folders(state):
+                yield from self._second(folder, state)
         else:
             yield from self._blocks(str(state), state, None)
 
@@ -77,20 +79,22 @@ class Listing:
         yield from due
 
     def _due(self) -> Iterator[Item]:
-        for folder in self._reader.due_folders():
-            if due_second(folder) > self._now:
+        for folder in self._reader.second_folders(State.DELAYED):
+            if layout.second_of(folder) > self._now:
                 return
-            for item in self._delayed(folder):
+            for item in self._second(folder, State.DELAYED):
                 if (item.not_before or 0.0) <= self._now:
                     yield transitions.due(item)
 
     def _waiting(self, folder: str) -> Iterator[Item]:
-        items = [i for i in self._delayed(folder) if (i.not_before or 0.0) > self._now]
+        items = [
+            i for i in self._second(folder, State.DELAYED) if (i.not_before or 0.0) > self._now
+        ]
         yield from sorted(items, key=lambda i: (i.not_before or 0.0, i.id))
 
-    def _delayed(self, folder: str) -> Iterator[Item]:
+    def _second(self, folder: str, state: State) -> Iterator[Item]:
         for item_id in sorted(self._reader.ids(folder)):
-            yield from self._one(folder, f"{item_id:010d}", State.DELAYED, None)
+            yield from self._one(folder, f"{item_id:010d}", state, None)
 
     def _blocks(self, folder: str, state: State, lane: int | None) -> Iterator[Item]:
         for block in sorted(self._reader.blocks(folder)):

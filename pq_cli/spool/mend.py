@@ -103,24 +103,25 @@ class Mender:
         self._disk.discard(finding.path)
 
     def _mend_twice(self, finding: Finding) -> None:
-        if finding.path.startswith(layout.TRASH):
-            self._pair_aside(finding)
-            return
         places = list(self._reader.places(finding.id or 0))
         places.sort(key=lambda place: self._recency("/".join(place[:2])))
         keep = "/".join(places[-1][:2])
         for folder, name, *_ in places[:-1]:
-            path = f"{folder}/{name}"
-            set_aside(
-                self._disk, path + layout.META, f"the item also lies in {keep}, changed later"
-            )
-            if self._reader.size_of(path) is None:
-                continue
-            if self._reader.size_of(keep) is None:
-                self._disk.rename(path, keep)
-                self._disk.sync_dir(os.path.dirname(keep))
-            else:
-                set_aside(self._disk, path, f"the item also lies in {keep}, changed later")
+            self._yield_to(keep, f"{folder}/{name}")
+            if self._disk.remove_dir(folder):
+                self._disk.remove_dir(os.path.dirname(folder))
+
+    def _yield_to(self, keep: str, path: str) -> None:
+        """Set a second meta aside, and its payload, unless the kept one has none."""
+        why = f"the item also lies in {keep}, changed later"
+        set_aside(self._disk, path + layout.META, why)
+        if self._reader.size_of(path) is None:
+            return
+        if self._reader.size_of(keep) is None:
+            self._disk.rename(path, keep)
+            self._disk.sync_dir(os.path.dirname(keep))
+        else:
+            set_aside(self._disk, path, why)
 
     def _mend_misplaced(self, finding: Finding) -> None:
         item = self._item_at(finding.path)
@@ -180,12 +181,13 @@ class Mender:
         self._disk.rename(tmp, path)
         self._disk.sync_dir(os.path.dirname(path))
 
-    def _recency(self, path: str) -> tuple[float, int]:
+    def _recency(self, path: str) -> tuple[bool, float, int]:
+        """Return what the places of one item are sorted by: the last one is to be kept."""
         try:
             item = self._item_at(path)
         except (FileNotFoundError, DamagedItemError):
-            return (0.0, 0)
-        return (item.updated_at, item.claims)
+            return (False, 0.0, 0)
+        return (item.state is not State.REMOVED, item.updated_at, item.claims)
 
     def _pair_aside(self, finding: Finding) -> bool | None:
         """Set meta and payload aside, the meta first; False while somebody works on the item."""

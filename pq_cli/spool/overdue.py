@@ -10,7 +10,6 @@ from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
 from pq_cli.spool.holder import is_dead, is_mine
-from pq_cli.spool.reader import due_second
 from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
@@ -64,8 +63,8 @@ def promote(store: Store, now: float) -> None:
     due = store.index.due()
     if due is None or due > now:
         return
-    for folder in list(store.reader.due_folders()):
-        if due_second(folder) > now:
+    for folder in list(store.reader.second_folders(State.DELAYED)):
+        if layout.second_of(folder) > now:
             break
         for item_id in store.reader.ids(folder):
             try:

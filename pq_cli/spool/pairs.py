@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.item import LIVE, Item, State
-from pq_cli.core.meta import decode, parse_meta
+from pq_cli.core.meta import parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.checksum import checksum_of
@@ -43,27 +43,11 @@ class Pairs:
         if layout.payload_path(item) != path:
             belongs = layout.folder_of(item)
             found.append(_finding("misplaced", path, item_id, f"belongs in {belongs}"))
+        elif state is State.REMOVED:
+            pass  # it says what it was
         elif (said := parse_meta(text).get("state", str(state))) != str(state):
             found.append(_finding("ahead", path + layout.META, item_id, f"says {str(said)[:20]!r}"))
         return found + self._payload(item, path) + self._key(item, path)
-
-    def look_removed(self, folder: str, stem: str) -> list[Finding]:
-        """Return what is wrong with the payload `folder/stem` in the trash and its meta."""
-        path = f"{folder}/{stem}"
-        item_id = (layout.parse_name(stem) or (0, None))[0]
-        if not os.path.lexists(f"{self._reader.root}/{path}{layout.META}"):
-            return self._without_meta(path, item_id)
-        try:
-            text = self._reader.meta_text(f"{path}{layout.META}", item_id)
-            item = decode(text, item_id=item_id, state=State.HELD, priority=None, path=path)
-            State(parse_meta(text)["state"])
-        except FileNotFoundError:
-            return []
-        except (DamagedItemError, ValueError, KeyError, TypeError) as error:
-            return [Finding(kind="meta", path=path + layout.META, id=item_id, detail=str(error))]
-        if any(self._reader.places(item_id)):
-            return [_finding("twice", path, item_id, "is removed, and there")]
-        return self._payload(item, path)
 
     def _without_meta(self, path: str, item_id: int) -> list[Finding]:
         if not os.path.lexists(f"{self._reader.root}/{path}"):
@@ -122,16 +106,11 @@ class Pairs:
 
 
 def home_of(reader: Reader, item_id: int) -> str | None:
-    """Return where an item's payload belongs: beside its meta, be that in the trash; or None."""
+    """Return where an item's payload belongs: beside its meta; or None."""
     try:
         return layout.payload_path(reader.find(item_id))
     except (NoSuchItemError, DamagedItemError):
-        pass
-    for batch in reader.names(layout.TRASH):
-        path = f"{layout.TRASH}/{batch}/{item_id:010d}"
-        if os.path.lexists(f"{reader.root}/{path}{layout.META}"):
-            return path
-    return None
+        return None
 
 
 def _finding(kind: str, path: str, item_id: int, detail: str) -> Finding:

@@ -10,7 +10,7 @@ import os
 import stat
 
 from pq_cli.core.item import LIVE, Item, State, printable
-from pq_cli.core.meta import MAX_META_BYTES, decode
+from pq_cli.core.meta import MAX_META_BYTES, decode, parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
 from pq_cli.spool.folders import Folders
@@ -50,9 +50,11 @@ class Reader:
         if state is State.ACTIVE and claim is not None and item.claims != claim:
             # The claim's meta was renamed here but not yet rewritten: it names no holder.
             item = item.replace(claims=claim, holder=None, lease_until=None)
-        elif state is State.DELAYED and int(item.not_before or -1) != due_second(folder):
+        elif state is State.DELAYED and int(item.not_before or -1) != layout.second_of(folder):
             # It was about to move when a crash came, or was put here by hand: the place wins.
-            item = item.replace(not_before=float(due_second(folder)))
+            item = item.replace(not_before=float(layout.second_of(folder)))
+        elif state is State.REMOVED:
+            item = item.replace(kept_until=float(layout.second_of(folder)))
         return item
 
     def read_at(self, path: str, item_id: int, state: State, priority: int | None) -> Item:
@@ -60,6 +62,11 @@ class Reader:
         text = self.meta_text(path + layout.META, item_id)
         whole = f"{self.root}/{path}"
         return decode(text, item_id=item_id, state=state, priority=priority, path=whole)
+
+    def said(self, item: Item) -> object:
+        """Return the state that the meta of an item names; where it lies counts more."""
+        path = f"{layout.payload_path(item)}{layout.META}"
+        return parse_meta(self.meta_text(path, item.id)).get("state")
 
     def meta_text(self, path: str, item_id: int) -> bytes:
         """Return the text of a meta. Raises FileNotFoundError, DamagedItemError."""
@@ -117,9 +124,10 @@ class Reader:
         for state in (State.HELD, State.FAILED, State.DONE):
             if self._exists(f"{state}/{block}", name):
                 yield f"{state}/{block}", name, state, None
-        for folder in self.due_folders():
-            if self._exists(folder, name):
-                yield folder, name, State.DELAYED, None
+        for state in (State.DELAYED, State.REMOVED):
+            for folder in self.second_folders(state):
+                if self._exists(folder, name):
+                    yield folder, name, state, None
 
     def _exists(self, folder: str, name: str) -> bool:
         if not self._folders.is_real(folder):
@@ -189,11 +197,12 @@ class Reader:
                 found.append((name[: -len(layout.META)], (parsed[0], parsed[1])))
         return sorted(found, key=lambda entry: entry[1])
 
-    def due_folders(self) -> Iterator[str]:
-        """Yield the folders of delayed items, earliest due first, one second each."""
-        for coarse in self._numbered("delayed", 7):
-            for fine in self._numbered(f"delayed/{coarse}", 3):
-                yield f"delayed/{coarse}/{fine}"
+    def second_folders(self, state: State, *, latest_first: bool = False) -> Iterator[str]:
+        """Yield the folders of delayed or of removed items, one second each, the earliest first."""
+        step = -1 if latest_first else 1
+        for coarse in self._numbered(str(state), 7)[::step]:
+            for fine in self._numbered(f"{state}/{coarse}", 3)[::step]:
+                yield f"{state}/{coarse}/{fine}"
 
     def _numbered(self, folder: str, width: int) -> list[str]:
         names = [n for n in self.names(folder) if layout.parse_number(n, width) is not None]
@@ -208,9 +217,10 @@ class Reader:
         block = layout.block_name(item_id // layout.BLOCK_SIZE)
         folders = [f"pending/{lane:02d}/{block}" for lane in self.lanes()]
         folders += [f"{state}/{block}" for state in (State.HELD, State.FAILED, State.DONE)]
-        places = [f"{folder}/{name}" for folder in (*folders, *self.due_folders())]
+        for state in (State.DELAYED, State.REMOVED):
+            folders += self.second_folders(state)
+        places = [f"{folder}/{name}" for folder in folders]
         places += [f"active/{n}" for n in self.names("active") if n.startswith(f"{name}.")]
-        places += [f"{layout.TRASH}/{batch}/{name}" for batch in self.names(layout.TRASH)]
         for place in places:
             if place != home and not place.endswith(layout.META):
                 folder, _, base = place.rpartition("/")
@@ -228,8 +238,8 @@ class Reader:
         for state in states:
             if state is State.ACTIVE:
                 folders.append("active")
-            elif state is State.DELAYED:
-                folders += self.due_folders()
+            elif state in (State.DELAYED, State.REMOVED):
+                folders += self.second_folders(state)
             elif state is State.PENDING:
                 for lane in (f"pending/{lane:02d}" for lane in self.lanes()):
                     folders += [f"{lane}/{block:07d}" for block in self.blocks(lane)]
@@ -260,9 +270,3 @@ def _whole_text(fd: int) -> bytes:
         if len(text) == size:
             return text
     raise ValueError("is not a whole file")
-
-
-def due_second(folder: str) -> int:
-    """Return the Unix second in which the items of a `delayed` folder come due."""
-    _, coarse, fine = folder.split("/")
-    return int(coarse) * layout.COARSE_SECONDS + int(fine)

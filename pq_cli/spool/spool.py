@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 
-from pq_cli.core import events, transitions
+from pq_cli.core import transitions
 from pq_cli.core.arguments import (
     valid_callable,
     valid_duration,
     valid_flag,
-    valid_reference,
-    valid_time,
 )
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import Item
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError
@@ -26,7 +23,7 @@ from pq_cli.spool.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pq_cli.core.tick import Tick
     from pq_cli.spool.arrivals import Arrivals
@@ -102,60 +99,6 @@ class Spool(Queue):
         from pq_cli.spool.departures import Departures
 
         return Departures(self._store.files, self._store.now)
-
-    # -- the trash ----------------------------------------------------------------
-
-    def remove(
-        self, item: Item | int | str, *, state: State | None = None, batch: float | None = None
-    ) -> Item:
-        """Remove an item that nobody works on, into the trash.
-
-        state: remove it only if it is (still) in this state. batch: a Unix second that items
-        removed together share, default now. `restore` brings it back within a day. Raises
-        ConflictError, NoSuchItemError.
-        """
-        from pq_cli.spool import trash  # start-up: most who open a spool remove nothing
-
-        files = self._store.files
-        with files:
-            before = self.get(item)
-            transitions.check_removable(before, state)
-            now = self._store.now()
-            trash.bury(files, before, now if batch is None else valid_time("batch", batch))
-            files.log.note(events.record("removed", before, now))
-            trash.sweep(files, now - trash.KEPT_SECONDS)
-            return before
-
-    def restore(self, item_id: int) -> Item:
-        """Bring a removed item back into the state it had.
-
-        Raises NoSuchItemError when it is not (or no longer) in the trash, KeyTakenError.
-        """
-        from pq_cli.spool import trash
-
-        item_id, _ = valid_reference(item_id)
-        files = self._store.files
-        with files:
-            now = self._store.now()
-            item = trash.restore(files, item_id, now)
-            files.log.note(events.record("restored", item, now))
-            return item
-
-    def empty_trash(self, tick: Tick = unheard) -> None:
-        """Delete for good what was removed; `tick` is told how many files, now and then."""
-        from pq_cli.spool import trash
-
-        swept = False
-        while not swept:
-            with self._store.files:
-                swept = trash.sweep(self._store.files, math.inf)
-            tick(trash.AT_ONCE)
-
-    def removed(self) -> Iterator[tuple[float, list[int]]]:
-        """Yield (Unix seconds, ids) of what was removed together, newest first."""
-        from pq_cli.spool.trash import buried
-
-        return buried(self._store.files.reader)
 
     # -- what only a folder has ------------------------------------------------------
 

@@ -155,11 +155,15 @@ class Store:
         self.recount(live)
         return self._moved(before, after, source, target)
 
-    def shift(self, before: Item, after: Item) -> Item:
+    def shift(self, before: Item, after: Item, *, sync: bool = False) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
         source, target = self.place(before), layout.payload_path(after)
+        live = self.uncount(before, after)
         self.spare.behind(self.make_folder, _folder(target))
         self.spare.behind(self._rename_pair, before.id, source, target)
+        if sync and self.disk.sync:
+            self._sync_folders(source, target)
+        self.recount(live)
         return self._moved(before, after, source, target)
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:
@@ -191,20 +195,22 @@ class Store:
                 raise
         self.payload_follows(item_id, source, target)
 
-    def erase(self, item: Item) -> None:
-        """Remove an item for good: the meta first, durably, then the payload."""
-        path = self.place(item)
-        folder = _folder(path)
-        live = self.uncount(item, None)
-        self.disk.unlink(path + layout.META)
+    def erase(self, *items: Item) -> None:
+        """Remove items of one folder for good: the metas first, durably, then the payloads."""
+        paths = [self.place(item) for item in items]
+        folder = _folder(paths[0])
+        live = self.uncount(items[0], None)
+        for path in paths:
+            self.disk.unlink(path + layout.META)
         if self.disk.sync:
             self.disk.sync_dir(folder)
-        self._discard_payload(item.id, path)
-        self.keys.free(item)
-        self.attempt_logs.remove(item.id)
+        for item, path in zip(items, paths, strict=True):
+            self._discard_payload(item.id, path)
+            self.keys.free(item)
+            self.attempt_logs.remove(item.id)
+            self.index.moved(item, None)
         self.recount(live)
-        self.index.moved(item, None)
-        self.left(item, folder)
+        self.left(items[-1], folder)
         self.spare.keep()
 
     def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
@@ -264,7 +270,7 @@ class Store:
         if not inner or (kind == PENDING and self._is_newest(inner)):
             return
         self.index.folders.discard(folder)
-        if self.disk.remove_dir(folder) and kind == State.DELAYED:
+        if self.disk.remove_dir(folder) and kind in (State.DELAYED, State.REMOVED):
             self.index.due_changed()
             self.disk.remove_dir(_folder(folder))
 

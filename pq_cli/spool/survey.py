@@ -10,7 +10,7 @@ from pq_cli.core.item import State
 from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool import layout
-from pq_cli.spool.reader import Reader, due_second
+from pq_cli.spool.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class Survey:
     def _due(self, now: float) -> dict[int, list[int]]:
         """Return the delayed items that are due, by lane; count the others."""
         found: dict[int, list[int]] = {}
-        for folder in self._reader.due_folders():
+        for folder in self._reader.second_folders(State.DELAYED):
             ids = self._ids(folder)
-            if due_second(folder) > now:
+            if layout.second_of(folder) > now:
                 self.delayed += len(ids)
                 if ids and self.next_due is None:
-                    self.next_due = float(due_second(folder))
+                    self.next_due = float(layout.second_of(folder))
                 continue
             for item_id in ids:
                 try:

@@ -42,4 +42,7 @@ CONFIG_TEMPLATE = """\
 # How long `pq purge` spares ended items. keep_done = "0s" removes them at once.
 #keep_done = "0s"
 #keep_failed = "30d"
+
+# How long `pq undo` can bring back what `rm` or `purge` removed.
+#keep_removed = "1d"
 """

@@ -81,11 +81,11 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def _trashed(root: Path) -> Path:
+def _removed(root: Path) -> Path:
     """Remove item 1; return where its payload lies now."""
     with Spool(root, clock=lambda: NOW) as spool:
         spool.remove(1)
-    (payload,) = (root / "trash").glob("*/0000000001")
+    (payload,) = (root / "removed").glob("*/*/0000000001")
     return payload
 
 
@@ -100,33 +100,33 @@ def _folder(root: Path, path: str) -> None:
 
 
 ANNEXES: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "torn in the trash": ("torn", lambda root: _trashed(root).write_bytes(bytes(len(body(1))))),
-    "payload gone from the trash": ("missing", lambda root: _trashed(root).unlink()),
-    "meta gone from the trash": ("orphan", lambda r: Path(f"{_trashed(r)}.meta.json").unlink()),
-    "damaged meta in the trash": (
-        "meta", lambda root: Path(f"{_trashed(root)}.meta.json").write_bytes(b"{"),
+    "torn and removed": ("torn", lambda root: _removed(root).write_bytes(bytes(len(body(1))))),
+    "payload gone though removed": ("missing", lambda root: _removed(root).unlink()),
+    "meta gone though removed": ("orphan", lambda r: Path(f"{_removed(r)}.meta.json").unlink()),
+    "damaged meta and removed": (
+        "meta", lambda root: Path(f"{_removed(root)}.meta.json").write_bytes(b"{"),
     ),
-    "no state in the trash": (
+    "no state and removed": (
         "meta",
         lambda root: _meta(root, lambda m: m.update(state="?"),
-                           str(_trashed(root).relative_to(root))),
+                           str(_removed(root).relative_to(root))),
     ),
     "removed and there": (
         "twice",
-        lambda root: _copy_item(root, str(_trashed(root).relative_to(root)), f"{LANE}/0000000001"),
+        lambda root: _copy_item(root, str(_removed(root).relative_to(root)), f"{LANE}/0000000001"),
     ),
     "empty batch": (
-        "empty", lambda root: _folder(root, "trash/0000000000000001"),
+        "empty", lambda root: _folder(root, "removed/0000001/001"),
     ),
-    "foreign in the trash": ("foreign", lambda r: _in_annex(r, "trash/0000000000000001/x")),
-    "foreign batch": ("foreign", lambda root: _in_annex(root, "trash/mine/0000000001")),
-    "open to others": ("mode", lambda root: _trashed(root).chmod(0o644)),
+    "foreign and removed": ("foreign", lambda r: _in_annex(r, "removed/0000001/001/x")),
+    "foreign second": ("foreign", lambda root: _in_annex(root, "removed/mine/0000000001")),
+    "open to others": ("mode", lambda root: _removed(root).chmod(0o644)),
     "foreign log": ("foreign", lambda root: _in_annex(root, "logs/0000000/0000000001/notes")),
     "foreign block of logs": ("foreign", lambda root: _in_annex(root, "logs/mine/1.log")),
     "foreign in imports": ("foreign", lambda root: _in_annex(root, "imports/notes.txt")),
     "batch cut short": ("tmp", lambda root: _in_annex(root, "imports/batch/payload-0")),
     "foreign worker": ("foreign", lambda root: _in_annex(root, "workers/a worker")),
-    "trash is a link": ("foreign", lambda root: (root / "trash").symlink_to("held")),
+    "logs are a link": ("foreign", lambda root: (root / "logs").symlink_to("held")),
 }  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_each_kind_is_found_and_mended(kind: str, spool: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ANNEXES)
-def test_trash_logs_imports_and_workers_are_looked_at(name: str, spool: Path) -> None:
+def test_removed_items_logs_imports_and_workers_are_looked_at(name: str, spool: Path) -> None:
     """What lies beside the items is found and mended likewise, and no payload byte is deleted."""
     kind, damage = ANNEXES[name]
     damage(spool)
@@ -218,9 +218,9 @@ def test_what_works_is_no_finding(spool: Path) -> None:
 
 def test_a_payload_that_is_gone_cannot_be_restored(spool: Path) -> None:
     """`undo` of an item whose payload is gone is refused, and leaves everything as it was."""
-    _trashed(spool).unlink()
+    _removed(spool).unlink()
     with Spool(spool, clock=lambda: NOW) as queue:
-        with pytest.raises(DamagedItemError, match="its payload is gone"):
+        with pytest.raises(DamagedItemError, match="its payload is missing"):
             queue.restore(1)
         assert {item.id for item in queue.items()} == {2, 3, 4, 5}
 

@@ -211,7 +211,7 @@ def test_any_item_argument(text: str) -> None:
        .filter(lambda b: b not in (b".", b".."))
        | st.sampled_from([b"0000000001.1.meta.json", b"99999999999999999999.meta.json", b"-rf"]),
        place=st.sampled_from(["pending", "pending/05", LANE, "active", "delayed", "held", "keys",
-                              "tmp", "failed", "new", "trash", "imports"]),
+                              "tmp", "failed", "new", "removed", "imports"]),
        what=st.sampled_from(["file", "folder", "link", "fifo"]))  # fmt: skip
 def test_any_name_anywhere(tmp_path_factory, name: bytes, place: str, what: str) -> None:
     """A file, folder, link or fifo of any name anywhere harms no item and is not followed."""

@@ -45,7 +45,7 @@ def shelf() -> Iterator[Path]:
 
 @pytest.fixture
 def filled(shelf: Path) -> Pq:
-    """A spool with items in several states, with trash, a log and a lane of each kind."""
+    """A spool with items in several states, one of them removed, with a log and some lanes."""
     pq = Pq(shelf)
     pq.fill(b"one", b"two", key=None)
     pq.fill(b"later", delay=3600.0)

@@ -104,7 +104,7 @@ def _removed(spool: Spool) -> None:
 
 def _removed_long_ago(spool: Spool) -> None:
     fill(spool)
-    spool.remove(2, batch=NOW - 2 * 86400)
+    spool.remove(2, kept_until=NOW - 86400)
 
 
 def _keyed(spool: Spool) -> None:
@@ -351,9 +351,11 @@ VERBS = {
     "rm keyed": Verb(lambda s: _told(s.remove(5)), _keyed, may_go={5}),
     "rm and sweep": Verb(lambda s: _told(s.remove(1)), _removed_long_ago, may_go={1}),
     "purge": Verb(
-        lambda s: _told(s.remove(3, state=State.FAILED, batch=NOW)), _failed, may_go={3}
+        lambda s: _told(s.remove(3, state=State.FAILED, kept_until=s.removal())),
+        _failed,
+        may_go={3},
     ),
-    "purge --trash": Verb(lambda s: _told(s.empty_trash()), _removed, may_go={1}),
+    "purge --state removed": Verb(lambda s: _told(sum(s.expire())), _removed, may_go={1}),
     "undo": Verb(lambda s: _told(s.restore(1)), _removed, may_go={1}),
     "undo limited": Verb(lambda s: _told(s.restore(1)), _removed, may_go={1}, config=LIMITED),
     "pause": Verb(lambda s: _told(s.pause("lunch")), fill),

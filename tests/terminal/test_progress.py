@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 
 import pytest
 
@@ -33,12 +32,12 @@ def spool(tmp_path):
     """A spool with items that wait, that failed, that are held and that were removed."""
     spool = Spool(tmp_path / "s", config=QueueConfig(durability="fast"))
     items, _ = spool.enqueue_many([(b"x", Request(priority=n % 10 + 1)) for n in range(4 * COUNT)])
-    moment = time.time()
+    moment = spool.removal()
     for number, item in enumerate(items):
         if number % 4 == 0:
             spool.hold(item)
         elif number % 4 == 1:
-            spool.remove(item, batch=moment)
+            spool.remove(item, kept_until=moment)
     for _ in range(COUNT):
         claimed = spool.claim()
         assert claimed is not None
@@ -76,7 +75,7 @@ COMMANDS = {
     "stats": (("stats",), "items looked at"),
     "explain": (("explain", "480"), "items looked at"),
     "doctor": (("doctor",), "items looked at"),
-    "check": (("check",), "360 of 360 items looked at"),
+    "check": (("check",), "480 of 480 items looked at"),
     "purge": (("purge", "--state", "held,failed"), "240 of 240 items"),
     "retry": (("retry", "--state", "held,failed"), "240 of 240 items"),
     "undo": (("undo",), "120 of 120 items"),
@@ -98,7 +97,7 @@ def test_what_may_take_long_shows_how_far_it_has_come(spool, name):
     assert re.search(wanted, shown(spool, *words, stdin=STDIN.get(name, b"")))
 
 
-def test_import_and_trash_show_it_too(spool, tmp_path):
+def test_import_and_purge_show_it_too(spool, tmp_path):
     """Items that arrive from another spool are counted, and so are files deleted for good."""
     stream = subprocess.run(
         [sys.executable, "-m", "pq_cli", "export", "-s", spool.path],
@@ -106,7 +105,7 @@ def test_import_and_trash_show_it_too(spool, tmp_path):
     ).stdout  # fmt: skip
     other = Spool(tmp_path / "other")
     assert "360 items" in shown(other, "import", stdin=stream)
-    assert "files deleted" in shown(spool, "purge", "--trash")
+    assert "items" in shown(spool, "purge", "--state", "removed")
 
 
 @pytest.mark.parametrize(
@@ -127,5 +126,6 @@ def test_output_and_messages_go_between(terminal, spool, tmp_path):
     [(_, removed)] = spool.removed()
     failed = [str(item.id) for item in spool.items([State.FAILED])]
     lines = screen.run(f"{hasty} rm 9999 2 9998; {hasty} undo; {hasty} purge --state failed")
-    missing = [f"pq: there is no item {number} in {spool.path}" for number in (9999, 2, 9998)]
+    missing = [f"pq: there is no item {number} in {spool.path}" for number in (9999, 9998)]
+    missing.insert(1, "pq: item 2 is removed already; `pq undo 2` reverts that")
     assert lines == [*missing, *map(str, removed), *failed, "pq: 120 items were removed"]

@@ -81,16 +81,17 @@ def damage(spool):
 
 
 def test_undo_list_shows_each_removal_with_its_items(terminal, spool):
-    """A removal is one line, ids in a row are one range; an empty trash is said to be empty."""
+    """A removal is one line, ids in a row are one range; where there is none it says so."""
     screen = terminal(80)
-    assert screen.run("pq undo --list") == ["pq: the trash is empty"]
+    assert screen.run("pq undo --list") == [
+        "pq: nothing to undo: nothing was removed, or it is gone for good"
+    ]
     for _ in range(4):
         spool.enqueue(b"")
     screen.run("pq rm 1; pq rm 3 4 6 >/dev/null")
     lines = screen.run("pq undo --list")
-    assert [line.split(maxsplit=2)[1:] for line in lines] == [
-        ["COUNT", "ITEMS"], ["3", "3-4, 6"], ["1", "1"],
-    ]  # fmt: skip
+    assert lines[0].split() == ["KEPT", "UNTIL", "COUNT", "ITEMS"]
+    assert [line.split(maxsplit=3)[2:] for line in lines[1:]] == [["3", "3-4, 6"], ["1", "1"]]
 
 
 @pytest.mark.parametrize("command", ["show 1", "log", "age", "doctor", "check", "undo --list"])

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from pq_cli import ConflictError, KeyTakenError, NoSuchItemError, QueueConfig, Spool, State
-from pq_cli.spool import durable, layout, trash
+from pq_cli.spool import durable, layout
 
 
 class Clock:
@@ -51,8 +51,7 @@ def test_a_removed_item_comes_back_as_it_was(spool, clock, state):
     item = in_state(spool, clock, state)
     live = len(spool)
     spool.remove(item)
-    with pytest.raises(NoSuchItemError):
-        spool.get(item.id)
+    assert spool.get(item.id).state is State.REMOVED and spool.payload(item.id) == b"payload"
     assert not os.listdir(f"{spool.path}/{layout.KEYS}")
     assert spool.restore(item.id) == item
     assert spool.get(item.id) == item
@@ -71,8 +70,8 @@ def test_the_order_is_as_before_the_removal(spool):
     assert [spool.claim().id, spool.claim().id] == [first.id, second.id]
 
 
-def test_a_delayed_item_whose_time_passed_in_the_trash_is_pending(spool, clock):
-    """Time goes on in the trash."""
+def test_a_delayed_item_whose_time_passed_meanwhile_is_pending(spool, clock):
+    """Time goes on for what was removed."""
     item = spool.enqueue(b"x", delay=600)
     spool.remove(item)
     clock.now += 700
@@ -87,15 +86,13 @@ def test_what_came_due_before_it_was_removed_is_pending(spool, clock):
     assert spool.claim().id == other.id
     spool.remove(item.id)
     clock.now -= 700
-    assert spool.restore(item.id).state is State.DELAYED
-    spool.remove(item.id)
-    clock.now += 700
     assert spool.restore(item.id).state is State.PENDING
+    clock.now += 700
     assert spool.claim().id == item.id
 
 
 def test_a_key_taken_meanwhile_stops_the_undo(spool):
-    """Two live items never share a key; the removed one stays in the trash."""
+    """Two live items never share a key; the removed one stays removed."""
     item = spool.enqueue(b"x", key="k")
     spool.remove(item)
     spool.enqueue(b"y", key="k")
@@ -107,25 +104,27 @@ def test_a_key_taken_meanwhile_stops_the_undo(spool):
 def test_removals_of_one_batch_come_back_together(spool, clock):
     """Each batch is remembered apart, the newest first."""
     a, b, c = (spool.enqueue(b"x") for _ in range(3))
-    spool.remove(a, batch=1_000_000.0)
-    spool.remove(b, batch=1_000_000.0)
-    spool.remove(c, batch=1_000_001.5)
-    assert list(spool.removed()) == [(1_000_001.5, [c.id]), (1_000_000.0, [a.id, b.id])]
+    until = spool.removal()
+    spool.remove(a, kept_until=until)
+    spool.remove(b, kept_until=until)
+    spool.remove(c)
+    assert until == 1_000_000 + 86400
+    assert list(spool.removed()) == [(until + 1, [c.id]), (until, [a.id, b.id])]
 
 
-def test_the_trash_is_swept_after_a_day(spool, clock):
-    """A day later the next removal deletes the old batch, payloads too; a younger one stays."""
+def test_what_was_removed_goes_after_a_day(spool, clock):
+    """A day later the next removal deletes the old one, payloads too; a younger one stays."""
     old, young, last = (spool.enqueue(b"x") for _ in range(3))
     spool.remove(old)
-    clock.now += trash.KEPT_SECONDS - 10
+    clock.now += 86400 - 10
     spool.remove(young)
     clock.now += 20
     spool.remove(last)
     assert [ids for _, ids in spool.removed()] == [[last.id], [young.id]]
     with pytest.raises(NoSuchItemError):
         spool.restore(old.id)
-    spool.empty_trash()
-    assert os.listdir(f"{spool.path}/{layout.TRASH}") == []
+    assert sum(spool.expire()) == 2
+    assert os.listdir(f"{spool.path}/removed") == []
 
 
 def test_an_active_item_is_refused(spool):
@@ -157,14 +156,13 @@ def test_a_removal_cut_short_leaves_nothing_half_done(spool, monkeypatch, step):
     if step == 1:
         assert after.payload(item.id) == b"payload"
     else:
-        with pytest.raises(NoSuchItemError):
-            after.get(item.id)
+        assert after.get(item.id).state is State.REMOVED
         assert after.payload(after.restore(item.id)) == b"payload"
 
 
 @pytest.mark.parametrize("step", range(1, 3))
 def test_an_undo_cut_short_can_be_made_again(spool, monkeypatch, step):
-    """Whichever rename of an undo is the last, the item is still in the trash, whole."""
+    """Whichever rename of an undo is the last, the item is removed still, or there, whole."""
     item = spool.enqueue(b"payload")
     spool.remove(item)
     real, done = durable.Disk.rename, []
@@ -180,16 +178,17 @@ def test_an_undo_cut_short_can_be_made_again(spool, monkeypatch, step):
         spool.restore(item.id)
     monkeypatch.undo()
     after = Spool(spool.path, config=spool.config)
-    assert after.payload(after.restore(item.id)) == b"payload"
+    if step == 1:
+        after.restore(item.id)
+    assert after.payload(item.id) == b"payload"
     assert after.claim().id == item.id
 
 
-def test_a_power_loss_that_kept_only_the_payloads_way_to_the_trash(spool):
-    """The meta is back where it was, the payload is in the trash: the item is served whole."""
+def test_a_power_loss_that_kept_only_the_payloads_way(spool):
+    """The meta is back where it was, the payload went on: the item is served whole."""
     item = spool.enqueue(b"payload")
     home = f"{item.path}{layout.META}"
     spool.remove(item)
-    [batch] = os.listdir(f"{spool.path}/{layout.TRASH}")
-    os.rename(f"{spool.path}/{layout.TRASH}/{batch}/{item.id:010d}{layout.META}", home)
+    os.rename(f"{spool.get(item.id).path}{layout.META}", home)
     after = Spool(spool.path, config=spool.config)
     assert after.payload(after.claim()) == b"payload"

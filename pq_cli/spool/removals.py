@@ -1,0 +1,68 @@
+"""Removed items: what was removed together, and letting go of what was kept long enough."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from pq_cli.core.item import Item, State
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool import layout
+from pq_cli.spool.reader import Reader
+from pq_cli.spool.spare import is_full
+from pq_cli.spool.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AT_ONCE = 500
+"""Items let go of under one lock: others wait for it."""
+
+
+def removals(reader: Reader) -> Iterator[tuple[float, list[int]]]:
+    """Yield (Unix second until which they are kept, ids) of what was removed, the latest first."""
+    for folder in reader.second_folders(State.REMOVED, latest_first=True):
+        ids = sorted(reader.ids(folder))
+        if ids:
+            yield float(layout.second_of(folder)), ids
+
+
+def with_room(store: Store, item: Item) -> Item:
+    """Return a removed item with a folder to lie in: its own, or on a full disk the latest.
+
+    What is removed frees nothing for a day: a folder for each removal would eat up the spare.
+    """
+    try:
+        store.make_folder(layout.folder_of(item))
+    except OSError as error:
+        latest = next(store.reader.second_folders(State.REMOVED, latest_first=True), None)
+        if not is_full(error):
+            raise
+        return item if latest is None else item.replace(kept_until=float(layout.second_of(latest)))
+    return item
+
+
+def expire(store: Store, now: float) -> int:
+    """Erase items that were kept until `now` at the latest, some hundreds; return how many.
+
+    Under the lock. What cannot be read is left for `check`.
+    """
+    for folder in list(store.reader.second_folders(State.REMOVED)):
+        if layout.second_of(folder) > now:
+            break
+        items = list(islice(_items(store, folder), AT_ONCE))
+        if items:
+            store.erase(*items)
+            return len(items)
+        store.tidy(folder)
+    return 0
+
+
+def _items(store: Store, folder: str) -> Iterator[Item]:
+    for item_id in sorted(store.reader.ids(folder)):
+        try:
+            yield store.reader.read(folder, f"{item_id:010d}", State.REMOVED, None)
+        except FileNotFoundError:
+            continue
+        except DamagedItemError as error:
+            store.report(error)
