@@ -10,7 +10,8 @@ from strategies import holders, items, text, times
 
 from pq_cli import State
 from pq_cli.core import events, transitions
-from pq_cli.core.item import printable, to_json
+from pq_cli.core.item import printable
+from pq_cli.core.jsonio import to_json
 
 
 def fields(event):

@@ -9,7 +9,7 @@ import pytest
 from queues import Clock, drain, make_queue
 
 from pq_cli import QueueConfig, Spool
-from pq_cli.core.item import to_json
+from pq_cli.core.jsonio import to_json
 from pq_cli.spool import durable, holder, state
 from pq_cli.spool.durable import Disk
 

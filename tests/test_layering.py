@@ -31,6 +31,21 @@ def os_calls(path):
     return {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "os"}
 
 
+def imported(path):
+    """Return the top names of the modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_one_file_chooses_how_json_is_read_and_written():
+    """Only core/jsonio.py knows the libraries; so nobody's number is lost by another choice."""
+    found = {p.name for p in PACKAGE.rglob("*.py") if {"json", "orjson"} & set(imported(p))}
+    assert found == {"jsonio.py"}
+
+
 def test_one_file_writes_syncs_renames_and_unlinks():
     """In spool/ only durable.py does; so the order of writes can be read in one place."""
     found = {p.name for p in (PACKAGE / "spool").glob("*.py") if os_calls(p) & WRITES}

@@ -11,6 +11,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 
 from pq_cli.core.item import printable
+from pq_cli.core.jsonio import JsonError, parse_strict
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import PqError, UsageError
 from pq_cli.queue.request import Request, checked
@@ -118,12 +119,10 @@ def parse_record(line: bytes, defaults: Request) -> Payload:
 
     Raises UsageError saying what is wrong and what is allowed.
     """
-    import orjson  # only where JSON is read: strict UTF-8, no NaN, no integers beyond 64 bits
-
     try:
-        values: Any = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"not JSON: {error}") from None
+        values = parse_strict(line)
+    except JsonError as error:
+        raise UsageError(str(error)) from None
     if not isinstance(values, dict):
         raise UsageError("not a JSON object")
     payload = _payload(values)
@@ -155,7 +154,10 @@ def _payload(values: dict[str, Any]) -> bytes:
     if "payload" in values:
         if not isinstance(text, str):
             raise UsageError("payload must be a text; use payload_base64 for bytes")
-        return text.encode()
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            raise UsageError("payload holds half a character; use payload_base64") from None
     try:
         return a2b_base64(encoded, strict_mode=True) if isinstance(encoded, str) else _no_base64()
     except (Base64Error, ValueError):

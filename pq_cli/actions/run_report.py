@@ -8,7 +8,8 @@ import time
 
 from pq_cli.actions.idle import idle_text
 from pq_cli.actions.run_options import Plan
-from pq_cli.core.item import Item, State, to_json
+from pq_cli.core.item import Item, State
+from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_duration
 from pq_cli.messages import os_error_text, warn
 from pq_cli.render.bar import Bar

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 
 from pq_cli.core.record import Record
@@ -116,24 +115,6 @@ class Item(Record):
         Ending or renewing a claim with it is refused: no claim has the number 0.
         """
         return self.replace(claims=0) if self.state is ACTIVE else self
-
-
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
-
-
-def to_json(value: object) -> bytes:
-    """Return compact UTF-8 JSON; lone surrogates (names that are not UTF-8) as `\\udcxx`."""
-    try:
-        return _compact(value).encode()
-    except UnicodeEncodeError:
-        return _ascii(value).encode()
-
-
-def to_safe_json(value: object) -> bytes:
-    """Return `to_json`, but with everything that could drive a terminal as an escape."""
-    text = _compact(value)
-    return (text if text.isprintable() else _ascii(value).replace("\x7f", "\\u007f")).encode()
 
 
 def parse_reference(text: str) -> tuple[int, int | None]:

@@ -6,18 +6,8 @@ the same in metas, in `--json` output and in `Item`.
 
 from __future__ import annotations
 
-import json
-
-from pq_cli.core.item import (
-    ACTIVE,
-    MAX_PRIORITY,
-    MIN_PRIORITY,
-    Holder,
-    Item,
-    State,
-    to_json,
-    valid_key,
-)
+from pq_cli.core.item import ACTIVE, MAX_PRIORITY, MIN_PRIORITY, Holder, Item, State, valid_key
+from pq_cli.core.jsonio import parse_edited, to_json
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import DamagedItemError, PqError, UsageError
 
@@ -107,12 +97,12 @@ def parse_meta(text: bytes) -> Any:
     Raises ValueError or RecursionError.
     """
     try:
-        return json.loads(text)
+        return parse_edited(text)
     except ValueError:
         first, newline, _ = text.partition(b"\n")
         if not newline:
             raise
-        return json.loads(first + b"}")
+        return parse_edited(first + b"}")
 
 
 def decode(text: bytes, *, item_id: int, state: State, priority: int | None, path: str) -> Item:

@@ -8,11 +8,11 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
+from pq_cli.core.jsonio import canonical_json
 from pq_cli.migrate import values
 from pq_cli.migrate.files import (
     MAX_DOCUMENT,
     Kind,
-    canonical_json,
     check_depth,
     files_in,
     join,

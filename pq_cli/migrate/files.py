@@ -7,7 +7,6 @@ block an open for ever, a file may vanish between listing and reading, or be hug
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from pq_cli.core import jsonio
 from pq_cli.migrate.model import (
     BAD_META,
     IN_SUBFOLDER,
@@ -33,9 +33,6 @@ MAX_META = 1 << 20
 
 MAX_DOCUMENT = 64 << 20
 """Bytes of the largest payload or envelope that must be parsed, which costs several times that."""
-
-MAX_DEPTH = 100
-"""Levels of nesting kept in metadata; JSON writers give up at a few hundred."""
 
 # O_NONBLOCK: opening a pipe that took the place of a file must not wait for a writer.
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -156,13 +153,21 @@ def read_file(root: Path, path: str, limit: int) -> tuple[bytes, Stamp]:
 
 
 def parse_json(data: bytes, reason: str) -> Any:
-    """Return what Python's `json` reads from UTF-8 (NaN and big integers too).
+    """Return the value of JSON in UTF-8, as another queue wrote it (NaN and big integers too).
 
-    Raises FileProblemError(reason) for anything else, hostile nesting and digits included.
+    Raises FileProblemError(reason) for anything else, and for what could not be kept as it is.
     """
     try:
+        return jsonio.parse_kept(data.decode("utf-8-sig"))
+    except ValueError as error:
+        raise FileProblemError(reason, str(error)) from error
+
+
+def check_json(data: bytes, reason: str) -> None:
+    """Raise FileProblemError(reason) unless Python's `json` reads this from UTF-8."""
+    try:
         # Decoded here, not by json: it would take UTF-16 and UTF-32 as well.
-        return json.loads(data.decode("utf-8-sig"))
+        jsonio.parse_python(data.decode("utf-8-sig"))
     except RecursionError as error:
         raise FileProblemError(reason, "nested too deep") from error
     except ValueError as error:
@@ -170,18 +175,11 @@ def parse_json(data: bytes, reason: str) -> Any:
 
 
 def check_depth(value: Any, reason: str) -> None:
-    """Raise FileProblemError if lists and objects nest deeper than MAX_DEPTH."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise FileProblemError(reason, f"nested deeper than {MAX_DEPTH} levels")
+    """Raise FileProblemError if lists and objects nest deeper than metadata may."""
+    try:
+        jsonio.check_depth(value)
+    except jsonio.JsonError as error:
+        raise FileProblemError(reason, str(error)) from error
 
 
 def read_object(root: Path, path: str) -> tuple[Json, Stamp]:
@@ -192,12 +190,3 @@ def read_object(root: Path, path: str) -> tuple[Json, Stamp]:
         raise FileProblemError(BAD_META, "not a JSON object")
     check_depth(value, BAD_META)
     return value, stamp
-
-
-def canonical_json(value: Any) -> bytes:
-    """Return the one spelling that an envelope's payload gets; raises ValueError.
-
-    ValueError (lone surrogates, which UTF-8 cannot hold) and RecursionError are possible.
-    """
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return text.encode()

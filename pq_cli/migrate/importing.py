@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pq_cli.core.item import MAX_METADATA_BYTES, Item, State, to_json
+from pq_cli.core.item import MAX_METADATA_BYTES, Item, State
+from pq_cli.core.jsonio import to_json
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import PqError, QueueFullError
 from pq_cli.migrate.detect import choose

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from pq_cli.migrate.files import MAX_DOCUMENT, canonical_json, open_file, parse_json, read_file
+from pq_cli.core.jsonio import canonical_json
+from pq_cli.migrate.files import MAX_DOCUMENT, open_file, parse_json, read_file
 from pq_cli.migrate.model import (
     BAD_ENVELOPE,
     Embedded,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, tzinfo
 
+from pq_cli.core.jsonio import as_text
 from pq_cli.core.timefmt import MAX_MICROS as MAX_US
 from pq_cli.core.timefmt import MIN_MICROS as MIN_US
 from pq_cli.core.timefmt import parse_micros
@@ -97,4 +97,4 @@ def error_text(meta: Json, key: str) -> str | None:
     value = meta.get(key)
     if value is None or isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return as_text(value)

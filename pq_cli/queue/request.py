@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from pq_cli.core.arguments import valid_duration, valid_text, valid_time, valid_whole, wrong
 from pq_cli.core.item import (
     MAX_METADATA_BYTES,
@@ -13,6 +11,7 @@ from pq_cli.core.item import (
     valid_key,
     valid_priority,
 )
+from pq_cli.core.jsonio import JsonError, parse_python, to_strict_json
 from pq_cli.core.policy import QueueConfig
 from pq_cli.core.record import Record
 from pq_cli.core.transitions import stamp
@@ -90,13 +89,13 @@ def _as_stored(metadata: object) -> dict[str, Any]:
     if not isinstance(metadata, dict) or not all(isinstance(k, str) for k in metadata):
         raise UsageError("metadata must be an object with text keys")
     try:
-        text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
+        text = to_strict_json(metadata)
+    except JsonError as error:
         raise UsageError(f"metadata cannot be written as JSON: {error}") from None
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_METADATA_BYTES:
         raise UsageError(f"metadata has {size} bytes; at most {MAX_METADATA_BYTES} are allowed")
-    values: dict[str, Any] = json.loads(text)
+    values: dict[str, Any] = parse_python(text)
     return values
 
 

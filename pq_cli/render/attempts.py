@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from pq_cli.core.item import printable
+from pq_cli.core.jsonio import parse_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ def _parts(path: str) -> tuple[dict[str, Any], str]:
     with open(path, "rb") as file:
         first, _, rest = file.read().partition(b"\n")
     try:
-        head = json.loads(first)
+        head = parse_own(first)
     except ValueError:
         head = None
     known = head if isinstance(head, dict) else {}

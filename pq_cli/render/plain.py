@@ -6,7 +6,8 @@ import os
 import sys
 
 from pq_cli import messages
-from pq_cli.core.item import Item, printable, to_json, to_safe_json
+from pq_cli.core.item import Item, printable
+from pq_cli.core.jsonio import to_json, to_safe_json
 from pq_cli.core.meta import as_dict
 from pq_cli.core.policy import QueueConfig, effective
 from pq_cli.core.timefmt import format_time

@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import os
 
-from pq_cli.core.item import MAX_HISTORY, to_json
+from pq_cli.core.item import MAX_HISTORY
+from pq_cli.core.jsonio import to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.spare import Spare

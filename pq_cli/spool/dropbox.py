@@ -12,11 +12,11 @@ Files that are unfinished are left alone: by their names, or by a name beside th
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 
 from pq_cli.core.item import Item, printable
+from pq_cli.core.jsonio import JsonError, parse_strict
 from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.core.unfinished import looks_unfinished, marks
@@ -31,10 +31,6 @@ from pq_cli.spool.process import tmp_name
 from pq_cli.spool.resting import Look, Resting, look_at
 from pq_cli.spool.store import Store
 from pq_cli.spool.told import Told, line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 MOST = 500
 """Files picked up at once: whoever asked for work must not wait for all of them."""
@@ -177,9 +173,9 @@ class Dropbox:
                 raise _NotYetError
             text = file.read(_MAX_SIDECAR)
         try:
-            values: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            values = None
+            values = parse_strict(text)
+        except JsonError as error:
+            raise UsageError(f"its {layout.META}: {error}") from None
         if not isinstance(values, dict):
             raise UsageError(f"its {layout.META} is not a JSON object")
         unknown = [key for key in values if key not in _SIDECAR_FIELDS]

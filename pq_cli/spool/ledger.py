@@ -8,10 +8,9 @@ that realm. It is only ever appended to; a line that a power loss tore is no lin
 
 from __future__ import annotations
 
-import json
 import os
 
-from pq_cli.core.item import to_json
+from pq_cli.core.jsonio import parse_own, to_json
 from pq_cli.core.record import Record
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
@@ -88,7 +87,7 @@ def reader_of(root: str, realm: str) -> str | None:
     """
     try:
         with open(f"{root}/{_about(realm)}", "rb", opener=_no_links) as file:
-            reader = json.loads(file.read(65536))["reader"]
+            reader = parse_own(file.read(65536))["reader"]
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
     return reader if isinstance(reader, str) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import to_json
+from pq_cli.core.jsonio import parse_own, to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.process import tmp_name
@@ -86,8 +86,6 @@ def _tail(path: str, size: int) -> Iterator[bytes]:
 
 def read_log(root: str) -> Iterator[dict[str, Any]]:
     """Yield the records of a spool's log, oldest first; none when there is no log."""
-    import json
-
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         file = os.fdopen(os.open(f"{root}/{layout.LOG}", flags), "rb")
@@ -96,7 +94,7 @@ def read_log(root: str) -> Iterator[dict[str, Any]]:
     with file:
         while line := file.readline(_MAX_LINE):
             try:
-                record = json.loads(line)
+                record = parse_own(line)
             except (ValueError, RecursionError):
                 continue
             if isinstance(record, dict) and isinstance(record.get("event"), str):

@@ -12,11 +12,10 @@ that nobody else has changed the spool since, so what it remembers of it still h
 
 from __future__ import annotations
 
-import json
 import os
 from zlib import crc32
 
-from pq_cli.core.item import to_json
+from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_time
@@ -90,7 +89,7 @@ def read_state(root: str) -> SpoolState | None:
     finally:
         os.close(fd)
     try:
-        values = json.loads(text)
+        values = parse_python(text)
         _refuse_newer(root, values)
         known = {name: values.pop(name) for name in ("format", "reserved_id", "boot", "aged_at")}
         if not all(type(known[name]) is int for name in ("format", "reserved_id")):

@@ -1,19 +1,18 @@
 """Items as JSON Lines, payloads inline as base64: what `pq export` writes by default.
 
-The standard library's JSON, not orjson: metadata of older queues may hold NaN and integers
-beyond 64 bits, names may hold bytes that are not UTF-8, and all of it must come through.
+Metadata of older queues may hold NaN and integers beyond 64 bits, names may hold bytes that are not
+UTF-8, and all of it comes through: see `jsonio`.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from pq_cli.core.item import to_json
+from pq_cli.core.jsonio import JsonError, parse_kept, to_json
 from pq_cli.errors import DataError
 from pq_cli.transfer.stream import Header, Sent, read_header
 
@@ -83,11 +82,12 @@ class JsonSource:
 
 def _parse(line: bytes, number: int) -> dict[str, Any]:
     try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
-        whole = line.endswith(b"\n")
-        what = "is not JSON" if whole else "is cut short (or too long): send the stream again"
-        raise DataError(f"line {number} {what}") from None
+        values = parse_kept(line)
+    except JsonError as error:
+        if not line.endswith(b"\n"):
+            what = "is cut short (or too long): send the stream again"
+            raise DataError(f"line {number} {what}") from None
+        raise DataError(f"line {number}: {error}") from None
     if not isinstance(values, dict):
         raise DataError(f"line {number} is not a JSON object")
     return values

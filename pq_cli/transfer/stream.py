@@ -7,12 +7,12 @@ item of the spool UUID is durable on the other side.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from pq_cli.core.item import MAX_METADATA_BYTES, Item, State, printable, to_json, valid_key
+from pq_cli.core.item import MAX_METADATA_BYTES, Item, State, printable, valid_key
+from pq_cli.core.jsonio import MAX_DEPTH, JsonError, check_depth, to_json
 from pq_cli.core.meta import as_dict, decode
 from pq_cli.errors import DamagedItemError, DataError, UsageError
 from pq_cli.queue.request import Request, checked
@@ -90,7 +90,8 @@ def read_item(values: dict[str, Any], where: str) -> Item:
     if not isinstance(item_id, int) or isinstance(item_id, bool) or not 0 <= item_id < 10**18:
         raise DataError(f"{where}: id {printable(str(item_id), 40)!r} is not one")
     try:
-        text = json.dumps(values).encode()
+        check_depth(values, 2 * MAX_DEPTH)  # an older queue's lies deeper than its own did
+        text = to_json(values)
         item = decode(text, item_id=item_id, state=State(str(state)), priority=None, path=where)
         if item.key is not None:
             valid_key(item.key)
@@ -98,7 +99,7 @@ def read_item(values: dict[str, Any], where: str) -> Item:
         # Its metadata may hold NaN, which an older queue had and `enqueue` refuses.
         if len(to_json(item.metadata)) > MAX_METADATA_BYTES:
             raise UsageError(f"its metadata has more than {MAX_METADATA_BYTES} bytes")
-    except (DamagedItemError, UsageError) as error:
+    except (DamagedItemError, UsageError, JsonError) as error:
         raise DataError(f"{where}: {error}") from None
     return item
 

@@ -7,12 +7,12 @@ is ever extracted by its name: a member that is not expected ends the reading.
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from pq_cli.core.item import printable, to_json
+from pq_cli.core.item import printable
+from pq_cli.core.jsonio import JsonError, parse_kept, to_json
 from pq_cli.core.meta import MAX_META_BYTES
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import DataError
@@ -107,9 +107,9 @@ def _object(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
     stream = tar.extractfile(member)
     assert stream is not None  # isreg
     try:
-        values = json.loads(stream.read())
-    except (ValueError, RecursionError):
-        raise DataError(f"{name!r} is not JSON") from None
+        values = parse_kept(stream.read())
+    except JsonError as error:
+        raise DataError(f"{name!r}: {error}") from None
     if not isinstance(values, dict):
         raise DataError(f"{name!r} is not a JSON object")
     return values

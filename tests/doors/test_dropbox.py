@@ -159,9 +159,11 @@ def test_a_sidecar_that_comes_late_still_counts(
 
 @pytest.mark.parametrize(
     ("sidecar", "words"),
-    [("{", "not a JSON object"), ("[]", "not a JSON object"), ('{"priority": 11}', "'11'"),
+    [("{", "not JSON"), ("[]", "not a JSON object"), ('{"priority": 11}', "'11'"),
      ('{"priority": "3"}', "whole number"), ('{"prio": 3}', "'prio'"), ('{"key": ""}', "key"),
-     ('{"metadata": 3}', "metadata"), ("[" * 100_000, "not a JSON object")],
+     ('{"metadata": 3}', "metadata"), ("[" * 100_000, "nested too deep"),
+     ('{"priority": 1, "priority": 2}', "'priority' comes twice"),
+     ('{"metadata": {"n": NaN}}', "NaN"), ('{"metadata": {"n": 1e-400}}', "'1e-400'")],
 )  # fmt: skip
 def test_a_bad_sidecar_leaves_both_and_says_why(root: Path, sidecar: str, words: str) -> None:
     """Such a file stays with its sidecar, is named once, and does not keep others waiting."""
