@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,21 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
 
 
 pytest_plugins = ["survived", "subset"]
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """pytest's own; with the mark `others` a folder that other users of the machine can enter.
+
+    pytest's lies below one folder for all runs of a user, and each run that starts, also somebody
+    else's beside this one, closes that folder to others.
+    """
+    if request.node.get_closest_marker("others") is None:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="pq-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ class Soak:
 
     def _seen_enough(self) -> bool:
         """Tell whether it says something: on a slow machine that takes longer."""
-        return self.kills > 5 and self.stops > 2 and self.log.read_bytes().count(b"in ") > 100
+        return self.kills > 5 and self.stops > 2 and self.log.read_bytes().count(b"\nin ") > 100
 
     def _wake(self, stopped: list[tuple[float, int]]) -> None:
         for entry in [e for e in stopped if e[0] <= time.monotonic()]:

@@ -175,9 +175,6 @@ def as_user(pq: Pq, uid: int, *args: str) -> subprocess.CompletedProcess[str]:
     """Run pq as another user; everything is imported before, because only root may read it."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to be somebody else")
-    for folder in (pq.folder, *pq.folder.parents):
-        if folder.stat().st_mode & 0o005 != 0o005:
-            folder.chmod(folder.stat().st_mode | 0o055)
     code = (
         "import os, sys, pq_cli.cli, pq_cli.actions.enqueue, pq_cli.actions.next, encodings.ascii\n"
         "import pq_cli.commands.ls, pq_cli.commands.init, typer.main, typer.core, tomllib\n"
@@ -190,6 +187,7 @@ def as_user(pq: Pq, uid: int, *args: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.others
 def test_spool_of_somebody_else(pq: Pq) -> None:
     """A spool that is not ours, closed or open to all, takes nothing from us: exit 77."""
     pq.fill(b"x")
@@ -204,6 +202,7 @@ def test_spool_of_somebody_else(pq: Pq) -> None:
         assert pq.tree() == before
 
 
+@pytest.mark.others
 def test_place_that_cannot_be_written(pq: Pq) -> None:
     """Where no spool may be made, and nobody could read one: exit 77, and nothing is there."""
     ran = as_user(pq, 65534, "enqueue")
@@ -211,6 +210,7 @@ def test_place_that_cannot_be_written(pq: Pq) -> None:
     assert not pq.spool.exists()
 
 
+@pytest.mark.others
 def test_unreadable_file(pq: Pq, tmp_path: Path) -> None:
     """A FILE that we may not read is named: exit 77."""
     secret = tmp_path / "secret"

@@ -120,6 +120,7 @@ def test_while_somebody_holds_the_lock(filled: Pq, name: str) -> None:
     assert touched(filled.spool) == before
 
 
+@pytest.mark.others
 @pytest.mark.parametrize("name", LOOKING)
 def test_for_a_user_who_may_only_read(filled: Pq, name: str) -> None:
     """Who may read can look at everything; only check and doctor say that this is not as it was."""

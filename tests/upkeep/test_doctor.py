@@ -67,6 +67,7 @@ def test_what_is_wrong_is_named_with_what_to_do(tmp_path):
     assert "thesis.txt" in facts["state"][1]
 
 
+@pytest.mark.others
 def test_a_spool_that_may_not_be_read_says_what_to_do(tmp_path, capsysbinary):
     """Permission denied comes with what to do next; doctor tells it as a fact and goes on."""
     from pq_cli.commands.doctor import command
