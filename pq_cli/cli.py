@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 
 from pq_cli import quick
 from pq_cli.errors import OutputError, PqError, UsageError
-from pq_cli.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ PQ = {
     "pq_cli.quick", "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
     "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render", "pq_cli.render.counting",
     "pq_cli.render.plain",
-    "pq_cli.signals", "pq_cli.spool",
+    "pq_cli.spool",
 }  # fmt: skip
 """Our own modules that every command may load; below core, spool and actions all are allowed."""
 LATER = {
@@ -39,7 +39,7 @@ STANDARD = {
     "_strptime", "_thread", "binascii", "collections", "copyreg", "datetime", "encodings.ascii",
     "enum", "errno", "fcntl", "functools", "heapq", "itertools", "json", "json.decoder",
     "json.encoder", "json.scanner", "keyword", "math", "operator", "re", "re._casefix",
-    "re._compiler", "re._constants", "re._parser", "reprlib", "select", "time", "types",
+    "re._compiler", "re._constants", "re._parser", "reprlib", "select", "signal", "time", "types",
     "zlib",
 }  # fmt: skip
 """What the plain forms of the commands may add to bare Python."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
@@ -27,7 +28,6 @@ from pq_cli.render import (
     stdout_is_terminal,
 )
 from pq_cli.render.plain import NOT_TEXT, end_line, unfit_for_terminal
-from pq_cli.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
