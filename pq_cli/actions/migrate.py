@@ -37,8 +37,7 @@ from pq_cli.migrate.removal import Removal
 from pq_cli.render import check_stdout, emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.moving import plan_line
-from pq_cli.spool.opening import absolute
-from pq_cli.spool.upgrade import upgrade
+from pq_cli.spool.opening import absolute, open_state
 from pq_cli.transfer.taken import Taken
 
 
@@ -67,7 +66,7 @@ def migrate(options: MigrateOptions) -> int:
     try:
         reader = reader_for(root, options.reader, options.spool)
     except IsSpoolError:
-        return _upgrade(options)
+        return _say_that_it_is_one(options.source)
     _refuse_nesting(options.source, options.spool)
     if not options.force and not options.dry_run:
         refuse_live(root)
@@ -105,14 +104,11 @@ def _refuse_nesting(source: str, spool: str) -> None:
         )
 
 
-def _upgrade(options: MigrateOptions) -> int:
-    found, now = upgrade(options.source, options.lock_timeout, dry_run=options.dry_run)
-    if found == now:
-        warn(f"{options.source} is a pq spool of format {now} already: nothing to do")
-        warn("to bring its items into another spool: pq export | pq import")
-    else:
-        verb = "would be upgraded" if options.dry_run else "upgraded"
-        warn(f"{options.source}: {verb} from format {found} to {now}")
+def _say_that_it_is_one(spool: str) -> int:
+    """Say that there is nothing to migrate. Raises ConfigError for a damaged or a newer spool."""
+    known = open_state(absolute(spool)).format
+    warn(f"{spool} is a pq spool of format {known} already: nothing to do")
+    warn("to bring its items into another spool: pq export | pq import")
     return 0
 
 

@@ -35,7 +35,7 @@ def command(
     """Import an older or foreign queue, in its order, with its bytes and facts.
 
     May be interrupted and run again: nothing is taken twice. Files that were not understood are
-    listed and left where they are (exit 65). If SRC is a pq spool, it is upgraded in place.
+    listed and left where they are (exit 65). If SRC is a pq spool already, there is nothing to do.
     """
     return migrate(
         MigrateOptions(

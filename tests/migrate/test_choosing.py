@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import Pq, tree
 
 from pq_cli.migrate import async_pending, pywats_persistent, simple_queue
 from pq_cli.migrate.detect import (
@@ -113,3 +114,11 @@ def test_nothing_is_read_through_a_link(fill: Fill, tmp_path: Path) -> None:
     (elsewhere / "a.json").write_text('{"report_data": {}}')
     (root / "pending").symlink_to(elsewhere)
     assert choose(root).name == "plain"
+
+
+def test_a_pq_spool_as_source_stays_as_it_is(pq: Pq) -> None:
+    """`pq migrate SPOOL` says that there is nothing to do, and does nothing."""
+    pq.fill(b"x")
+    before = tree(pq.spool)
+    assert "nothing to do" in pq("migrate", pq.spool).err
+    assert tree(pq.spool) == before
