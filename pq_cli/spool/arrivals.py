@@ -20,7 +20,7 @@ from pq_cli.errors import KeyTakenError, LockTimeoutError, PqError, QueueFullErr
 from pq_cli.spool import handover, layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.holder import NO_BOOT, boot_id
-from pq_cli.spool.intake import Ids, check_room
+from pq_cli.spool.intake import Ids, Room
 from pq_cli.spool.ledger import Origin, describe
 from pq_cli.spool.lock import SpoolLock
 from pq_cli.spool.store import Store
@@ -180,13 +180,13 @@ class Arrivals:
         """Take those out of the batch for which there is no room or whose key is taken."""
         outcome: list[Item | PqError] = []
         keys: dict[str, int] = {}
-        lives = 0
+        room = Room(self._store)
         for _, item in batch:
             try:
                 if item.state in LIVE:
-                    check_room(self._store, more=lives + 1)
+                    room.check()
                     self._check_key(item, keys)
-                    lives += 1
+                    room.take()
                 outcome.append(item)
             except (KeyTakenError, QueueFullError) as error:
                 outcome.append(error)

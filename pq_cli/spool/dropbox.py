@@ -26,7 +26,7 @@ from pq_cli.spool import handover, layout
 from pq_cli.spool.checksum import checksum_of
 from pq_cli.spool.durable import SMALL
 from pq_cli.spool.holder import NO_BOOT, boot_id
-from pq_cli.spool.intake import Ids, check_room
+from pq_cli.spool.intake import Ids, Room
 from pq_cli.spool.process import tmp_name
 from pq_cli.spool.resting import Look, Resting, look_at
 from pq_cli.spool.store import Store
@@ -196,11 +196,11 @@ class Dropbox:
         store = self._store
         handover.finish(store)
         store.disk.make_dir(handover.FOLDER)
-        ids = Ids(store, len(drops))
+        ids, room = Ids(store, len(drops)), Room(store)
         chosen: list[tuple[_Drop, Item]] = []
         try:
             for drop in drops:
-                item = self._admit(drop, ids, now, [item for _, item in chosen])
+                item = self._admit(drop, ids, room, now, [item for _, item in chosen])
                 if item is not None:
                     chosen.append((drop, item))
         except QueueFullError:
@@ -211,15 +211,18 @@ class Dropbox:
         self._take_copies(taken)
         handover.hand_over(store, [item for _, item in taken], event="enqueued")
 
-    def _admit(self, drop: _Drop, ids: Ids, now: float, before: list[Item]) -> Item | None:
+    def _admit(
+        self, drop: _Drop, ids: Ids, room: Room, now: float, before: list[Item]
+    ) -> Item | None:
         store = self._store
-        check_room(store, more=len(before) + 1)
+        room.check()
         try:
             if drop.request.key is not None:
                 self._check_key(drop.request.key, before)
         except KeyTakenError as error:
             self._leave(drop.name, str(error), always="its key is taken")
             return None
+        room.take()
         created = min(now, drop.dropped_at)
         item = new_item(drop.request, ids.take(), created, store.config)
         while store.reader.occupied(layout.payload_path(item)):

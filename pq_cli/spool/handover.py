@@ -96,9 +96,7 @@ def _place_payload(store: Store, item: Item) -> None:
 
 def _place_meta(store: Store, item: Item) -> None:
     home = layout.payload_path(item)
-    live = store.uncount(None, item)
     store.disk.rename(stem(item) + layout.META, home + layout.META)
-    store.recount(live)
     store.index.moved(None, item.replace(path=f"{store.root}/{home}"))
 
 

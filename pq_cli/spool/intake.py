@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pq_cli.core import admission
-from pq_cli.core.admission import standing_for
+from pq_cli.core.admission import check_room, standing_for
 from pq_cli.core.events import record
+from pq_cli.core.item import LIVE
 from pq_cli.core.meta import encode
 from pq_cli.errors import PqError
 from pq_cli.queue.request import new_item
@@ -67,6 +67,7 @@ class _Admission:
         self._vouched = False
         self._store = store
         self._ids = Ids(store, count)
+        self._room = Room(store)
         self._now = now
 
     def admit(self, batch: Sequence[Staged]) -> None:
@@ -117,11 +118,14 @@ class _Admission:
             self.items.append(standing.for_bystanders())
             self.found.append(self.items[-1])
             return
-        check_room(store, more=int(taken is None))
+        if taken is None:
+            self._room.check()
         item = self._new_item(staged)
         if request.key is not None and taken is None:
             store.keys.give(request.key, item.id)
         item = _place(store, staged, item)
+        if taken is None:
+            self._room.take()
         self.fresh.append(item)
         if request.key is not None:
             self._owners[request.key] = item
@@ -177,17 +181,35 @@ class Ids:
         return item_id
 
 
-def check_room(store: Store, *, more: int) -> None:
-    """Raise QueueFullError if there is no room for `more` live items."""
-    if store.config.max_items and more:
-        admission.check_room(store.config.max_items, store.live_count(), more)
+class Room:
+    """What `max_items` leaves free; for one stretch under the lock.
+
+    Counted by names at the first need: that costs what the limit allows, and no number is kept that
+    a death or a hand in the spool could make wrong.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._live: int | None = None
+        self._taken = 0
+
+    def check(self) -> None:
+        """Raise QueueFullError if there is no room for one live item more."""
+        limit = self._store.config.max_items
+        if limit:
+            if self._live is None:
+                self._live = self._store.reader.count(LIVE)
+            check_room(limit, self._live + self._taken)
+
+    def take(self) -> None:
+        """Take the room of one live item, that is not in its place yet or has just come there."""
+        self._taken += 1
 
 
 def _place(store: Store, staged: Staged, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = store.disk, layout.payload_path(item)
     tmp = tmp_name("meta")
-    live = store.uncount(None, item)
     try:
         store.make_folder(layout.folder_of(item))
         disk.write_new(tmp, encode(item))
@@ -200,7 +222,6 @@ def _place(store: Store, staged: Staged, item: Item) -> Item:
         for leftover in (path + layout.META, tmp, path):
             disk.discard(leftover)
         raise
-    store.recount(live)
     item = item.replace(path=f"{store.root}/{path}")
     store.index.moved(None, item)
     return item

@@ -17,7 +17,6 @@ from pq_cli.spool.quarantine import set_aside
 from pq_cli.spool.reader import Reader
 from pq_cli.spool.state import (
     RESERVE_STEP,
-    UNKNOWN,
     Counter,
     DamagedStateError,
     new_state,
@@ -50,7 +49,7 @@ class Mender:
         """Make every process forget what it remembers of the spool."""
         self._counter.refresh()
         if self._counter.last_id is not None:
-            self._counter.write(self._counter.last_id, UNKNOWN, sync=False)
+            self._counter.write(self._counter.last_id, sync=False)
 
     # -- one remedy for each kind; False: nothing can be done --------------------
 
@@ -164,7 +163,7 @@ class Mender:
         # Ids beyond those we see may have been given and ended since: hence a whole step more.
         last = max(self._counter.last_id or 0, state.reserved_id, finding.id or 0)
         reserved = (last // RESERVE_STEP + 2) * RESERVE_STEP
-        self._counter.write(last + RESERVE_STEP, UNKNOWN, sync=True)
+        self._counter.write(last + RESERVE_STEP, sync=True)
         write_state(self._disk, state.replace(reserved_id=reserved))
 
     # -- what they share -------------------------------------------------------

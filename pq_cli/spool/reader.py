@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pq_cli.core.item import LIVE, Item, State, printable
+from pq_cli.core.item import Item, State, printable
 from pq_cli.core.meta import MAX_META_BYTES, decode, parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool import layout
@@ -227,10 +227,6 @@ class Reader:
                 if self.size_of(place) is not None and not self._exists(folder, base):
                     return place
         return None
-
-    def count_live(self) -> int:
-        """Return the number of live items."""
-        return self.count(LIVE)
 
     def count(self, states: Iterable[State]) -> int:
         """Return the number of items in `states` by listing their folders, opening nothing."""

@@ -13,7 +13,6 @@ that nobody else has changed the spool since, so what it remembers of it still h
 from __future__ import annotations
 
 import os
-from zlib import crc32
 
 from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.policy import Pause
@@ -28,9 +27,9 @@ from pq_cli.spool.process import tmp_name
 RESERVE_STEP = 1000
 LARGEST_ID = 10**15
 """No counter or limit above it is believed: a name must stay a name."""
-UNKNOWN = -1
+_NOT_KEPT = -1
+"""Where earlier versions kept the number of live items."""
 _RECORD = 64
-_TAG = 8
 
 
 class DamagedStateError(ConfigError):
@@ -156,28 +155,23 @@ def last_given(root: str) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        return _parse_counter(os.pread(fd, _RECORD, 0))[0]
+        return _parse_counter(os.pread(fd, _RECORD, 0))
     except (ValueError, OSError):
         return None  # torn, or a pipe that somebody has put there
     finally:
         os.close(fd)
 
 
-def _parse_counter(text: bytes) -> tuple[int, int, bytes]:
-    """Return (last id, live items, writer) of the counter's record. Raises ValueError."""
-    last, live, writer = text.split()
+def _parse_counter(text: bytes) -> int:
+    """Return the last id of the counter's record. Raises ValueError."""
+    last, _, _ = text.split()
     if len(text) != _RECORD or not 0 <= int(last) <= LARGEST_ID:
         raise ValueError
-    return int(last), int(live), writer
+    return int(last)
 
 
 class Counter:
-    """The running record `last_id live writer` in `SPOOL/counter`; used under the lock only.
-
-    `live` is the number of live items, or UNKNOWN: it is kept only where `max_items` needs it,
-    and set to UNKNOWN while a change is under way, so that a kill cannot leave it wrong; and it is
-    not believed in another boot, because a power loss may have rolled it back.
-    """
+    """The running record `last_id -1 writer` in `SPOOL/counter`; used under the lock only."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -185,7 +179,6 @@ class Counter:
         self._written: bytes | None = None
         self._fd = -1
         self.last_id: int | None = None
-        self.live = UNKNOWN
 
     def refresh(self) -> bool:
         """Read the record; return whether nobody else has written since this object did."""
@@ -198,17 +191,15 @@ class Counter:
             text = os.pread(self._fd, _RECORD, 0)
             if text == self._written:
                 return True
-            self.last_id, self.live, writer = _parse_counter(text)
-            if writer[:_TAG] != self._me[:_TAG].encode():
-                self.live = UNKNOWN
+            self.last_id = _parse_counter(text)
         except (FileNotFoundError, ValueError):
-            self.last_id, self.live = None, UNKNOWN
+            self.last_id = None
         return False
 
-    def write(self, last_id: int, live: int, *, sync: bool) -> None:
+    def write(self, last_id: int, *, sync: bool) -> None:
         """Write the record under this object's name."""
-        self.last_id, self.live = last_id, live
-        text = f"{last_id:020d} {live:20d} {self._me:>21s}\n".encode()
+        self.last_id = last_id
+        text = f"{last_id:020d} {_NOT_KEPT:20d} {self._me:>21s}\n".encode()
         if self._fd < 0:
             self._fd = self._disk.open_to_overwrite(layout.COUNTER)
         self._disk.overwrite(self._fd, text, sync=sync)
@@ -226,8 +217,8 @@ class Counter:
 
 
 def _new_name() -> str:
-    """Return a name for a writer: the boot's tag, and what no other writer has."""
-    return f"{crc32(this_boot().encode()):08x}{os.urandom(6).hex()}"
+    """Return a name for a writer, which no other has."""
+    return os.urandom(10).hex()
 
 
 def boot_to_record(disk: Disk) -> str | None:
@@ -245,7 +236,7 @@ def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     """
     boot = this_boot()
     if state.boot not in (None, boot) or state.boot == NO_BOOT:
-        counter.write(state.reserved_id, UNKNOWN, sync=disk.sync)
+        counter.write(state.reserved_id, sync=disk.sync)
     if disk.sync and state.boot == boot:
         disk.sync_everything()
     state = state.replace(boot=boot_to_record(disk))
@@ -266,5 +257,5 @@ def allocate(disk: Disk, counter: Counter, state: SpoolState, count: int) -> tup
         step = 1 if state.boot == NO_BOOT else RESERVE_STEP
         state = state.replace(reserved_id=-(-(last + count) // step) * step)
         write_state(disk, state)
-    counter.write(last + count, counter.live, sync=disk.sync)
+    counter.write(last + count, sync=disk.sync)
     return last + 1, state

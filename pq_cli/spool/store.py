@@ -25,7 +25,6 @@ from pq_cli.spool.process import tmp_name
 from pq_cli.spool.reader import Reader
 from pq_cli.spool.spare import Spare
 from pq_cli.spool.state import (
-    UNKNOWN,
     Counter,
     DamagedStateError,
     SpoolState,
@@ -104,11 +103,9 @@ class Store:
             self.log.close()
             self.state = self.present_state()
             if self.counter.last_id is not None:
-                self.counter.write(self.counter.last_id, self.counter.live, sync=False)
+                self.counter.write(self.counter.last_id, sync=False)
         if self.state.boot != self._boot:
             self.spare.behind(self._enter_mode)
-        if self.counter.live != UNKNOWN and not self.config.max_items:
-            self.set_count(UNKNOWN)
 
     def _enter_mode(self) -> None:
         self.state = enter_mode(self.disk, self.counter, self.state)
@@ -146,24 +143,20 @@ class Store:
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
         """
         source, target = self.place(before), layout.payload_path(after)
-        live = self.uncount(before, after)
         self.spare.behind(self._rewrite, source, target, after)
         if source != target:
             self.spare.behind(self._rename_pair, before.id, source, target)
         if sync and self.disk.sync:
             self._sync_folders(source, target)
-        self.recount(live)
         return self._moved(before, after, source, target)
 
     def shift(self, before: Item, after: Item, *, sync: bool = False) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
         source, target = self.place(before), layout.payload_path(after)
-        live = self.uncount(before, after)
         self.spare.behind(self.make_folder, _folder(target))
         self.spare.behind(self._rename_pair, before.id, source, target)
         if sync and self.disk.sync:
             self._sync_folders(source, target)
-        self.recount(live)
         return self._moved(before, after, source, target)
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:
@@ -199,7 +192,6 @@ class Store:
         """Remove items of one folder for good: the metas first, durably, then the payloads."""
         paths = [self.place(item) for item in items]
         folder = _folder(paths[0])
-        live = self.uncount(items[0], None)
         for path in paths:
             self.disk.unlink(path + layout.META)
         if self.disk.sync:
@@ -209,7 +201,6 @@ class Store:
             self.keys.free(item)
             self.attempt_logs.remove(item.id)
             self.index.moved(item, None)
-        self.recount(live)
         self.left(items[-1], folder)
         self.spare.keep()
 
@@ -278,36 +269,6 @@ class Store:
         block = inner.rpartition("/")[2]
         return int(block) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
-    # -- the number of live items, where max_items needs it ---------------------
-
-    def live_count(self) -> int:
-        """Return the number of live items; counted once, then kept by every change."""
-        if self.counter.live == UNKNOWN:
-            self.set_count(self.reader.count_live())
-        return self.counter.live
-
-    def uncount(self, before: Item | None, after: Item | None) -> int | None:
-        """Return what to `recount` after a change of an item.
-
-        Until then the number is UNKNOWN, so that no crash leaves it wrong.
-        """
-        live = self.counter.live
-        if live == UNKNOWN or _lives(before) == _lives(after):
-            return None
-        self.set_count(UNKNOWN)
-        return live + _lives(after) - _lives(before)
-
-    def recount(self, live: int | None) -> None:
-        """Record the number of live items that `uncount` has told; None: it is as it was."""
-        if live is not None:
-            self.set_count(live)
-
-    def set_count(self, live: int) -> None:
-        """Record the number of live items, or UNKNOWN."""
-        if self.counter.last_id is not None:
-            self.counter.write(self.counter.last_id, live, sync=False)
-        self.counter.live = live
-
     def close(self) -> None:
         """Close the descriptors; the next use opens them again."""
         self.counter.close()
@@ -318,7 +279,3 @@ class Store:
 def _folder(path: str) -> str:
     """Return the folder of a path in the spool: `os.path.dirname` does more than is needed."""
     return path.rpartition("/")[0]
-
-
-def _lives(item: Item | None) -> int:
-    return int(item is not None and item.state in LIVE)
