@@ -187,13 +187,17 @@ def _flush() -> None:
 
 
 def _guard_standard_streams() -> None:
-    """Keep closed descriptors 0 to 2 from being reused for files of the spool."""
+    """Keep closed descriptors 0 to 2 from being reused for files of the spool.
+
+    Nor those of a command. What is written to a stdout that was closed fails as it should.
+    """
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
         except OSError as error:
             if error.errno == errno.EBADF:
-                os.open(os.devnull, os.O_RDONLY if fd == 0 else os.O_WRONLY)
+                os.open(os.devnull, os.O_WRONLY if fd == 2 else os.O_RDONLY)
+                os.set_inheritable(fd, True)
 
 
 def _leave(status: int) -> NoReturn:

@@ -76,6 +76,7 @@ class _Run:
         self._stop = Stop()
         self._signal: int | None = None
         self._broken: OSError | None = None
+        self._alone = False
 
     async def work(self) -> int:
         plan, queue = self._plan, self._queue
@@ -90,10 +91,11 @@ class _Run:
             held.callback(reporter.close)
             self._obey_signals(reporter)
             gate = CommandGate(plan.when, os.environ) if plan.when else None
-            outlets = self._outlets(out, err, bool(reporter.bar))
+            self._alone = plan.jobs == 1 and not (plan.terms.tag or plan.as_json or reporter.bar)
             runner = Runner(
-                queue, plan.command, os.environ, plan.terms, guard, outlets, reporter.unlogged
-            )
+                queue, plan.command, os.environ, plan.terms, guard, self._outlets(out, err),
+                reporter.unlogged, alone=self._alone,
+            )  # fmt: skip
             reporter.begin()
             try:
                 summary = await drain(
@@ -118,15 +120,21 @@ class _Run:
                     warn(f"nothing can be claimed yet: {error}")
             await asyncio.sleep(0)
 
-    def _outlets(self, out: Outlet, err: Outlet, bar: bool) -> tuple[Outlet | None, Outlet | None]:
-        """Return what the commands' stdout and stderr are passed on by; None: not at all."""
+    def _outlets(self, out: Outlet, err: Outlet) -> tuple[Outlet | None, Outlet | None]:
+        """Return what the commands' stdout and stderr are passed on by; None: not at all.
+
+        Passed on even for a single command: should nobody read any more, or the disk be full, that
+        must not cost the items attempts. The reader of a terminal does not go away.
+        """
         if self._plan.as_json:
             return err, err  # stdout carries the events
-        if self._plan.jobs == 1 and not (self._plan.terms.tag or bar):
-            return None, None  # a single child mixes its lines with nobody's
         if same_file(1, 2):
-            return (None, None) if is_null(1) else (out, out)
-        return (None if is_null(1) else out), (None if is_null(2) else err)
+            return (None, None) if self._is_left(1) else (out, out)
+        return (None if self._is_left(1) else out), (None if self._is_left(2) else err)
+
+    def _is_left(self, fd: int) -> bool:
+        """Tell whether the commands get a descriptor itself, and mix their lines with nobody's."""
+        return is_null(fd) or (self._alone and os.isatty(fd))
 
     async def _send_rest(self, *outlets: Outlet) -> None:
         """Wait until everything was written, unless somebody has lost patience."""

@@ -33,7 +33,7 @@ from pq_cli.worker.contract import (
     not_runnable,
 )
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.output import Capture, Lines, Outlet, Stream
+from pq_cli.worker.output import Capture, Lines, Outlet, Plain, Stream
 from pq_cli.worker.process import Child
 from pq_cli.worker.waiting import Waiting
 
@@ -65,10 +65,11 @@ class Terms(Record):
 class Runner:
     """Runs one command on each item it is given.
 
-    outlets: where children's stdout and stderr are passed on, line by line; None: they inherit
-    that of pq; twice the same: one pipe for both, which keeps their order. With `terms.log`
-    output is kept beside the item instead. unlogged: told of an attempt whose log cannot be kept,
-    why, and whether it is tried again.
+    outlets: where children's stdout and stderr are passed on; None: they inherit that of pq; twice
+    the same: one pipe for both, which keeps their order. alone: there is one child at a time, whose
+    output is passed on as it comes, and whole before its attempt ends; else line by line. With
+    `terms.log` output is kept beside the item instead. unlogged: told of an attempt whose log
+    cannot be kept, why, and whether it is tried again.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class Runner:
         guard: Guard,
         outlets: tuple[Outlet | None, Outlet | None],
         unlogged: Callable[[Item, Exception, bool], None],
+        *,
+        alone: bool = False,
     ) -> None:
         self._spool = spool
         # Found once: a search of PATH for each of 10,000 items costs a failed exec per folder.
@@ -90,6 +93,7 @@ class Runner:
         self._guard = guard
         self._outlets = outlets
         self._unlogged = unlogged
+        self._alone = alone
 
     async def __call__(self, item: Item) -> Outcome:
         """Make one attempt; the handler of `drain`."""
@@ -123,7 +127,18 @@ class Runner:
         finally:
             for stream in streams:
                 stream.finish()
+        if self._alone and capture is None:
+            await self._passed_on()
         return EXIT_TIMEOUT if late else status
+
+    async def _passed_on(self) -> None:
+        """Wait until whoever reads has taken what the child wrote, as that itself would have."""
+        try:
+            for outlet in self._outlets:
+                if outlet is not None:
+                    await outlet.drained()
+        except asyncio.CancelledError:
+            pass  # somebody has lost patience; the command has ended all the same
 
     def _streams(self, item: Item, capture: Capture | None) -> tuple[Stream | None, Stream | None]:
         """Return the pipes for stdout and stderr: the same for both in a log, None inherited."""
@@ -132,7 +147,7 @@ class Runner:
             return both, both
         tag = f"{item.id}\t".encode() if self._terms.tag else b""
         made = {
-            outlet: Stream(Lines(outlet, tag))
+            outlet: Stream(Plain(outlet) if self._alone else Lines(outlet, tag))
             for outlet in dict.fromkeys(self._outlets)
             if outlet is not None
         }

@@ -7,6 +7,7 @@ on renewing leases.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import select
 import stat
@@ -31,7 +32,9 @@ def is_null(fd: int) -> bool:
         info = os.fstat(fd)
     except OSError:
         return False  # closed: whoever writes to it shall learn that
-    return stat.S_ISCHR(info.st_mode) and info.st_rdev == os.stat(os.devnull).st_rdev
+    null = stat.S_ISCHR(info.st_mode) and info.st_rdev == os.stat(os.devnull).st_rdev
+    # One to read from stands for a stdout that was closed: a write to it fails.
+    return null and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
 def same_file(one: int, other: int) -> bool:
@@ -176,6 +179,23 @@ class Lines:
         self._outlet.write(data)
 
 
+class Plain:
+    """Passes one stream on to an outlet byte for byte, as soon as it comes."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.write = outlet.write
+        self.when_ready = outlet.when_ready
+        self._outlet = outlet
+
+    @property
+    def full(self) -> bool:
+        """Whether the outlet has enough."""
+        return self._outlet.full
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
 def _split(data: bytes) -> list[bytes]:
     """Split at newlines only: a progress bar's carriage returns do not end lines."""
     parts = data.split(b"\n")
@@ -224,7 +244,7 @@ class Capture:
 class Stream:
     """One pipe from a child to a target. Give `write_end` to the child, then call `start`."""
 
-    def __init__(self, target: Lines | Capture) -> None:
+    def __init__(self, target: Lines | Plain | Capture) -> None:
         self._target = target
         self._fd, self.write_end = os.pipe()
         os.set_blocking(self._fd, False)
