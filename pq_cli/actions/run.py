@@ -22,8 +22,10 @@ from pq_cli.worker.command import CommandGate, Runner
 from pq_cli.worker.contract import arguments
 from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.guard import Guard
+from pq_cli.worker.orphans import reap_orphans
 from pq_cli.worker.output import Outlet, is_null, same_file
 from pq_cli.worker.pool import drain
+from pq_cli.worker.process import running
 from pq_cli.worker.waiting import Waiting
 
 TYPE_CHECKING = False
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _BRIEF = 1.0
 """Seconds to wait for the lock at a time, however patient: meanwhile no signal is heeded."""
+_REAP_AGAIN = 0.1
+"""Seconds until orphans are reaped behind a child of ours that has ended and is not yet reaped."""
 _STOPPING = (
     "stopping: nothing more is claimed; a second signal stops what runs",
     "stopping what runs, its items go back; a third signal kills it",
@@ -90,6 +94,7 @@ class _Run:
             held.callback(guard.close)
             held.callback(reporter.close)
             self._obey_signals(reporter)
+            self._reap_orphans(guard)
             gate = CommandGate(plan.when, os.environ) if plan.when else None
             self._alone = plan.jobs == 1 and not (plan.terms.tag or plan.as_json or reporter.bar)
             runner = Runner(
@@ -147,6 +152,17 @@ class _Run:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._signalled, number, reporter)
+
+    def _reap_orphans(self, guard: Guard) -> None:
+        """As PID 1: reap what others leave behind, from now on."""
+        loop = asyncio.get_running_loop()
+
+        def reap() -> None:
+            if reap_orphans({*running, guard.pid}):
+                loop.call_later(_REAP_AGAIN, reap)
+
+        if os.getpid() == 1:
+            loop.add_signal_handler(signal.SIGCHLD, reap)
 
     def _signalled(self, number: int, reporter: Reporter) -> None:
         self._signal = number

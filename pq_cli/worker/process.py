@@ -18,6 +18,9 @@ from collections.abc import Mapping, Sequence
 
 from pq_cli.worker.guard import Guard
 
+running: set[int] = set()
+"""The pids of the children that nobody but their `Child` may reap."""
+
 
 class Child:
     """A command that runs. Await `wait`; nothing else reaps it.
@@ -43,6 +46,7 @@ class Child:
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
         )
+        running.add(self.pid)
         self._guard = guard
         self._slot = None if guard is None else guard.watch(-self.pid)
         self._gone = asyncio.Event()
@@ -98,5 +102,6 @@ class Child:
         os.close(self._pidfd)
         if self._guard is not None and self._slot is not None:
             self._guard.unwatch(self._slot)
+        running.discard(self.pid)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return 128 - code if code < 0 else code

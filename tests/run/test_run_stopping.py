@@ -303,3 +303,28 @@ def test_locks_of_killed_workers_are_swept(bench, tools):
         return not list((bench.path / "workers").iterdir())
 
     tools[0](swept, "the lock of the killed worker stays")
+
+
+@pytest.mark.parametrize("words", [("run",), ("run", "-j2", "--follow", "--max", "2")])
+def test_as_pid_1_orphans_are_reaped(bench, words):
+    """In a container pq inherits what commands leave behind: no zombie stays while it runs."""
+    unshare = need_tool("unshare")
+    if os.geteuid() != 0:
+        pytest.skip("only root makes a pid namespace")
+    bench.fill(2)
+    script = """
+        orphan="$D/orphan$PQ_ID"
+        (setsid sh -c 'echo $$ >"$1"' - "$orphan" &)
+        until [ -s "$orphan" ]; do sleep 0.01; done
+        tries=0
+        while [ -e "/proc/$(cat "$orphan")" ]; do
+            tries=$((tries + 1)); [ $tries -lt 1000 ] || exit 100; sleep 0.01
+        done
+    """
+    argv = [unshare, "--pid", "--fork", "--mount-proc", sys.executable, "-m", "pq_cli"]
+    argv += [*words, "--", "sh", "-c", script]
+    ran = subprocess.run(argv, env=bench.env, capture_output=True, timeout=80, check=False)
+    if b"unshare failed" in ran.stderr:
+        pytest.skip("namespaces are not allowed here")
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert bench.states() == {}
