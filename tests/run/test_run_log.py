@@ -138,11 +138,13 @@ def test_claim_that_waits_says_so(bench, tools, begun):
     """A run that cannot claim for a second says what it waits for, and a first TERM ends it."""
     until, _ = tools
     bench.spool()
-    words = ("run", "--follow", "--lock-timeout", "1h", "--", "true")
+    script = 'echo up >"$D/up"'
+    words = ("run", "--follow", "--lock-timeout", "1h", "--", "sh", "-c", script)
     if begun:
         run = bench.start(*words)
         bench.fill(1)
-        until(lambda: not bench.states(), "the first item was not run")
+        bench.wait_for("up")
+        until(lambda: not bench.states(), "the first item was not settled")
     with Busy(bench):
         if not begun:
             run = bench.start(*words)
