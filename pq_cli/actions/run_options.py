@@ -7,6 +7,7 @@ import shlex
 from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds
 from pq_cli.core.item import printable
 from pq_cli.core.record import Record
+from pq_cli.core.shellwords import quoted, shell_only, through_shell
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
 from pq_cli.worker.command import Terms
@@ -124,13 +125,21 @@ def _rate(text: str | None) -> float | None:
 
 
 def _words(text: str | None) -> tuple[str, ...]:
-    """Split `--when` into a command and its arguments, by the shell's rules of quoting."""
+    """Split `--when` into a command and its arguments, by the shell's rules of quoting.
+
+    What only a shell would understand is refused: `true && false` would open the gate.
+    """
     if text is None:
         return ()
+    shown = f"--when {printable(text)!r}"
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageError(f"--when {printable(text)!r}: {error}") from None
+        raise UsageError(f"{shown}: {error}") from None
     if not words:
         raise UsageError("--when: give a command")
+    if what := shell_only(text):
+        better = printable(quoted(through_shell(text)))
+        why = f"no shell reads it, and {printable(what)!r} would be plain text"
+        raise UsageError(f"{shown}: {why}; write --when {better}")
     return words

@@ -9,6 +9,7 @@ from typer.core import TyperCommand
 
 from pq_cli.actions.spools import LOCK_TIMEOUT, for_each, lease_seconds, open_spool, reference
 from pq_cli.core.item import State, printable
+from pq_cli.core.shellwords import as_command, typed
 from pq_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,13 +93,24 @@ class CommandAfterDashes(Parser):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse. Raises UsageError for words before `--` that belong to no option."""
+        # From the first such word on all is the command's: its options are not taken for ours.
+        ctx.allow_interspersed_args = False
         after = len(args) - args.index("--") - 1 if "--" in args else 0
-        rest = super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, list(args))
         words = ctx.params.get("cmd") or []
         if len(words) > after:
-            word = printable(words[0], 40)
-            raise UsageError(f"{word!r} belongs to no option: a value goes after =, CMD after --")
+            own = args[: len(args) - len(words)]
+            raise UsageError(_misplaced((ctx.info_name or "").split()[-1], own, list(words)))
         return rest
+
+
+def _misplaced(command: str, own: list[str], words: list[str]) -> str:
+    """Return what to say of words that stand where an option should, and what to type."""
+    option, equals, _ = (own or [""])[-1].partition("=")
+    if words[0][:1].isdigit() and equals:
+        return f"{printable(words[0], 40)!r} belongs to no option: write {option}={words[0]}"
+    line = as_command([word for word in words if word != "--"])
+    return f"put the command after --: {printable(f'pq {typed([command, *own])} -- {line}', 400)}"
 
 
 def states_from(names: Iterable[str]) -> list[State]:

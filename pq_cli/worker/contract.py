@@ -6,6 +6,7 @@ import os
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.policy import QueueConfig, valid_status
+from pq_cli.core.shellwords import as_command, shell_only
 from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
 from pq_cli.queue.outcome import Outcome as Outcome
 from pq_cli.queue.outcome import Verdict as Verdict
@@ -101,7 +102,16 @@ def arguments(command: Sequence[str], item: Item) -> list[str]:
 
 
 def not_runnable(name: str, error: OSError) -> NotExecutableError | CommandNotFoundError:
-    """Return the error of a command that could not be started: exit 127 or 126."""
+    """Return the error of a command that could not be started: exit 127 or 126.
+
+    A whole line that was given as one word is shown as it should be typed.
+    """
     if isinstance(error, FileNotFoundError):
-        return CommandNotFoundError(f"{name}: command not found")
-    return NotExecutableError(f"{name}: {os.strerror(error.errno or 0)}")
+        return CommandNotFoundError(f"{printable(name)}: command not found{_hint(name)}")
+    return NotExecutableError(f"{printable(name)}: {os.strerror(error.errno or 0)}{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    if len(name.split()) < 2 and shell_only(name) is None:
+        return ""
+    return f"; it is one word, and no shell reads it: -- {printable(as_command([name]))}"
