@@ -81,7 +81,7 @@ WRONG = {
 NOT_VERBS = {
     "arrivals", "attempt_logs", "attend", "commit", "commit_claimed", "departures",
     "keep_log", "log", "open_drop_box", "stage", "stage_file", "survey", "write_config",
-    "removed", "removal", "expire",
+    "removed", "removal", "expire", "unstage",
 }  # fmt: skip
 """What `Spool` has for the commands alone."""
 INTO = {"retry": "hold", "hold": None, "change": None, "remove": None, "open_payload": None,

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds, open_spool
+from pq_cli.actions.spools import LOCK_TIMEOUT, brief_lock, lease_seconds, open_spool
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration, format_time, parse_duration
 from pq_cli.errors import (
@@ -70,9 +70,9 @@ def next_item(options: NextOptions) -> int:
     if not o.cmd:
         check_stdout()
     deadline = None if patience is None else time.monotonic() + patience
-    queue = _open(o.spool, o.lock_timeout, deadline)
     if o.cmd:
-        return _run(queue, o, lease, deadline)
+        return _run(o, lease, deadline)
+    queue = _open(o.spool, o.lock_timeout, deadline)
     item = _claim(lambda: queue.claim(lease=lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
@@ -203,27 +203,22 @@ class _Renewed:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(queue: Spool, o: NextOptions, lease: float | None, deadline: float | None) -> int:
-    from pq_cli.worker.attempt import Foreground, refuse_damaged
+def _run(o: NextOptions, lease: float | None, deadline: float | None) -> int:
+    from pq_cli.worker.attempt import Foreground
     from pq_cli.worker.contract import judging
 
-    cmd, judge = list(o.cmd), judging(o.defer_on, queue.config)
+    patience = parse_duration(o.lock_timeout)
+    queue = _open(o.spool, brief_lock(patience), deadline)
+    judge = judging(o.defer_on, queue.config)
     seconds = queue.config.lease if lease is None else lease
-    with Foreground(queue, seconds, os.environ, warn) as foreground:
+    with Foreground(queue, seconds, patience, os.environ, warn) as foreground:
         item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=lease)), deadline)
         if item is None:
             refuse_paused(queue)
             return 1
-        try:
-            status, sent = foreground.attempt(item, cmd, judge)
-        except DamagedItemError as error:
-            refuse_damaged(queue, item, error)
-            raise
-        except BaseException:
-            _give_back(queue, item)
-            raise
-    if sent is not None and status:
+        status, sent = foreground.attempt(item, o.cmd, judge)
+    if sent is not None:
         return 128 + sent
     if status:
-        warn(f"{item.claim}: {cmd[0]} exited with status {status}")
+        warn(f"{item.claim}: {o.cmd[0]} exited with status {status}")
     return 6 if status else 0

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pq_cli.actions.next import refuse_paused
 from pq_cli.actions.run_options import Plan, RunOptions, plan_of
 from pq_cli.actions.run_report import Reporter
-from pq_cli.actions.spools import open_spool
+from pq_cli.actions.spools import brief_lock, open_spool
 from pq_cli.core.item import State
 from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError
 from pq_cli.messages import warn
@@ -32,8 +32,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pq_cli.queue.store import Attendance
 
-_BRIEF = 1.0
-"""Seconds to wait for the lock at a time, however patient: meanwhile no signal is heeded."""
 _REAP_AGAIN = 0.1
 """Seconds until orphans are reaped behind a child of ours that has ended and is not yet reaped."""
 _STOPPING = (
@@ -45,7 +43,7 @@ _STOPPING = (
 def run(options: RunOptions) -> int:
     """Drain or follow the queue with the command; return the exit status."""
     plan = plan_of(options)
-    brief = f"{min(plan.terms.lock_timeout, _BRIEF):.3f}s"
+    brief = brief_lock(plan.terms.lock_timeout)
     queue = open_spool(options.spool, create=plan.follow, lock_timeout=brief)
     if plan.dry_run:
         return _dry_run(queue, plan)

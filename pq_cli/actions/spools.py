@@ -19,11 +19,20 @@ if TYPE_CHECKING:
     from pq_cli.actions.fates import Fates
 
 LOCK_TIMEOUT = "30s"
+_BRIEF = 1.0
 
 
 def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Spool:
     """Open the spool a command was told to use; damaged items are named on stderr."""
     return Spool(path, create=create, lock_timeout=parse_duration(lock_timeout), report=warn)
+
+
+def brief_lock(patience: float) -> str:
+    """Return the part of a `--lock-timeout` of so many seconds that is to be waited at a time.
+
+    For a process that waits again and again: while it waits for the lock it heeds no signal.
+    """
+    return f"{min(patience, _BRIEF):.3f}s"
 
 
 def lease_seconds(text: str | None) -> float | None:

@@ -6,21 +6,26 @@ import os
 import sys
 
 from pq_cli.actions.enqueue import EnqueueOptions, check_stdin, request_of
-from pq_cli.actions.spools import lease_seconds, open_spool, taken_text
+from pq_cli.actions.spools import brief_lock, lease_seconds, open_spool, taken_text
 from pq_cli.core.item import Item
+from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
+    LockTimeoutError,
     NotExecutableError,
+    PqError,
     UsageError,
 )
-from pq_cli.messages import warn
+from pq_cli.messages import os_error_text, warn
 from pq_cli.render import check_stdout, emit, flush
 from pq_cli.worker.attempt import Foreground
 from pq_cli.worker.contract import Outcome, Verdict, explain, judging, statuses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pq_cli.worker.contract import Judge
 
 
@@ -46,33 +51,47 @@ def submit(options: SubmitOptions) -> int:
     request = request_of(o)
     check_stdin()
     check_stdout()
-    queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
+    patience = parse_duration(o.lock_timeout)
+    queue = open_spool(o.spool, create=True, lock_timeout=brief_lock(patience))
     seconds = queue.config.lease if lease is None else lease
-    with Foreground(queue, seconds, os.environ, warn) as foreground:
+    with Foreground(queue, seconds, patience, os.environ, warn) as foreground:
         staged = queue.stage(sys.stdin.buffer, request)
-        item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
+        try:
+            item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
+        except LockTimeoutError:
+            queue.unstage(staged)
+            raise
         if item.claim is None:  # its key was taken, by an item that others may be working on
             warn(taken_text(item, "nothing was run"))
             emit(str(item.id))
             return 0
-        return _try(foreground, item, list(o.cmd), judging(o.defer_on, queue.config))
+        return _try(foreground, item, o.cmd, judging(o.defer_on, queue.config))
 
 
-def _try(foreground: Foreground, item: Item, cmd: list[str], judge: Judge) -> int:
+def _try(foreground: Foreground, item: Item, cmd: Sequence[str], judge: Judge) -> int:
+    """Run the command. Whatever goes wrong from here on, the payload is in the queue."""
     try:
         status, sent = foreground.attempt(item, cmd, lambda status: _spared(judge(status)))
     except (CommandNotFoundError, NotExecutableError):
-        _say_queued(item)
+        emit(str(item.id))
+        flush()
         raise
+    except (PqError, OSError) as error:
+        why = os_error_text(error) if isinstance(error, OSError) else error
+        return _queued(item, f"{cmd[0]}: its result could not be written down: {why}", 0)
     if not status:
         return 0
-    if judge(status).verdict is Verdict.DEAD and sent is None:
+    if judge(status).verdict is Verdict.DEAD:
         warn(f"item {item.id}: {cmd[0]}: exit {status}: failed for good; `pq retry` tries again")
         emit(str(item.id))
         return EXIT_COMMAND_FAILED
-    warn(f"item {item.id}: {cmd[0]}: {explain(status)}: queued")
-    _say_queued(item)
-    return 0 if sent is None else 128 + sent
+    return _queued(item, f"{cmd[0]}: {explain(status)}", 0 if sent is None else 128 + sent)
+
+
+def _queued(item: Item, why: str, status: int) -> int:
+    warn(f"item {item.id}: {why}: queued")
+    emit(str(item.id))
+    return status
 
 
 def _spared(outcome: Outcome) -> Outcome:
@@ -80,8 +99,3 @@ def _spared(outcome: Outcome) -> Outcome:
     if outcome.verdict in (Verdict.DEFER, Verdict.RETRY):
         return outcome.replace(verdict=Verdict.RELEASE)
     return outcome
-
-
-def _say_queued(item: Item) -> None:
-    emit(str(item.id))
-    flush()

@@ -21,6 +21,7 @@ from pq_cli.core.arguments import (
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
 from pq_cli.core.tick import unheard
+from pq_cli.errors import LockTimeoutError
 from pq_cli.queue.looking import Looking
 from pq_cli.queue.request import Request, checked, valid_records
 from pq_cli.queue.working import Working
@@ -140,23 +141,37 @@ class Queue(Working, Looking):
         """Make an item of a staged payload that this process has claimed before others see it.
 
         The item comes back without a claim if it is due later, or was there already under the same
-        key: whoever works on it then, it is not the caller. Raises like `enqueue`.
+        key: whoever works on it then, it is not the caller. Raises like `enqueue`; only after a
+        LockTimeoutError the payload is still staged, for another try or `unstage`.
         """
-        store, key = self._store, staged.request.key
         items: list[Item] = []
         try:
-            with store.transaction():
-                now = store.now()
-                taken = None if key is None else store.owner(key)
-                items, error = store.admit([staged], now)
-                if error is not None:
-                    raise error
-                item = items[0]
-                if item.state is State.PENDING and (taken is None or taken.id != item.id):
-                    item = self._claim(item, now, lease, bound=True, own=True)
-        finally:
-            store.finish([staged], len(items))
+            with self._store.transaction():
+                item = self._admit_claimed(staged, lease, items)
+        except LockTimeoutError:
+            raise
+        except BaseException:
+            self._store.finish([staged], len(items))
+            raise
+        self._store.finish([staged], len(items))
         return item
+
+    def _admit_claimed(self, staged: Staged, lease: float | None, items: list[Item]) -> Item:
+        store, key = self._store, staged.request.key
+        now = store.now()
+        taken = None if key is None else store.owner(key)
+        admitted, error = store.admit([staged], now)
+        items += admitted
+        if error is not None:
+            raise error
+        item = items[0]
+        if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
+            return item
+        return self._claim(item, now, lease, bound=True, own=True)
+
+    def unstage(self, staged: Staged) -> None:
+        """Throw away a staged payload that is to be no item after all."""
+        self._store.finish([staged], 0)
 
     # -- claims ----------------------------------------------------------------
 

@@ -6,24 +6,26 @@ from pq_cli.core.item import Item
 from pq_cli.errors import (
     CommandNotFoundError,
     DamagedItemError,
+    LockTimeoutError,
     NoSuchItemError,
     NotExecutableError,
     PqError,
     StaleClaimError,
 )
-from pq_cli.queue.outcome import settle
 from pq_cli.spool.spool import Spool
-from pq_cli.worker.child import HeldSignals, run_child
+from pq_cli.worker.child import STOPPING, HeldSignals, run_child
 from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
     Outcome,
+    Verdict,
     arguments,
     environment,
-    judge,
     not_runnable,
 )
 from pq_cli.worker.guard import Guard
+from pq_cli.worker.settle import SETTLE_AGAIN, settling
+from pq_cli.worker.waiting import Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,43 +33,59 @@ if TYPE_CHECKING:
     from typing import Self, TypeVar
 
     from pq_cli.queue.store import Attendance
+    from pq_cli.worker.contract import Judge
 
     Claimed = TypeVar("Claimed", Item, Item | None)
+    T = TypeVar("T")
+
+_RENEW_AGAIN = 1.0
+"""Seconds between tries to renew a lease, while disk or lock refuse."""
+_GIVEN_BACK = Outcome(verdict=Verdict.RELEASE)
 
 
 class Foreground:
     """A context for one attempt: claim in it, then `attempt`.
 
     The claim is free for others when this process has died, and not before its command has: a
-    guard kills the command. lease: seconds, renewed while the command runs. warn: tells people.
+    guard kills the command. lease: seconds, renewed while the command runs. patience: seconds to
+    wait for the spool's lock before the command is started; best in short pieces, because a signal
+    is heeded between two tries of the spool only. warn: tells people.
     """
 
     def __init__(
         self,
         spool: Spool,
         lease: float,
+        patience: float,
         environ: Mapping[str, str],
         warn: Callable[[object], None],
     ) -> None:
         self._spool = spool
         self._lease = lease
+        self._patience = patience
         self._environ = environ
         self._warn = warn
         self._signals = HeldSignals()
         self._attendance: Attendance | None = None
 
     def __enter__(self) -> Self:
-        self._attendance = self._spool.attend()
+        self._attendance = self._patiently(self._spool.attend)
         self._signals.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._attendance is not None:
-            self._attendance.close()
+        try:
+            if self._attendance is not None:
+                self._attendance.close()
+        except OSError:
+            pass  # the item is settled: what is left of the lock is swept by the next worker
         self._signals.__exit__()  # last: what was held may end the process
 
     def claim(self, take: Callable[[], Claimed]) -> Claimed:
         """Return what `take` claims; if that is something, signals are held from then on."""
+        return self._patiently(lambda: self._held(take))
+
+    def _held(self, take: Callable[[], Claimed]) -> Claimed:
         self._signals.hold()
         try:
             item = take()
@@ -78,75 +96,120 @@ class Foreground:
             self._signals.let_go()
         return item
 
-    def attempt(
-        self, item: Item, command: Sequence[str], judge: Callable[[int], Outcome] = judge
-    ) -> tuple[int, int | None]:
+    def _patiently(self, take: Callable[[], T]) -> T:
+        """Return what `take` gives, tried again while the lock is busy and patience lasts."""
+        waiting = Waiting(self._patience)
+        while True:
+            try:
+                return take()
+            except LockTimeoutError as error:
+                if waiting.over():
+                    raise
+                if waiting.news():
+                    self._warn(f"nothing can be claimed yet: {error}")
+
+    def attempt(self, item: Item, command: Sequence[str], judge: Judge) -> tuple[int, int | None]:
         """Run `command` on the claimed item and end the claim as its status says.
 
-        Returns (the command's status, the signal that stopped pq or None). A command that cannot
-        be started gives the item back uncounted and raises CommandNotFoundError or
-        NotExecutableError. judge: says what a status means for the item.
+        Returns (the command's status, the signal that ended the attempt or None). Only an attempt
+        that a signal to pq has ended is called off, and its item goes back uncounted: a command
+        that goes on in spite of one and then says what became of the item has the last word.
+        judge: says what a status means for the item.
+
+        Raises StaleClaimError or NoSuchItemError when the claim was lost; then the command was
+        stopped. CommandNotFoundError or NotExecutableError: it could not be started, and the item
+        went back uncounted. DamagedItemError: the payload is torn, its bytes are never served, and
+        the item is a dead letter. OSError: it cannot be read. OSError, TryAgainError: for a whole
+        lease, disk or lock have refused to end the claim.
         """
-        status, sent = self._run(item, command)
+        try:
+            status, sent = self._run(item, command)
+        except DamagedItemError as error:
+            self._settle(item, Outcome(verdict=Verdict.DEAD, error=str(error)))
+            raise
+        except (CommandNotFoundError, NotExecutableError, OSError):
+            self._settle(item, _GIVEN_BACK)
+            raise
         if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
-            self._spool.release(item)
+            self._settle(item, _GIVEN_BACK)
             kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
             raise kind(f"{command[0]}: exit {status}; item {item.id} went back uncounted")
-        if sent is not None and status:
-            self._spool.release(item)
-        else:
-            settle(self._spool, item, judge(status))
-        return status, sent
+        outcome = judge(status)
+        if sent is not None and outcome.verdict in (Verdict.RETRY, Verdict.RELEASE):
+            self._settle(item, _GIVEN_BACK)
+            return status, sent
+        self._settle(item, outcome)
+        return status, None
 
     def _run(self, item: Item, command: Sequence[str]) -> tuple[int, int | None]:
         payload = self._spool.open_payload(item)
         env = {**self._environ, **environment(self._spool.path, item)}
-        argv, renewal = (
-            arguments(command, item),
-            _Renewal(self._spool, item, self._lease, self._warn),
-        )
+        renewal = _Renewal(self._spool, item, self._lease, self._warn)
+        argv = arguments(command, item)
         try:
             guard = self._guard()
             try:
-                return run_child(
+                status, sent = run_child(
                     argv, env, payload.fileno(), self._signals, guard, self._lease / 3, renewal
                 )
             finally:
                 guard.close()
         except OSError as error:
-            self._spool.release(item)
             raise not_runnable(command[0], error) from None
         finally:
             payload.close()
+        if renewal.lost is not None:
+            raise renewal.lost
+        return status, sent
 
     def _guard(self) -> Guard:
         if self._attendance is None:
             raise ValueError("an attempt is made inside `with Foreground(...)`")
         return Guard(1, self._attendance.name, self._attendance.fileno())
 
+    def _settle(self, item: Item, outcome: Outcome) -> None:
+        """End the claim. A first signal does not end that: what was done must not be forgotten."""
+        signals = 0
+        for error, waiting in settling(self._spool, item, outcome, self._lease):
+            if waiting.news():
+                self._warn(f"{item.claim}: cannot be ended yet, trying again: {_words(error)}")
+            info = self._signals.receive(SETTLE_AGAIN)
+            if info is not None and info.si_signo in STOPPING:
+                signals += 1
+                if signals > 1:
+                    raise error
+                self._warn(f"{item.claim}: still to be ended; a second signal gives that up")
+
 
 class _Renewal:
-    """Renews a claim when called; says so, once, when it is lost."""
+    """Renews a claim when called, and returns the seconds until the next time; None: it is lost."""
 
     def __init__(
         self, spool: Spool, item: Item, lease: float, warn: Callable[[object], None]
     ) -> None:
         self._spool, self._item, self._lease, self._warn = spool, item, lease, warn
-        self._lost = False
+        self._refused = False
+        self.lost: PqError | None = None
 
-    def __call__(self) -> None:
+    def __call__(self) -> float | None:
         claim = self._item.claim
         try:
             self._spool.renew(self._item, self._lease)
-        except (StaleClaimError, NoSuchItemError):
-            if not self._lost:
-                self._warn(f"{claim}: the claim was lost; the command's result will be refused")
-            self._lost = True
+        except (StaleClaimError, NoSuchItemError) as error:
+            self._warn(f"{claim}: the claim was lost; the command is stopped, its result refused")
+            self.lost = error
+            return None
         except (PqError, OSError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            self._warn(f"{claim}: the lease could not be renewed: {why}")
+            if not self._refused:
+                self._warn(f"{claim}: the lease could not be renewed: {_words(error)}")
+            self._refused = True
+            return min(self._lease / 3, _RENEW_AGAIN)
+        self._refused = False
+        return self._lease / 3
 
 
-def refuse_damaged(spool: Spool, item: Item, error: DamagedItemError) -> None:
-    """Send a claimed item whose payload is torn to the dead letters: its bytes are never served."""
-    spool.fail(item, str(error), dead=True)
+def _words(error: Exception) -> str:
+    """Return an error in words, with the file that it is about."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"

@@ -1,7 +1,10 @@
 """One child in the foreground: for `pq next -- CMD`, without asyncio or subprocess.
 
-Signals: those that somebody sent to pq are passed on; those that the terminal sent (Ctrl-C) have
-reached the child already, because it is in the same process group.
+Signals: those that somebody sent to pq are passed on; those that were typed at the terminal
+(Ctrl-C) have reached the child already, because it is in the same process group.
+
+When pq was asked to stop, or the command failed, nothing that it has started goes on: its item is
+about to be another's.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ import os
 import signal
 import time
 
+from pq_cli.worker.descendants import Descendants
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +22,13 @@ if TYPE_CHECKING:
 
     from pq_cli.worker.guard import Guard
 
-_PASSED_ON = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
-_BY_KERNEL = 128  # si_code SI_KERNEL: typed at the terminal, not sent by a process
+STOPPING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""What asks pq to stop: it goes to all that the command has started."""
+_PASSED_ON = (*STOPPING, signal.SIGUSR1, signal.SIGUSR2)
+_BY_KERNEL = 128
+"""si_code SI_KERNEL: typed at the terminal, not sent by a process."""
+_KILL_AFTER = 10.0
+"""Seconds from TERM to KILL for a command that pq itself stops."""
 
 
 class HeldSignals:
@@ -67,18 +70,24 @@ def run_child(
     stdin: int,
     signals: HeldSignals,
     guard: Guard,
-    tick: float,
-    on_tick: Callable[[], None],
+    pause: float,
+    keep: Callable[[], float | None],
 ) -> tuple[int, int | None]:
     """Run a command with `stdin` (a descriptor) and wait for it. Call while `signals` are held.
 
-    Calls `on_tick` about every `tick` seconds meanwhile. Returns (status, signal): the exit
-    status, 128 + N when signal N killed it; and the last signal that pq itself was sent, or None.
-    When one was sent before the command was started, it is not. Raises OSError when it cannot be.
+    keep: called after `pause` seconds, keeps the claim and returns the seconds until it is to be
+    called again, or None when the claim is lost; then the command is stopped, by TERM and, should
+    it not heed that, by KILL ten seconds later.
+
+    Returns (status, signal): the exit status, 128 + N when signal N killed it; and the last signal
+    that asked pq itself to stop, or None. When one came before the command was started, it is not.
+    Unless the command ended well and nobody asked it to stop, nothing that it has started runs any
+    more. Raises OSError when it cannot be started.
     """
     while (early := signals.receive(0)) is not None:
         if early.si_signo != signal.SIGCHLD:
             return 128 + early.si_signo, early.si_signo
+    started = Descendants()
     pid = os.posix_spawnp(
         argv[0],
         list(argv),
@@ -88,23 +97,63 @@ def run_child(
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )
     slot = guard.watch(pid)  # not its group: that is ours, and maybe of the script that runs us
-    sent = _attend(pid, signals, tick, on_tick)
-    guard.unwatch(slot)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return (128 - status if status < 0 else status), sent
+    child = _Attended(pid, started, signals)
+    try:
+        child.attend(pause, keep)
+    finally:
+        if not child.well:
+            started.kill()
+        guard.unwatch(slot)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return (128 - status if status < 0 else status), child.sent
 
 
-def _attend(pid: int, signals: HeldSignals, tick: float, on_tick: Callable[[], None]) -> int | None:
-    """Wait until the child has ended, passing signals on; return the last signal, or None."""
-    sent: int | None = None
-    next_tick = time.monotonic() + tick
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        info = signals.receive(max(0.0, next_tick - time.monotonic()))
-        if info is not None and info.si_signo != signal.SIGCHLD:
-            sent = info.si_signo
-            if info.si_code != _BY_KERNEL:
-                os.kill(pid, info.si_signo)
-        if time.monotonic() >= next_tick:
-            on_tick()
-            next_tick = time.monotonic() + tick
-    return sent
+class _Attended:
+    """The child while it runs, and what was heard meanwhile."""
+
+    def __init__(self, pid: int, started: Descendants, signals: HeldSignals) -> None:
+        self._pid, self._started, self._signals = pid, started, signals
+        self._kill_at: float | None = None
+        self.sent: int | None = None
+        self.well = False
+        """Whether it has ended with 0, and nobody asked for that."""
+
+    def attend(self, pause: float, keep: Callable[[], float | None]) -> None:
+        """Wait until the child has ended; it is not reaped."""
+        keep_at = time.monotonic() + pause
+        while (ended := self._ended()) is None:
+            now = time.monotonic()
+            if self._kill_at is not None:
+                if now >= self._kill_at:
+                    self._started.kill()
+                    self._kill_at = now + 1.0
+            elif now >= keep_at:
+                again = keep()
+                now = time.monotonic()
+                if again is None:
+                    self._started.signal(signal.SIGTERM)
+                    self._kill_at = now + _KILL_AFTER
+                else:
+                    keep_at = now + again
+            until = keep_at if self._kill_at is None else self._kill_at
+            self._heed(self._signals.receive(max(0.0, until - now)))
+        by_itself = self.sent is None and self._kill_at is None
+        self.well = by_itself and ended.si_code == os.CLD_EXITED and ended.si_status == 0
+
+    def _ended(self) -> os.waitid_result | None:
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+    def _heed(self, info: signal.struct_siginfo | None) -> None:
+        """Pass a signal on."""
+        if info is None:
+            return
+        number = info.si_signo
+        if number == signal.SIGCHLD:
+            self._started.reap(but=self._pid)
+        elif number in STOPPING:
+            self.sent = number
+            # The kernel tells the whole group of Ctrl-C, but of a hang-up perhaps only us.
+            if info.si_code != _BY_KERNEL or number == signal.SIGHUP:
+                self._started.signal(number)
+        else:
+            os.kill(self._pid, number)

@@ -1,4 +1,4 @@
-"""Orphans: as PID 1, in a container, pq is given what others leave behind, and reaps it."""
+"""Orphans: as PID 1 in a container, and as their reaper, pq is given what others leave behind."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ if TYPE_CHECKING:
 def reap_orphans(ours: Container[int]) -> bool:
     """Reap the children that have ended, up to one of `ours`, which somebody here waits for.
 
-    Returns whether such a one stands in the way: then call again when it was reaped. Does nothing
-    unless this process is PID 1: the kernel gives orphans to nobody else.
+    Returns whether such a one stands in the way: then call again when it was reaped.
     """
-    if os.getpid() != 1:
-        return False
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -14,12 +14,13 @@ from typing import Protocol
 from pq_cli.core.arguments import valid_flag, valid_lease, valid_whole, wrong
 from pq_cli.core.item import Item, State
 from pq_cli.errors import PqError, StaleClaimError, TryAgainError
-from pq_cli.queue.outcome import Outcome, Verdict, outcome_of, settle
+from pq_cli.queue.outcome import Outcome, Verdict, outcome_of
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.events import COUNTED, Event, Stop, Summary
 from pq_cli.worker.gate import Gate, GateKeeper
 from pq_cli.worker.handlers import Handler, Hands, asking, valid_handler, valid_watch
 from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace, valid_limits
+from pq_cli.worker.settle import SETTLE_AGAIN, settling
 from pq_cli.worker.waiting import Waiting
 
 
@@ -34,8 +35,6 @@ _POLL = 0.2
 """Seconds between looks at an idle queue: new work is noticed within a quarter of a second."""
 _LONGEST_TICK = 1.0
 """Seconds between looks at the leases: a laptop that slept finds its lost claims this soon."""
-_SETTLE_AGAIN = 1.0
-"""Seconds between tries to write down how an attempt ended, while disk or lock refuse."""
 
 
 async def drain(
@@ -254,18 +253,15 @@ class _Pool:
         What disk or lock refuse is tried again while the lease lasts, also past a first request to
         stop: the work was done, and to forget that would do it twice.
         """
-        waiting = Waiting(self._lease)
-        while True:
-            try:
-                settle(self._queue, item, outcome)
-                return True
-            except StaleClaimError:
-                return False
-            except (OSError, TryAgainError) as error:
-                if waiting.over() or self._stop.requests > 1:
-                    raise
+        try:
+            for error, waiting in settling(self._queue, item, outcome, self._lease):
+                if self._stop.requests > 1:
+                    raise error
                 self._tell_wait(waiting, item, error)
-            await asyncio.sleep(_SETTLE_AGAIN)
+                await asyncio.sleep(SETTLE_AGAIN)
+        except StaleClaimError:
+            return False
+        return True
 
     def _conclude(self, attempt: _Attempt, outcome: Outcome) -> None:
         name = "lost" if attempt.lost else COUNTED[outcome.verdict]

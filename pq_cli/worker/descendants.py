@@ -1,0 +1,106 @@
+"""What a command has started: found below this process wherever it went, and killed there.
+
+For commands that share the process group of the script that runs pq, so that Ctrl-C, Ctrl-Z and
+reading from the terminal work as without pq: there is no group of their own to kill. While this
+process is the reaper of its orphans (PR_SET_CHILD_SUBREAPER) nothing leaves it, neither what has a
+session of its own nor what has outlived its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from pq_cli.worker.orphans import reap_orphans
+
+_PR_SET_CHILD_SUBREAPER = 36
+_NAP = 0.01
+_PATIENCE = 10.0
+"""Seconds until what does not die, in a call to a disk that is gone say, is left to itself."""
+
+
+class Descendants:
+    """The processes below this one, without those that were there before, and what they start."""
+
+    def __init__(self) -> None:
+        self._spared = _children_now()
+        _adopt_orphans()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all, parents before their children; what is stopped goes on."""
+        for pid in self._pids():
+            _send(pid, number)
+            _send(pid, signal.SIGCONT)  # a stopped process cannot obey
+
+    def kill(self) -> None:
+        """Kill all, also what is started meanwhile; wait until nothing runs any more.
+
+        What belongs to another user stays.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            hit = [pid for pid in self._pids() if _send(pid, signal.SIGKILL)]
+            if not hit or time.monotonic() >= deadline:
+                return
+            time.sleep(_NAP)
+
+    def reap(self, but: int) -> None:
+        """Reap the orphans that have ended; `but` is the child that somebody else reaps."""
+        reap_orphans({but, *self._spared})
+
+    def _pids(self) -> list[int]:
+        """Return those that run, parents first."""
+        below: dict[int, list[int]] = {}
+        zombies = set()
+        for pid, parent, zombie in _processes():
+            below.setdefault(parent, []).append(pid)
+            if zombie:
+                zombies.add(pid)
+        found = [pid for pid in below.get(os.getpid(), ()) if pid not in self._spared]
+        for pid in found:
+            found += below.get(pid, ())
+        return [pid for pid in found if pid not in zombies]
+
+
+def _adopt_orphans() -> None:
+    try:
+        import ctypes  # some milliseconds: only for who starts a command
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass  # then what has outlived its parent escapes
+
+
+def _children_now() -> set[int]:
+    """Return the children of this process: the guard, and the jobs of a shell that became pq."""
+    me = os.getpid()
+    try:
+        with open(f"/proc/{me}/task/{me}/children", encoding="ascii") as file:
+            return {int(pid) for pid in file.read().split()}
+    except OSError:
+        return {pid for pid, parent, _ in _processes() if parent == me}
+
+
+def _processes() -> list[tuple[int, int, bool]]:
+    """Return (pid, parent, whether it is a zombie) of every process that can be seen."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue  # gone
+            if len(fields) > 1:
+                found.append((int(entry), int(fields[1]), fields[0] in (b"Z", b"X")))
+    return found
+
+
+def _send(pid: int, number: int) -> bool:
+    """Send a signal; tell whether there is somebody who got it."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
