@@ -49,6 +49,15 @@ def _run(arguments: list[str]) -> int:
         _print(short_help())
         return 0
     spool, (name, *rest) = _leading_spool(arguments)
+    try:
+        return _command(name, spool, rest)
+    except OSError as error:
+        if error.filename is None and not isinstance(error, BrokenPipeError):
+            error.filename = name  # about no file, but this process: it has no descriptor left
+        raise
+
+
+def _command(name: str, spool: list[str], rest: list[str]) -> int:
     planned = quick.plan(name, [*spool, *rest], os.environ, default_spool())
     if planned is not None:
         action, options = planned

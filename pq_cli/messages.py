@@ -29,11 +29,16 @@ def warn(message: object) -> None:
 
 
 def os_error_text(error: OSError) -> str:
-    """Return what and where, without Python's decoration."""
+    """Return what and where, without Python's decoration.
+
+    Of two names (a rename, a link) the second is meant where there is no room.
+    """
     what = error.strerror or str(error)
-    if not isinstance(error.filename, str | bytes):
+    second = error.filename2 if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    name = second or error.filename
+    if not isinstance(name, str | bytes):
         return what
-    return f"{os.fsdecode(error.filename) or repr('')}: {what}"
+    return f"{os.fsdecode(name) or repr('')}: {what}"
 
 
 def os_error_status(error: OSError) -> int:

@@ -16,6 +16,8 @@ from pq_cli.queue.request import Request, checked
 from pq_cli.render import check_stdout, emit, flush
 from pq_cli.render.counting import Counting
 from pq_cli.spool.layout import BLOCK_SIZE
+from pq_cli.spool.opened import About
+from pq_cli.spool.payload import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,17 +169,18 @@ class _Enqueue:
         from pq_cli.actions.records import json_records, split_records  # start-up
 
         try:
-            fd = 0 if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
+            fd = 0 if file == "-" else open_file(file)
+        except (UsageError, OSError) as error:
             self._note(error)
             return
         before = self._went_in
+        source = About(fd, None if file == "-" else file)
         try:
             if lines or null:
                 end = b"\0" if null else b"\n"
-                batches = split_records(fd, end, self._request, self._to_end_of_block)
+                batches = split_records(source, end, self._request, self._to_end_of_block)
             else:
-                batches = json_records(fd, self._request, self._to_end_of_block)
+                batches = json_records(source, self._request, self._to_end_of_block)
             for batch in batches:
                 self._batch(batch.records)
                 if batch.error is not None:

@@ -6,7 +6,6 @@ and on a fast one many share a sync.
 
 from __future__ import annotations
 
-import os
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 
@@ -15,17 +14,19 @@ from pq_cli.core.jsonio import JsonError, parse_strict
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import PqError, UsageError
 from pq_cli.queue.request import Request, checked
+from pq_cli.spool.opened import read_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from pq_cli.spool.opened import About
+
     Payload = tuple[bytes, Request]
 
 MAX_RECORD = 64 * 1024 * 1024
 """The longest record in bytes: one record is held in memory; bigger payloads go in as files."""
-_CHUNK = 256 * 1024
 _MOST_BYTES = 768 * 1024
 """Bytes after which a batch is full, however few records it has."""
 
@@ -39,27 +40,28 @@ class Batch:
 
 
 def split_records(
-    fd: int, end: bytes, request: Request, most: Callable[[], int]
+    source: About, end: bytes, request: Request, most: Callable[[], int]
 ) -> Iterator[Batch]:
     """Yield batches of the records that `end` ends; the last one may lack it.
 
-    most: says how many the next batch should have at the most.
+    source: what is open and, for errors, how it is called. most: says how many the next batch
+    should have at the most.
     """
     try:
-        for raw in _raw_batches(fd, end, most):
+        for raw in _raw_batches(source, end, most):
             yield Batch([(record, request) for record in raw])
     except UsageError as error:
         yield Batch([], error)
 
 
-def json_records(fd: int, request: Request, most: Callable[[], int]) -> Iterator[Batch]:
+def json_records(source: About, request: Request, most: Callable[[], int]) -> Iterator[Batch]:
     """Yield batches of JSON records; a malformed one ends the stream and names its line.
 
-    most: as for `split_records`.
+    source, most: as for `split_records`.
     """
     number = 0
     try:
-        for raw in _raw_batches(fd, b"\n", most):
+        for raw in _raw_batches(source, b"\n", most):
             records: list[Payload] = []
             for line in raw:
                 number += 1
@@ -75,11 +77,11 @@ def json_records(fd: int, request: Request, most: Callable[[], int]) -> Iterator
         yield Batch([], error)
 
 
-def _raw_batches(fd: int, end: bytes, most: Callable[[], int]) -> Iterator[list[bytes]]:
+def _raw_batches(source: About, end: bytes, most: Callable[[], int]) -> Iterator[list[bytes]]:
     rest = bytearray()
     waiting: list[bytes] = []
     number = size = 0
-    while chunk := os.read(fd, _CHUNK):
+    while chunk := read_part(source):
         first, *more = chunk.split(end)
         rest += first
         if more:
@@ -91,7 +93,7 @@ def _raw_batches(fd: int, end: bytes, most: Callable[[], int]) -> Iterator[list[
             yield waiting[:count]
             del waiting[:count]
             size = sum(map(len, waiting))
-        if waiting and (size >= _MOST_BYTES or len(rest) > MAX_RECORD or not _more_at_hand(fd)):
+        if waiting and (size >= _MOST_BYTES or len(rest) > MAX_RECORD or not _more_at_hand(source)):
             yield waiting
             waiting, size = [], 0
         if len(rest) > MAX_RECORD:
@@ -102,12 +104,13 @@ def _raw_batches(fd: int, end: bytes, most: Callable[[], int]) -> Iterator[list[
         yield waiting
 
 
-def _more_at_hand(fd: int) -> bool:
+def _more_at_hand(source: About) -> bool:
     """Tell whether a read would not wait: there is more, or it is the end."""
     import select
 
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
+    with source as fd:
+        poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
 
 

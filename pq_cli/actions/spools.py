@@ -10,6 +10,7 @@ from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.spool import layout
+from pq_cli.spool.opened import lines_of
 from pq_cli.spool.spool import Spool
 
 TYPE_CHECKING = False
@@ -69,7 +70,7 @@ def reference(spool: Spool, text: str) -> str:
 def stdin_lines() -> Iterator[str]:
     """Yield the lines of stdin as text; closed stdin has none."""
     if sys.stdin is not None:
-        for raw in sys.stdin.buffer:
+        for raw in lines_of(sys.stdin.buffer):
             yield raw.decode("utf-8", "surrogateescape")
 
 

@@ -26,6 +26,7 @@ from pq_cli.errors import (
 from pq_cli.messages import warn
 from pq_cli.render import StdoutBytes, check_stdout, emit, flush, stdout_is_terminal
 from pq_cli.render.counting import Counting
+from pq_cli.spool.opened import lines_of
 from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonSource, JsonWriter
 from pq_cli.transfer.receiving import Receiving
@@ -141,7 +142,7 @@ def _confirm_stdin(options: ExportOptions) -> int:
         raise SpoolIOError("standard input is closed")
     trouble = _Trouble()
     receipts = _Receipts(open_spool(options.spool, lock_timeout=options.lock_timeout), trouble)
-    receipts.take(sys.stdin.buffer)
+    receipts.take(lines_of(sys.stdin.buffer))
     if receipts.error is not None:
         raise receipts.error
     warn(f"{receipts.count} items have left")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_own
+from pq_cli.spool.opened import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def _parts(path: str) -> tuple[dict[str, Any], str]:
     """Return (what is known of the attempt, what it wrote); a torn log gives what it can."""
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, Reading(file):
         first, _, rest = file.read().partition(b"\n")
     try:
         head = parse_own(first)

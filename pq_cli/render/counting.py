@@ -11,6 +11,7 @@ import time
 
 from pq_cli import messages
 from pq_cli.render import plain
+from pq_cli.spool.opened import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,17 +129,24 @@ class _Watched:
         self._tell(len(data))
         return data
 
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
     def peek(self, size: int = 0) -> bytes:
-        return bytes(self._stream.peek(size))
+        with Reading(self._stream):
+            return bytes(self._stream.peek(size))
 
     def read(self, size: int = -1) -> bytes:
-        return self._passed(self._stream.read(size))
+        with Reading(self._stream):
+            return self._passed(self._stream.read(size))
 
     def read1(self, size: int = -1) -> bytes:
-        return self._passed(self._stream.read1(size))
+        with Reading(self._stream):
+            return self._passed(self._stream.read1(size))
 
     def readline(self, size: int = -1) -> bytes:
-        return self._passed(self._stream.readline(size))
+        with Reading(self._stream):
+            return self._passed(self._stream.readline(size))
 
     def write(self, data: bytes) -> int:
         return int(self._stream.write(self._passed(data)))

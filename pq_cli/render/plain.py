@@ -12,6 +12,7 @@ from pq_cli.core.meta import as_dict
 from pq_cli.core.policy import QueueConfig, effective
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import OutputError
+from pq_cli.spool.opened import About, read_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def flush() -> None:
 def copy_to_stdout(fd: int) -> None:
     """Copy an open file to stdout, all of it; what was emitted before goes first."""
     flush()
-    while chunk := os.read(fd, 256 * 1024):
+    source = About(fd)
+    while chunk := read_part(source):
         view = memoryview(chunk)
         while view:
             view = view[_write_some(view) :]

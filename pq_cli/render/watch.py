@@ -9,6 +9,7 @@ import os
 import sys
 
 from pq_cli.errors import UsageError
+from pq_cli.spool.opened import About
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def watch(draw: Callable[[int, int], list[str]], interval: float) -> None:
             if wake in ready:
                 os.read(wake, 4096)
             if 0 in ready:
-                pressed = os.read(0, 64)
+                with About(0):
+                    pressed = os.read(0, 64)
                 if not pressed or any(key in _QUIT for key in pressed[:1]):
                     return
     finally:
@@ -62,4 +64,5 @@ def _show(draw: Callable[[int, int], list[str]]) -> None:
     lines = draw(columns, rows)[:rows]
     # Each line is overwritten, then its rest cleared: no flicker, nothing left of the last picture.
     body = "\x1b[K\r\n".join(lines)
-    os.write(1, f"\x1b[H{body}\x1b[K\x1b[J".encode("utf-8", "replace"))
+    with About(1):
+        os.write(1, f"\x1b[H{body}\x1b[K\x1b[J".encode("utf-8", "replace"))

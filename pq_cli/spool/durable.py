@@ -14,10 +14,10 @@ import zlib
 
 from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
-from pq_cli.spool.checksum import CHUNK, checksum_of, checksum_text, read_some
+from pq_cli.spool.checksum import checksum_of, checksum_text
 from pq_cli.spool.folders import Folders
+from pq_cli.spool.opened import CHUNK, About, Opened, named, read_some
 from pq_cli.spool.owner import owner_to_keep
-from pq_cli.spool.process import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _STEP = 64 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
 _NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
                   errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
@@ -62,7 +63,8 @@ class Disk:
             self.make_dir(os.path.dirname(path))
             fd = os.open(self._at(path), flags, 0o600)
         if self._owner is not None:
-            os.fchown(fd, *self._owner)
+            with About(fd):
+                os.fchown(fd, *self._owner)
         return fd
 
     # -- folders -----------------------------------------------------------
@@ -110,26 +112,23 @@ class Disk:
 
     def sync_dir(self, path: str) -> None:
         """Make a folder's entries durable, whatever `sync` says."""
-        fd = os.open(self._at(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        full = self._at(path)
+        with Opened(os.open(full, _FOLDER), full) as fd:
             os.fsync(fd)
-        finally:
-            os.close(fd)
 
     # -- files -------------------------------------------------------------
 
     def write_new(self, path: str, data: bytes, *, sync: bool | None = None) -> None:
         """Write a new file (0600) whole, synced if `sync` (default: the disk's own)."""
-        fd = self._create(path, _NEW)
+        opened = self._create(path, _NEW)
         try:
-            _write_all(fd, data)
-            if self._eager if sync is None else sync:
-                os.fsync(fd)
+            with Opened(opened, f"{self.root}/{path}") as fd:
+                _write_all(fd, data)
+                if self._eager if sync is None else sync:
+                    os.fsync(fd)
         except BaseException:
-            os.close(fd)
             self.discard(path)
             raise
-        os.close(fd)
 
     def rename(self, source: str, target: str) -> None:
         """Rename within the spool, atomically replacing the target."""
@@ -149,7 +148,8 @@ class Disk:
     def sync_file(self, fd: int) -> None:
         """Make what an open file holds durable, in "full"."""
         if self.sync:
-            os.fsync(fd)
+            with About(fd):
+                os.fsync(fd)
 
     def open_to_append(self, path: str) -> int:
         """Return a descriptor for `append`; the file (0600) is made when missing."""
@@ -158,13 +158,18 @@ class Disk:
 
     def append(self, fd: int, data: bytes) -> None:
         """Append in one write, unsynced."""
-        os.write(fd, data)
+        with About(fd):
+            os.write(fd, data)
 
     def link_text(self, path: str, text: str, tmp: str) -> None:
         """Make or atomically replace a symbolic link that holds a short `text`."""
         for folder in (os.path.dirname(tmp), os.path.dirname(path)):
             self.make_dir(folder)  # somebody may have swept empty folders away
-        os.symlink(text, self._at(tmp))
+        try:
+            os.symlink(text, self._at(tmp))
+        except OSError as error:
+            error.filename, error.filename2 = self._at(tmp), None  # not the text
+            raise
         if self._owner is not None:
             os.chown(self._at(tmp), *self._owner, follow_symlinks=False)
         os.rename(self._at(tmp), self._at(path))
@@ -177,33 +182,29 @@ class Disk:
 
     def overwrite(self, fd: int, data: bytes, *, sync: bool) -> None:
         """Overwrite the first bytes of an open file in place, in one write."""
-        os.pwrite(fd, data, 0)
-        if sync:
-            os.fdatasync(fd)
+        with About(fd):
+            os.pwrite(fd, data, 0)
+            if sync:
+                os.fdatasync(fd)
 
     def patch(self, path: str, change: Change, *args: object) -> bool:
         """Overwrite the end of a small file in place, unsynced; tell whether it was done.
 
         change(content, *args): (offset, bytes) or None. A power loss may tear these bytes.
         """
-        fd = os.open(self._at(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
+        full = self._at(path)
+        with Opened(os.open(full, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), full) as fd:
             content = os.read(fd, _PATCHED)
             found = change(content, *args) if len(content) < _PATCHED else None
             if found is not None:
                 os.lseek(fd, found[0], os.SEEK_SET)
                 _write_all(fd, found[1])
-        finally:
-            os.close(fd)
         return found is not None
 
     def append_lines(self, path: str, data: bytes) -> None:
         """Append whole lines to a file, made when missing; unsynced."""
-        fd = self.open_to_append(path)
-        try:
+        with Opened(self.open_to_append(path), self._at(path)) as fd:
             _write_all(fd, data)
-        finally:
-            os.close(fd)
 
     def together(self) -> Together:
         """Return a context in which nothing is synced by itself, and all of it once at the end."""
@@ -221,13 +222,10 @@ class Disk:
         except (OSError, AttributeError):
             os.sync()
             return
-        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with Opened(os.open(self.root, _FOLDER), self.root) as fd:
             if syncfs(fd) != 0:
                 code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code), self.root)
-        finally:
-            os.close(fd)
+                raise OSError(code, os.strerror(code))
 
     def sync_everything(self) -> None:
         """Sync all file systems: once, when a spool goes from fast to full durability."""
@@ -245,54 +243,55 @@ class Disk:
 
     def set_mode(self, path: str, mode: int) -> None:
         """Set a folder's mode; a link in its place is an error."""
-        fd = os.open(self._at(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
+        full = self._at(path)
+        with Opened(os.open(full, _FOLDER | os.O_NOFOLLOW), full) as fd:
             os.fchmod(fd, mode)
             os.fsync(fd)
-        finally:
-            os.close(fd)
 
     # -- payloads ----------------------------------------------------------
 
     def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:
         """Write what `stream` yields to a new file in bounded memory; return (size, checksum)."""
-        fd = self._create(path, _NEW)
+        opened = self._create(path, _NEW)
         try:
-            size, crc = 0, 0
-            while chunk := read_some(stream):
-                _write_all(fd, chunk)
-                size += len(chunk)
-                crc = zlib.crc32(chunk, crc)
-            if self.sync:
-                os.fsync(fd)
+            with Opened(opened, f"{self.root}/{path}") as fd:
+                size, crc = 0, 0
+                while chunk := read_some(stream):
+                    _write_all(fd, chunk)
+                    size += len(chunk)
+                    crc = zlib.crc32(chunk, crc)
+                if self.sync:
+                    os.fsync(fd)
         except BaseException:
-            os.close(fd)
             self.discard(path)
             raise
-        os.close(fd)
         return size, checksum_text(crc)
 
-    def copy_in(self, source: int, path: str, tick: Tick = unheard) -> tuple[int, str | None]:
+    def copy_in(
+        self, source: int, path: str, tick: Tick = unheard, *, name: str | None = None
+    ) -> tuple[int, str | None]:
         """Copy an open regular file whole to a new file; return (size, checksum or None).
 
+        name: what people call the source, for errors; default: its path.
         By reflink, else copy_file_range, else read and write. The checksum is None where the
         kernel copied a big file: reading it again would cost more than the copy, and in "full" it
         is synced before it counts. Raises OSError(ESTALE) when the source changed meanwhile.
         """
         before = os.fstat(source)
-        fd = self._create(path, _NEW & ~os.O_WRONLY | os.O_RDWR)
+        opened = self._create(path, _NEW & ~os.O_WRONLY | os.O_RDWR)
         try:
-            size, crc = _copy(source, fd, before.st_size, tick, read=not self.sync)
-            after = os.fstat(source)
-            if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-                raise OSError(errno.ESTALE, "it changed while it was being copied")
-            if self.sync:
-                os.fsync(fd)
+            with Opened(opened, f"{self.root}/{path}") as fd:
+                from_source = About(source, name)
+                size, crc = _copy(from_source, fd, before.st_size, tick, read=not self.sync)
+                after = os.fstat(source)
+                if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+                    stale = OSError(errno.ESTALE, "it changed while it was being copied")
+                    raise named(stale, source, name)
+                if self.sync:
+                    os.fsync(fd)
         except BaseException:
-            os.close(fd)
             self.discard(path)
             raise
-        os.close(fd)
         return size, None if crc is None else checksum_text(crc)
 
     def adopt(self, source: str, path: str) -> bool:
@@ -312,22 +311,16 @@ class Disk:
                 return False
             raise
         if self.sync:
-            fd = os.open(self._at(path), _READ)
-            try:
+            with Opened(os.open(self._at(path), _READ)) as fd:
                 os.fsync(fd)
-            finally:
-                os.close(fd)
         return True
 
     def take_over(self, path: str) -> None:
         """Make an adopted file one of the spool's: 0600, and of its owner."""
-        fd = os.open(self._at(path), _READ)
-        try:
+        with Opened(os.open(self._at(path), _READ)) as fd:
             os.fchmod(fd, 0o600)
             if self._owner is not None:
                 os.fchown(fd, *self._owner)
-        finally:
-            os.close(fd)
 
     def remove_outside(self, path: str) -> None:
         """Remove a file outside the spool whose content has become an item (`--move`)."""
@@ -350,16 +343,15 @@ class Together:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    try:
+    with About(fd):
         written = os.write(fd, data)
         while written < len(data):
             written += os.write(fd, memoryview(data)[written:])
-    except OSError as error:
-        error.filename = name_of(fd)  # a write names none
-        raise
 
 
-def _copy(source: int, target: int, size: int, tick: Tick, *, read: bool) -> tuple[int, int | None]:
+def _copy(
+    source: About, target: int, size: int, tick: Tick, *, read: bool
+) -> tuple[int, int | None]:
     """Copy from the start of `source`; return (bytes copied, CRC-32 or None)."""
     if size > SMALL:
         copied = _copy_in_kernel(source, target, tick)
@@ -367,7 +359,7 @@ def _copy(source: int, target: int, size: int, tick: Tick, *, read: bool) -> tup
             crc = int(checksum_of(target).partition(":")[2], 16) if read else None
             return copied, crc
     total, crc = 0, 0
-    while chunk := os.pread(source, CHUNK, total):
+    while chunk := _read_at(source, total):
         _write_all(target, chunk)
         total += len(chunk)
         tick(len(chunk))
@@ -375,23 +367,34 @@ def _copy(source: int, target: int, size: int, tick: Tick, *, read: bool) -> tup
     return total, crc
 
 
-def _copy_in_kernel(source: int, target: int, tick: Tick) -> int | None:
+def _read_at(source: About, offset: int) -> bytes:
+    with source as fd:
+        return os.pread(fd, CHUNK, offset)
+
+
+def _copy_in_kernel(source: About, target: int, tick: Tick) -> int | None:
     """Reflink, else copy_file_range; None when neither works here."""
     import fcntl
 
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-        return os.fstat(target).st_size
-    except OSError as error:
-        if error.errno not in _NO_WHOLE_COPY:
-            raise
     total = 0
-    try:
-        while count := os.copy_file_range(source, target, _STEP, total, total):
-            total += count
-            tick(count)
-    except OSError as error:
-        if total or error.errno not in _NO_WHOLE_COPY:
-            raise
-        return None
+    with source as fd:
+        try:
+            fcntl.ioctl(target, _FICLONE, fd)
+            return os.fstat(target).st_size
+        except OSError as error:
+            if error.errno not in _NO_WHOLE_COPY:
+                raise _at_fault(error, target) from None
+        try:
+            while count := os.copy_file_range(fd, target, _STEP, total, total):
+                total += count
+                tick(count)
+        except OSError as error:
+            if total or error.errno not in _NO_WHOLE_COPY:
+                raise _at_fault(error, target) from None
+            return None
     return total
+
+
+def _at_fault(error: OSError, target: int) -> OSError:
+    """Return the error of a copy by the kernel; it names the target if that has no room."""
+    return named(error, target) if error.errno in (errno.ENOSPC, errno.EDQUOT) else error

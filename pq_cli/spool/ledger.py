@@ -14,6 +14,7 @@ from pq_cli.core.jsonio import parse_own, to_json
 from pq_cli.core.record import Record
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
+from pq_cli.spool.opened import Reading
 from pq_cli.spool.process import tmp_name
 
 TYPE_CHECKING = False
@@ -62,7 +63,7 @@ def taken(root: str, realm: str) -> Iterator[bytes]:
         file = open(f"{root}/{path_of(realm)}", "rb", opener=_no_links)  # noqa: SIM115
     except FileNotFoundError:
         return
-    with file:
+    with file, Reading(file):
         for line in file:
             if len(line) == _LINE and line.endswith(b"\n"):
                 yield line[:_DIGITS]
@@ -86,7 +87,7 @@ def reader_of(root: str, realm: str) -> str | None:
     After `--move` what is left of a queue may look like something else.
     """
     try:
-        with open(f"{root}/{_about(realm)}", "rb", opener=_no_links) as file:
+        with open(f"{root}/{_about(realm)}", "rb", opener=_no_links) as file, Reading(file):
             reader = parse_own(file.read(65536))["reader"]
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None

@@ -15,6 +15,7 @@ from _thread import allocate_lock  # `threading` costs a millisecond of start-up
 
 from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedError
 from pq_cli.spool import process
+from pq_cli.spool.opened import About, named
 from pq_cli.spool.owner import owner_to_keep
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -57,14 +58,17 @@ class SpoolLock:
             raise self._late()
         try:
             self._lock()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError):
+                named(error, self._fd, self._path)
             self.close()  # it may be locked
             self._threads.release()
             raise
 
     def __exit__(self, *_: object) -> None:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            with About(self._fd, self._path):
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
         finally:
             self._threads.release()
 

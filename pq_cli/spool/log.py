@@ -11,6 +11,7 @@ import os
 from pq_cli.core.jsonio import parse_own, to_json
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
+from pq_cli.spool.opened import Reading
 from pq_cli.spool.process import tmp_name
 from pq_cli.spool.spare import Spare
 
@@ -75,7 +76,7 @@ class Log:
 
 def _tail(path: str, size: int) -> Iterator[bytes]:
     """Yield the last whole lines of a file, at most `size` bytes, in pieces: a worker is small."""
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, Reading(file):
         start = max(0, file.seek(0, os.SEEK_END) - size)
         file.seek(start)
         if start:
@@ -91,7 +92,7 @@ def read_log(root: str) -> Iterator[dict[str, Any]]:
         file = os.fdopen(os.open(f"{root}/{layout.LOG}", flags), "rb")
     except FileNotFoundError:
         return
-    with file:
+    with file, Reading(file):
         while line := file.readline(_MAX_LINE):
             try:
                 record = parse_own(line)

@@ -19,6 +19,7 @@ from pq_cli.errors import (
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.lock import SpoolLock
+from pq_cli.spool.opened import Opened
 from pq_cli.spool.spare import Spare
 from pq_cli.spool.state import SpoolState, new_state, read_state, write_state
 
@@ -164,12 +165,10 @@ def read_config(path: str) -> QueueConfig:
         if error.errno == errno.ELOOP:
             raise ConfigError(f"{file_name} is a symbolic link: not followed") from None
         raise
-    try:
+    with Opened(fd, file_name):
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ConfigError(f"{file_name} is not a regular file")
         text = os.read(fd, 1_000_001)
-    finally:
-        os.close(fd)
     if len(text) > 1_000_000:
         raise ConfigError(f"{file_name} is over 1 MB")
     import tomllib  # costs start-up, and most spools have no queue.toml

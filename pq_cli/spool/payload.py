@@ -9,11 +9,12 @@ from zlib import crc32
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
-from pq_cli.errors import DamagedItemError, SpoolIOError
+from pq_cli.errors import DamagedItemError, SpoolIOError, UsageError
 from pq_cli.queue.request import Request
 from pq_cli.spool.checksum import checksum_of, checksum_text
 from pq_cli.spool.durable import SMALL, Disk
 from pq_cli.spool.holder import boot_id
+from pq_cli.spool.opened import About, Opened
 from pq_cli.spool.process import tmp_name
 
 TYPE_CHECKING = False
@@ -58,8 +59,8 @@ def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:
 def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
     """Stage a FILE: by a second name when it is to be moved and may be, else by the cheapest copy.
 
-    `tick` is told of bytes as they are copied. Raises OSError, or SpoolIOError when it is no
-    regular file or changes while it is copied.
+    `tick` is told of bytes as they are copied. Raises OSError, SpoolIOError when it changes while
+    it is copied, or UsageError like `open_file`.
     """
     tmp = tmp_name("in")
     outside = path if move else None
@@ -68,31 +69,42 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tic
         return Staged(
             tmp=tmp, size=size, checksum=checksum, request=request, outside=path, adopted=True
         )
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        info = os.fstat(fd)
-        if stat.S_ISDIR(info.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        if not stat.S_ISREG(info.st_mode):
+    with Opened(open_file(path, pipes=not move), path) as fd:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             with os.fdopen(os.dup(fd), "rb") as stream:
                 return stage_stream(disk, stream, request)
-        size, checksum = disk.copy_in(fd, tmp, tick)
-    except OSError as error:
-        if error.errno == errno.ESTALE:
-            raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None
-        raise
-    finally:
-        os.close(fd)
+        try:
+            size, checksum = disk.copy_in(fd, tmp, tick, name=path)
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None
+            raise
     return Staged(tmp=tmp, size=size, checksum=checksum, request=request, outside=outside)
 
 
+def open_file(path: str, *, pipes: bool = True) -> int:
+    """Return a descriptor of a FILE that somebody named: a regular file, or a pipe, which ends.
+
+    Raises UsageError for a device (it may have no end, and to open one may do something), a
+    socket, or unless `pipes` a pipe; IsADirectoryError, OSError.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if stat.S_ISFIFO(mode) and not pipes:
+        raise UsageError(f"{printable(path)} is a pipe: --move takes whole FILEs")
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        what = "socket" if stat.S_ISSOCK(mode) else "device"
+        raise UsageError(
+            f"{printable(path)} is a {what}, no FILE: what it yields can come on standard input"
+        )
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+
+
 def _measure(path: str, *, read: bool) -> tuple[int, str | None]:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
+    with Opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), path) as fd:
         size = os.fstat(fd).st_size
         return size, checksum_of(fd) if read or size <= SMALL else None
-    finally:
-        os.close(fd)
 
 
 def open_verified(item: Item) -> BinaryIO:
@@ -118,13 +130,10 @@ def read_verified(item: Item) -> bytes:
 
     Size and checksum are compared with what was read.
     """
-    fd = _open_sized(item)
-    try:
+    with Opened(_open_sized(item), item.path) as fd:
         content = os.read(fd, item.size)
         while len(content) < item.size and (more := os.read(fd, item.size - len(content))):
             content += more
-    finally:
-        os.close(fd)
     _check_size(item, len(content))
     if item.checksum is not None and checksum_text(crc32(content)) != item.checksum:
         raise _damage(item, "fails its checksum")
@@ -150,7 +159,8 @@ def _open_sized(item: Item) -> int:
     except OSError as error:
         raise DamagedItemError(f"item {item.id}: payload {path}: {error.strerror}") from None
     try:
-        info = os.fstat(fd)
+        with About(fd, path):
+            info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             raise _damage(item, "is not a regular file")
         _check_size(item, info.st_size)

@@ -29,11 +29,3 @@ def tmp_name(kind: str) -> str:
     if not _token:
         _token = os.urandom(6).hex()
     return f"{layout.TMP}/{kind}-{pid}-{_token}{next(_number):x}"
-
-
-def name_of(fd: int) -> str | None:
-    """Return the path of an open file, for a message; None where that cannot be said."""
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        return None

@@ -12,6 +12,7 @@ that nobody else has changed the spool since, so what it remembers of it still h
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pq_cli.core.jsonio import parse_python, to_json
@@ -22,6 +23,7 @@ from pq_cli.errors import ConfigError, UsageError
 from pq_cli.spool import layout
 from pq_cli.spool.durable import Disk
 from pq_cli.spool.holder import NO_BOOT, this_boot
+from pq_cli.spool.opened import About, Opened
 from pq_cli.spool.process import tmp_name
 
 RESERVE_STEP = 1000
@@ -83,10 +85,8 @@ def read_state(root: str) -> SpoolState | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
-    try:
+    with Opened(fd, path):
         text = os.read(fd, 65536)
-    finally:
-        os.close(fd)
     try:
         values = parse_python(text)
         _refuse_newer(root, values)
@@ -149,17 +149,17 @@ def write_state(disk: Disk, state: SpoolState) -> None:
 
 def last_given(root: str) -> int | None:
     """Return the last id that `counter` names, or None; for those who only look."""
+    path = f"{root}/{layout.COUNTER}"
     try:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        fd = os.open(f"{root}/{layout.COUNTER}", flags)
-    except FileNotFoundError:
+        with Opened(os.open(path, flags), path) as fd:
+            return _parse_counter(os.pread(fd, _RECORD, 0))
+    except (FileNotFoundError, ValueError):
         return None
-    try:
-        return _parse_counter(os.pread(fd, _RECORD, 0))
-    except (ValueError, OSError):
-        return None  # torn, or a pipe that somebody has put there
-    finally:
-        os.close(fd)
+    except OSError as error:
+        if error.errno == errno.ESPIPE:
+            return None  # somebody has put a pipe there
+        raise
 
 
 def _parse_counter(text: bytes) -> int:
@@ -188,7 +188,8 @@ class Counter:
             if self._fd < 0:
                 path = f"{self._disk.root}/{layout.COUNTER}"
                 self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            text = os.pread(self._fd, _RECORD, 0)
+            with About(self._fd):
+                text = os.pread(self._fd, _RECORD, 0)
             if text == self._written:
                 return True
             self.last_id = _parse_counter(text)

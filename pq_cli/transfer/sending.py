@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError, DataError, NoSuchItemError, PqError
 from pq_cli.spool.departures import Departures, as_sent, sent_state
+from pq_cli.spool.opened import Reading
 from pq_cli.transfer.stream import Writer, header_values, item_values
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Sending:
         except DamagedItemError as error:
             self._report(error)
             return False
-        with payload:
+        with payload, Reading(payload):
             try:
                 writer.item(item_values(item), payload, item.size)
             except DataError as error:

@@ -42,6 +42,7 @@ def fails_at(name: str, world: Path, call: int, code: int) -> tuple[bool, list[i
             told = verbs.act(name, world)
     except OSError as error:
         assert error.errno == code, error
+        assert str(world) in str(error.filename), f"{name}: {error!r} names nothing"
         assert os_error_status(error) == (77 if code == errno.EACCES else 74)
         told = []
     except PqError as error:

@@ -1,0 +1,124 @@
+"""Open files: an error of the system that came of one names it.
+
+What the kernel says of a descriptor ("Input/output error") has no name in it, and whoever reads
+the message needs one. So whatever reads, writes or syncs a descriptor does so in one of these.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.arguments import valid_chunk
+from pq_cli.core.item import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+CHUNK = 256 * 1024
+"""Bytes that are read at once."""
+_STANDARD = ("standard input", "standard output", "standard error")
+
+
+class About:
+    """A context in which an OSError that names nothing gets the name of a descriptor's file.
+
+    name: what people call it; default: what /proc says when it is needed.
+    """
+
+    __slots__ = ("_fd", "_name")
+
+    def __init__(self, fd: int, name: str | None = None) -> None:
+        self._fd = fd
+        self._name = name
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        if isinstance(error, OSError):
+            named(error, self._fd, self._name)
+
+
+class Opened(About):
+    """As `About`, and the descriptor is closed at the end."""
+
+    __slots__ = ()
+
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        if isinstance(error, OSError):
+            named(error, self._fd, self._name)
+        try:
+            os.close(self._fd)
+        except OSError as late:  # some file systems tell here only that a write has failed
+            if error is None:
+                late.filename = self._name
+                raise
+
+
+def named(error: OSError, fd: int, name: str | None = None) -> OSError:
+    """Return the error; if it names nothing, it gets this name, or that of the descriptor now."""
+    if error.filename is None:
+        error.filename = name or name_of(fd)
+    return error
+
+
+def name_of(fd: int) -> str:
+    """Return what people call what a descriptor is open on: a path, or one of the standard three.
+
+    Looked up in /proc when it is needed, so that nobody has to carry names along.
+    """
+    if 0 <= fd < len(_STANDARD):
+        return _STANDARD[fd]
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)")
+    except OSError:
+        return f"descriptor {fd}"
+
+
+def read_part(source: About) -> bytes:
+    """Return what an open file or pipe gives next, or nothing at its end."""
+    with source as fd:
+        return os.read(fd, CHUNK)
+
+
+class Reading:
+    """A context in which an OSError that names nothing gets the name of this stream."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = _stream_name(self._stream)
+
+
+def read_some(stream: BinaryIO) -> bytes:
+    """Return the next bytes of a payload's stream, or none at its end."""
+    # read1 gives what a pipe has; read would wait for a full chunk.
+    read = getattr(stream, "read1", stream.read)
+    with Reading(stream):
+        return bytes(valid_chunk(read(CHUNK)))
+
+
+def lines_of(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a stream."""
+    while True:
+        with Reading(stream):
+            line = stream.readline()
+        if not line:
+            return
+        yield line
+
+
+def _stream_name(stream: BinaryIO) -> str:
+    try:
+        return name_of(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return printable(str(getattr(stream, "name", "the stream of a payload")))
