@@ -106,7 +106,12 @@ def _invoke(name: str, arguments: list[str]) -> int:
     # Not `main`: it turns a broken pipe into exit 1, and Ctrl-C into an exception of its own.
     command = load(name)
     words = _with_values(name, arguments)
-    settings = {"default_map": {"spool": default_spool()}}
+    settings: dict[str, Any] = {"default_map": {"spool": default_spool()}}
+    if {"--help", "-h"} & set(arguments):
+        from pq_cli.render.terminal import stdout_width
+
+        # By itself it is never narrower than 50 columns.
+        settings["terminal_width"] = min(80, stdout_width() or 80) - 2
     with command.make_context(f"pq {name}", words, **settings) as context:
         result = command.invoke(context)
     return result if isinstance(result, int) else 0

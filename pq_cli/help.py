@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from pq_cli.commands.table import COMMANDS
+from pq_cli.render.terminal import stdout_width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pq_cli.commands.table import Command
+
 
 def short_help() -> str:
     """Return what a bare `pq` prints: what it is, the commands that matter, where to go on."""
     lines = ["pq: a priority queue in a directory.  Usage: pq COMMAND [OPTIONS]", ""]
-    lines += [f"  {c.name:<12}{c.help}" for c in COMMANDS.values() if c.main]
+    lines += [_row(command) for command in COMMANDS.values() if command.main]
     lines += ["", "  producer | pq enqueue -p 2        pq next -- ./upload", ""]
     lines += ["`pq help` lists all commands, `pq help COMMAND` explains one."]
-    return "\n".join(lines)
+    return _fitted(lines)
 
 
 def full_help() -> str:
@@ -23,15 +28,32 @@ def full_help() -> str:
     lines = ["Usage: pq COMMAND [OPTIONS] [ARGUMENTS]"]
     for command in COMMANDS.values():
         lines += ["", f"{command.group}:"] if command.group else []
-        lines.append(f"  {command.name:<12}{command.help}")
+        lines.append(_row(command))
     lines += [
         "",
-        "Every command takes -s/--spool DIR, also before its name; else the spool is $PQ_SPOOL,",
-        "else ${XDG_STATE_HOME:-~/.local/state}/pq/default.",
-        "`pq help COMMAND` explains one command, `man pq-COMMAND` all of it; pq(1) is the manual.",
-        "`pq --version` tells the version.",
+        "Every command takes -s/--spool DIR, also before its name; else the spool is",
+        "$PQ_SPOOL, else ${XDG_STATE_HOME:-~/.local/state}/pq/default.",
+        "`pq help COMMAND` explains one command, `man pq-COMMAND` all of it; pq(1) is",
+        "the manual. `pq --version` tells the version.",
     ]
-    return "\n".join(lines)
+    return _fitted(lines)
+
+
+_INDENT = 14
+
+
+def _row(command: Command) -> str:
+    return f"  {command.name:<{_INDENT - 2}}{command.help}"
+
+
+def _fitted(lines: Iterable[str]) -> str:
+    """Return lines as text that fits the terminal, if there is one: rows go on in their column."""
+    width = stdout_width()
+    fitted: list[str] = []
+    for line in lines:
+        indent = " " * _INDENT if line.startswith("  ") else ""
+        fitted += wrap(line, max(24, width), subsequent_indent=indent) if width and line else [line]
+    return "\n".join(fitted)
 
 
 _MEANT = {

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,10 +124,16 @@ class Pq:
         assert ran.status == expect, f"exit {ran.status}, stderr: {ran.err}"
         return ran
 
-    def on_terminal(self, *args: object, typed: bytes = b"", expect: int = 0) -> str:
-        """Run `pq ARGS` with all three streams on a terminal; return what it shows."""
+    def on_terminal(
+        self, *args: object, typed: bytes = b"", expect: int = 0, size: tuple[int, int] = (0, 0)
+    ) -> str:
+        """Run `pq ARGS` with all three streams on a terminal; return what it shows.
+
+        size: its lines and columns, if it tells them.
+        """
         pid, master = pty.fork()
         if pid == 0:
+            termios.tcsetwinsize(0, size)
             os.execve(sys.executable, self.argv(*args), self.env)
         os.write(master, typed)
         shown = read_terminal(master)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pq_cli.actions.spools import open_spool
@@ -36,9 +36,14 @@ from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.render import check_stdout, emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
-from pq_cli.render.moving import plan_line
+from pq_cli.render.sheet import print_plan
+from pq_cli.render.terminal import console
+from pq_cli.render.words import human_size, wall_time
 from pq_cli.spool.opening import absolute, open_state
 from pq_cli.transfer.taken import Taken
+
+if TYPE_CHECKING:
+    from pq_cli.render.terminal import Console
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,20 +134,23 @@ def _import(
 
 def _dry_run(options: MigrateOptions, root: Path, ordered: Ordered) -> int:
     check_stdout()
-    aligned = stdout_is_terminal()
-    if aligned and not options.as_json:
-        emit(plan_line(_HEADER, aligned=True))
+    out = console("auto") if stdout_is_terminal() and not options.as_json else None
+    if out is not None:
+        print_plan(_HEADER, out)
     with Taken(os.path.abspath(options.spool), realm_of(root)) as taken:
         events = plan(ordered, taken, include_done=options.include_done)
-        return _tell(_shown(events, aligned=aligned, as_json=options.as_json), options)
+        return _tell(_shown(events, out, as_json=options.as_json), options)
 
 
-def _shown(events: Iterable[Event], *, aligned: bool, as_json: bool) -> Iterator[Event]:
+def _shown(events: Iterable[Event], out: Console | None, *, as_json: bool) -> Iterator[Event]:
+    """Pass events on, and print each: as JSON, for people on `out`, or in columns."""
     for event in events:
         if as_json:
             emit_json(_as_json(event))
+        elif out is not None:
+            print_plan(_columns(event, for_people=True), out)
         else:
-            emit(plan_line(_columns(event), aligned=aligned))
+            emit("\t".join(printable(text) for text in _columns(event)))
         yield event
 
 
@@ -150,13 +158,15 @@ _HEADER = ("ACTION", "STATE", "PRI", "CREATED", "TRY", "SIZE", "SOURCE")
 _ACTION = {Entered: "import", Planned: "import", Known: "known", Finished: "leave"}
 
 
-def _columns(event: Event) -> tuple[str, ...]:
+def _columns(event: Event, *, for_people: bool = False) -> tuple[str, ...]:
     if isinstance(event, Reported):
         return ("leave", event.reason, "", "", "", "", event.path)
     legacy = event.legacy
-    created = format_time(legacy.created_us / 1e6)
-    numbers = (str(legacy.priority), created, str(legacy.attempts), str(legacy.payload_size))
-    return (_ACTION[type(event)], legacy.state, *numbers, legacy.source[0])
+    at, size = legacy.created_us / 1e6, legacy.payload_size
+    created = wall_time(at, time()) if for_people else format_time(at)
+    numbers = (str(legacy.priority), created, str(legacy.attempts))
+    bytes_there = human_size(size) if for_people else str(size)
+    return (_ACTION[type(event)], legacy.state, *numbers, bytes_there, legacy.source[0])
 
 
 def _as_json(event: Event) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import typer
 from pq_cli.commands.common import JsonOption
 from pq_cli.core.item import printable
 from pq_cli.errors import CannotCreateError, DamageError
-from pq_cli.render import emit, emit_json, flush
+from pq_cli.render import emit, emit_json, flush, stdout_is_terminal
+from pq_cli.render.sheet import print_promise
+from pq_cli.render.terminal import console
 from pq_cli.selftest import run
 
 
@@ -28,9 +30,12 @@ def command(
     if not os.path.isdir(folder):
         raise CannotCreateError(f"{printable(folder)} is not a directory")
     broken = []
+    out = console("auto") if stdout_is_terminal() else None
     for result in run(folder):
         if as_json:
             emit_json({"name": result.name, "held": result.held, "detail": result.detail})
+        elif out is not None:
+            print_promise(result.name, result.held, result.detail, out)
         else:
             word = "holds" if result.held else "BROKEN"
             emit(f"{result.name}\t{word}\t{printable(result.detail)}")

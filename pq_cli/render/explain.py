@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from textwrap import wrap
 
 from pq_cli.core.explain import Reason
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.render.fold import fold
 from pq_cli.render.words import counted
 
 TYPE_CHECKING = False
@@ -20,12 +20,15 @@ def explanation(
     item: Item, reasons: Iterable[Reason], now: float, width: int | None
 ) -> Iterator[str]:
     """Yield the lines about an item: which it is, and why; wrapped where there is a width."""
-    yield heading(item)
+    if width is None:
+        yield heading(item)
+    else:
+        yield from fold(heading(item), width, rest="    ")
     for sentence in sentences(reasons, now):
         if width is None:
             yield f"  {sentence}"
         else:
-            yield from wrap(sentence, max(20, width), initial_indent="  ", subsequent_indent="    ")
+            yield from fold(sentence, width, first="  ", rest="    ")
 
 
 def heading(item: Item) -> str:

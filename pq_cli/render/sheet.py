@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
-
 from pq_cli.core.explain import attempt
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
 from pq_cli.render.explain import sentences
+from pq_cli.render.fold import LEAST, fold
 from pq_cli.render.log import log_columns
 from pq_cli.render.terminal import Cell, cell_width, print_row
 from pq_cli.render.words import wall_time
@@ -23,25 +22,33 @@ if TYPE_CHECKING:
     from pq_cli.render.terminal import Console
 
 _GAP = 2
-_LEAST = 20
-"""Columns that the last one has at least."""
+_NARROW = 50
+"""Below so many columns one space stands between two."""
+_BELOW = "    "
+"""What the last cell begins with where it does not fit beside the others."""
 
 
 def print_sheet(rows: Sequence[Sequence[Cell]], right: Sequence[bool], out: Console) -> None:
     """Print rows of cells in columns; the last one takes the lines that it needs."""
     widths = [max(cell_width(row[n][0]) for row in rows) for n in range(len(right) - 1)]
     for row in rows:
-        _print_wrapped(row, widths, right, out)
+        _print_folded(row, widths, right, out)
 
 
-def _print_wrapped(
+def _print_folded(
     row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], out: Console
 ) -> None:
-    room = max(_LEAST, out.width - sum(width + _GAP for width in widths))
+    gap = _GAP if out.width >= _NARROW else 1
+    room = out.width - sum(width + gap for width in widths)
     *cells, (text, style) = row
-    for number, line in enumerate(wrap(text, room) or [""]):
+    if room < LEAST:
+        print_row(out, cells, widths, right[:-1], gap)
+        for line in fold(text, out.width, _BELOW, _BELOW) if text else []:
+            print_row(out, [(line, style)], [out.width], [False], gap)
+        return
+    for number, line in enumerate(fold(text, room)):
         front = [("", "")] * len(cells) if number else cells
-        print_row(out, [*front, (line, style)], [*widths, room], right, _GAP)
+        print_row(out, [*front, (line, style)], [*widths, room], right, gap)
 
 
 def field_sheet(fields: Iterable[tuple[str, str]], item: Item, now: float, out: Console) -> None:
@@ -101,7 +108,26 @@ def print_finding(words: Sequence[str], out: Console) -> None:
     style = {"damage": "bold red", "mended": "green", "harmless": "dim"}.get(severity, "")
     row = [(severity, style), (kind, ""), (number, ""), (f"{path}: {detail}", "")]
     widths = [len("harmless"), max(map(len, KINDS)), len("1,000,000")]
-    _print_wrapped(row, widths, [False, False, True, False], out)
+    _print_folded(row, widths, [False, False, True, False], out)
+
+
+_PLAN_WIDTHS = (6, 9, 3, 19, 3, 5)
+
+
+def print_plan(words: Sequence[str], out: Console) -> None:
+    """Print action, state, priority, creation, attempts, size and source of a migration's item.
+
+    A line is made by itself, so a plan of a million lines needs the memory of one.
+    """
+    right = [False, False, True, False, True, True, False]
+    _print_folded([(printable(word), "") for word in words], _PLAN_WIDTHS, right, out)
+
+
+def print_promise(name: str, held: bool, detail: str, out: Console) -> None:
+    """Print one promise that `selftest` tried."""
+    word = ("holds", "green") if held else ("BROKEN", "bold red")
+    row = [(name, ""), word, (printable(detail), "")]
+    _print_folded(row, [len("contention"), len("BROKEN")], [False] * 3, out)
 
 
 def age_sheet(groups: Sequence[AgedGroup], out: Console) -> None:

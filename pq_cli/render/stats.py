@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
-
 from pq_cli.core.flow import LaneFlow
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
 from pq_cli.core.shape import AGE_EDGES, LaneShape
 from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.render.fold import fold
 from pq_cli.render.terminal import Cell, print_row, say
 from pq_cli.render.words import pause_line, short_duration
 
@@ -78,7 +77,10 @@ def stats_table(stats: Stats, out: Console) -> None:
         out.print()
     room = max(20, out.width - 11)
     for title, text, style in facts:
-        for number, line in enumerate(wrap(text, room)[:_MOST_LINES]):
+        lines = fold(text, room)
+        if len(lines) > _MOST_LINES:
+            lines[_MOST_LINES - 1 :] = [f"{lines[_MOST_LINES - 1]:.{room - 1}}…"]
+        for number, line in enumerate(lines):
             cells = [("" if number else title, "bold"), (line, style)]
             print_row(out, cells, [9, room], [False, False], 2)
 

@@ -7,12 +7,12 @@ of a million items begins to appear at once.
 from __future__ import annotations
 
 from itertools import chain, islice
-from textwrap import wrap
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.policy import QueueConfig, effective
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration
+from pq_cli.render.fold import fold
 from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row, say
 from pq_cli.render.words import counted, human_size, short_duration
 
@@ -133,7 +133,7 @@ def say_more(number: int, out: Console) -> None:
 
 def say_summary(counts: Mapping[str, int], out: Console, style: str = "", end: str = "") -> None:
     """Print the summary, with `end` behind it, on as many lines as the terminal needs."""
-    for line in wrap(summary(counts) + end, max(20, out.width)):
+    for line in fold(summary(counts) + end, out.width):
         say(out, line, style)
 
 
