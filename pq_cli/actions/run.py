@@ -14,7 +14,7 @@ from pq_cli.actions.run_options import Plan, RunOptions, plan_of
 from pq_cli.actions.run_report import Reporter
 from pq_cli.actions.spools import brief_lock, open_spool
 from pq_cli.core.item import State
-from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError
+from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError, PqError
 from pq_cli.messages import warn
 from pq_cli.render import check_stdout, emit, emit_json
 from pq_cli.spool.spool import Spool
@@ -22,6 +22,7 @@ from pq_cli.worker.command import CommandGate, Runner
 from pq_cli.worker.contract import arguments
 from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.guard import Guard
+from pq_cli.worker.limits import GateClosedError
 from pq_cli.worker.orphans import reap_orphans
 from pq_cli.worker.output import Outlet, is_null, same_file
 from pq_cli.worker.pool import drain
@@ -84,7 +85,8 @@ class _Run:
         plan, queue = self._plan, self._queue
         with ExitStack() as held:
             out, err = Outlet(1, self._output_broke), Outlet(2, self._output_broke)
-            reporter = Reporter(queue, plan, out)
+            gate = CommandGate(plan.when, os.environ) if plan.when else None
+            reporter = Reporter(queue, plan, out, err, gate)
             out.before = err.before = reporter.clear
             attendance = await self._attend()
             held.callback(attendance.close)
@@ -93,7 +95,6 @@ class _Run:
             held.callback(reporter.close)
             self._obey_signals(reporter)
             self._reap_orphans(guard)
-            gate = CommandGate(plan.when, os.environ) if plan.when else None
             self._alone = plan.jobs == 1 and not (plan.terms.tag or plan.as_json or reporter.bar)
             runner = Runner(
                 queue, plan.command, os.environ, plan.terms, guard, self._outlets(out, err),
@@ -105,6 +106,10 @@ class _Run:
                     queue, runner, concurrency=plan.jobs, follow=plan.follow, lease=plan.lease,
                     limits=plan.limits, gate=gate, stop=self._stop, watch=reporter,
                 )  # fmt: skip
+            except GateClosedError as closed:
+                if isinstance(closed.__cause__, PqError):
+                    raise closed.__cause__ from None
+                summary = None  # the reporter has told it, if it is news
             finally:
                 await self._send_rest(out, err)
                 reporter.end()
@@ -176,10 +181,13 @@ class _Run:
             if not self._stop.requests:
                 self._stop.request()
 
-    def _status(self, summary: Summary) -> int:
+    def _status(self, summary: Summary | None) -> int:
+        """Return the exit status; summary: None if the gate is closed."""
         if self._broken is not None:
             raise self._broken
         if self._signal is not None:
             return 128 + self._signal
+        if summary is None:
+            return GateClosedError.exit_code
         refuse_paused(self._queue)
         return EXIT_COMMAND_FAILED if summary.failed else 0

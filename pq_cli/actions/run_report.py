@@ -15,6 +15,7 @@ from pq_cli.messages import os_error_text, warn
 from pq_cli.render.bar import Bar
 from pq_cli.render.progress import Tally
 from pq_cli.spool.spool import Spool
+from pq_cli.worker.command import CommandGate
 from pq_cli.worker.contract import Verdict
 from pq_cli.worker.events import COUNTED, Event
 from pq_cli.worker.output import Outlet
@@ -41,23 +42,27 @@ def _how_shown(plan: Plan) -> str:
 class Reporter:
     """Watches a pool (see `drain`) and tells people or machines.
 
-    out: takes the JSON events.
+    out: takes the JSON events. err: stderr, for what the gate has written there.
     """
 
-    def __init__(self, queue: Spool, plan: Plan, out: Outlet) -> None:
+    def __init__(
+        self, queue: Spool, plan: Plan, out: Outlet, err: Outlet, gate: CommandGate | None
+    ) -> None:
         shown = _how_shown(plan)
-        self._out = out
+        self._out, self._err = out, err
         self.bar = Bar() if shown == "bar" else None
         self._queue = queue
         self._json = plan.as_json
-        self._gated = " ".join(plan.when)
+        self._gate, self._is_open = gate, True
+        self._follow = plan.follow
+        self._heard = plan.follow or shown != "no" or os.isatty(2)
+        """Whether somebody looks on, who wants to know of a gate that was closed from the start."""
         self._every = {"bar": _BAR_EVERY, "lines": _LINE_EVERY}.get(shown)
         self._tally = Tally()
         self._counts: dict[str, int] = {}
         self._began = time.monotonic()
         self._counted = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._open = True
 
     def begin(self) -> None:
         """Show progress from now on."""
@@ -81,12 +86,13 @@ class Reporter:
     def __call__(self, event: Event) -> None:
         """Take note of what happened in the pool, and tell what must be told."""
         if event.kind == "gate":
-            self._gate(event.open)
+            self._gate_said(event.open)
         elif event.kind == "pace":
             self._pace(event)
         elif event.kind == "wait":
             self._wait(event)
         elif event.kind == "start":
+            self._heard = True
             self._tally.running += 1
             if self._tally.left:
                 self._tally.left -= 1
@@ -125,16 +131,28 @@ class Reporter:
             record["seconds"] = round(event.seconds, 6)
         self._write(record)
 
-    def _gate(self, is_open: bool) -> None:
-        """Tell when the gate opens or closes, not each time it is asked."""
-        if is_open == self._open:
+    def _gate_said(self, is_open: bool) -> None:
+        """Tell when the gate opens or closes, with what it wrote then; not each time it is asked.
+
+        That it was closed all the time is no news where nobody looks on: cron would mail it.
+        """
+        if is_open == self._is_open:
             return
-        self._open = is_open
+        self._is_open = is_open
         if self._json:
             self._write({"event": "gate", "open": is_open})
-        elif self._gated:
-            words = "open again" if is_open else "closed: nothing is claimed meanwhile"
-            self._say(f"--when '{self._gated}': {words}")
+        elif self._gate is not None and self._heard:
+            self._pass_on(self._gate.words)
+            until = "is claimed meanwhile" if self._follow else "more is claimed"
+            self._say(
+                f"the gate (--when) is {'open again' if is_open else f'closed: nothing {until}'}"
+            )
+
+    def _pass_on(self, words: bytes) -> None:
+        """Write to stderr what the gate wrote there."""
+        if words:
+            self.clear()
+            self._err.write(words if words.endswith(b"\n") else words + b"\n")
 
     def _pace(self, event: Event) -> None:
         """Tell when the pool slows down, and when that is over."""

@@ -44,6 +44,9 @@ _EXHAUSTED = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _AGAIN = 0.1
 """Seconds between tries to keep a log while the lock is busy."""
 
+_GATE_WORDS = 4096
+"""Bytes kept of the beginning, and of the end, of what a gate writes to stderr."""
+
 
 class Terms(Record):
     """How attempts are made.
@@ -202,15 +205,25 @@ class CommandGate:
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         self._command = command
         self._environ = environ
+        self.words = b""
+        """What the command wrote to stderr when it was asked last; of much, beginning and end."""
 
     async def __call__(self) -> bool:
-        """Ask. Raises CommandNotFoundError or NotExecutableError."""
+        """Ask. Raises CommandNotFoundError or NotExecutableError, also for exits 127 and 126."""
+        words = Capture(_GATE_WORDS, _GATE_WORDS)
+        stream = Stream(words)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            child = Child(self._command, self._environ, (null, null, None))
+            child = Child(self._command, self._environ, (null, null, stream.write_end))
+            stream.start()
+            status, _ = await child.wait(60.0, 5.0)
         except OSError as error:
-            raise not_runnable(self._command[0], error) from None
+            raise not_runnable(f"--when: {self._command[0]}", error) from None
         finally:
             os.close(null)
-        status, _ = await child.wait(60.0, 5.0)
+            stream.finish()
+            self.words = words.content()
+        if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
+            kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
+            raise kind(f"--when: {self._command[0]}: exit {status}")
         return status == 0

@@ -30,6 +30,8 @@ class GateKeeper:
         self._open = gate is None
         self._until = float("inf") if gate is None else 0.0
         self._task: asyncio.Task[bool] | None = None
+        self.error: BaseException | None = None
+        """Why the gate could not even be asked the last time."""
 
     def is_open(self, now: float) -> bool:
         """Tell whether claiming is allowed now (monotonic seconds)."""
@@ -65,7 +67,8 @@ class GateKeeper:
         self._task = None
         if task.cancelled():
             return
-        # A gate that cannot even be asked is closed; `pq run` reports why before it starts.
-        self._open = task.exception() is None and task.result()
+        # A gate that cannot even be asked is closed.
+        self.error = task.exception()
+        self._open = self.error is None and task.result()
         self._until = asyncio.get_running_loop().time() + HOLDS
         self._said(self._open)

@@ -188,7 +188,7 @@ class _Pool:
         """Have the gate asked if there is work for it to let in; False: there is none."""
         if self._gate.is_closed(now):
             if not self._follow:
-                self._close(GateClosedError("the gate is closed: nothing more was claimed"))
+                self._close(_closed(self._gate.error))
             return True
         if not self._gate.asking:
             if not self._is_pending():
@@ -360,3 +360,11 @@ class _Pool:
     def _tell(self, event: Event) -> None:
         if self._watch is not None:
             self._watch(event)
+
+
+def _closed(error: BaseException | None) -> GateClosedError:
+    """Return what ends a pool at a closed gate. error: why the gate could not be asked, if so."""
+    why = "" if error is None else f" ({str(error) or type(error).__name__})"
+    closed = GateClosedError(f"the gate is closed{why}: nothing more was claimed")
+    closed.__cause__ = error
+    return closed

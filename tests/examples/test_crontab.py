@@ -87,6 +87,15 @@ def test_a_crontab_line_works_where_the_path_has_no_pq(station, name):
     assert station.run("command -v pq").returncode != 0
 
 
+def test_a_crontab_line_is_silent_while_the_station_is_offline(station):
+    """The gate of the README's line is closed: no mail, and nothing is tried."""
+    [line] = crontab_lines("README.md")
+    station.spool().enqueue(b"measured", name="report.xml")
+    done = station.run(line)
+    assert (done.returncode, done.stdout, done.stderr) == (75, b"", b"")
+    assert [item.claims for item in station.spool().items()] == [0]
+
+
 def test_the_submit_line_uploads_under_its_name(station):
     """What the README shows for the station's script, with its `upload`."""
     [line] = re.findall(r"^measure \| (pq submit .*)$", text("README.md"), re.MULTILINE)
