@@ -22,6 +22,7 @@ from pq_cli.worker.contract import (
     arguments,
     environment,
     not_runnable,
+    was_stopped,
 )
 from pq_cli.worker.guard import Guard
 from pq_cli.worker.settle import SETTLE_AGAIN, settling
@@ -135,7 +136,7 @@ class Foreground:
             kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
             raise kind(f"{command[0]}: exit {status}; item {item.id} went back uncounted")
         outcome = judge(status)
-        if sent is not None and outcome.verdict in (Verdict.RETRY, Verdict.RELEASE):
+        if sent is not None and was_stopped(outcome):
             self._settle(item, _GIVEN_BACK)
             return status, sent
         self._settle(item, outcome)

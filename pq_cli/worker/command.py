@@ -31,6 +31,7 @@ from pq_cli.worker.contract import (
     explain,
     judge,
     not_runnable,
+    was_stopped,
 )
 from pq_cli.worker.guard import Guard
 from pq_cli.worker.output import Capture, Lines, Outlet, Plain, Stream
@@ -113,7 +114,10 @@ class Runner:
         finally:
             payload.close()
         outcome = self._outcome(status, capture)
-        await self._keep(item, outcome, capture)
+        try:
+            await self._keep(item, outcome, capture)
+        except asyncio.CancelledError:
+            pass  # the log is best effort: what the command has done is not forgotten for it
         return outcome
 
     async def _run(self, item: Item, stdin: int, capture: Capture | None) -> int:
@@ -126,13 +130,22 @@ class Runner:
             child = Child(argv, env, (stdin, *ends), self._guard)
             for stream in streams:
                 stream.start()
-            status, late = await child.wait(self._terms.timeout, self._terms.kill_after)
+            status, late = await self._wait(child)
         finally:
             for stream in streams:
                 stream.finish()
         if self._alone and capture is None:
             await self._passed_on()
         return EXIT_TIMEOUT if late else status
+
+    async def _wait(self, child: Child) -> tuple[int, bool]:
+        """Wait for a child, and let it have the last word when the attempt is called off."""
+        try:
+            return await child.wait(self._terms.timeout, self._terms.kill_after)
+        except asyncio.CancelledError:
+            if child.status is None or was_stopped(judge(child.status, self._defer_on)):
+                raise
+            return child.status, False
 
     async def _passed_on(self) -> None:
         """Wait until whoever reads has taken what the child wrote, as that itself would have."""

@@ -53,6 +53,15 @@ def judge(status: int, defer_on: Collection[int] = ()) -> Outcome:
     return Outcome(verdict=verdict(status, defer_on), error=explain(status), status=status)
 
 
+def was_stopped(outcome: Outcome) -> bool:
+    """Tell whether a command that was asked to stop has ended by that, without a word on its item.
+
+    Killed, or with a status that means nothing in particular, as of most programs that end for a
+    signal: the attempt was called off. What says done, later or never holds all the same.
+    """
+    return outcome.verdict in (Verdict.RETRY, Verdict.RELEASE)
+
+
 def statuses(text: str | None) -> tuple[int, ...] | None:
     """Return the exit statuses of `--defer-on`, None when it was not given. Raises UsageError."""
     if text is None:

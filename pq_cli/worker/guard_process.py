@@ -26,9 +26,14 @@ def main() -> None:
         if target:
             _kill(target)
     # A child may have been started so late that it did not get into the table; others may have
-    # left their group. They are known by their environment; looked for until none comes any more.
+    # left their group.
+    kill_marked(f"PQ_WORKER={name}".encode())
+
+
+def kill_marked(*marks: bytes) -> None:
+    """Kill who has all of this (NAME=VALUE) in its environment, until none comes any more."""
     for _ in range(_ROUNDS):
-        marked = _marked(f"PQ_WORKER={name}".encode())
+        marked = _marked(marks)
         if not marked:
             return
         for pid in marked:
@@ -36,13 +41,13 @@ def main() -> None:
         time.sleep(_NAP)
 
 
-def _marked(mark: bytes) -> list[int]:
+def _marked(marks: tuple[bytes, ...]) -> list[int]:
     found = []
     for entry in os.listdir("/proc"):
         try:
             if entry.isdigit():
                 with open(f"/proc/{entry}/environ", "rb") as file:
-                    if mark in file.read().split(b"\0"):
+                    if set(marks) <= set(file.read().split(b"\0")):
                         found.append(int(entry))
         except OSError:
             continue  # gone, or somebody else's

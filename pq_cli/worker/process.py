@@ -17,6 +17,7 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from pq_cli.worker.guard import Guard
+from pq_cli.worker.guard_process import kill_marked
 
 running: set[int] = set()
 """The pids of the children that nobody but their `Child` may reap."""
@@ -47,6 +48,9 @@ class Child:
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
         )
         running.add(self.pid)
+        self.status: int | None = None
+        """How it has ended; 128 + N when signal N ended it. None while it runs."""
+        self._marks = _marks(env, guard)
         self._guard = guard
         self._slot = None if guard is None else guard.watch(-self.pid)
         self._gone = asyncio.Event()
@@ -56,9 +60,10 @@ class Child:
     async def wait(self, timeout: float | None, kill_after: float) -> tuple[int, bool]:
         """Return (status, whether it took longer than `timeout` seconds and was stopped).
 
-        The status is 128 + N when signal N ended it. Stopping, also when this is cancelled, means
-        TERM to the whole group, and KILL to what is left of it `kill_after` seconds later or
-        when its leader has ended.
+        The status is 128 + N when signal N ended it. Stopping, also when this is cancelled (then
+        `status` says how it ended), means TERM to the whole group, and `kill_after` seconds later
+        or when its leader has ended KILL to what is left of it and to what has left it. Unless the
+        leader ends well nothing of the group goes on: its item is about to be another's.
         """
         late = False
         try:
@@ -72,7 +77,7 @@ class Child:
             await self._stop(kill_after)
             raise
         finally:
-            status = self._reap()
+            self.status = status = self._reap()
         return status, late
 
     async def _stop(self, kill_after: float) -> None:
@@ -90,6 +95,8 @@ class Child:
                 await self._gone.wait()
             except asyncio.CancelledError:
                 continue  # nothing stronger than KILL is left to send
+        if self._marks:
+            kill_marked(*self._marks)
 
     def _signal(self, number: signal.Signals) -> None:
         try:
@@ -103,5 +110,16 @@ class Child:
         if self._guard is not None and self._slot is not None:
             self._guard.unwatch(self._slot)
         running.discard(self.pid)
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        if ended is None or ended.si_status or ended.si_code != os.CLD_EXITED:
+            self._signal(signal.SIGKILL)  # before it is reaped, while its group's number is its own
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return 128 - code if code < 0 else code
+
+
+def _marks(env: Mapping[str, str], guard: Guard | None) -> list[bytes]:
+    """Return what everybody has in the environment who works on the same claim for this worker."""
+    if guard is None:
+        return []
+    marks = {**guard.environment, "PQ_CLAIM": env.get("PQ_CLAIM", "")}
+    return [os.fsencode(f"{name}={value}") for name, value in marks.items()]

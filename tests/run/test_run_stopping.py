@@ -102,6 +102,37 @@ def test_second_signal_gives_items_back(bench, tools, number):
     assert [(str(i.state), i.attempts) for i in bench.spool().items()] == [("pending", 0)] * 2
 
 
+@pytest.mark.parametrize(
+    ("status", "states"), [(0, {}), (100, {1: "failed"}), (75, {1: "delayed"}), (3, {1: "pending"})]
+)
+def test_a_command_that_is_called_off_has_the_last_word(bench, status, states):
+    """What a command that was asked to stop says of its item holds: a success is not forgotten."""
+    bench.fill(1)
+    script = f"""trap 'exit {status}' TERM; echo $$ > "$D/child"; while :; do sleep 0.01; done"""
+    process = bench.start("run", "--kill-after", "1h", "--", "sh", "-c", script)
+    bench.wait_for("child")
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        process.stderr.readline()
+    process.communicate(timeout=HANG)
+    assert bench.states() == states
+    assert all(item.attempts == (status == 100) for item in bench.spool().items())
+
+
+def test_second_signal_reaches_what_has_left_the_group(bench, tools):
+    """Stopping stops everything: also what has a session of its own, and no parent any more."""
+    _, alive = tools
+    bench.fill(1)
+    hide = """(setsid sh -c 'echo $$ > "$D/child"; exec sleep 1000' >/dev/null 2>&1 &)"""
+    process = bench.start("run", "--", "sh", "-c", f"{hide}; exec sleep 1000 >/dev/null 2>&1")
+    hidden = int(bench.wait_for("child"))
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        process.stderr.readline()
+    process.communicate(timeout=HANG)
+    assert (bench.states(), alive(hidden)) == ({1: "pending"}, False)
+
+
 def test_third_signal_does_not_wait(bench):
     """A third signal kills at once, however long --kill-after is."""
     bench.fill(1)
@@ -181,6 +212,17 @@ def test_what_a_command_leaves_behind_on_purpose(bench, tools):
     pid = int(bench.wait_for("child"))
     assert alive(pid)
     os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("status", [1, 75])
+def test_a_failed_command_leaves_nothing_at_work(bench, tools, status):
+    """What is tried again is not worked on by what the failed command has left in its group."""
+    until, alive = tools
+    bench.fill(1)
+    script = f"""sleep 1000 >/dev/null 2>&1 & echo $! > "$D/child"; exit {status}"""
+    assert bench.pq("run", "--", "sh", "-c", script).returncode == 6
+    pid = int(bench.wait_for("child"))
+    until(lambda: not alive(pid), "a process of the group survived")
 
 
 def test_dead_worker_is_seen_from_elsewhere(bench):
