@@ -11,10 +11,10 @@ from functools import partial
 
 from pq_cli.core.record import Record
 from pq_cli.errors import LockTimeoutError, PqError
-from pq_cli.spool import durable
-from pq_cli.spool.check import Check
-from pq_cli.spool.durable import Disk
-from pq_cli.spool.lock import SpoolLock
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.disk import durable
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.spool import Spool
 
 TYPE_CHECKING = False

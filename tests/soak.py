@@ -18,8 +18,8 @@ from pathlib import Path
 
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError, StaleClaimError
-from pq_cli.spool.check import Check
-from pq_cli.spool.findings import KINDS
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.check.findings import KINDS
 from pq_cli.spool.spool import Spool
 
 PRODUCERS = WORKERS = 8

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from queues import START, Clock, make_queue, plain, snapshot
 
-from pq_cli import Spool
+from pq_cli import Spool, host
 from pq_cli.errors import UsageError
 from pq_cli.queue.request import Request
-from pq_cli.spool import durable, holder, layout
-from pq_cli.spool.check import Check
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.disk import durable, layout
 
 requests = st.builds(
     Request,
@@ -133,7 +133,7 @@ def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch, durability)
     items, _ = queue.enqueue_many([(b"whole", Request())] * 8)
     with open(items[0].path, "wb") as file:
         file.write(bytes(5))
-    monkeypatch.setattr(holder, "_boot", (os.getpid(), "another/boot"))
+    monkeypatch.setattr(host, "_boot", (os.getpid(), "another/boot"))
     told = []
     later = Spool(queue.path, config=queue.config, clock=Clock(), report=told.append)
     assert later.claim().id == 2 and "checksum" in str(told[0])

@@ -15,7 +15,7 @@ from support import HANG, Pq, tree
 
 from pq_cli import Spool, UsageError
 from pq_cli.commands.table import COMMANDS, load
-from pq_cli.spool.check import Check
+from pq_cli.spool.check.check import Check
 
 ESCAPE = "\x1b[2J\x1b]0;pwned\x07"
 DRIVES = ("\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\x08")

@@ -8,17 +8,17 @@ import os
 import pytest
 from queues import Clock, drain, make_queue
 
-from pq_cli import QueueConfig, Spool
+from pq_cli import QueueConfig, Spool, host
 from pq_cli.core.jsonio import to_json
-from pq_cli.spool import durable, holder, state
-from pq_cli.spool.durable import Disk
+from pq_cli.spool.disk import durable, state
+from pq_cli.spool.disk.durable import Disk
 
 
 def boot(monkeypatch, name):
     """Let this process believe that the machine has booted anew; None: it does not know."""
-    monkeypatch.setattr(holder, "boot_id", lambda: name and f"{name}/pid:[1]")
-    for module in (state, holder):
-        monkeypatch.setattr(module, "this_boot", lambda: name or holder.NO_BOOT)
+    monkeypatch.setattr(host, "boot_id", lambda: name and f"{name}/pid:[1]")
+    for module in (state, host):
+        monkeypatch.setattr(module, "this_boot", lambda: name or host.NO_BOOT)
 
 
 def use(folder, durability, count=3):

@@ -14,7 +14,7 @@ import pytest
 from queues import Clock, drain, make_queue
 
 from pq_cli import MemoryQueue, QueueConfig, Spool
-from pq_cli.spool import store
+from pq_cli.spool import files as store
 
 FAST = QueueConfig(durability="fast")
 

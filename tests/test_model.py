@@ -24,7 +24,7 @@ from queues import START, Clock, no_jitter, plain
 
 from pq_cli import MemoryQueue, PqError, QueueConfig, Spool
 from pq_cli.core.item import EVERY
-from pq_cli.spool import layout, state
+from pq_cli.spool.disk import layout, state
 
 LONG = bool(os.environ.get("PQ_LONG"))
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from pq_cli import DamagedItemError, QueueConfig, Spool
-from pq_cli.spool import payload
+from pq_cli.spool.disk import payload
 
 
 @pytest.fixture(params=["full", "fast"])

@@ -17,7 +17,8 @@ _TELL = (
     "main()\n"
 )
 PQ = {
-    "pq_cli", "pq_cli.actions", "pq_cli.cli", "pq_cli.core", "pq_cli.errors", "pq_cli.messages",
+    "pq_cli", "pq_cli.actions", "pq_cli.cli", "pq_cli.core", "pq_cli.errors", "pq_cli.host",
+    "pq_cli.messages", "pq_cli.opened",
     "pq_cli.quick", "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
     "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render", "pq_cli.render.counting",
     "pq_cli.render.plain",
@@ -25,9 +26,10 @@ PQ = {
 }  # fmt: skip
 """Our own modules that every command may load; below core, spool and actions all are allowed."""
 LATER = {
-    f"pq_cli.spool.{name}"
-    for name in ("handover", "ledger", "listing", "quarantine", "survey", "removals")
-} | {"pq_cli.actions.records"}
+    "pq_cli.actions.records", "pq_cli.spool.doors.dropbox", "pq_cli.spool.doors.handover",
+    "pq_cli.spool.doors.ledger", "pq_cli.spool.listing", "pq_cli.spool.quarantine",
+    "pq_cli.spool.removals", "pq_cli.spool.survey",
+}  # fmt: skip
 """Ours, for what the plain forms do not do; records are for streams of them."""
 FORBIDDEN = {
     "rich", "asyncio", "subprocess", "tomllib", "dataclasses", "inspect", "pathlib", "tempfile",

@@ -11,8 +11,8 @@ from itertools import islice
 from pq_cli.core.item import Item, State, printable
 from pq_cli.errors import DamagedItemError
 from pq_cli.render import emit
-from pq_cli.spool import layout
-from pq_cli.spool.reader import Reader
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

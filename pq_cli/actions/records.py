@@ -13,15 +13,15 @@ from pq_cli.core.item import printable
 from pq_cli.core.jsonio import JsonError, parse_strict
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import PqError, UsageError
+from pq_cli.opened import read_part
 from pq_cli.queue.request import Request, checked
-from pq_cli.spool.opened import read_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from pq_cli.spool.opened import About
+    from pq_cli.opened import About
 
     Payload = tuple[bytes, Request]
 

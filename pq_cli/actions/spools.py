@@ -9,8 +9,8 @@ from pq_cli.core.item import Item, State, parse_reference, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
-from pq_cli.spool import layout
-from pq_cli.spool.opened import lines_of
+from pq_cli.opened import lines_of
+from pq_cli.spool.disk import layout
 from pq_cli.spool.spool import Spool
 
 TYPE_CHECKING = False

@@ -24,9 +24,9 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.messages import warn
+from pq_cli.opened import lines_of
 from pq_cli.render import StdoutBytes, check_stdout, emit, flush, stdout_is_terminal
 from pq_cli.render.counting import Counting
-from pq_cli.spool.opened import lines_of
 from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonSource, JsonWriter
 from pq_cli.transfer.receiving import Receiving

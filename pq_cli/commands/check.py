@@ -15,8 +15,8 @@ from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import print_finding
 from pq_cli.render.terminal import console
-from pq_cli.spool.check import Check
-from pq_cli.spool.findings import KINDS, Finding
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.check.findings import KINDS, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable

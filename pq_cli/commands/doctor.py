@@ -23,8 +23,8 @@ from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import fact_sheet
 from pq_cli.render.terminal import console
 from pq_cli.render.words import human_size
-from pq_cli.spool import layout
-from pq_cli.spool.lock import is_locked
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.lock import is_locked
 from pq_cli.spool.opening import absolute
 from pq_cli.spool.spool import Spool
 

@@ -8,7 +8,7 @@ import typer
 
 from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption, open_spool
 from pq_cli.messages import warn
-from pq_cli.spool import layout
+from pq_cli.spool.disk import layout
 from pq_cli.spool.template import CONFIG_TEMPLATE
 
 

@@ -207,8 +207,8 @@ def _nothing(queue: Spool, choice: Choice) -> str:
 
 
 def _looks(queue: Spool) -> Looks:
+    from pq_cli.host import command_of
     from pq_cli.render.table import Looks
-    from pq_cli.spool.holder import command_of
 
     def running(item: Item) -> str | None:
         return None if item.holder is None else command_of(item.holder)

@@ -25,9 +25,9 @@ from pq_cli.migrate.model import (
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.migrate.removal import Removal
-from pq_cli.spool import ledger
-from pq_cli.spool.arrivals import Arrivals
-from pq_cli.spool.ledger import Origin
+from pq_cli.spool.doors import ledger
+from pq_cli.spool.doors.arrivals import Arrivals
+from pq_cli.spool.doors.ledger import Origin
 from pq_cli.transfer.taken import Taken
 
 

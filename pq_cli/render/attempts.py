@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_own
-from pq_cli.spool.opened import Reading
+from pq_cli.opened import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import os
 import time
 
 from pq_cli import messages
+from pq_cli.opened import Reading
 from pq_cli.render import plain
-from pq_cli.spool.opened import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

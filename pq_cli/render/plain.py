@@ -12,7 +12,7 @@ from pq_cli.core.meta import as_dict
 from pq_cli.core.policy import QueueConfig, effective
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import OutputError
-from pq_cli.spool.opened import About, read_part
+from pq_cli.opened import About, read_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pq_cli.render.fold import LEAST, fold
 from pq_cli.render.log import log_columns
 from pq_cli.render.terminal import Cell, cell_width, print_row
 from pq_cli.render.words import wall_time
-from pq_cli.spool.findings import KINDS
+from pq_cli.spool.check.findings import KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

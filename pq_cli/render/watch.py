@@ -9,7 +9,7 @@ import os
 import sys
 
 from pq_cli.errors import UsageError
-from pq_cli.spool.opened import About
+from pq_cli.opened import About
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pq_cli.core.item import Item, State
 from pq_cli.core.order import serving_order
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool import layout
-from pq_cli.spool.reader import Reader
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

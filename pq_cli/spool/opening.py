@@ -16,12 +16,12 @@ from pq_cli.errors import (
     PermissionDeniedError,
     UsageError,
 )
-from pq_cli.spool import layout
-from pq_cli.spool.durable import Disk
-from pq_cli.spool.lock import SpoolLock
-from pq_cli.spool.opened import Opened
-from pq_cli.spool.spare import Spare
-from pq_cli.spool.state import SpoolState, new_state, read_state, write_state
+from pq_cli.opened import Opened
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.lock import SpoolLock
+from pq_cli.spool.disk.spare import Spare
+from pq_cli.spool.disk.state import SpoolState, new_state, read_state, write_state
 
 _MOST_LINKS = 40
 """As many as Linux follows."""

@@ -8,8 +8,8 @@ import time
 
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import format_time
-from pq_cli.spool import layout
-from pq_cli.spool.durable import Disk
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
 
 REASON = ".reason"
 

@@ -6,10 +6,10 @@ from itertools import islice
 
 from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool import layout
-from pq_cli.spool.reader import Reader
-from pq_cli.spool.spare import is_full
-from pq_cli.spool.store import Store
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.spare import is_full
+from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,42 +27,42 @@ def removals(reader: Reader) -> Iterator[tuple[float, list[int]]]:
             yield float(layout.second_of(folder)), ids
 
 
-def with_room(store: Store, item: Item) -> Item:
+def with_room(files: Files, item: Item) -> Item:
     """Return a removed item with a folder to lie in: its own, or on a full disk the latest.
 
     What is removed frees nothing for a day: a folder for each removal would eat up the spare.
     """
     try:
-        store.make_folder(layout.folder_of(item))
+        files.make_folder(layout.folder_of(item))
     except OSError as error:
-        latest = next(store.reader.second_folders(State.REMOVED, latest_first=True), None)
+        latest = next(files.reader.second_folders(State.REMOVED, latest_first=True), None)
         if not is_full(error):
             raise
         return item if latest is None else item.replace(kept_until=float(layout.second_of(latest)))
     return item
 
 
-def expire(store: Store, now: float) -> int:
+def expire(files: Files, now: float) -> int:
     """Erase items that were kept until `now` at the latest, some hundreds; return how many.
 
     Under the lock. What cannot be read is left for `check`.
     """
-    for folder in list(store.reader.second_folders(State.REMOVED)):
+    for folder in list(files.reader.second_folders(State.REMOVED)):
         if layout.second_of(folder) > now:
             break
-        items = list(islice(_items(store, folder), AT_ONCE))
+        items = list(islice(_items(files, folder), AT_ONCE))
         if items:
-            store.erase(*items)
+            files.erase(*items)
             return len(items)
-        store.tidy(folder)
+        files.tidy(folder)
     return 0
 
 
-def _items(store: Store, folder: str) -> Iterator[Item]:
-    for item_id in sorted(store.reader.ids(folder)):
+def _items(files: Files, folder: str) -> Iterator[Item]:
+    for item_id in sorted(files.reader.ids(folder)):
         try:
-            yield store.reader.read(folder, f"{item_id:010d}", State.REMOVED, None)
+            yield files.reader.read(folder, f"{item_id:010d}", State.REMOVED, None)
         except FileNotFoundError:
             continue
         except DamagedItemError as error:
-            store.report(error)
+            files.report(error)

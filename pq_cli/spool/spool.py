@@ -16,18 +16,19 @@ from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError
 from pq_cli.queue.verbs import Queue
-from pq_cli.spool import layout, opening
-from pq_cli.spool.backend import SpoolStore
-from pq_cli.spool.process import tmp_name
-from pq_cli.spool.store import Store
+from pq_cli.spool import opening
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.tmp import tmp_name
+from pq_cli.spool.files import Files
+from pq_cli.spool.store import SpoolStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pq_cli.core.tick import Tick
-    from pq_cli.spool.arrivals import Arrivals
-    from pq_cli.spool.departures import Departures
+    from pq_cli.spool.doors.arrivals import Arrivals
+    from pq_cli.spool.doors.departures import Departures
     from pq_cli.spool.survey import Survey
 
 DEFAULT_LOCK_TIMEOUT = 30.0
@@ -77,7 +78,7 @@ class Spool(Queue):
         state = opening.make(self.path, lock_timeout) if create else opening.open_state(self.path)
         config = opening.read_config(self.path) if config is None else config
         report = report if report is not None else _ignore
-        files = Store(self.path, config, state, lock_timeout, report)
+        files = Files(self.path, config, state, lock_timeout, report)
         super().__init__(SpoolStore(files, clock, report), config, jitter)
 
     def __del__(self) -> None:
@@ -90,13 +91,13 @@ class Spool(Queue):
 
     def arrivals(self) -> Arrivals:
         """Return a context in which items that have a past enter, each exactly once."""
-        from pq_cli.spool.arrivals import Arrivals
+        from pq_cli.spool.doors.arrivals import Arrivals
 
         return Arrivals(self._store.files)
 
     def departures(self) -> Departures:
         """Return what marks items as leaving for another spool, and lets them go."""
-        from pq_cli.spool.departures import Departures
+        from pq_cli.spool.doors.departures import Departures
 
         return Departures(self._store.files, self._store.now)
 

@@ -1,281 +1,257 @@
-"""Store: the one movement that every transition is, and what must hold around it.
-
-`move` writes the new meta over the old one where it lies, then renames that one file to where
-its new state is, then lets the payload follow. The second rename is the commit instant: before it
-the item is in its old state, after it in its new one, whatever the meta says. pq-spool(5)
-lists what each crash leaves and what finishes it.
-"""
+"""SpoolStore: a `Store` that is a directory. See `queue.store` for what each method promises."""
 
 from __future__ import annotations
 
 import os
+import time
 
-from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
-from pq_cli.core.meta import claim_patch, encode
-from pq_cli.core.policy import QueueConfig, floors, order_time
-from pq_cli.errors import DamagedItemError
-from pq_cli.spool import layout, process
-from pq_cli.spool.attempt_logs import AttemptLogs
-from pq_cli.spool.durable import Disk
-from pq_cli.spool.index import Index
-from pq_cli.spool.keys import Keys
-from pq_cli.spool.lock import SpoolLock
-from pq_cli.spool.log import Log
-from pq_cli.spool.process import tmp_name
-from pq_cli.spool.reader import Reader
-from pq_cli.spool.spare import Spare
-from pq_cli.spool.state import (
-    Counter,
-    DamagedStateError,
-    SpoolState,
-    boot_to_record,
-    enter_mode,
-    read_state,
-    write_state,
+from pq_cli.core.item import ACTIVE, LIVE, Item, State
+from pq_cli.core.policy import QueueState
+from pq_cli.errors import DamagedItemError, PqError
+from pq_cli.host import this_process
+from pq_cli.queue.request import checked
+from pq_cli.spool.claims.overdue import next_event, overdue, promote
+from pq_cli.spool.claims.serving import next_servable
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.eventlog import read_log
+from pq_cli.spool.disk.payload import (
+    Staged,
+    open_verified,
+    read_verified,
+    stage_bytes,
+    stage_file,
+    stage_stream,
 )
+from pq_cli.spool.disk.spare import is_full
+from pq_cli.spool.doors.intake import admit, are_many
+from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO, TypeVar
+
+    from pq_cli.core.item import Holder
+    from pq_cli.core.tick import Tick
+    from pq_cli.queue.request import Request
+    from pq_cli.spool.claims.workers import Attendance
+    from pq_cli.spool.doors.dropbox import Dropbox
+
+    T = TypeVar("T")
 
 
-class Store:
-    """One spool's parts, and the changes they make together. Change only inside `with store:`."""
+class SpoolStore:
+    """The items of one spool.
+
+    clock: returns Unix seconds. report: called with the DamagedItemError of each item that is
+    passed over.
+    """
 
     def __init__(
         self,
-        root: str,
-        config: QueueConfig,
-        state: SpoolState,
-        lock_timeout: float,
+        files: Files,
+        clock: Callable[[], float],
         report: Callable[[DamagedItemError], None],
     ) -> None:
-        self.root = root
-        self.config = config
-        self.floors = floors(config)
-        self.state = state
-        self.report = report
-        self.disk = Disk(root, sync=config.durability == "full")
-        self.reader = Reader(root)
-        self.index = Index(self.reader, report)
-        self.keys = Keys(self.reader, self.disk)
-        self.counter = Counter(self.disk)
-        self.spare = Spare(self.disk)
-        self.log = Log(self.disk, self.spare)
-        self.attempt_logs = AttemptLogs(self.disk, self.spare)
-        self.handover_seen = False
-        self.held = False
-        self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
-        self._pid = process.pid
-        self._boot = boot_to_record(self.disk)
+        self.files = files
+        self.now = clock
+        self._report = report
+        self._dropbox: Dropbox | None = None
+        self._attendance: Attendance | None = None
 
-    # -- the lock ------------------------------------------------------------
+    def transaction(self) -> AbstractContextManager[None]:
+        return self.files
 
-    def __enter__(self) -> None:
-        """Take the lock; forget what is remembered if somebody else has changed the spool."""
-        self._lock.__enter__()
-        try:
-            self._catch_up()
-            self.held = True
-        except BaseException:
-            self._lock.__exit__()
-            raise
+    def state(self) -> QueueState:
+        known = self.files.state if self.files.held else self.files.present_state()
+        return QueueState(aged_at=known.aged_at, paused=known.paused)
 
-    def __exit__(self, *error: object) -> None:
-        self.held = False
-        if error[0] is not None:
-            self.forget()  # a change may have stopped half way
-        self._lock.__exit__()
-
-    def forget(self) -> None:
-        """Forget all that is remembered of the spool: it may have changed."""
-        self.index.forget()
-        self.attempt_logs.forget()
-        self.spare.forget()
-        self.handover_seen = False
-
-    def _catch_up(self) -> None:
-        if self._pid != process.pid:
-            self._pid = process.pid
-            self.counter.renew_name()
-        if not self.counter.refresh():
-            self.forget()
-            self.log.close()
-            self.state = self.present_state()
-            if self.counter.last_id is not None:
-                self.counter.write(self.counter.last_id, sync=False)
-        if self.state.boot != self._boot:
-            self.spare.behind(self._enter_mode)
-
-    def _enter_mode(self) -> None:
-        self.state = enter_mode(self.disk, self.counter, self.state)
-
-    def present_state(self) -> SpoolState:
-        """Return what `state.json` says now. Raises DamagedStateError or ConfigError.
-
-        For those who look without the lock; under it `state` says the same.
-        """
-        state = read_state(self.root)
-        if state is None:
-            raise DamagedStateError(
-                f"{self.root}/{layout.STATE} is gone: `pq check --repair` rebuilds it"
-            )
-        return state
-
-    def set_state(self, state: SpoolState) -> None:
-        """Let the spool's state be this, durably."""
-        self.spare.behind(write_state, self.disk, state)
-        self.state = state
-
-    def order_time(self, now: float) -> float:
-        """Return the `t` at which order is computed now."""
-        return order_time(self.config, now, self.state.aged_at)
-
-    def place(self, item: Item) -> str:
-        """Return the path of the item's payload in the spool: where it was found, if it was."""
-        return layout.payload_path(item) if item.path is None else item.path[len(self.root) + 1 :]
-
-    # -- the movement --------------------------------------------------------
-
-    def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
-        """Bring an item from one state (or content) to the next; return it where it now lies.
-
-        sync: whether, in "full", the move itself must survive a power loss, not only the item.
-        """
-        source, target = self.place(before), layout.payload_path(after)
-        self.spare.behind(self._rewrite, source, target, after)
-        if source != target:
-            self.spare.behind(self._rename_pair, before.id, source, target)
-        if sync and self.disk.sync:
-            self._sync_folders(source, target)
-        return self._moved(before, after, source, target)
-
-    def shift(self, before: Item, after: Item, *, sync: bool = False) -> Item:
-        """Move an item whose meta need not change: two renames, nothing written."""
-        source, target = self.place(before), layout.payload_path(after)
-        self.spare.behind(self.make_folder, _folder(target))
-        self.spare.behind(self._rename_pair, before.id, source, target)
-        if sync and self.disk.sync:
-            self._sync_folders(source, target)
-        return self._moved(before, after, source, target)
-
-    def _rewrite(self, path: str, target: str, after: Item) -> None:
-        """Put the meta of `after` over the one beside the payload `path`, and make its new home.
-
-        In "fast" a claim is written into the meta that is there. In "full" nothing that is durable
-        is ever written in place.
-        """
-        if target != path:
-            self.make_folder(_folder(target))
-        in_place = after.state is ACTIVE and not self.disk.sync
-        meta = path + layout.META
-        if in_place and self.disk.patch(meta, claim_patch, after):
-            return
-        tmp = tmp_name("meta")
-        self.disk.write_new(tmp, encode(after))
-        try:
-            self.disk.rename(tmp, meta)
-        except BaseException:
-            self.disk.discard(tmp)
-            raise
-
-    def _rename_pair(self, item_id: int, source: str, target: str) -> None:
-        """Rename the meta, the commit instant, and then the payload. Can be done twice."""
-        try:
-            self.disk.rename(source + layout.META, target + layout.META)
-        except FileNotFoundError:
-            if not os.path.lexists(f"{self.root}/{target}{layout.META}"):
-                raise
-        self.payload_follows(item_id, source, target)
-
-    def erase(self, *items: Item) -> None:
-        """Remove items of one folder for good: the metas first, durably, then the payloads."""
-        paths = [self.place(item) for item in items]
-        folder = _folder(paths[0])
-        for path in paths:
-            self.disk.unlink(path + layout.META)
-        if self.disk.sync:
-            self.disk.sync_dir(folder)
-        for item, path in zip(items, paths, strict=True):
-            self._discard_payload(item.id, path)
-            self.keys.free(item)
-            self.attempt_logs.remove(item.id)
-            self.index.moved(item, None)
-        self.left(items[-1], folder)
-        self.spare.keep()
-
-    def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
-        if before.state in LIVE and after.state not in LIVE:
-            self.keys.free(after)
-        after = after.replace(path=f"{self.root}/{target}")
-        self.index.moved(before, after)
-        folder = _folder(source)
-        if folder != _folder(target):
-            self.left(before, folder)
-        return after
-
-    def _discard_payload(self, item_id: int, path: str) -> None:
-        """Remove a payload, also where a crash left it behind in another folder."""
-        try:
-            self.disk.unlink(path)
-        except FileNotFoundError:
-            stray = self.reader.stray_payload(item_id, path)
-            if stray is not None:
-                self.disk.discard(stray)
-
-    def _sync_folders(self, source: str, target: str) -> None:
-        for folder in dict.fromkeys((_folder(target), _folder(source))):
-            self.disk.sync_dir(folder)
-
-    def payload_follows(self, item_id: int, source: str, target: str) -> None:
-        """Bring the payload after its meta, from wherever a crash may have left it."""
-        try:
-            self.disk.rename(source, target)
-        except FileNotFoundError:
-            self.fetch_payload(item_id, target)
-
-    def fetch_payload(self, item_id: int, target: str) -> bool:
-        """Bring a payload that a crash left behind in another folder; tell whether it is there."""
-        stray = self.reader.stray_payload(item_id, target)
-        if stray is not None:
-            self.disk.rename(stray, target)
-        return stray is not None
-
-    def make_folder(self, folder: str) -> None:
-        """Make a state's folder, unless it is remembered to be there."""
-        if folder not in self.index.folders:
-            self.disk.make_dir(folder)
-            self.index.folders.add(folder)
-
-    def left(self, item: Item, folder: str) -> None:
-        """Tidy a folder that an item has left, unless others are remembered to be there."""
-        if item.state is not PENDING or self.index.drained(item.priority):
-            self.tidy(folder)
-
-    def tidy(self, folder: str) -> None:
-        """Remove a block or due folder if it is empty, and a due folder's parent with it.
-
-        The newest block of a lane stays: the next item goes there.
-        """
-        kind, _, inner = folder.partition("/")
-        if not inner or (kind == PENDING and self._is_newest(inner)):
-            return
-        self.index.folders.discard(folder)
-        if self.disk.remove_dir(folder) and kind in (State.DELAYED, State.REMOVED):
-            self.index.due_changed()
-            self.disk.remove_dir(_folder(folder))
-
-    def _is_newest(self, inner: str) -> bool:
-        block = inner.rpartition("/")[2]
-        return int(block) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
+    def set_state(self, state: QueueState) -> None:
+        self.files.set_state(self.files.state.replace(**state.__dict__))
 
     def close(self) -> None:
-        """Close the descriptors; the next use opens them again."""
-        self.counter.close()
-        self.log.close()
-        self._lock.close()
+        self.files.close()
 
+    # -- finding -----------------------------------------------------------------
 
-def _folder(path: str) -> str:
-    """Return the folder of a path in the spool: `os.path.dirname` does more than is needed."""
-    return path.rpartition("/")[0]
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        return self.files.reader.find(item_id, claim)
+
+    def owner(self, key: str) -> Item | None:
+        return self.files.keys.owner(key)
+
+    def next(self, t: float) -> Item | None:
+        return next_servable(self.files, t)
+
+    def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
+        self._finish_handover()
+        return overdue(self.files, now)
+
+    def _finish_handover(self) -> None:
+        """Finish what a crash cut short on its way in; looked for once, until others write."""
+        if self.files.handover_seen:
+            return
+        if os.path.lexists(f"{self.files.root}/{layout.HANDOVER}"):
+            from pq_cli.spool.doors.handover import finish  # start-up: nearly never there
+
+            finish(self.files)
+        self.files.handover_seen = True
+
+    def promote(self, now: float) -> None:
+        promote(self.files, now)
+
+    def next_event(self) -> float | None:
+        return next_event(self.files)
+
+    def idle(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def look_in(self) -> None:
+        try:
+            if self.files.reader.names(layout.NEW):
+                self._pick_up()
+        except OSError as error:
+            if not is_full(error):  # a full disk must not keep what is there from being claimed
+                raise
+
+    def _pick_up(self) -> None:
+        if self._dropbox is None:
+            from pq_cli.spool.doors.dropbox import Dropbox  # start-up: nearly never needed
+
+            self._dropbox = Dropbox(self.files)
+        self._dropbox.pick_up(self.now())
+
+    # -- keeping -----------------------------------------------------------------
+
+    def put(self, before: Item, after: Item) -> Item:
+        files = self.files
+        if after.key is not None and after.state in LIVE and before.state not in LIVE:
+            files.spare.behind(files.keys.give, after.key, after.id)
+        if before.state is State.REMOVED:
+            return files.shift(before, after, sync=True)
+        if after.state is State.REMOVED:
+            return self._remove(before, after)
+        # A claim or a renewal that a power loss takes back was promised to nobody.
+        return files.move(before, after, sync=after.state is not ACTIVE)
+
+    def _remove(self, before: Item, after: Item) -> Item:
+        from pq_cli.spool.removals import with_room  # start-up: most remove nothing
+
+        if self.files.reader.said(before) != before.state:
+            self.files.move(before, before)  # what is removed is known by its meta alone
+        return self.files.shift(before, with_room(self.files, after), sync=True)
+
+    def drop(self, item: Item) -> None:
+        self.files.erase(item)
+
+    def removals(self) -> Iterator[tuple[float, list[int]]]:
+        from pq_cli.spool.removals import removals
+
+        return removals(self.files.reader)
+
+    def expire(self, now: float) -> int:
+        from pq_cli.spool.removals import expire
+
+        return expire(self.files, now)
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
+        disk = self.files.disk
+        if isinstance(payload, bytes):
+            return stage_bytes(disk, payload, request, sync=disk.sync)
+        return stage_stream(disk, payload, request)
+
+    def stage_many(
+        self, records: Sequence[tuple[bytes, Request]]
+    ) -> tuple[list[Staged], PqError | OSError | None]:
+        sync = self.files.disk.sync and not are_many(records)
+        batch: list[Staged] = []
+        try:
+            for payload, request in records:
+                batch.append(stage_bytes(self.files.disk, payload, checked(request), sync=sync))
+        except (PqError, OSError) as error:
+            return batch, error
+        except BaseException:
+            self.finish(batch, 0)
+            raise
+        return batch, None
+
+    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
+        return stage_file(self.files.disk, path, request, move=move, tick=tick)
+
+    def admit(
+        self, batch: Sequence[Any], now: float, found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        return admit(self.files, batch, now, found)
+
+    def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
+        stop: OSError | None = None
+        for staged in batch[:admitted]:
+            stop = self._end_move(staged) or stop
+        for staged in batch:
+            try:
+                self.files.disk.discard(staged.tmp)
+            except OSError:
+                break  # what is left lies in tmp/ for `check`
+        return stop
+
+    def _end_move(self, staged: Staged) -> OSError | None:
+        """Remove the user's file if it is an item now; return what prevents it.
+
+        A payload that still lies in `tmp/` is no item: its key was taken.
+        """
+        if staged.outside is not None and not os.path.lexists(f"{self.files.root}/{staged.tmp}"):
+            try:
+                self.files.disk.remove_outside(staged.outside)
+            except OSError as stop:
+                return stop
+        return None
+
+    def holder(self, *, bound: bool) -> Holder:
+        lock = None if self._attendance is None else self._attendance.name
+        return this_process(bound=bound, lock=lock)
+
+    def attend(self) -> Attendance:
+        from pq_cli.spool.claims.workers import Attendance, sweep
+
+        made: list[Attendance] = []
+        self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
+        sweep(self.files.disk)
+        self._attendance = made[0]
+        return made[0]
+
+    # -- looking -----------------------------------------------------------------
+
+    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
+        from pq_cli.spool.listing import Listing  # start-up: those who look pay for it
+
+        listing = Listing(self.files.reader, self.files.config, now, t, self._report)
+        return listing.items(states)
+
+    def count(self, states: Iterable[State]) -> int:
+        return self.files.reader.count(states)
+
+    def open_payload(self, item: Item) -> BinaryIO:
+        return self._payload_of(item, open_verified)
+
+    def read_payload(self, item: Item) -> bytes:
+        return self._payload_of(item, read_verified)
+
+    def _payload_of(self, item: Item, get: Callable[[Item], T]) -> T:
+        """Return what `get` makes of an item whose payload is where its path says."""
+        for _ in range(5):
+            try:
+                return get(item)
+            except FileNotFoundError:
+                time.sleep(0.01)  # it is just moving from one state to the next
+                item = self.find(item.id)
+        stray = self.files.reader.stray_payload(item.id, layout.payload_path(item))
+        if stray is None:
+            raise DamagedItemError(f"item {item.id}: its payload is missing")
+        return get(item.replace(path=f"{self.files.root}/{stray}"))
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        return read_log(self.files.root)
+
+    def note(self, event: dict[str, Any]) -> None:
+        self.files.log.note(event)

@@ -9,8 +9,8 @@ from pq_cli.core import transitions
 from pq_cli.core.item import State
 from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool import layout
-from pq_cli.spool.reader import Reader
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pq_cli.core.item import Item
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import DataError, PqError, QueueFullError
-from pq_cli.spool.arrivals import Arrivals
-from pq_cli.spool.departures import origin_of
-from pq_cli.spool.ledger import Origin
+from pq_cli.spool.doors.arrivals import Arrivals
+from pq_cli.spool.doors.departures import origin_of
+from pq_cli.spool.doors.ledger import Origin
 from pq_cli.transfer.stream import Header, Sent, Source, read_item
 from pq_cli.transfer.taken import Taken
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError, DataError, NoSuchItemError, PqError
-from pq_cli.spool.departures import Departures, as_sent, sent_state
-from pq_cli.spool.opened import Reading
+from pq_cli.opened import Reading
+from pq_cli.spool.doors.departures import Departures, as_sent, sent_state
 from pq_cli.transfer.stream import Writer, header_values, item_values
 
 if TYPE_CHECKING:

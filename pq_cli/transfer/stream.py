@@ -16,8 +16,8 @@ from pq_cli.core.jsonio import MAX_DEPTH, JsonError, check_depth, to_json
 from pq_cli.core.meta import as_dict, decode
 from pq_cli.errors import DamagedItemError, DataError, UsageError
 from pq_cli.queue.request import Request, checked
-from pq_cli.spool.departures import origin_of
-from pq_cli.spool.ledger import Origin
+from pq_cli.spool.doors.departures import origin_of
+from pq_cli.spool.doors.ledger import Origin
 
 VERSION = 1
 _LOCAL = ("claim", "holder", "lease_until", "path", "written_boot", "claims")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pq_cli.spool import ledger
+from pq_cli.spool.doors import ledger
 from pq_cli.transfer.scratch import Scratch
 
 _FEW = 1000

@@ -10,7 +10,7 @@ from pq_cli.core.shellwords import as_command, shell_only
 from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
 from pq_cli.queue.outcome import Outcome as Outcome
 from pq_cli.queue.outcome import Verdict as Verdict
-from pq_cli.spool.layout import META
+from pq_cli.spool.disk.layout import META
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from support import HANG
 from pq_cli import Spool
 from pq_cli.core.unfinished import looks_unfinished
 from pq_cli.errors import UsageError
-from pq_cli.spool import layout
-from pq_cli.spool.check import Check
-from pq_cli.spool.dropbox import Dropbox, priority_in
-from pq_cli.spool.durable import Disk
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.doors.dropbox import Dropbox, priority_in
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to others needs root")
@@ -238,7 +238,7 @@ def test_a_taken_key_or_a_full_queue_lets_files_wait(root: Path) -> None:
 
 def test_one_call_takes_a_bounded_number(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for work does not wait for thousands of files; the next calls take the rest."""
-    monkeypatch.setattr("pq_cli.spool.dropbox.MOST", 3)
+    monkeypatch.setattr("pq_cli.spool.doors.dropbox.MOST", 3)
     for number in range(7):
         drop(root, f"f{number}")
         time.sleep(0.01)

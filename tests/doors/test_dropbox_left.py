@@ -86,7 +86,7 @@ def test_a_key_that_others_take_again_and_again_is_said_once(pq: Pq) -> None:
 
 def test_files_that_stay_are_in_nobodys_way(pq: Pq, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many older files cannot be taken, those behind them are."""
-    monkeypatch.setattr("pq_cli.spool.dropbox.MOST", 3)
+    monkeypatch.setattr("pq_cli.spool.doors.dropbox.MOST", 3)
     pq("init")
     for number in range(5):
         _bad_sidecar(pq.spool / "new" / f"bad{number}")

@@ -23,7 +23,7 @@ from pq_cli.core.timefmt import format_time
 from pq_cli.migrate.importing import Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
-from pq_cli.spool.durable import Disk
+from pq_cli.spool.disk.durable import Disk
 from pq_cli.transfer.taken import Taken
 
 STATES = (State.PENDING, State.HELD, State.FAILED, State.DONE)
@@ -223,7 +223,7 @@ def test_killed_at_any_step_nothing_is_lost_or_doubled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: bool, after: bool
 ) -> None:
     """Killed at each single write, with a worker in between, a second run takes the rest, once."""
-    monkeypatch.setattr("pq_cli.spool.arrivals.MOST", 3)
+    monkeypatch.setattr("pq_cli.spool.doors.arrivals.MOST", 3)
     step, died = 0, True
     while died:
         step += 1
@@ -331,7 +331,7 @@ def test_folders_in_one_another_are_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_stops_it_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ENOSPC while copying ends the run with that error; what was in stays in, and nothing else."""
-    monkeypatch.setattr("pq_cli.spool.arrivals.MOST", 2)
+    monkeypatch.setattr("pq_cli.spool.doors.arrivals.MOST", 2)
     root = tmp_path / "src"
     _old_queue(root, 5)
     real = Disk.receive

@@ -21,7 +21,8 @@ from verbs import act
 from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError
 from pq_cli.migrate import removal
-from pq_cli.spool import durable, lock, opening
+from pq_cli.spool import opening
+from pq_cli.spool.disk import durable, lock
 from pq_cli.spool.spool import Spool
 
 CHANGING = frozenset(

@@ -15,8 +15,8 @@ import pytest
 from verbs import NOW, body, fill, findings, repair
 
 from pq_cli.errors import DamagedItemError
-from pq_cli.spool.check import Check
-from pq_cli.spool.findings import KINDS
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.check.findings import KINDS
 from pq_cli.spool.spool import Spool
 
 LANE = "pending/05/0000000"

@@ -20,7 +20,7 @@ from verbs import NOW, VERBS
 
 from pq_cli.errors import PqError
 from pq_cli.messages import os_error_status
-from pq_cli.spool import durable
+from pq_cli.spool.disk import durable
 from pq_cli.spool.spool import Spool
 
 CODES = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EMFILE]

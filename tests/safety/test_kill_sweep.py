@@ -23,8 +23,8 @@ from verbs import BIG, NOW, VERBS, body
 from pq_cli.commands.table import COMMANDS
 from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError, QueueFullError
-from pq_cli.spool.check import Check
-from pq_cli.spool.findings import KINDS
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.check.findings import KINDS
 from pq_cli.spool.spool import Spool
 
 LATER = NOW + 30 * 86400

@@ -17,10 +17,10 @@ from powerloss import Disk, Recorder, record
 from survived import TALLY
 from verbs import BIG, NOW, VERBS, body
 
+from pq_cli import host
 from pq_cli.core.item import Item
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import PqError
-from pq_cli.spool import holder
 from pq_cli.spool.spool import Spool
 
 LONG = bool(os.environ.get("PQ_LONG"))
@@ -57,10 +57,10 @@ def _facts(item: Item) -> tuple:
 @pytest.fixture
 def other_boot():
     """Return a function that makes this process believe in another boot, or in its own again."""
-    own = holder.boot_id()
+    own = host.boot_id()
 
     def set_boot(name: str | None) -> None:
-        holder._boot = (os.getpid(), own if name is None else f"{name}/pid:[1]")
+        host._boot = (os.getpid(), own if name is None else f"{name}/pid:[1]")
 
     yield set_boot
     set_boot(None)

@@ -15,8 +15,8 @@ from crashlab import in_child
 
 from pq_cli import selftest
 from pq_cli.errors import CannotCreateError
-from pq_cli.spool import durable
-from pq_cli.spool.lock import SpoolLock
+from pq_cli.spool.disk import durable
+from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.spool import Spool
 
 
@@ -83,8 +83,8 @@ def test_a_lock_that_does_not_exclude_is_refused(tmp_path: Path, monkeypatch) ->
 
 
 @pytest.mark.parametrize(
-    "verb", ["enqueue", "next", "hold 1", "rm 1", "check", "pause", "purge --state pending",
-             "run -- true"],
+    "verb", ["enqueue", "next", "hold 1", "rm 1", "check --repair", "pause",
+             "purge --state pending", "run -- true"],
 )  # fmt: skip
 def test_a_stopped_holder_makes_others_give_up(verb: str, tmp_path: Path) -> None:
     """While a stopped process holds the lock, others end with 75 after --lock-timeout."""

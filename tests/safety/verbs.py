@@ -20,8 +20,8 @@ from pq_cli.migrate.importing import Entered, Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.queue.request import Request
-from pq_cli.spool.check import Check
-from pq_cli.spool.departures import origin_of
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.doors.departures import origin_of
 from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonSource, JsonWriter
 from pq_cli.transfer.receiving import Receiving

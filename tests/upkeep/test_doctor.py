@@ -11,7 +11,7 @@ import pytest
 
 from pq_cli import Spool, __version__
 from pq_cli.errors import PermissionDeniedError
-from pq_cli.spool.lock import is_locked
+from pq_cli.spool.disk.lock import is_locked
 
 NOBODY = 65534
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from pq_cli import ConflictError, KeyTakenError, NoSuchItemError, QueueConfig, Spool, State
-from pq_cli.spool import durable, layout
+from pq_cli.spool.disk import durable, layout
 
 
 class Clock:

@@ -1,0 +1,346 @@
+"""Check: a spool against the table of legal states in pq-spool(5).
+
+The survey walks the spool without a lock. Whoever only looks takes none and writes nothing: what
+looks wrong is looked at again after a while, and told if it is still so, so that an item on the
+move is never taken for damage. To mend, it is looked at again under the lock, and mended there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from itertools import chain, islice
+
+from pq_cli.core.item import State, printable
+from pq_cli.errors import ConfigError, NoSpoolError
+from pq_cli.spool import opening
+from pq_cli.spool.check.beside import Annexes
+from pq_cli.spool.check.findings import Finding
+from pq_cli.spool.check.mend import Mender
+from pq_cli.spool.check.pairs import Pairs
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.keys import Keys
+from pq_cli.spool.disk.lock import SpoolLock
+from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.state import Counter, DamagedStateError, last_given, read_state
+from pq_cli.spool.doors import handover
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Look = Callable[[], list[Finding]]
+
+PATIENCE = 0.5
+"""Seconds for which something must look wrong: far longer than any item is on the move."""
+_SHARES = (0.0, 0.1, 0.3, 0.6)
+"""How the patience is shared out between looks; the first comes at once."""
+_TOGETHER = 10_000
+"""Doubtful looks that share one patience."""
+STALE_AFTER = 600.0
+"""Seconds without a write after which a file in `tmp/` whose process is not seen here is stale."""
+_IGNORED = (".nfs", "lost+found")
+
+
+def _is_lane(name: str) -> bool:
+    return layout.parse_lane(name) is not None
+
+
+def _is_block(name: str) -> bool:
+    return layout.parse_number(name, 7) is not None
+
+
+def _is_second(name: str) -> bool:
+    return layout.parse_number(name, 3) is not None
+
+
+_LEVELS: dict[str, tuple[Callable[[str], bool], ...]] = {
+    "active": (),
+    "pending": (_is_lane, _is_block),
+    "delayed": (_is_block, _is_second),
+    "held": (_is_block,),
+    "failed": (_is_block,),
+    "done": (_is_block,),
+    "removed": (_is_block, _is_second),
+}
+"""What the names of the folders below each state must be."""
+
+
+class Check:
+    """One pass over the spool at `root`.
+
+    lock_timeout: for repair. stale_after, patience: see STALE_AFTER, PATIENCE. Raises NoSpoolError,
+    CannotCreateError, PermissionDeniedError or ConfigError (a newer format).
+    """
+
+    def __init__(
+        self,
+        root: str,
+        lock_timeout: float,
+        stale_after: float = STALE_AFTER,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.root = opening.absolute(root)
+        try:
+            opening.open_state(self.root)
+        except DamagedStateError:
+            pass
+        except NoSpoolError:
+            if not os.path.lexists(f"{self.root}/{layout.COUNTER}"):
+                raise
+        self._reader = Reader(self.root)
+        self._disk = Disk(self.root, sync=True)
+        self._keys = Keys(self._reader, self._disk)
+        self._counter = Counter(self._disk)
+        self._lock = SpoolLock(f"{self.root}/{layout.LOCK}", lock_timeout)
+        self._lock_timeout = lock_timeout
+        self._pairs = Pairs(self._reader, self._keys)
+        self._mender = Mender(self._disk, self._reader, self._keys, self._counter)
+        self._annexes = Annexes(
+            self._reader, self._pairs, rights=self._rights, folder=self._folder,
+            foreign=self._foreign, known=self._known, stale_after=stale_after,
+        )  # fmt: skip
+        self._stale_after = stale_after
+        self._patience = patience
+        self._owner = os.stat(self.root).st_uid
+        self._seen: dict[int, int] = {}
+        self._twice: set[int] = set()
+        self._highest = 0
+
+    def count(self) -> int:
+        """Return how many items there are to look at, by the names of their metas."""
+        return self._reader.count(State)
+
+    def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
+        """Yield what is wrong, mended if `repair`; call `tick` for every item looked at.
+
+        Without `repair` nothing is written and no lock is taken. With it, raises LockTimeoutError.
+        """
+        try:
+            yield from self._mended(tick) if repair else self._lasting(tick)
+        finally:
+            self._counter.close()
+            self._lock.close()
+
+    def _mended(self, tick: Callable[[], None]) -> Iterator[Finding]:
+        """Yield what is wrong under the lock too, mended there where it can be."""
+        with self._lock:
+            stopped = self._handover()  # under the lock, so its owner is gone
+        if stopped:
+            handover.finish_stopped(self.root, self._lock_timeout)
+            yield from (finding.replace(mended=True) for finding in stopped)
+        for look in self._doubtful(tick):
+            with self._lock:
+                found = [self._mender.mend(finding) for finding in look()]
+            yield from found
+
+    def _lasting(self, tick: Callable[[], None]) -> Iterator[Finding]:
+        """Yield what is wrong at each of several looks, without a lock."""
+        looks = chain([self._handover], self._doubtful(tick))
+        while batch := [(look, look()) for look in islice(looks, _TOGETHER)]:
+            for share in _SHARES:
+                batch = [(look, found) for look, found in batch if found]
+                if batch:
+                    time.sleep(self._patience * share)
+                batch = [(look, _again(found, look())) for look, found in batch]
+            for _, found in batch:
+                yield from found
+
+    def _doubtful(self, tick: Callable[[], None]) -> Iterator[Look]:
+        """Yield the looks that find something."""
+        for look in self._everything():
+            if getattr(look, "func", None) == self._pairs.look:
+                tick()
+            if look():
+                yield look
+
+    def _handover(self) -> list[Finding]:
+        """Look for a handover that stopped: one under way has other items at every look."""
+        names = sorted(n for n in self._reader.names(handover.FOLDER) if n.endswith(layout.META))
+        if not names:
+            return []
+        first = (layout.parse_meta_name(names[0]) or (None, None))[0]
+        detail = f"{len(names)} items"
+        return [Finding(kind="handover", path=handover.FOLDER, id=first, detail=detail)]
+
+    # -- the survey ----------------------------------------------------------
+
+    def _everything(self) -> Iterator[Look]:
+        yield partial(self._rights, "")
+        for name in (
+            layout.STATE,
+            layout.COUNTER,
+            layout.LOCK,
+            layout.LOG,
+            layout.SPARE,
+            layout.SPARES,
+        ):
+            yield partial(self._rights, name)
+        yield self._config
+        for name in layout.FOLDERS:
+            yield partial(self._top_folder, name)
+        for name in self._reader.names(layout.TMP):
+            yield partial(self._tmp, name)
+        for state, levels in _LEVELS.items():
+            yield from self._walk(state, levels)
+        for name in self._reader.names(layout.KEYS):
+            yield partial(self._key, name)
+        for item_id in sorted(self._twice):
+            yield partial(self._two_places, item_id)
+        yield from self._annexes.looks()
+        yield self._ids
+
+    def _walk(self, folder: str, levels: tuple[Callable[[str], bool], ...]) -> Iterator[Look]:
+        names = [n for n in self._reader.names(folder) if not n.startswith(_IGNORED)]
+        if not levels:
+            yield from self._leaf(folder, names)
+        for name in sorted(names) if levels else ():
+            path = f"{folder}/{name}"
+            if levels[0](name):
+                yield from self._walk(path, levels[1:])
+                yield partial(self._folder, path)  # after what may have emptied it
+            else:
+                yield partial(self._foreign, path)
+
+    def _leaf(self, folder: str, names: list[str]) -> Iterator[Look]:
+        stems = set()
+        for name in names:
+            stem = name.removesuffix(layout.META)
+            parsed = layout.parse_name(stem)
+            if parsed is None or (parsed[1] is None) == (folder == "active"):
+                yield partial(self._foreign, f"{folder}/{name}")
+                continue
+            stems.add(stem)
+            if stem != name:
+                self._remember(parsed[0])
+        for stem in sorted(stems):
+            for end in ("", layout.META):
+                yield partial(self._rights, f"{folder}/{stem}{end}")
+            yield partial(self._pairs.look, folder, stem)
+
+    def _remember(self, item_id: int) -> None:
+        """Note an id; one bit each, so that a million of them fit into a few hundred kilobytes."""
+        self._highest = max(self._highest, item_id)
+        block, bit = item_id >> 10, 1 << (item_id & 1023)
+        bits = self._seen.get(block, 0)
+        if bits & bit:
+            self._twice.add(item_id)
+        self._seen[block] = bits | bit
+
+    def _known(self, item_id: int) -> bool:
+        return bool(self._seen.get(item_id >> 10, 0) & 1 << (item_id & 1023))
+
+    # -- looks: each returns what is wrong now ---------------------------------
+
+    def _rights(self, path: str) -> list[Finding]:
+        try:
+            info = os.lstat(f"{self.root}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = []
+        if info.st_uid != self._owner:
+            detail = f"belongs to uid {info.st_uid}, the spool to uid {self._owner}"
+            found.append(Finding(kind="owner", path=path, detail=detail))
+        if info.st_mode & 0o077 & ~self._granted(path) and (info.st_mode & 0o170000) != 0o120000:
+            detail = f"its mode is {info.st_mode & 0o7777:04o}"
+            found.append(Finding(kind="mode", path=path, detail=detail))
+        return found
+
+    def _granted(self, path: str) -> int:
+        """Return the rights of others that `pq init --drop-mode` may have given."""
+        if path == layout.NEW:
+            return 0o077
+        try:
+            return (
+                layout.root_mode(os.lstat(f"{self.root}/{layout.NEW}").st_mode) if not path else 0
+            )
+        except OSError:
+            return 0
+
+    def _config(self) -> list[Finding]:
+        try:
+            opening.read_config(self.root)
+        except ConfigError as error:
+            return [Finding(kind="config", path=layout.CONFIG, detail=str(error))]
+        return []
+
+    def _top_folder(self, name: str) -> list[Finding]:
+        if not os.path.lexists(f"{self.root}/{name}"):
+            return [Finding(kind="folder", path=name, detail="is missing")]
+        if os.path.islink(f"{self.root}/{name}") or not os.path.isdir(f"{self.root}/{name}"):
+            return [Finding(kind="foreign", path=name, detail="is a link or no folder")]
+        return self._rights(name)
+
+    def _folder(self, path: str) -> list[Finding]:
+        full = f"{self.root}/{path}"
+        if os.path.islink(full) or (os.path.lexists(full) and not os.path.isdir(full)):
+            return [Finding(kind="foreign", path=path, detail="is a link or no folder")]
+        found = self._rights(path)
+        if os.path.isdir(full) and not self._reader.names(path) and not self._is_newest(path):
+            found.append(Finding(kind="empty", path=path, detail="is empty"))
+        return found
+
+    def _is_newest(self, path: str) -> bool:
+        """Tell whether the next items will go into this folder of `pending`, or below it."""
+        kind, *rest = path.split("/")
+        newest = (last_given(self.root) or 0) // layout.BLOCK_SIZE
+        return kind == "pending" and (len(rest) < 2 or int(rest[1]) >= newest)
+
+    def _foreign(self, path: str) -> list[Finding]:
+        if not os.path.lexists(f"{self.root}/{path}"):
+            return []
+        return [Finding(kind="foreign", path=path, detail="does not belong there")]
+
+    def _tmp(self, name: str) -> list[Finding]:
+        path = f"{layout.TMP}/{name}"
+        parts = name.split("-")
+        pid = int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
+        try:
+            still = time.time() - os.lstat(f"{self.root}/{path}").st_mtime
+        except FileNotFoundError:
+            return []
+        if (pid and os.path.exists(f"/proc/{pid}")) or still < self._stale_after:
+            return []
+        return [Finding(kind="tmp", path=path, detail=f"not written for {still:.0f} s")]
+
+    def _key(self, name: str) -> list[Finding]:
+        path = f"{layout.KEYS}/{name}"
+        if not os.path.lexists(f"{self.root}/{path}"):
+            return []
+        if not os.path.islink(f"{self.root}/{path}"):
+            return [Finding(kind="foreign", path=path, detail="is not a link")]
+        item_id = self._keys.read_link(path)
+        item = None if item_id is None else self._keys.live(item_id)
+        if item is not None and item.key is not None and layout.key_path(item.key) == path:
+            return []
+        return [Finding(kind="key", path=path, id=item_id, detail="names no item that has it")]
+
+    def _two_places(self, item_id: int) -> list[Finding]:
+        places = list(self._reader.places(item_id))
+        if len(places) < 2:
+            return []
+        where = " and ".join(folder for folder, *_ in places)
+        path = "/".join(places[0][:2])
+        return [Finding(kind="twice", path=path, id=item_id, detail=f"lies in {where}")]
+
+    def _ids(self) -> list[Finding]:
+        try:
+            state = read_state(self.root)
+        except DamagedStateError as error:
+            return [Finding(kind="counter", path=layout.STATE, detail=printable(str(error)))]
+        if state is None:
+            return [Finding(kind="counter", path=layout.STATE, detail="is missing")]
+        last = last_given(self.root)
+        highest = self._highest
+        if highest > state.reserved_id or (last is not None and last < highest and not state.boot):
+            detail = f"says {last} of {state.reserved_id}, but there is an item {highest}"
+            return [Finding(kind="counter", path=layout.COUNTER, id=highest, detail=detail)]
+        return []
+
+
+def _again(before: list[Finding], now: list[Finding]) -> list[Finding]:
+    """Return what is found now and was found before: the same kind, at the same place."""
+    known = {(finding.kind, finding.path, finding.id) for finding in before}
+    return [finding for finding in now if (finding.kind, finding.path, finding.id) in known]

@@ -1,0 +1,199 @@
+"""Mend: what `check --repair` does about each kind of finding. No payload byte is ever deleted."""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.item import Item, State
+from pq_cli.core.meta import encode
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool.check.findings import Finding
+from pq_cli.spool.check.pairs import home_of
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.keys import Keys
+from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.state import (
+    RESERVE_STEP,
+    Counter,
+    DamagedStateError,
+    new_state,
+    read_state,
+    write_state,
+)
+from pq_cli.spool.disk.tmp import tmp_name
+from pq_cli.spool.quarantine import set_aside
+
+_NO_PAYLOADS = ("meta", "state", "key", "config", "about", "log")
+"""Kinds of files in `tmp/` that may be deleted. A `drop` is a copy, but of a payload."""
+
+
+class Mender:
+    """Mends one spool; every call under its lock, right after the finding was confirmed."""
+
+    def __init__(self, disk: Disk, reader: Reader, keys: Keys, counter: Counter) -> None:
+        self._disk = disk
+        self._reader = reader
+        self._keys = keys
+        self._counter = counter
+
+    def mend(self, finding: Finding) -> Finding:
+        """Return the finding, `mended` if it was."""
+        remedy = getattr(self, f"_mend_{finding.kind}", None)
+        if remedy is None or remedy(finding) is False:
+            return finding
+        self._others_look_again()
+        return finding.replace(mended=True)
+
+    def _others_look_again(self) -> None:
+        """Make every process forget what it remembers of the spool."""
+        self._counter.refresh()
+        if self._counter.last_id is not None:
+            self._counter.write(self._counter.last_id, sync=False)
+
+    # -- one remedy for each kind; False: nothing can be done --------------------
+
+    def _mend_tmp(self, finding: Finding) -> None:
+        if os.path.basename(finding.path).partition("-")[0] in _NO_PAYLOADS:
+            self._disk.discard(finding.path)
+        else:
+            set_aside(self._disk, finding.path, finding.detail)
+
+    def _mend_orphan(self, finding: Finding) -> None:
+        set_aside(self._disk, finding.path, finding.detail)
+
+    def _mend_behind(self, finding: Finding) -> bool | None:
+        home = home_of(self._reader, finding.id or 0)
+        if home is None:
+            return False
+        self._disk.rename(finding.path, home)
+        self._disk.sync_dir(os.path.dirname(home))
+        self._disk.sync_dir(os.path.dirname(finding.path))
+        return None
+
+    def _mend_ahead(self, finding: Finding) -> None:
+        item = self._item_at(finding.path.removesuffix(layout.META))
+        self._rewrite(item, finding.path)
+
+    def _mend_key(self, finding: Finding) -> None:
+        self._disk.discard(finding.path)
+        self._disk.sync_dir(layout.KEYS)
+
+    def _mend_unmarked(self, finding: Finding) -> None:
+        item = self._item_at(finding.path)
+        if item.key is not None:
+            self._keys.give(item.key, item.id)
+
+    def _mend_empty(self, finding: Finding) -> bool:
+        return self._disk.remove_dir(finding.path)
+
+    def _mend_meta(self, finding: Finding) -> bool | None:
+        return self._pair_aside(finding)
+
+    _mend_missing = _mend_torn = _mend_superseded = _mend_meta
+
+    def _mend_log(self, finding: Finding) -> None:
+        self._disk.discard(finding.path)
+        folder = os.path.dirname(finding.path)
+        if self._disk.remove_dir(folder):
+            self._disk.remove_dir(os.path.dirname(folder))
+
+    def _mend_worker(self, finding: Finding) -> None:
+        self._disk.discard(finding.path)
+
+    def _mend_twice(self, finding: Finding) -> None:
+        places = list(self._reader.places(finding.id or 0))
+        places.sort(key=lambda place: self._recency("/".join(place[:2])))
+        keep = "/".join(places[-1][:2])
+        for folder, name, *_ in places[:-1]:
+            self._yield_to(keep, f"{folder}/{name}")
+            if self._disk.remove_dir(folder):
+                self._disk.remove_dir(os.path.dirname(folder))
+
+    def _yield_to(self, keep: str, path: str) -> None:
+        """Set a second meta aside, and its payload, unless the kept one has none."""
+        why = f"the item also lies in {keep}, changed later"
+        set_aside(self._disk, path + layout.META, why)
+        if self._reader.size_of(path) is None:
+            return
+        if self._reader.size_of(keep) is None:
+            self._disk.rename(path, keep)
+            self._disk.sync_dir(os.path.dirname(keep))
+        else:
+            set_aside(self._disk, path, why)
+
+    def _mend_misplaced(self, finding: Finding) -> None:
+        item = self._item_at(finding.path)
+        home = layout.payload_path(item)
+        if self._reader.occupied(home) or any(self._reader.places(item.id)):
+            self._pair_aside(finding)
+            return
+        self._disk.make_dir(layout.folder_of(item))
+        for end in ("", layout.META):
+            if os.path.lexists(f"{self._disk.root}/{finding.path}{end}"):
+                self._disk.rename(finding.path + end, home + end)
+        self._disk.sync_dir(layout.folder_of(item))
+        self._disk.sync_dir(os.path.dirname(finding.path))
+
+    def _mend_foreign(self, finding: Finding) -> None:
+        set_aside(self._disk, finding.path, finding.detail)
+        if finding.path in layout.FOLDERS:
+            self._mend_folder(finding)
+
+    def _mend_folder(self, finding: Finding) -> None:
+        self._disk.make_dir(finding.path)
+        self._disk.sync_dir("")
+
+    def _mend_mode(self, finding: Finding) -> None:
+        self._disk.own(finding.path)
+
+    def _mend_owner(self, finding: Finding) -> bool | None:
+        if os.geteuid() != 0:
+            return False
+        self._disk.own(finding.path)
+        return None
+
+    def _mend_counter(self, finding: Finding) -> None:
+        try:
+            state = read_state(self._disk.root) or new_state()
+        except DamagedStateError:
+            set_aside(self._disk, layout.STATE, finding.detail)
+            state = new_state()
+        self._counter.refresh()
+        # Ids beyond those we see may have been given and ended since: hence a whole step more.
+        last = max(self._counter.last_id or 0, state.reserved_id, finding.id or 0)
+        reserved = (last // RESERVE_STEP + 2) * RESERVE_STEP
+        self._counter.write(last + RESERVE_STEP, sync=True)
+        write_state(self._disk, state.replace(reserved_id=reserved))
+
+    # -- what they share -------------------------------------------------------
+
+    def _item_at(self, path: str) -> Item:
+        folder, name = os.path.split(path)
+        kind, *rest = folder.split("/")
+        lane = int(rest[0]) if kind == State.PENDING else None
+        return self._reader.read(folder, name, State(kind), lane)
+
+    def _rewrite(self, item: Item, path: str) -> None:
+        tmp = tmp_name("meta")
+        self._disk.write_new(tmp, encode(item))
+        self._disk.rename(tmp, path)
+        self._disk.sync_dir(os.path.dirname(path))
+
+    def _recency(self, path: str) -> tuple[bool, float, int]:
+        """Return what the places of one item are sorted by: the last one is to be kept."""
+        try:
+            item = self._item_at(path)
+        except (FileNotFoundError, DamagedItemError):
+            return (False, 0.0, 0)
+        return (item.state is not State.REMOVED, item.updated_at, item.claims)
+
+    def _pair_aside(self, finding: Finding) -> bool | None:
+        """Set meta and payload aside, the meta first; False while somebody works on the item."""
+        path = finding.path.removesuffix(layout.META)
+        if path.startswith("active/") and finding.kind != "meta":
+            return False
+        for end in (layout.META, ""):
+            if os.path.lexists(f"{self._disk.root}/{path}{end}"):
+                set_aside(self._disk, path + end, finding.detail)
+        return None

@@ -1,0 +1,1 @@
+"""Claims: what is served next, and what is over."""

@@ -1,0 +1,400 @@
+"""The only file that writes, syncs, renames or unlinks.
+
+`Disk` is the spool's hand on the file system. With `sync` (durability "full") data is on disk
+when a call returns that says so; without, calls only order things in memory. Every path is
+relative to the spool's root, and no symbolic link below the root is followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import zlib
+
+from pq_cli.core.tick import unheard
+from pq_cli.errors import SpoolIOError
+from pq_cli.opened import CHUNK, About, Opened, named, read_some
+from pq_cli.spool.disk.checksum import checksum_of, checksum_text
+from pq_cli.spool.disk.folders import Folders
+from pq_cli.spool.disk.owner import owner_to_keep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from pq_cli.core.tick import Tick
+
+    Change = Callable[..., tuple[int, bytes] | None]
+
+_STEP = 64 * 1024 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
+_NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
+                  errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
+_PATCHED = 4096  # bytes of the largest file that is patched in place: one page, cut by no signal
+SMALL = 1024 * 1024
+"""Payloads up to this size are read whole where that is simpler than copying in the kernel."""
+
+
+class Disk:
+    """Writes below one root. `sync`: whether data must survive a power loss."""
+
+    def __init__(self, root: str, sync: bool) -> None:
+        self.root = root
+        self.sync = sync
+        self._eager = sync
+        self._folders = Folders(root)
+        self._owner = owner_to_keep(root)
+
+    def _at(self, path: str) -> str:
+        folder = path.rpartition("/")[0]
+        if folder not in self._folders.known and not self._folders.is_real(folder):
+            raise SpoolIOError(f"{self.root}/{path}: a part of it is a link or no folder")
+        return f"{self.root}/{path}"
+
+    def _create(self, path: str, flags: int) -> int:
+        try:
+            fd = os.open(self._at(path), flags, 0o600)
+        except FileNotFoundError:  # somebody has swept empty folders away
+            self.make_dir(os.path.dirname(path))
+            fd = os.open(self._at(path), flags, 0o600)
+        if self._owner is not None:
+            with About(fd):
+                os.fchown(fd, *self._owner)
+        return fd
+
+    # -- folders -----------------------------------------------------------
+
+    def make_dir(self, path: str, *, durable: bool = True) -> None:
+        """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards.
+
+        durable=False: for a folder in `tmp/` that nobody else will put anything in.
+        """
+        sync = self.sync and durable
+        try:
+            os.mkdir(self._at(path), 0o700)
+        except FileExistsError:
+            # Empty: whoever made it may have been killed before it was durable.
+            if not sync or "/" not in path or self._in_use(path):
+                return
+        except FileNotFoundError:
+            if "/" not in path:
+                raise  # the spool itself is gone
+            self.make_dir(os.path.dirname(path))
+            self.make_dir(path)
+            return
+        else:
+            if self._owner is not None:
+                os.chown(self._at(path), *self._owner, follow_symlinks=False)
+        while sync and path:
+            path = os.path.dirname(path)
+            self.sync_dir(path)
+
+    def _in_use(self, path: str) -> bool:
+        with os.scandir(self._at(path)) as entries:
+            return any(True for _ in entries)
+
+    def remove_dir(self, path: str) -> bool:
+        """Remove a folder if it is empty; tell whether it is gone."""
+        try:
+            os.rmdir(self._at(path))
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        return True
+
+    def sync_dir(self, path: str) -> None:
+        """Make a folder's entries durable, whatever `sync` says."""
+        full = self._at(path)
+        with Opened(os.open(full, _FOLDER), full) as fd:
+            os.fsync(fd)
+
+    # -- files -------------------------------------------------------------
+
+    def write_new(self, path: str, data: bytes, *, sync: bool | None = None) -> None:
+        """Write a new file (0600) whole, synced if `sync` (default: the disk's own)."""
+        opened = self._create(path, _NEW)
+        try:
+            with Opened(opened, f"{self.root}/{path}") as fd:
+                _write_all(fd, data)
+                if self._eager if sync is None else sync:
+                    os.fsync(fd)
+        except BaseException:
+            self.discard(path)
+            raise
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename within the spool, atomically replacing the target."""
+        os.rename(self._at(source), self._at(target))
+
+    def unlink(self, path: str) -> None:
+        """Remove a file. Raises FileNotFoundError."""
+        os.unlink(self._at(path))
+
+    def discard(self, path: str) -> None:
+        """Remove a file that may be gone already."""
+        try:
+            os.unlink(self._at(path))
+        except FileNotFoundError:
+            pass
+
+    def sync_file(self, fd: int) -> None:
+        """Make what an open file holds durable, in "full"."""
+        if self.sync:
+            with About(fd):
+                os.fsync(fd)
+
+    def open_to_append(self, path: str) -> int:
+        """Return a descriptor for `append`; the file (0600) is made when missing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return self._create(path, flags)
+
+    def append(self, fd: int, data: bytes) -> None:
+        """Append in one write, unsynced."""
+        with About(fd):
+            os.write(fd, data)
+
+    def link_text(self, path: str, text: str, tmp: str) -> None:
+        """Make or atomically replace a symbolic link that holds a short `text`."""
+        for folder in (os.path.dirname(tmp), os.path.dirname(path)):
+            self.make_dir(folder)  # somebody may have swept empty folders away
+        try:
+            os.symlink(text, self._at(tmp))
+        except OSError as error:
+            error.filename, error.filename2 = self._at(tmp), None  # not the text
+            raise
+        if self._owner is not None:
+            os.chown(self._at(tmp), *self._owner, follow_symlinks=False)
+        os.rename(self._at(tmp), self._at(path))
+        if self._eager:
+            self.sync_dir(os.path.dirname(path))
+
+    def open_to_overwrite(self, path: str) -> int:
+        """Return a descriptor for `overwrite`, also to read; the file is made when missing."""
+        return self._create(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def overwrite(self, fd: int, data: bytes, *, sync: bool) -> None:
+        """Overwrite the first bytes of an open file in place, in one write."""
+        with About(fd):
+            os.pwrite(fd, data, 0)
+            if sync:
+                os.fdatasync(fd)
+
+    def patch(self, path: str, change: Change, *args: object) -> bool:
+        """Overwrite the end of a small file in place, unsynced; tell whether it was done.
+
+        change(content, *args): (offset, bytes) or None. A power loss may tear these bytes.
+        """
+        full = self._at(path)
+        with Opened(os.open(full, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), full) as fd:
+            content = os.read(fd, _PATCHED)
+            found = change(content, *args) if len(content) < _PATCHED else None
+            if found is not None:
+                os.lseek(fd, found[0], os.SEEK_SET)
+                _write_all(fd, found[1])
+        return found is not None
+
+    def append_lines(self, path: str, data: bytes) -> None:
+        """Append whole lines to a file, made when missing; unsynced."""
+        with Opened(self.open_to_append(path), self._at(path)) as fd:
+            _write_all(fd, data)
+
+    def together(self) -> Together:
+        """Return a context in which nothing is synced by itself, and all of it once at the end."""
+        return Together(self)
+
+    def sync_file_system(self) -> None:
+        """Sync the whole file system that the spool is on: one call for many small files.
+
+        syncfs(2); it reports errors since Linux 5.8. Elsewhere sync(2), which syncs more.
+        """
+        import ctypes  # a few milliseconds, well spent on a batch
+
+        try:
+            syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+        except (OSError, AttributeError):
+            os.sync()
+            return
+        with Opened(os.open(self.root, _FOLDER), self.root) as fd:
+            if syncfs(fd) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+
+    def sync_everything(self) -> None:
+        """Sync all file systems: once, when a spool goes from fast to full durability."""
+        os.sync()
+
+    def own(self, path: str) -> None:
+        """Take other users' rights away, and let root give it to the spool's owner."""
+        full = self._at(path)
+        info = os.lstat(full)
+        if os.geteuid() == 0:
+            root = os.stat(self.root)
+            os.chown(full, root.st_uid, root.st_gid, follow_symlinks=False)
+        if not stat.S_ISLNK(info.st_mode):
+            os.chmod(full, stat.S_IMODE(info.st_mode) & ~0o077)
+
+    def set_mode(self, path: str, mode: int) -> None:
+        """Set a folder's mode; a link in its place is an error."""
+        full = self._at(path)
+        with Opened(os.open(full, _FOLDER | os.O_NOFOLLOW), full) as fd:
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+
+    # -- payloads ----------------------------------------------------------
+
+    def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:
+        """Write what `stream` yields to a new file in bounded memory; return (size, checksum)."""
+        opened = self._create(path, _NEW)
+        try:
+            with Opened(opened, f"{self.root}/{path}") as fd:
+                size, crc = 0, 0
+                while chunk := read_some(stream):
+                    _write_all(fd, chunk)
+                    size += len(chunk)
+                    crc = zlib.crc32(chunk, crc)
+                if self.sync:
+                    os.fsync(fd)
+        except BaseException:
+            self.discard(path)
+            raise
+        return size, checksum_text(crc)
+
+    def copy_in(
+        self, source: int, path: str, tick: Tick = unheard, *, name: str | None = None
+    ) -> tuple[int, str | None]:
+        """Copy an open regular file whole to a new file; return (size, checksum or None).
+
+        name: what people call the source, for errors; default: its path.
+        By reflink, else copy_file_range, else read and write. The checksum is None where the
+        kernel copied a big file: reading it again would cost more than the copy, and in "full" it
+        is synced before it counts. Raises OSError(ESTALE) when the source changed meanwhile.
+        """
+        before = os.fstat(source)
+        opened = self._create(path, _NEW & ~os.O_WRONLY | os.O_RDWR)
+        try:
+            with Opened(opened, f"{self.root}/{path}") as fd:
+                from_source = About(source, name)
+                size, crc = _copy(from_source, fd, before.st_size, tick, read=not self.sync)
+                after = os.fstat(source)
+                if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+                    stale = OSError(errno.ESTALE, "it changed while it was being copied")
+                    raise named(stale, source, name)
+                if self.sync:
+                    os.fsync(fd)
+        except BaseException:
+            self.discard(path)
+            raise
+        return size, None if crc is None else checksum_text(crc)
+
+    def adopt(self, source: str, path: str) -> bool:
+        """Give a file outside a second name in the spool, if that can be done safely.
+
+        Until the caller removes `source`, a crash leaves it where it was, and until `take_over`
+        it keeps its mode. False when the file system, its owner or other names of the file
+        forbid it: then copy.
+        """
+        info = os.lstat(source)
+        if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
+            return False
+        try:
+            os.link(source, self._at(path), follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NO_WHOLE_COPY | {errno.EMLINK}:
+                return False
+            raise
+        if self.sync:
+            with Opened(os.open(self._at(path), _READ)) as fd:
+                os.fsync(fd)
+        return True
+
+    def take_over(self, path: str) -> None:
+        """Make an adopted file one of the spool's: 0600, and of its owner."""
+        with Opened(os.open(self._at(path), _READ)) as fd:
+            os.fchmod(fd, 0o600)
+            if self._owner is not None:
+                os.fchown(fd, *self._owner)
+
+    def remove_outside(self, path: str) -> None:
+        """Remove a file outside the spool whose content has become an item (`--move`)."""
+        os.unlink(path)
+
+
+class Together:
+    """Many writes, one sync. Nothing written inside may be promised before the end of it."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def __enter__(self) -> None:
+        self._disk._eager = False
+
+    def __exit__(self, error: object, *_: object) -> None:
+        self._disk._eager = self._disk.sync
+        if error is None and self._disk.sync:
+            self._disk.sync_file_system()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    with About(fd):
+        written = os.write(fd, data)
+        while written < len(data):
+            written += os.write(fd, memoryview(data)[written:])
+
+
+def _copy(
+    source: About, target: int, size: int, tick: Tick, *, read: bool
+) -> tuple[int, int | None]:
+    """Copy from the start of `source`; return (bytes copied, CRC-32 or None)."""
+    if size > SMALL:
+        copied = _copy_in_kernel(source, target, tick)
+        if copied is not None:
+            crc = int(checksum_of(target).partition(":")[2], 16) if read else None
+            return copied, crc
+    total, crc = 0, 0
+    while chunk := _read_at(source, total):
+        _write_all(target, chunk)
+        total += len(chunk)
+        tick(len(chunk))
+        crc = zlib.crc32(chunk, crc)
+    return total, crc
+
+
+def _read_at(source: About, offset: int) -> bytes:
+    with source as fd:
+        return os.pread(fd, CHUNK, offset)
+
+
+def _copy_in_kernel(source: About, target: int, tick: Tick) -> int | None:
+    """Reflink, else copy_file_range; None when neither works here."""
+    import fcntl
+
+    total = 0
+    with source as fd:
+        try:
+            fcntl.ioctl(target, _FICLONE, fd)
+            return os.fstat(target).st_size
+        except OSError as error:
+            if error.errno not in _NO_WHOLE_COPY:
+                raise _at_fault(error, target) from None
+        try:
+            while count := os.copy_file_range(fd, target, _STEP, total, total):
+                total += count
+                tick(count)
+        except OSError as error:
+            if total or error.errno not in _NO_WHOLE_COPY:
+                raise _at_fault(error, target) from None
+            return None
+    return total
+
+
+def _at_fault(error: OSError, target: int) -> OSError:
+    """Return the error of a copy by the kernel; it names the target if that has no room."""
+    return named(error, target) if error.errno in (errno.ENOSPC, errno.EDQUOT) else error

@@ -1,0 +1,175 @@
+"""Payloads: staged on the way in, verified on the way out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from zlib import crc32
+
+from pq_cli.core.item import Item, printable
+from pq_cli.core.record import Record
+from pq_cli.errors import DamagedItemError, SpoolIOError, UsageError
+from pq_cli.host import boot_id
+from pq_cli.opened import About, Opened
+from pq_cli.queue.request import Request
+from pq_cli.spool.disk.checksum import checksum_of, checksum_text
+from pq_cli.spool.disk.durable import SMALL, Disk
+from pq_cli.spool.disk.tmp import tmp_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from pq_cli.core.tick import Tick
+
+
+class Staged(Record):
+    """A payload that lies whole (and in "full" synced) in `tmp/`, waiting for its id.
+
+    outside: the user's file to remove once the item is committed (`--move`), or None. adopted:
+    whether that file and this one are the same. synced: whether it is on disk as "full" wants
+    it; else commit must see to that.
+    """
+
+    tmp: str
+    size: int
+    checksum: str | None
+    request: Request
+    outside: str | None = None
+    adopted: bool = False
+    synced: bool = True
+
+
+def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> Staged:
+    """Stage a payload that is in memory; with `sync`, on disk when this returns."""
+    tmp = tmp_name("in")
+    disk.write_new(tmp, content, sync=sync)
+    checksum = checksum_text(crc32(content))
+    return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request, synced=sync)
+
+
+def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:
+    """Stage what a stream yields, in bounded memory."""
+    tmp = tmp_name("in")
+    size, checksum = disk.receive(stream, tmp)
+    return Staged(tmp=tmp, size=size, checksum=checksum, request=request)
+
+
+def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
+    """Stage a FILE: by a second name when it is to be moved and may be, else by the cheapest copy.
+
+    `tick` is told of bytes as they are copied. Raises OSError, SpoolIOError when it changes while
+    it is copied, or UsageError like `open_file`.
+    """
+    tmp = tmp_name("in")
+    outside = path if move else None
+    if move and disk.adopt(path, tmp):
+        size, checksum = _measure(f"{disk.root}/{tmp}", read=not disk.sync)
+        return Staged(
+            tmp=tmp, size=size, checksum=checksum, request=request, outside=path, adopted=True
+        )
+    with Opened(open_file(path, pipes=not move), path) as fd:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            with os.fdopen(os.dup(fd), "rb") as stream:
+                return stage_stream(disk, stream, request)
+        try:
+            size, checksum = disk.copy_in(fd, tmp, tick, name=path)
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None
+            raise
+    return Staged(tmp=tmp, size=size, checksum=checksum, request=request, outside=outside)
+
+
+def open_file(path: str, *, pipes: bool = True) -> int:
+    """Return a descriptor of a FILE that somebody named: a regular file, or a pipe, which ends.
+
+    Raises UsageError for a device (it may have no end, and to open one may do something), a
+    socket, or unless `pipes` a pipe; IsADirectoryError, OSError.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if stat.S_ISFIFO(mode) and not pipes:
+        raise UsageError(f"{printable(path)} is a pipe: --move takes whole FILEs")
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        what = "socket" if stat.S_ISSOCK(mode) else "device"
+        raise UsageError(
+            f"{printable(path)} is a {what}, no FILE: what it yields can come on standard input"
+        )
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+
+
+def _measure(path: str, *, read: bool) -> tuple[int, str | None]:
+    with Opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), path) as fd:
+        size = os.fstat(fd).st_size
+        return size, checksum_of(fd) if read or size <= SMALL else None
+
+
+def open_verified(item: Item) -> BinaryIO:
+    """Return the item's payload as an open file, from its start, or raise DamagedItemError.
+
+    The size is always compared. The checksum is where reading is cheap, and where it is the only
+    proof: the payload was written without a sync and the machine has rebooted since.
+    """
+    fd = _open_sized(item)
+    try:
+        look = item.checksum is not None and (needs_proof(item) or item.size <= SMALL)
+        if look and checksum_of(fd) != item.checksum:
+            raise _damage(item, "fails its checksum")
+        os.set_blocking(fd, True)
+    except BaseException:
+        os.close(fd)
+        raise
+    return open(item.path or "", "rb", opener=lambda *_: fd)
+
+
+def read_verified(item: Item) -> bytes:
+    """Return the item's payload, or raise DamagedItemError.
+
+    Size and checksum are compared with what was read.
+    """
+    with Opened(_open_sized(item), item.path) as fd:
+        content = os.read(fd, item.size)
+        while len(content) < item.size and (more := os.read(fd, item.size - len(content))):
+            content += more
+    _check_size(item, len(content))
+    if item.checksum is not None and checksum_text(crc32(content)) != item.checksum:
+        raise _damage(item, "fails its checksum")
+    return content
+
+
+def _damage(item: Item, what: str) -> DamagedItemError:
+    return DamagedItemError(f"item {item.id}: payload {item.path} {what}")
+
+
+def _check_size(item: Item, found: int) -> None:
+    if found != item.size:
+        raise _damage(item, f"has {found} bytes, should have {item.size}")
+
+
+def _open_sized(item: Item) -> int:
+    """Return a descriptor of the item's payload, a regular file of the right size."""
+    path = item.path or ""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedItemError(f"item {item.id}: payload {path}: {error.strerror}") from None
+    try:
+        with About(fd, path):
+            info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise _damage(item, "is not a regular file")
+        _check_size(item, info.st_size)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def needs_proof(item: Item) -> bool:
+    """Tell whether the payload was written unsynced in a boot that is over: it may be torn."""
+    return item.written_boot is not None and item.written_boot != boot_id()

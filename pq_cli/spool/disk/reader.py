@@ -1,0 +1,268 @@
+"""Looking at a spool: find an item, read a meta, list the folders. Never writes, never locks.
+
+What is read here may change under the reader's hands; a file that is gone means the item
+has moved on, and is left out or looked for again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pq_cli.core.item import Item, State, printable
+from pq_cli.core.meta import MAX_META_BYTES, decode, parse_meta
+from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.folders import Folders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+_WHOLE = b"}\n"
+"""How every meta of ours ends, and no part of one does: without asking for its size."""
+_USUAL = 8192
+"""Bytes that nearly every meta fits in; asking for the limit at once would allocate it."""
+
+
+class Reader:
+    """Read access to the spool at `root`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._folders = Folders(root)
+
+    # -- one item ----------------------------------------------------------
+
+    def read(self, folder: str, name: str, state: State, priority: int | None) -> Item:
+        """Return the item whose payload is `folder/name`.
+
+        Raises FileNotFoundError when its meta is not there, DamagedItemError when unreadable.
+        """
+        parsed = layout.parse_name(name)
+        path = f"{folder}/{name}"
+        if parsed is None:
+            raise DamagedItemError(f"{printable(path)}{layout.META}: not the name of an item")
+        item_id, claim = parsed
+        item = self.read_at(path, item_id, state, priority)
+        if state is State.ACTIVE and claim is not None and item.claims != claim:
+            # The claim's meta was renamed here but not yet rewritten: it names no holder.
+            item = item.replace(claims=claim, holder=None, lease_until=None)
+        elif state is State.DELAYED and int(item.not_before or -1) != layout.second_of(folder):
+            # It was about to move when a crash came, or was put here by hand: the place wins.
+            item = item.replace(not_before=float(layout.second_of(folder)))
+        elif state is State.REMOVED:
+            item = item.replace(kept_until=float(layout.second_of(folder)))
+        return item
+
+    def read_at(self, path: str, item_id: int, state: State, priority: int | None) -> Item:
+        """Return what the meta beside the payload `path` says. Raises like `read`."""
+        text = self.meta_text(path + layout.META, item_id)
+        whole = f"{self.root}/{path}"
+        return decode(text, item_id=item_id, state=state, priority=priority, path=whole)
+
+    def said(self, item: Item) -> object:
+        """Return the state that the meta of an item names; where it lies counts more."""
+        path = f"{layout.payload_path(item)}{layout.META}"
+        return parse_meta(self.meta_text(path, item.id)).get("state")
+
+    def meta_text(self, path: str, item_id: int) -> bytes:
+        """Return the text of a meta. Raises FileNotFoundError, DamagedItemError."""
+        if not self._folders.is_real(path.rpartition("/")[0]):
+            raise DamagedItemError(f"item {item_id}: {path}: a part of it is a link or no folder")
+        try:
+            fd = os.open(f"{self.root}/{path}", _OPEN)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
+        try:
+            text = os.pread(fd, _USUAL, 0)
+            whole = text.endswith(_WHOLE) and len(text) < _USUAL
+            return text if whole else _whole_text(fd)
+        except ValueError as error:
+            raise DamagedItemError(f"item {item_id}: {path} {error}") from None
+        except OSError as error:
+            raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
+        finally:
+            os.close(fd)
+
+    def locate(self, item_id: int, claim: int | None = None) -> tuple[str, str, State, int | None]:
+        """Return (folder, name, state, lane) of an item, or raise NoSuchItemError.
+
+        Costs one look for each place an item can be in, not one for each item. An item that
+        moves meanwhile is looked for again.
+        """
+        for _ in range(5):
+            found = self._locate_once(item_id, claim)
+            if found is not None:
+                return found
+        raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
+
+    def _locate_once(
+        self, item_id: int, claim: int | None
+    ) -> tuple[str, str, State, int | None] | None:
+        if claim is not None:
+            name = f"{item_id:010d}.{claim}"
+            if self._exists("active", name):
+                return "active", name, State.ACTIVE, None
+        return next(self.places(item_id), None)
+
+    def places(self, item_id: int) -> Iterator[tuple[str, str, State, int | None]]:
+        """Yield (folder, name, state, lane) of each meta that an item has: one, if all is well."""
+        name = f"{item_id:010d}"
+        block = layout.block_name(item_id // layout.BLOCK_SIZE)
+        for lane in self.lanes():
+            folder = f"pending/{lane:02d}/{block}"
+            if self._exists(folder, name):
+                yield folder, name, State.PENDING, lane
+        for active, _ in self.active_names():
+            if active.partition(".")[0] == name:
+                yield "active", active, State.ACTIVE, None
+        for state in (State.HELD, State.FAILED, State.DONE):
+            if self._exists(f"{state}/{block}", name):
+                yield f"{state}/{block}", name, state, None
+        for state in (State.DELAYED, State.REMOVED):
+            for folder in self.second_folders(state):
+                if self._exists(folder, name):
+                    yield folder, name, state, None
+
+    def _exists(self, folder: str, name: str) -> bool:
+        if not self._folders.is_real(folder):
+            return False
+        try:
+            os.lstat(f"{self.root}/{folder}/{name}{layout.META}")
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def occupied(self, path: str) -> bool:
+        """Tell whether a payload or meta lies at `path` already: a new item must not replace it.
+
+        Ids are never given twice (see `state.allocate`); this is the belt to those braces.
+        """
+        whole = f"{self.root}/{path}"
+        return os.path.lexists(whole) or os.path.lexists(whole + layout.META)
+
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        """Return an item wherever it lies. Raises NoSuchItemError, DamagedItemError."""
+        for _ in range(5):
+            try:
+                return self.read(*self.locate(item_id, claim))
+            except FileNotFoundError:
+                continue
+        raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
+
+    # -- folders -----------------------------------------------------------
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder, unsorted; none when it is missing or not a folder."""
+        if not self._folders.is_real(folder):
+            return []
+        try:
+            return os.listdir(f"{self.root}/{folder}")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def lanes(self) -> list[int]:
+        """Return the lanes that have a folder, most urgent first."""
+        found = (layout.parse_lane(name) for name in self.names("pending"))
+        return sorted(lane for lane in found if lane is not None)
+
+    def blocks(self, folder: str) -> list[int]:
+        """Return the block numbers below a lane or state folder, unsorted."""
+        # Thousands of names at a million items: hence no call for each of them.
+        names = self.names(folder)
+        return [int(n) for n in names if len(n) >= 7 and n.isascii() and n.isdigit()]
+
+    def ids(self, folder: str) -> list[int]:
+        """Return the ids whose metas are in a folder, unsorted."""
+        # A thousand at a time, and each item's once: hence no call for a name of the usual form.
+        end, width = layout.META, layout.ID_DIGITS
+        stems = [name[: -len(end)] for name in self.names(folder) if name.endswith(end)]
+        usual = [s for s in stems if len(s) == width and s.isdigit() and s.isascii()]
+        if len(usual) == len(stems):
+            return list(map(int, usual))
+        parsed = (layout.parse_name(stem) for stem in stems)
+        return [found[0] for found in parsed if found is not None and found[1] is None]
+
+    def active_names(self) -> list[tuple[str, tuple[int, int]]]:
+        """Return (name, (id, claim number)) of every active item, by id."""
+        found = []
+        for name in self.names("active"):
+            parsed = layout.parse_meta_name(name)
+            if parsed is not None and parsed[1] is not None:
+                found.append((name[: -len(layout.META)], (parsed[0], parsed[1])))
+        return sorted(found, key=lambda entry: entry[1])
+
+    def second_folders(self, state: State, *, latest_first: bool = False) -> Iterator[str]:
+        """Yield the folders of delayed or of removed items, one second each, the earliest first."""
+        step = -1 if latest_first else 1
+        for coarse in self._numbered(str(state), 7)[::step]:
+            for fine in self._numbered(f"{state}/{coarse}", 3)[::step]:
+                yield f"{state}/{coarse}/{fine}"
+
+    def _numbered(self, folder: str, width: int) -> list[str]:
+        names = [n for n in self.names(folder) if layout.parse_number(n, width) is not None]
+        return sorted(names, key=int)
+
+    def stray_payload(self, item_id: int, home: str) -> str | None:
+        """Return the path of a payload that lies away from its meta's place `home`, or None.
+
+        A crash between the two renames of a move leaves it in the folder of the state before.
+        """
+        name = f"{item_id:010d}"
+        block = layout.block_name(item_id // layout.BLOCK_SIZE)
+        folders = [f"pending/{lane:02d}/{block}" for lane in self.lanes()]
+        folders += [f"{state}/{block}" for state in (State.HELD, State.FAILED, State.DONE)]
+        for state in (State.DELAYED, State.REMOVED):
+            folders += self.second_folders(state)
+        places = [f"{folder}/{name}" for folder in folders]
+        places += [f"active/{n}" for n in self.names("active") if n.startswith(f"{name}.")]
+        for place in places:
+            if place != home and not place.endswith(layout.META):
+                folder, _, base = place.rpartition("/")
+                if self.size_of(place) is not None and not self._exists(folder, base):
+                    return place
+        return None
+
+    def count(self, states: Iterable[State]) -> int:
+        """Return the number of items in `states` by listing their folders, opening nothing."""
+        folders: list[str] = []
+        for state in states:
+            if state is State.ACTIVE:
+                folders.append("active")
+            elif state in (State.DELAYED, State.REMOVED):
+                folders += self.second_folders(state)
+            elif state is State.PENDING:
+                for lane in (f"pending/{lane:02d}" for lane in self.lanes()):
+                    folders += [f"{lane}/{block:07d}" for block in self.blocks(lane)]
+            else:
+                folders += [f"{state}/{block:07d}" for block in self.blocks(str(state))]
+        return sum(name.endswith(layout.META) for folder in folders for name in self.names(folder))
+
+    def size_of(self, path: str) -> int | None:
+        """Return the payload's size in bytes, or None when it is missing or no regular file."""
+        if not self._folders.is_real(path.rpartition("/")[0]):
+            return None
+        try:
+            info = os.lstat(f"{self.root}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return info.st_size if stat.S_ISREG(info.st_mode) else None
+
+
+def _whole_text(fd: int) -> bytes:
+    """Return the text of an open meta of any form. Raises ValueError saying what is wrong."""
+    for _ in range(3):  # a claim may be written at its end just now
+        size = os.fstat(fd).st_size
+        if not size:
+            raise ValueError("is empty")
+        if size > MAX_META_BYTES:
+            raise ValueError(f"is over {MAX_META_BYTES} bytes")
+        text = os.pread(fd, size + 1, 0)
+        if len(text) == size:
+            return text
+    raise ValueError("is not a whole file")

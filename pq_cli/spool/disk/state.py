@@ -1,0 +1,262 @@
+"""The spool's own memory: `state.json` (atomic, always synced) and the running `counter`.
+
+Ids. `state.json` reserves ids ahead in steps (`reserved_id`); `counter` says which was given
+last. An id is given to an item only after the counter that includes it was written: synced in
+"full", and in "fast" believed only within the boot that `state.json` names. Whatever a power loss
+rolls back, the next id is above every id given: from the counter where it can be trusted,
+else from the reserved limit.
+
+The counter's record also names its last writer. A process that finds its own name there knows
+that nobody else has changed the spool since, so what it remembers of it still holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pq_cli.core.jsonio import parse_python, to_json
+from pq_cli.core.policy import Pause
+from pq_cli.core.record import Record
+from pq_cli.core.timefmt import format_time, parse_time
+from pq_cli.errors import ConfigError, UsageError
+from pq_cli.host import NO_BOOT, this_boot
+from pq_cli.opened import About, Opened
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.tmp import tmp_name
+
+RESERVE_STEP = 1000
+LARGEST_ID = 10**15
+"""No counter or limit above it is believed: a name must stay a name."""
+_NOT_KEPT = -1
+"""Where earlier versions kept the number of live items."""
+_RECORD = 64
+
+
+class DamagedStateError(ConfigError):
+    """`state.json` is damaged or gone."""
+
+
+class SpoolState(Record):
+    """What `state.json` holds.
+
+    reserved_id: no id above it was ever given. boot: the boot in which the spool is changed without
+    syncs ("fast"), or None. aged_at: the manual aging clock, Unix seconds. paused: since when and
+    why nothing is claimed, or None. uuid: what tells the spool from all others; None in one that
+    was made before spools had one (see `spool_uuid`). extra: fields of newer versions, kept.
+    """
+
+    format: int = layout.FORMAT
+    reserved_id: int = 0
+    boot: str | None = None
+    aged_at: float | None = None
+    paused: Pause | None = None
+    uuid: str | None = None
+    extra: dict[str, object] = {}
+
+
+def new_state() -> SpoolState:
+    """Return the state of a spool that is being made."""
+    return SpoolState(uuid=os.urandom(16).hex())
+
+
+def spool_uuid(state: SpoolState, root: str) -> str:
+    """Return what tells the spool at `root` from all others; looks, and writes nothing.
+
+    One that has no uuid is known by its host and path: the same at every look, so that what was
+    exported twice is imported once, also by those who may only read.
+    """
+    if state.uuid is not None:
+        return state.uuid
+    import hashlib  # such spools are few
+
+    place = f"{os.uname().nodename}\0{os.path.realpath(root)}"
+    return hashlib.sha256(os.fsencode(place)).hexdigest()[:32]
+
+
+def read_state(root: str) -> SpoolState | None:
+    """Return the spool's state, or None when there is no `state.json`.
+
+    Raises DamagedStateError when it cannot be read, ConfigError when it is of a newer format.
+    """
+    path = f"{root}/{layout.STATE}"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    with Opened(fd, path):
+        text = os.read(fd, 65536)
+    try:
+        values = parse_python(text)
+        _refuse_newer(root, values)
+        known = {name: values.pop(name) for name in ("format", "reserved_id", "boot", "aged_at")}
+        if not all(type(known[name]) is int for name in ("format", "reserved_id")):
+            raise TypeError
+        if known["format"] < 1 or not 0 <= known["reserved_id"] <= LARGEST_ID:
+            raise ValueError
+        if not isinstance(known["boot"], str | None):
+            raise TypeError
+        if known["aged_at"] is not None:
+            known["aged_at"] = parse_time(known["aged_at"])
+        known["paused"] = _pause(values.pop("paused", None))
+        known["uuid"] = _uuid(values.pop("uuid", None))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
+        raise DamagedStateError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
+    return SpoolState(**known, extra=values)
+
+
+def _refuse_newer(root: str, values: dict[str, object]) -> None:
+    """Raise ConfigError for a newer format: before anything else, which may mean something else."""
+    number = values.get("format")
+    if type(number) is int and number > layout.FORMAT:
+        raise ConfigError(
+            f"{root} has format {number}, this pq knows {layout.FORMAT}: use a newer pq"
+        )
+
+
+def _uuid(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isalnum() or not value.isascii() or len(value) > 64:
+        raise TypeError
+    return value
+
+
+def _pause(value: object) -> Pause | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("reason"), str | None):
+        raise TypeError
+    return Pause(since=parse_time(value["since"]), reason=value["reason"])
+
+
+def write_state(disk: Disk, state: SpoolState) -> None:
+    """Replace `state.json`, durably even when the spool is "fast": ids must never come twice."""
+    aged_at = None if state.aged_at is None else format_time(state.aged_at)
+    values = {**state.__dict__, "aged_at": aged_at, **state.extra}
+    del values["extra"], values["paused"]
+    if state.uuid is None:
+        del values["uuid"]
+    if state.paused is not None:
+        since = format_time(state.paused.since)
+        values["paused"] = {"since": since, "reason": state.paused.reason}
+    tmp = tmp_name("state")
+    disk.write_new(tmp, to_json(values) + b"\n", sync=True)
+    disk.rename(tmp, layout.STATE)
+    disk.sync_dir("")
+
+
+def last_given(root: str) -> int | None:
+    """Return the last id that `counter` names, or None; for those who only look."""
+    path = f"{root}/{layout.COUNTER}"
+    try:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with Opened(os.open(path, flags), path) as fd:
+            return _parse_counter(os.pread(fd, _RECORD, 0))
+    except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ESPIPE:
+            return None  # somebody has put a pipe there
+        raise
+
+
+def _parse_counter(text: bytes) -> int:
+    """Return the last id of the counter's record. Raises ValueError."""
+    last, _, _ = text.split()
+    if len(text) != _RECORD or not 0 <= int(last) <= LARGEST_ID:
+        raise ValueError
+    return int(last)
+
+
+class Counter:
+    """The running record `last_id -1 writer` in `SPOOL/counter`; used under the lock only."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._me = _new_name()
+        self._written: bytes | None = None
+        self._fd = -1
+        self.last_id: int | None = None
+
+    def refresh(self) -> bool:
+        """Read the record; return whether nobody else has written since this object did."""
+        try:
+            if self._fd >= 0 and not os.fstat(self._fd).st_nlink:
+                self.close()  # somebody removed the file: what we hold is nobody's any more
+            if self._fd < 0:
+                path = f"{self._disk.root}/{layout.COUNTER}"
+                self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            with About(self._fd):
+                text = os.pread(self._fd, _RECORD, 0)
+            if text == self._written:
+                return True
+            self.last_id = _parse_counter(text)
+        except (FileNotFoundError, ValueError):
+            self.last_id = None
+        return False
+
+    def write(self, last_id: int, *, sync: bool) -> None:
+        """Write the record under this object's name."""
+        self.last_id = last_id
+        text = f"{last_id:020d} {_NOT_KEPT:20d} {self._me:>21s}\n".encode()
+        if self._fd < 0:
+            self._fd = self._disk.open_to_overwrite(layout.COUNTER)
+        self._disk.overwrite(self._fd, text, sync=sync)
+        self._written = text
+
+    def renew_name(self) -> None:
+        """Take a new name: after fork two objects must not pass for one."""
+        self._me, self._written = _new_name(), None
+
+    def close(self) -> None:
+        """Close the descriptor; the next use opens it again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _new_name() -> str:
+    """Return a name for a writer, which no other has."""
+    return os.urandom(10).hex()
+
+
+def boot_to_record(disk: Disk) -> str | None:
+    """Return what `state.json` must say before anything is changed; see `SpoolState.boot`."""
+    return None if disk.sync else this_boot()
+
+
+def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
+    """Record in `state.json` that changes are synced from now on, or in which boot they are not.
+
+    Called under the lock before anything else, where `state.boot` is not `boot_to_record`. Returns
+    the state that now holds. After a boot that was left unsynced the counter may have been rolled
+    back: it starts again at the reserved limit, and is written before `state.json` says that it can
+    be trusted. Where boots cannot be told apart, every unsynced time may have been in another one.
+    """
+    boot = this_boot()
+    if state.boot not in (None, boot) or state.boot == NO_BOOT:
+        counter.write(state.reserved_id, sync=disk.sync)
+    if disk.sync and state.boot == boot:
+        disk.sync_everything()
+    state = state.replace(boot=boot_to_record(disk))
+    write_state(disk, state)
+    return state
+
+
+def allocate(disk: Disk, counter: Counter, state: SpoolState, count: int) -> tuple[int, SpoolState]:
+    """Reserve `count` ids; return (the first of them, the state that now holds).
+
+    Called under the lock, before any file of the new items can be seen. When it returns, no
+    crash can make these ids be given again.
+    """
+    last = counter.last_id
+    if last is None or state.boot == NO_BOOT:
+        last = state.reserved_id
+    if last + count > state.reserved_id:
+        step = 1 if state.boot == NO_BOOT else RESERVE_STEP
+        state = state.replace(reserved_id=-(-(last + count) // step) * step)
+        write_state(disk, state)
+    counter.write(last + count, sync=disk.sync)
+    return last + 1, state

@@ -1,0 +1,1 @@
+"""The ways into a spool and out of it."""

@@ -1,0 +1,205 @@
+"""Arrivals: items with a past enter the spool in batches, each of them exactly once.
+
+The steps, and what a crash (or kill -9) leaves at each:
+
+1. Payloads, then metas are written to `imports/batch/`, and synced with one call. Crash: none of
+   the batch has entered; the next import throws the folder away.
+2. Under the lock the folder is renamed to `imports/handover`. This is the commit instant: from
+   here on the whole batch enters, finished by whoever takes the lock next.
+3. The origins are written to the ledger, then every item goes to its place (see `handover`).
+
+So an item is in the ledger before anybody can work at it, and in the ledger only if it enters.
+"""
+
+from __future__ import annotations
+
+from pq_cli.core.item import LIVE, Item, printable
+from pq_cli.core.meta import encode
+from pq_cli.core.record import Record
+from pq_cli.errors import KeyTakenError, LockTimeoutError, PqError, QueueFullError, TryAgainError
+from pq_cli.host import NO_BOOT, boot_id
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.lock import SpoolLock
+from pq_cli.spool.doors import handover
+from pq_cli.spool.doors.intake import Ids, Room
+from pq_cli.spool.doors.ledger import Origin, describe
+from pq_cli.spool.files import Files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO, Self
+
+BATCH = f"{layout.IMPORTS}/batch"
+MOST = 500
+"""Items in a batch: enough that syncing is cheap, few enough for the lock to be held shortly."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Payload bytes after which a batch is full."""
+
+
+class Received(Record):
+    """A payload that lies in the batch's folder, without a meta yet."""
+
+    path: str
+    size: int
+    checksum: str
+
+
+class Arrivals:
+    """One import; a context manager that keeps other imports into this spool out.
+
+    Raises TryAgainError on entering while another one is under way.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        # Nothing is synced by itself: the batch is synced as a whole.
+        self._loose = Disk(files.root, sync=False)
+        self._lock = SpoolLock(f"{files.root}/{layout.IMPORTS}/lock", 0.0)
+        self._clear()
+
+    def __enter__(self) -> Self:
+        self._files.disk.make_dir(layout.IMPORTS)
+        try:
+            self._lock.__enter__()
+        except LockTimeoutError:
+            raise TryAgainError(
+                f"another import into {printable(self._files.root)} is under way"
+            ) from None
+        try:
+            with self._files:
+                handover.finish(self._files)
+            self._empty_batch()
+        except BaseException:
+            self._unlock()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._empty_batch()
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        self._lock.__exit__()
+        self._lock.close()
+
+    def _clear(self) -> None:
+        self._waiting: list[tuple[Received, Item]] = []
+        self._count = 0
+        self._bytes = 0
+
+    def _empty_batch(self) -> None:
+        """Remove what an import that did not come to its commit has left."""
+        for name in self._files.reader.names(BATCH):
+            self._files.disk.discard(f"{BATCH}/{name}")
+        self._files.disk.remove_dir(BATCH)
+        self._clear()
+
+    def describe(self, realm: str, reader: str) -> None:
+        """Remember how a realm is read: the next run reads it likewise, whatever is left of it."""
+        describe(self._files.disk, realm, reader)
+
+    # -- into the batch --------------------------------------------------------
+
+    def receive(self, stream: BinaryIO) -> Received:
+        """Copy a payload into the batch in bounded memory; `add` or `discard` it then."""
+        if not self._count:
+            self._loose.make_dir(BATCH)
+        path = f"{BATCH}/payload-{self._count}"
+        size, checksum = self._loose.receive(stream, path)
+        self._count += 1
+        return Received(path=path, size=size, checksum=checksum)
+
+    def discard(self, received: Received) -> None:
+        """Throw a payload away: its item is not to enter."""
+        self._loose.discard(received.path)
+
+    def add(self, received: Received, item: Item, origin: Origin) -> None:
+        """Let `item` enter with this payload; its id, size and checksum are set here."""
+        item = item.replace(
+            size=received.size,
+            checksum=received.checksum,
+            claims=0,
+            holder=None,
+            lease_until=None,
+            written_boot=None if self._files.disk.sync else boot_id() or NO_BOOT,
+            extra={**item.extra, "origin": dict(origin.__dict__)},
+        )
+        self._waiting.append((received, item))
+        self._bytes += received.size
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it is time to commit."""
+        return self._count >= MOST or self._bytes >= MOST_BYTES
+
+    # -- out of it ---------------------------------------------------------------
+
+    def commit(self) -> list[Item | PqError]:
+        """Let the batch enter; return for each item added, in order, the item or why not.
+
+        When it returns the items are durable in "full" and cannot enter again. A key that a live
+        item has gives KeyTakenError, a full queue QueueFullError.
+        """
+        if not self._waiting:
+            self._clear()
+            return []
+        files = self._files
+        batch = self._with_ids()
+        for received, item in batch:
+            name = f"{BATCH}/{item.id:010d}"
+            self._loose.rename(received.path, name)
+            self._loose.write_new(name + layout.META, encode(item))
+        if files.disk.sync:
+            files.disk.sync_file_system()
+        with files:
+            handover.finish(files)
+            outcome = self._refuse(batch)
+            accepted = [entry for entry in outcome if isinstance(entry, Item)]
+            if accepted:
+                files.disk.rename(BATCH, handover.FOLDER)
+                if files.disk.sync:
+                    files.disk.sync_dir(layout.IMPORTS)
+                handover.hand_over(files, accepted)
+        self._clear()
+        return outcome
+
+    def _with_ids(self) -> list[tuple[Received, Item]]:
+        with self._files:
+            ids = Ids(self._files, len(self._waiting))
+            batch = []
+            for received, item in self._waiting:
+                item = item.replace(id=ids.take())
+                while self._files.reader.occupied(layout.payload_path(item)):
+                    item = item.replace(id=ids.take())
+                batch.append((received, item))
+        return batch
+
+    def _refuse(self, batch: list[tuple[Received, Item]]) -> list[Item | PqError]:
+        """Take those out of the batch for which there is no room or whose key is taken."""
+        outcome: list[Item | PqError] = []
+        keys: dict[str, int] = {}
+        room = Room(self._files)
+        for _, item in batch:
+            try:
+                if item.state in LIVE:
+                    room.check()
+                    self._check_key(item, keys)
+                    room.take()
+                outcome.append(item)
+            except (KeyTakenError, QueueFullError) as error:
+                outcome.append(error)
+                name = f"{BATCH}/{item.id:010d}"
+                self._files.disk.discard(name + layout.META)
+                self._files.disk.discard(name)
+        return outcome
+
+    def _check_key(self, item: Item, keys: dict[str, int]) -> None:
+        if item.key is None:
+            return
+        owner = self._files.keys.owner(item.key)
+        taken = keys.setdefault(item.key, item.id) if owner is None else owner.id
+        if taken != item.id:
+            raise KeyTakenError(f"key '{printable(item.key)}' is taken by item {taken}")

@@ -1,0 +1,173 @@
+"""Handover: a few items on their last step into the spool, safe from a crash at any instant.
+
+`imports/handover/` holds them as `ID` and `ID.meta.json` while, under the lock, they go to their
+places: first all key links and payloads, and when these are durable the metas. Whoever takes the
+lock next and finds something there knows that its owner died, and finishes: what is there
+enters, exactly once. An item whose payload has not come there yet (see `dropbox`) never left
+where it was.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.events import record
+from pq_cli.core.item import LIVE, Item, State
+from pq_cli.core.meta import decode, encode, parse_meta
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.tmp import tmp_name
+from pq_cli.spool.doors import ledger
+from pq_cli.spool.doors.ledger import Origin
+from pq_cli.spool.files import Files
+from pq_cli.spool.opening import open_state, read_config
+from pq_cli.spool.quarantine import set_aside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+FOLDER = layout.HANDOVER
+SIDECAR = ".sidecar"
+"""Ending of a dropped file's own sidecar while the file is handed over."""
+ORIGINAL = ".original"
+"""Ending of a dropped file of which a copy is handed over."""
+KEY_LOST = "its key was taken by another item while its import was interrupted"
+
+
+def finish(files: Files) -> None:
+    """Finish the handover that a crash cut short. Under the lock; one look if there is none.
+
+    Also of an empty folder: its items have come to their places, but perhaps not durably.
+    """
+    names = files.reader.names(FOLDER)
+    if not names and not os.path.lexists(f"{files.root}/{FOLDER}"):
+        return
+    metas = sorted(name for name in names if name.endswith(layout.META))
+    items = [item for name in metas if (item := _read(files, name)) is not None]
+    present = [item for item in items if _arrived(files, item)]
+    hand_over(files, [_yielding(files, item) for item in present])
+
+
+def hand_over(files: Files, items: Sequence[Item], event: str = "imported") -> None:
+    """Bring every item in the folder to its place, durably in "full". Under the lock.
+
+    event: what the log says of it.
+    """
+    disk = files.disk
+    ledger.record(disk, origins(items))
+    for place in (_place_payload, _place_meta):
+        with disk.together():
+            for item in items:
+                place(files, item)
+    files.log.note(*(record(event, item, item.updated_at) for item in items))
+    for name in files.reader.names(FOLDER):
+        if name.endswith((SIDECAR, ORIGINAL)):
+            disk.discard(f"{FOLDER}/{name}")  # its item is in
+    disk.remove_dir(FOLDER)
+
+
+def origins(items: Iterable[Item]) -> list[Origin]:
+    """Return the origins of those items that came from elsewhere."""
+    found: list[Any] = [item.extra.get("origin") for item in items]
+    return [
+        Origin(realm=str(origin["realm"]), name=str(origin["name"]))
+        for origin in found
+        if isinstance(origin, dict) and {"realm", "name"} <= origin.keys()
+    ]
+
+
+def stem(item: Item) -> str:
+    """Return the path of the item's payload in the folder."""
+    return f"{FOLDER}/{item.id:010d}"
+
+
+def _place_payload(files: Files, item: Item) -> None:
+    home = layout.payload_path(item)
+    files.disk.make_dir(layout.folder_of(item))
+    if item.key is not None and item.state in LIVE:
+        files.keys.give(item.key, item.id)
+    try:
+        files.disk.rename(stem(item), home)
+    except FileNotFoundError:  # a crash came between this and the meta
+        if not os.path.lexists(f"{files.root}/{home}"):
+            files.fetch_payload(item.id, home)
+
+
+def _place_meta(files: Files, item: Item) -> None:
+    home = layout.payload_path(item)
+    files.disk.rename(stem(item) + layout.META, home + layout.META)
+    files.index.moved(None, item.replace(path=f"{files.root}/{home}"))
+
+
+def _read(files: Files, name: str) -> Item | None:
+    """Return the item of a meta in the folder; one that cannot be read is set aside."""
+    parsed = layout.parse_meta_name(name)
+    try:
+        if parsed is None:
+            raise DamagedItemError(f"{FOLDER}/{name}: not the name of an item")
+        text = files.reader.meta_text(f"{FOLDER}/{name}", parsed[0])
+        return decode(text, item_id=parsed[0], state=_state(text), priority=None, path="")
+    except DamagedItemError as error:
+        files.report(error)
+        for end in (layout.META, ""):
+            path = f"{FOLDER}/{name.removesuffix(layout.META)}{end}"
+            if os.path.lexists(f"{files.root}/{path}"):
+                set_aside(files.disk, path, str(error))
+        return None
+
+
+def _state(text: bytes) -> State:
+    try:
+        return State(parse_meta(text)["state"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return State.PENDING  # decode says what is wrong
+
+
+def _arrived(files: Files, item: Item) -> bool:
+    """Tell whether the payload is there; if not the item goes back to where it came from."""
+    if os.path.lexists(f"{files.root}/{stem(item)}"):
+        files.disk.own(stem(item))  # a dropped file may come with rights for others
+        return True
+    home = layout.payload_path(item)
+    if os.path.lexists(f"{files.root}/{home}"):
+        return True
+    if files.reader.stray_payload(item.id, home) is not None:
+        return True  # it went further, and a power loss took its meta back to here
+    give_back(files, item)
+    return False
+
+
+def give_back(files: Files, item: Item) -> None:
+    """Bring a dropped file that cannot be taken, and its sidecar, back to `new/`."""
+    for end, name in ((SIDECAR, f"{item.name}{layout.META}"), (ORIGINAL, str(item.name))):
+        try:
+            files.disk.rename(stem(item) + end, f"{layout.NEW}/{name}")
+        except FileNotFoundError:
+            continue
+    files.disk.discard(stem(item) + layout.META)
+
+
+def finish_stopped(root: str, lock_timeout: float) -> None:
+    """Finish a handover in the spool at `root`, for `check --repair`."""
+    files = Files(root, read_config(root), open_state(root), lock_timeout, lambda _: None)
+    try:
+        with files:
+            finish(files)
+    finally:
+        files.close()
+
+
+def _yielding(files: Files, item: Item) -> Item:
+    """Return the item, as a dead letter if another one has got its key meanwhile."""
+    if item.key is None or item.state not in LIVE:
+        return item
+    owner = files.keys.owner(item.key)
+    if owner is None or owner.id == item.id:
+        return item
+    loser = item.replace(state=State.FAILED, last_error=KEY_LOST, not_before=None)
+    tmp = tmp_name("meta")
+    files.disk.write_new(tmp, encode(loser))
+    files.disk.rename(tmp, stem(item) + layout.META)
+    return loser

@@ -1,0 +1,102 @@
+"""The ledger of imports: which item of which origin has entered this spool already.
+
+`imports/DIGEST.taken` belongs to one realm (a source folder, another spool) and holds a line for
+each item taken from it: 32 hexadecimal digits and a line break, a digest of the item's name in
+that realm. It is only ever appended to; a line that a power loss tore is no line.
+`imports/DIGEST.json` names a realm that is a folder, and the reader that fits it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core.jsonio import parse_own, to_json
+from pq_cli.core.record import Record
+from pq_cli.opened import Reading
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.tmp import tmp_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_DIGITS = 32
+_LINE = _DIGITS + 1
+
+
+class Origin(Record):
+    """Where an item comes from: a realm, and a name that is unique in it for all time."""
+
+    realm: str
+    name: str
+
+
+def digest(text: str) -> bytes:
+    """Return the 32 hexadecimal digits that stand for a realm or a name: half of its SHA-256."""
+    from hashlib import sha256  # 2 ms of start-up that only imports need
+
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS].encode()
+
+
+def path_of(realm: str) -> str:
+    """Return the path of a realm's ledger in the spool."""
+    return f"{layout.IMPORTS}/{digest(realm).decode()[:16]}.taken"
+
+
+def record(disk: Disk, origins: Iterable[Origin]) -> None:
+    """Write down that these enter. To write one twice does no harm.
+
+    Not synced: the sync that lets their metas take their places (see `handover`) is this one's too.
+    """
+    realms: dict[str, list[bytes]] = {}
+    for origin in origins:
+        realms.setdefault(path_of(origin.realm), []).append(digest(origin.name) + b"\n")
+    for path, lines in realms.items():
+        # The first line break ends what a power loss may have torn.
+        disk.append_lines(path, b"\n" + b"".join(lines))
+
+
+def taken(root: str, realm: str) -> Iterator[bytes]:
+    """Yield the digests of the names that have entered from a realm, a few at a time in memory."""
+    try:
+        file = open(f"{root}/{path_of(realm)}", "rb", opener=_no_links)  # noqa: SIM115
+    except FileNotFoundError:
+        return
+    with file, Reading(file):
+        for line in file:
+            if len(line) == _LINE and line.endswith(b"\n"):
+                yield line[:_DIGITS]
+
+
+def describe(disk: Disk, realm: str, reader: str) -> None:
+    """Remember, beside the ledger, what the realm is and how it was read, if that is new.
+
+    Not synced: it is needed when something was taken from the realm, and that syncs.
+    """
+    if reader_of(disk.root, realm) == reader:
+        return
+    tmp = tmp_name("about")
+    disk.write_new(tmp, to_json({"realm": realm, "reader": reader}) + b"\n", sync=False)
+    disk.rename(tmp, _about(realm))
+
+
+def reader_of(root: str, realm: str) -> str | None:
+    """Return how a realm was read before, or None.
+
+    After `--move` what is left of a queue may look like something else.
+    """
+    try:
+        with open(f"{root}/{_about(realm)}", "rb", opener=_no_links) as file, Reading(file):
+            reader = parse_own(file.read(65536))["reader"]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+    return reader if isinstance(reader, str) else None
+
+
+def _about(realm: str) -> str:
+    return path_of(realm).removesuffix(".taken") + ".json"
+
+
+def _no_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)

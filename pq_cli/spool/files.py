@@ -1,0 +1,282 @@
+"""Files: the one movement that every transition is, and what must hold around it.
+
+`move` writes the new meta over the old one where it lies, then renames that one file to where
+its new state is, then lets the payload follow. The second rename is the commit instant: before it
+the item is in its old state, after it in its new one, whatever the meta says. pq-spool(5)
+lists what each crash leaves and what finishes it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli import host
+from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
+from pq_cli.core.meta import claim_patch, encode
+from pq_cli.core.policy import QueueConfig, floors, order_time
+from pq_cli.errors import DamagedItemError
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.eventlog import Log
+from pq_cli.spool.disk.index import Index
+from pq_cli.spool.disk.keys import Keys
+from pq_cli.spool.disk.lock import SpoolLock
+from pq_cli.spool.disk.outputs import AttemptLogs
+from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.spare import Spare
+from pq_cli.spool.disk.state import (
+    Counter,
+    DamagedStateError,
+    SpoolState,
+    boot_to_record,
+    enter_mode,
+    read_state,
+    write_state,
+)
+from pq_cli.spool.disk.tmp import tmp_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Files:
+    """One spool's parts, and the changes they make together. Change only inside `with files:`."""
+
+    def __init__(
+        self,
+        root: str,
+        config: QueueConfig,
+        state: SpoolState,
+        lock_timeout: float,
+        report: Callable[[DamagedItemError], None],
+    ) -> None:
+        self.root = root
+        self.config = config
+        self.floors = floors(config)
+        self.state = state
+        self.report = report
+        self.disk = Disk(root, sync=config.durability == "full")
+        self.reader = Reader(root)
+        self.index = Index(self.reader, report)
+        self.keys = Keys(self.reader, self.disk)
+        self.counter = Counter(self.disk)
+        self.spare = Spare(self.disk)
+        self.log = Log(self.disk, self.spare)
+        self.attempt_logs = AttemptLogs(self.disk, self.spare)
+        self.handover_seen = False
+        self.held = False
+        self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
+        self._pid = host.pid
+        self._boot = boot_to_record(self.disk)
+
+    # -- the lock ------------------------------------------------------------
+
+    def __enter__(self) -> None:
+        """Take the lock; forget what is remembered if somebody else has changed the spool."""
+        self._lock.__enter__()
+        try:
+            self._catch_up()
+            self.held = True
+        except BaseException:
+            self._lock.__exit__()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        self.held = False
+        if error[0] is not None:
+            self.forget()  # a change may have stopped half way
+        self._lock.__exit__()
+
+    def forget(self) -> None:
+        """Forget all that is remembered of the spool: it may have changed."""
+        self.index.forget()
+        self.attempt_logs.forget()
+        self.spare.forget()
+        self.handover_seen = False
+
+    def _catch_up(self) -> None:
+        if self._pid != host.pid:
+            self._pid = host.pid
+            self.counter.renew_name()
+        if not self.counter.refresh():
+            self.forget()
+            self.log.close()
+            self.state = self.present_state()
+            if self.counter.last_id is not None:
+                self.counter.write(self.counter.last_id, sync=False)
+        if self.state.boot != self._boot:
+            self.spare.behind(self._enter_mode)
+
+    def _enter_mode(self) -> None:
+        self.state = enter_mode(self.disk, self.counter, self.state)
+
+    def present_state(self) -> SpoolState:
+        """Return what `state.json` says now. Raises DamagedStateError or ConfigError.
+
+        For those who look without the lock; under it `state` says the same.
+        """
+        state = read_state(self.root)
+        if state is None:
+            raise DamagedStateError(
+                f"{self.root}/{layout.STATE} is gone: `pq check --repair` rebuilds it"
+            )
+        return state
+
+    def set_state(self, state: SpoolState) -> None:
+        """Let the spool's state be this, durably."""
+        self.spare.behind(write_state, self.disk, state)
+        self.state = state
+
+    def order_time(self, now: float) -> float:
+        """Return the `t` at which order is computed now."""
+        return order_time(self.config, now, self.state.aged_at)
+
+    def place(self, item: Item) -> str:
+        """Return the path of the item's payload in the spool: where it was found, if it was."""
+        return layout.payload_path(item) if item.path is None else item.path[len(self.root) + 1 :]
+
+    # -- the movement --------------------------------------------------------
+
+    def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
+        """Bring an item from one state (or content) to the next; return it where it now lies.
+
+        sync: whether, in "full", the move itself must survive a power loss, not only the item.
+        """
+        source, target = self.place(before), layout.payload_path(after)
+        self.spare.behind(self._rewrite, source, target, after)
+        if source != target:
+            self.spare.behind(self._rename_pair, before.id, source, target)
+        if sync and self.disk.sync:
+            self._sync_folders(source, target)
+        return self._moved(before, after, source, target)
+
+    def shift(self, before: Item, after: Item, *, sync: bool = False) -> Item:
+        """Move an item whose meta need not change: two renames, nothing written."""
+        source, target = self.place(before), layout.payload_path(after)
+        self.spare.behind(self.make_folder, _folder(target))
+        self.spare.behind(self._rename_pair, before.id, source, target)
+        if sync and self.disk.sync:
+            self._sync_folders(source, target)
+        return self._moved(before, after, source, target)
+
+    def _rewrite(self, path: str, target: str, after: Item) -> None:
+        """Put the meta of `after` over the one beside the payload `path`, and make its new home.
+
+        In "fast" a claim is written into the meta that is there. In "full" nothing that is durable
+        is ever written in place.
+        """
+        if target != path:
+            self.make_folder(_folder(target))
+        in_place = after.state is ACTIVE and not self.disk.sync
+        meta = path + layout.META
+        if in_place and self.disk.patch(meta, claim_patch, after):
+            return
+        tmp = tmp_name("meta")
+        self.disk.write_new(tmp, encode(after))
+        try:
+            self.disk.rename(tmp, meta)
+        except BaseException:
+            self.disk.discard(tmp)
+            raise
+
+    def _rename_pair(self, item_id: int, source: str, target: str) -> None:
+        """Rename the meta, the commit instant, and then the payload. Can be done twice."""
+        try:
+            self.disk.rename(source + layout.META, target + layout.META)
+        except FileNotFoundError:
+            if not os.path.lexists(f"{self.root}/{target}{layout.META}"):
+                raise
+        self.payload_follows(item_id, source, target)
+
+    def erase(self, *items: Item) -> None:
+        """Remove items of one folder for good: the metas first, durably, then the payloads."""
+        paths = [self.place(item) for item in items]
+        folder = _folder(paths[0])
+        for path in paths:
+            self.disk.unlink(path + layout.META)
+        if self.disk.sync:
+            self.disk.sync_dir(folder)
+        for item, path in zip(items, paths, strict=True):
+            self._discard_payload(item.id, path)
+            self.keys.free(item)
+            self.attempt_logs.remove(item.id)
+            self.index.moved(item, None)
+        self.left(items[-1], folder)
+        self.spare.keep()
+
+    def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
+        if before.state in LIVE and after.state not in LIVE:
+            self.keys.free(after)
+        after = after.replace(path=f"{self.root}/{target}")
+        self.index.moved(before, after)
+        folder = _folder(source)
+        if folder != _folder(target):
+            self.left(before, folder)
+        return after
+
+    def _discard_payload(self, item_id: int, path: str) -> None:
+        """Remove a payload, also where a crash left it behind in another folder."""
+        try:
+            self.disk.unlink(path)
+        except FileNotFoundError:
+            stray = self.reader.stray_payload(item_id, path)
+            if stray is not None:
+                self.disk.discard(stray)
+
+    def _sync_folders(self, source: str, target: str) -> None:
+        for folder in dict.fromkeys((_folder(target), _folder(source))):
+            self.disk.sync_dir(folder)
+
+    def payload_follows(self, item_id: int, source: str, target: str) -> None:
+        """Bring the payload after its meta, from wherever a crash may have left it."""
+        try:
+            self.disk.rename(source, target)
+        except FileNotFoundError:
+            self.fetch_payload(item_id, target)
+
+    def fetch_payload(self, item_id: int, target: str) -> bool:
+        """Bring a payload that a crash left behind in another folder; tell whether it is there."""
+        stray = self.reader.stray_payload(item_id, target)
+        if stray is not None:
+            self.disk.rename(stray, target)
+        return stray is not None
+
+    def make_folder(self, folder: str) -> None:
+        """Make a state's folder, unless it is remembered to be there."""
+        if folder not in self.index.folders:
+            self.disk.make_dir(folder)
+            self.index.folders.add(folder)
+
+    def left(self, item: Item, folder: str) -> None:
+        """Tidy a folder that an item has left, unless others are remembered to be there."""
+        if item.state is not PENDING or self.index.drained(item.priority):
+            self.tidy(folder)
+
+    def tidy(self, folder: str) -> None:
+        """Remove a block or due folder if it is empty, and a due folder's parent with it.
+
+        The newest block of a lane stays: the next item goes there.
+        """
+        kind, _, inner = folder.partition("/")
+        if not inner or (kind == PENDING and self._is_newest(inner)):
+            return
+        self.index.folders.discard(folder)
+        if self.disk.remove_dir(folder) and kind in (State.DELAYED, State.REMOVED):
+            self.index.due_changed()
+            self.disk.remove_dir(_folder(folder))
+
+    def _is_newest(self, inner: str) -> bool:
+        block = inner.rpartition("/")[2]
+        return int(block) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
+
+    def close(self) -> None:
+        """Close the descriptors; the next use opens them again."""
+        self.counter.close()
+        self.log.close()
+        self._lock.close()
+
+
+def _folder(path: str) -> str:
+    """Return the folder of a path in the spool: `os.path.dirname` does more than is needed."""
+    return path.rpartition("/")[0]
