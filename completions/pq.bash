@@ -46,7 +46,7 @@ _pq_options() {
             $'--rate\tStart at most N a second (m, h, d)'
             $'--nice\tRun at this niceness, 0 to 19'
             $'--when\tClaim only while CMD exits 0'
-            $'--log\tKeep CMD\'s output beside the item'
+            $'--log\tKeep CMD\'s output with the item'
             $'--tag\tPut the id before each line'
             $'--progress\tShow how far it has come'
             $'--no-progress\tShow how far it has come'

@@ -111,7 +111,7 @@ complete -c pq -n '__pq_at run' -l halt-after -x -d 'Stop after N failures in a 
 complete -c pq -n '__pq_at run' -l rate -x -d 'Start at most N a second (m, h, d)'
 complete -c pq -n '__pq_at run' -l nice -x -d 'Run at this niceness, 0 to 19'
 complete -c pq -n '__pq_at run' -l when -x -d 'Claim only while CMD exits 0'
-complete -c pq -n '__pq_at run' -l log -d 'Keep CMD\'s output beside the item'
+complete -c pq -n '__pq_at run' -l log -d 'Keep CMD\'s output with the item'
 complete -c pq -n '__pq_at run' -l tag -d 'Put the id before each line'
 complete -c pq -n '__pq_at run' -l progress -d 'Show how far it has come'
 complete -c pq -n '__pq_at run' -l no-progress -d 'Show how far it has come'

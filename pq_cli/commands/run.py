@@ -56,7 +56,7 @@ def command(
     when: Annotated[
         str | None, typer.Option("--when", metavar="CMD", help="Claim only while CMD exits 0.")
     ] = None,
-    log: Annotated[bool, typer.Option("--log", help="Keep CMD's output beside the item.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Keep CMD's output with the item.")] = False,
     tag: Annotated[bool, typer.Option("--tag", help="Put the id before each line.")] = False,
     progress: Annotated[
         bool | None, typer.Option("--progress/--no-progress", help="Show how far it has come.")

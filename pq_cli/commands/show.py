@@ -9,6 +9,8 @@ import typer
 
 from pq_cli.commands.common import ItemsArgument, JsonOption, SpoolOption, for_each, open_spool
 from pq_cli.core.item import Item
+from pq_cli.errors import NoSuchItemError
+from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json, item_fields, item_json, stdout_is_terminal
 from pq_cli.render.attempts import log_json, log_text
 from pq_cli.render.sheet import field_sheet
@@ -47,4 +49,7 @@ def command(
         for name, value in fields:
             emit(f"{name}\t{value}")
 
-    return for_each(queue, items, lambda ref: emit_item(queue.get(ref)))
+    status = for_each(queue, items, lambda ref: emit_item(queue.get(ref)))
+    if log and status == NoSuchItemError.exit_code and not queue.config.keep_done:
+        warn("a log is kept as long as its item: keep_done in queue.toml keeps what is done")
+    return status

@@ -39,7 +39,8 @@ CONFIG_TEMPLATE = """\
 # "fast" leaves out the syncs: a crash of the machine may lose the last seconds.
 #durability = "full"
 
-# How long `pq purge` spares ended items. keep_done = "0s" removes them at once.
+# How long `pq purge` spares ended items. keep_done = "0s" removes them at once, and with them
+# what `pq run --log` kept.
 #keep_done = "0s"
 #keep_failed = "30d"
 

@@ -163,3 +163,15 @@ def test_claim_that_waits_too_long(bench):
     assert ran.returncode == 75
     assert os.fsencode(bench.path / "lock") in ran.stderr
     assert bench.states() == {1: "pending"}
+
+
+def test_a_log_that_went_with_its_item_says_what_keeps_it(bench):
+    """Asked for the log of an item that is done, `show` names keep_done: by default it is gone."""
+    bench.fill(1)
+    bench.pq("run", "--log", "--", "echo", "fine")
+    told = bench.pq("show", "1", "--log").stderr.decode().splitlines()
+    assert told[0].startswith("pq: there is no item 1: it was done at ")
+    assert told[1:] == [
+        "pq: a log is kept as long as its item: keep_done in queue.toml keeps what is done"
+    ]
+    assert b"keep_done" not in bench.pq("show", "1").stderr

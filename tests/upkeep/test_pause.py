@@ -132,3 +132,15 @@ def test_resume_ends_the_pause_that_there_is_when_it_has_the_lock(pq: Pq, paused
         events = [record["event"] for record in spool.log()]
     assert ("was not paused" in err) is paused_first
     assert events.count("resumed") == (not paused_first)
+
+
+def test_submit_tries_what_it_brings_also_in_a_pause(pq: Pq) -> None:
+    """A pause holds back what is in the queue: submit runs its command, and queues a failure."""
+    pq("pause", "moving house")
+    assert pq("submit", "--", "cat", stdin=b"now").out == b"now"
+    assert pq("submit", "--", "false", stdin=b"later").words == ["2"]
+    assert pq.states() == {2: "pending"}
+    pq("run", "--", "true", expect=75)
+    pq("resume")
+    pq("run", "--", "true")
+    assert pq.states() == {}
