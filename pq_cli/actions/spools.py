@@ -10,7 +10,7 @@ from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.opened import lines_of
-from pq_cli.spool.disk import layout
+from pq_cli.spool.disk import layout, lock
 from pq_cli.spool.spool import Spool
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT = "30s"
 _BRIEF = 1.0
+lock.say = warn  # for all commands: a wait of more than a second is told
 
 
 def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Spool:

@@ -18,6 +18,10 @@ from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedE
 from pq_cli.opened import About, named
 from pq_cli.spool.disk.owner import owner_to_keep
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _FIRST_NAP = 0.0005
@@ -25,7 +29,11 @@ _LONGEST_NAP = 0.004
 """Seconds between two tries. While the others sleep, one process makes several changes from what it
 remembers: longer naps mean more work in all and longer waits (`python -m benchmarks contention`).
 """
+_SILENT = 1.0
+_WHO = "(which process: fuser -v FILE)"
 
+say: Callable[[str], None] | None = None
+"""Called with what a process waits for, once it has waited a second: a command's `warn`."""
 _renewal = allocate_lock()
 
 
@@ -125,9 +133,12 @@ class SpoolLock:
         raise self._useless()
 
     def _wait(self, deadline: float) -> None:
-        nap = _FIRST_NAP
-        while (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(nap, left))
+        nap, tell = _FIRST_NAP, time.monotonic() + _SILENT
+        while (now := time.monotonic()) < deadline:
+            if now >= tell and say is not None:
+                say(f"the spool is locked: waiting for {self._path} {_WHO}")
+                tell = deadline
+            time.sleep(min(nap, deadline - now))
             if self._try():
                 return
             nap = min(nap * 1.5, _LONGEST_NAP)
@@ -151,8 +162,7 @@ class SpoolLock:
 
     def _late(self) -> LockTimeoutError:
         return LockTimeoutError(
-            f"the spool is locked: waited {self._timeout:g}s for {self._path}"
-            " (which process: fuser -v FILE)"
+            f"the spool is locked: waited {self._timeout:g}s for {self._path} {_WHO}"
         )
 
     def fileno(self) -> int:
