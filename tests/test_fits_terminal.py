@@ -70,6 +70,7 @@ def test_every_sheet_fits(full: Pq, columns: int, command: str) -> None:
     told = "".join("".join(lines).split())
     assert "".join(ERROR.split()) in told or command not in {"show 2", "explain 2", "log"}
     assert WIDE in told or command not in {"show 1", "show 3", "explain 1", "log"}
+    assert "`pqresume`endsit" in told or command not in {"ls", "stats"}
     assert NAME in told or command.split()[0] not in {"migrate", "log"}
 
 

@@ -167,9 +167,12 @@ def _table(queue: Spool, choice: Choice, color: str, *, whole: bool) -> bool:
 
 
 def _screenful(
-    items: Iterator[Item], out: Console, height: int | None, paused: bool
+    items: Iterator[Item], out: Console, height: int | None, paused: int
 ) -> tuple[Iterator[Item], Iterator[Item]]:
-    """Split off what fits on a terminal with title, summary and prompt; height: None fits all."""
+    """Split off what fits on a terminal with title, summary and prompt; height: None fits all.
+
+    paused: lines that the pause takes.
+    """
     if height is None:
         return items, iter(())
     room = max(_LEAST, height - (4 if out.width >= _WIDE else 5) - paused)
@@ -190,14 +193,12 @@ def _count_all(
     return counts
 
 
-def _show_pause(queue: Spool, out: Console, now: float) -> bool:
-    from pq_cli.render.terminal import say
-    from pq_cli.render.words import pause_line
+def _show_pause(queue: Spool, out: Console, now: float) -> int:
+    """Tell of a pause; return how many lines that took."""
+    from pq_cli.render.table import say_pause
 
     pause = queue.paused
-    if pause is not None:
-        say(out, pause_line(pause, now), "bold")
-    return pause is not None
+    return 0 if pause is None else say_pause(pause, now, out)
 
 
 def _nothing(queue: Spool, choice: Choice) -> str:

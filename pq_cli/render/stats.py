@@ -10,7 +10,7 @@ from pq_cli.core.shape import AGE_EDGES, LaneShape
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import Cell, print_row, say
-from pq_cli.render.words import pause_line, short_duration
+from pq_cli.render.words import short_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ def stats_json(stats: Stats) -> dict[str, Any]:
 
 def stats_table(stats: Stats, out: Console) -> None:
     """Print the picture, as wide as `out`."""
-    from pq_cli.render.table import say_summary
+    from pq_cli.render.table import say_pause, say_summary
 
     say(out, f"{printable(stats.path)}", "dim")
     say_summary(stats.counts, out)
     if stats.pause is not None:
-        say(out, pause_line(stats.pause, stats.now), "bold")
+        say_pause(stats.pause, stats.now, out)
     if stats.lanes:
         out.print()
         _lanes(stats.lanes, out)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import chain, islice
 
 from pq_cli.core.item import Item, printable
-from pq_cli.core.policy import QueueConfig, effective
+from pq_cli.core.policy import Pause, QueueConfig, effective
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row, say
-from pq_cli.render.words import counted, human_size, short_duration
+from pq_cli.render.words import counted, human_size, pause_line, short_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,6 +124,14 @@ def _claim_note(item: Item, looks: Looks) -> str:
     # Of `pq run -j 4 -- ./upload` people want to see ./upload, on a narrow terminal above all.
     what = printable(command.partition(" -- ")[2] or command)
     return f"{since}{f': {what},' if what else ''} by {who}, {lease}"
+
+
+def say_pause(pause: Pause, now: float, out: Console) -> int:
+    """Print that the queue is paused and what ends that, on as many lines as it returns."""
+    lines = fold(pause_line(pause, now), out.width)
+    for line in lines:
+        say(out, line, "bold")
+    return len(lines)
 
 
 def say_more(number: int, out: Console) -> None:
