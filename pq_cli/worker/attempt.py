@@ -25,6 +25,7 @@ from pq_cli.worker.contract import (
     was_stopped,
 )
 from pq_cli.worker.guard import Guard
+from pq_cli.worker.reader import lost_output
 from pq_cli.worker.settle import SETTLE_AGAIN, settling
 from pq_cli.worker.waiting import Waiting
 
@@ -120,8 +121,9 @@ class Foreground:
         Raises StaleClaimError or NoSuchItemError when the claim was lost; then the command was
         stopped. CommandNotFoundError or NotExecutableError: it could not be started, and the item
         went back uncounted. DamagedItemError: the payload is torn, its bytes are never served, and
-        the item is a dead letter. OSError: it cannot be read. OSError, TryAgainError: for a whole
-        lease, disk or lock have refused to end the claim.
+        the item is a dead letter. OSError: it cannot be read; or the command failed where nobody
+        takes its output any more, and the item went back uncounted. OSError, TryAgainError: for
+        a whole lease, disk or lock have refused to end the claim.
         """
         try:
             status, sent = self._run(item, command)
@@ -139,6 +141,9 @@ class Foreground:
         if sent is not None and was_stopped(outcome):
             self._settle(item, _GIVEN_BACK)
             return status, sent
+        if outcome.verdict is Verdict.RETRY and (lost := lost_output()) is not None:
+            self._settle(item, _GIVEN_BACK)
+            raise lost
         self._settle(item, outcome)
         return status, None
 

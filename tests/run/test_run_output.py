@@ -38,6 +38,23 @@ def test_a_dead_reader_costs_no_attempts(bench, jobs, stream, kind, status):
     assert {(str(item.state), item.attempts, item.claims) for item in left} == {("pending", 0, 0)}
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize(("kind", "status"), [("pipe", 128 + signal.SIGPIPE), ("full", 74)])
+def test_a_dead_reader_costs_next_no_attempt(bench, stream, kind, status):
+    """A command that fails because nobody takes its output gives its item back, uncounted."""
+    bench.fill(1)
+    end = dead(kind)
+    script = {"stdout": "cat", "stderr": "cat >&2"}[stream]
+    run = bench.start("next", "--", "sh", "-c", script, **{stream: end})
+    run.communicate()
+    assert run.returncode == status
+    assert [(str(i.state), i.attempts) for i in bench.spool().items()] == [("pending", 0)]
+    run = bench.start("next", "--", "sh", "-c", "exit 100", **{stream: end})
+    os.close(end)
+    run.communicate()
+    assert (run.returncode, bench.states()) == (6, {1: "failed"})
+
+
 def test_a_closed_stdout_costs_no_attempts(bench):
     """As little as one that is full; without output it is not missed."""
     bench.fill(3)

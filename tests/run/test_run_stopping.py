@@ -347,13 +347,15 @@ def test_locks_of_killed_workers_are_swept(bench, tools):
     tools[0](swept, "the lock of the killed worker stays")
 
 
-@pytest.mark.parametrize("words", [("run",), ("run", "-j2", "--follow", "--max", "2")])
+@pytest.mark.parametrize(
+    "words", [("run",), ("run", "-j2", "--follow", "--max", "2"), ("next",), ("submit",)]
+)
 def test_as_pid_1_orphans_are_reaped(bench, words):
     """In a container pq inherits what commands leave behind: no zombie stays while it runs."""
     unshare = need_tool("unshare")
     if os.geteuid() != 0:
         pytest.skip("only root makes a pid namespace")
-    bench.fill(2)
+    bench.fill(2 if words[0] == "run" else 1 if words[0] == "next" else 0)
     script = """
         orphan="$D/orphan$PQ_ID"
         (setsid sh -c 'echo $$ >"$1"' - "$orphan" &)
@@ -365,7 +367,9 @@ def test_as_pid_1_orphans_are_reaped(bench, words):
     """
     argv = [unshare, "--pid", "--fork", "--mount-proc", sys.executable, "-m", "pq_cli"]
     argv += [*words, "--", "sh", "-c", script]
-    ran = subprocess.run(argv, env=bench.env, capture_output=True, timeout=80, check=False)
+    ran = subprocess.run(
+        argv, env=bench.env, capture_output=True, timeout=80, check=False, input=b"x"
+    )
     if b"unshare failed" in ran.stderr:
         pytest.skip("namespaces are not allowed here")
     assert (ran.returncode, ran.stderr) == (0, b"")
