@@ -1,15 +1,16 @@
 """Is somebody still at work in a folder? As far as that can be seen from outside.
 
-Seen are open files and folder watches of processes whose /proc may be read (one's own, or all
-for root), and changes of the folders while looking. Not seen is a writer on another host, or
-one that sleeps with nothing open: check that the old queue's program has been stopped.
+Seen are open files of processes whose /proc may be read (one's own, or all for root), and changes
+of the folders while looking. Not seen is a writer on another host, or one that sleeps with nothing
+open, or only watches: check that the old queue's program has been stopped.
 """
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from pq_cli.core.item import printable
@@ -33,59 +34,13 @@ def refuse_live(root: Path) -> None:
 
 
 def _process_in(real: str) -> str | None:
-    inodes = {_identity(folder) for folder in _folders(Path(real))}
-    for entry in _names("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid():
-            found = _use_by(entry, real, inodes)
-            if found is not None:
-                return f"process {entry} ({_command(entry)}) {found}"
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):
+        pid = link.split("/")[2]
+        with contextlib.suppress(OSError):  # it has ended or closed it, or is not ours to look at
+            target = os.readlink(link)
+            if f"{target}/".startswith(f"{real}/") and int(pid) != os.getpid():
+                return f"process {pid} has {printable(target)} open"
     return None
-
-
-def _use_by(pid: str, real: str, inodes: set[str]) -> str | None:
-    for fd in _names(f"/proc/{pid}/fd"):
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/{fd}")
-        except OSError:
-            continue
-        if target == real or target.startswith(real + "/"):
-            return f"has {printable(target)} open"
-        if target == "anon_inode:inotify" and inodes & set(_watched(pid, fd)):
-            return "watches it"
-    return None
-
-
-def _watched(pid: str, fd: str) -> Iterator[str]:
-    """Yield `ino:... sdev:...` of each inotify watch, as /proc writes it."""
-    try:
-        with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii", errors="replace") as file:
-            for line in file:
-                words = line.split()
-                if words[:1] == ["inotify"]:
-                    yield " ".join(w for w in words if w.startswith(("ino:", "sdev:")))
-    except OSError:
-        return
-
-
-def _identity(folder: Path) -> str:
-    info = os.stat(folder)
-    device = os.major(info.st_dev) << 20 | os.minor(info.st_dev)  # the kernel's dev_t
-    return f"ino:{info.st_ino:x} sdev:{device:x}"
-
-
-def _command(pid: str) -> str:
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return printable(file.read().strip())
-    except OSError:
-        return "gone"
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
 
 
 def _changing(root: Path) -> str | None:

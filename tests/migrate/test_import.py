@@ -318,6 +318,20 @@ def test_a_source_in_use_is_refused(tmp_path: Path) -> None:
         child.wait()
 
 
+def test_a_neighbour_in_use_is_not_the_source(tmp_path: Path) -> None:
+    """A process in the folder `src.old` does not keep `src` from being imported."""
+    _old_queue(tmp_path / "src", 2)
+    (tmp_path / "src.old").mkdir()
+    folder = os.open(tmp_path / "src.old", os.O_RDONLY)
+    child = subprocess.Popen(["sleep", "60"], stdin=folder)
+    os.close(folder)
+    try:
+        assert pq("migrate", tmp_path / "src", "-s", tmp_path / "q").returncode == 0
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_folders_in_one_another_are_refused(tmp_path: Path) -> None:
     """A source inside the spool, or the spool inside the source, is refused, links seen through."""
     root = tmp_path / "src"
