@@ -60,6 +60,9 @@ def _run(arguments: list[str]) -> int:
 def _command(name: str, spool: list[str], rest: list[str]) -> int:
     planned = quick.plan(name, [*spool, *rest], os.environ, default_spool())
     if planned is not None:
+        from pq_cli.spool.disk import lock
+
+        lock.brief = True
         action, options = planned
         return action(options)
     if name in ("--version", "-V"):

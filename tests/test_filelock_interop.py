@@ -12,6 +12,7 @@ from queues import snapshot
 from support import need_tool
 
 from pq_cli import LockTimeoutError, Spool
+from pq_cli.spool.disk import lock
 
 
 @pytest.fixture
@@ -70,6 +71,23 @@ def test_two_spools_of_one_process_exclude_each_other(spool):
 
     assert meanwhile(spool, try_it).claim().id == 1
     assert second.claim() is None
+
+
+@pytest.mark.parametrize("brief", [True, False])
+def test_with_and_without_the_library_the_lock_is_one(spool, monkeypatch, brief):
+    """A process that makes one change and one that stays exclude each other, both ways."""
+    other = Spool(spool.path, lock_timeout=0.05)
+
+    def try_it():
+        monkeypatch.setattr(lock, "brief", not brief)
+        with pytest.raises(LockTimeoutError):
+            other.claim()
+        monkeypatch.setattr(lock, "brief", brief)
+
+    monkeypatch.setattr(lock, "brief", brief)
+    assert meanwhile(spool, try_it).claim().id == 1
+    monkeypatch.setattr(lock, "brief", not brief)
+    assert other.claim() is None
 
 
 def test_flock_keeps_pq_out(spool):

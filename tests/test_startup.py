@@ -96,6 +96,18 @@ def test_plain_forms_load_only_what_they_need(busy: Pq, form: str) -> None:
     assert "--lines" in form or not LATER & loaded
 
 
+@pytest.mark.parametrize(
+    ("form", "needs_it"),
+    [(PLAIN["enqueue"], False), (PLAIN["next"], False), (PLAIN["done"], False), (("ls",), False),
+     (("check",), False), (("hold", "2"), True), (("run", "--", "true"), True)],
+)  # fmt: skip
+def test_filelock_takes_the_lock_but_for_the_plain_forms(
+    busy: Pq, form: tuple[str, ...], needs_it: bool
+) -> None:
+    """Who looks takes no lock; the plain forms make the same system call without the library."""
+    assert ("filelock" in modules(busy, *form, stdin=b"x\n")) == needs_it
+
+
 WHOLE_FORMS = {
     "enqueue": ("enqueue", "-m", "a=b"),
     "enqueue --jsonl": ("enqueue", "--jsonl"),

@@ -1,9 +1,8 @@
 """A hand on each system call that pq makes to change the file system.
 
 `durable`, `opening`, `lock` and, outside the spool, `removal` are the only modules of pq that do;
-here their `os` is replaced by a stand-in that shows each call to a hook before it happens. The
-lock that filelock makes for a worker counts as one call. A test holds the set of calls against
-strace.
+here their `os` is replaced by a stand-in that shows each call to a hook before it happens. A test
+holds the set of calls against strace.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 from verbs import act
 
 from pq_cli.core.item import State
@@ -57,26 +55,20 @@ class Os:
 def hooked(hook: Hook) -> Iterator[None]:
     """Show every call that changes the file system to `hook(name, real, args, kwargs)`."""
     modules = (durable, opening, lock, removal)
-    syncfs, acquire = durable.Disk.sync_file_system, filelock.FileLock.acquire
+    syncfs = durable.Disk.sync_file_system
 
     def sync_file_system(self: durable.Disk) -> None:
         hook("syncfs", lambda _root: syncfs(self), (self.root,), {})
 
-    def make_lock(self: filelock.FileLock, *args: object, **kwargs: object) -> object:
-        real = lambda _path, _flags: acquire(self, *args, **kwargs)  # noqa: E731
-        return hook("open", real, (self.lock_file, os.O_CREAT), {})
-
     for module in modules:
         module.os = Os(hook)
     durable.Disk.sync_file_system = sync_file_system
-    filelock.FileLock.acquire = make_lock
     try:
         yield
     finally:
         for module in modules:
             module.os = os
         durable.Disk.sync_file_system = syncfs
-        filelock.FileLock.acquire = acquire
 
 
 def in_child(work: Callable[[int], None]) -> tuple[int, bytes]:

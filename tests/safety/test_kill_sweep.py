@@ -185,7 +185,7 @@ def test_the_hooks_see_what_strace_sees(name: str, tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
 
     def hook(call: str, real: object, args: tuple, kwargs: dict) -> object:
-        seen[call] += f"{world}/spool/workers" not in str(args[0])  # there filelock does more
+        seen[call] += 1
         return real(*args, **kwargs)
 
     with crashlab.hooked(hook):
@@ -212,7 +212,7 @@ def strace_counts(log: Path, root: str) -> Counter[str]:
         if match is None:
             continue
         call, rest = match.groups()
-        if (call, "O_CREAT" in rest) == ("openat", False) or f"{root}/spool/workers" in rest:
+        if (call, "O_CREAT" in rest) == ("openat", False):
             continue
         if (call, "LOCK_EX" in rest) == ("flock", False):
             continue

@@ -1,8 +1,9 @@
 """The spool's lock: flock(2) on `SPOOL/lock`, with a deadline.
 
-It is the same lock as `filelock.FileLock(SPOOL/lock)` and `flock SPOOL/lock`. It is taken
-with fcntl directly because it is taken a million times a day: filelock 4.2 costs
-37 ms to import and 65 us a round, a kept descriptor 1 us.
+It is the same lock as `filelock.FileLock(SPOOL/lock)` and `flock SPOOL/lock`, and filelock takes
+it, on a descriptor that is kept. Only a process that makes one change and ends, the plain forms of
+`enqueue`, `next` and `done`, makes the same system call without the library: to import that costs
+as much as all else that such a command does (`python -X importtime -c "import filelock"`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _FIRST_NAP = 0.0005
 _LONGEST_NAP = 0.004
 """Seconds between two tries. While the others sleep, one process makes several changes from what it
@@ -32,6 +32,8 @@ remembers: longer naps mean more work in all and longer waits (`python -m benchm
 _SILENT = 1.0
 _WHO = "(which process: fuser -v FILE)"
 
+brief = False
+"""Whether this process makes one change and ends, and so does without the library."""
 say: Callable[[str], None] | None = None
 """Called with what a process waits for, once it has waited a second: a command's `warn`."""
 _renewal = allocate_lock()
@@ -76,7 +78,7 @@ class SpoolLock:
     def __exit__(self, *_: object) -> None:
         try:
             with About(self._fd, self._path):
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
+                _let_go(self._fd)
         finally:
             self._threads.release()
 
@@ -124,12 +126,11 @@ class SpoolLock:
         """
         other = os.open(self._path, _OPEN)
         try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
+            if not _take(other):
+                return
         finally:
             os.close(other)
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        _let_go(self._fd)
         raise self._useless()
 
     def _wait(self, deadline: float) -> None:
@@ -146,14 +147,11 @@ class SpoolLock:
 
     def _try(self) -> bool:
         try:
-            fcntl.flock(self._fd, _EXCLUSIVE)
-        except BlockingIOError:
-            return False
+            return _take(self._fd)
         except OSError as error:
             if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
                 raise self._useless() from None
             raise
-        return True
 
     def _useless(self) -> CannotCreateError:
         return CannotCreateError(
@@ -174,6 +172,27 @@ class SpoolLock:
         if self._fd >= 0 and self._pid == host.pid:
             os.close(self._fd)
         self._fd, self._pid = -1, 0
+
+
+def _take(fd: int) -> bool:
+    """Lock an open file, or tell that somebody else holds it."""
+    if not brief:
+        from filelock import lock_descriptor
+
+        return lock_descriptor(fd, blocking=False)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _let_go(fd: int) -> None:
+    if not brief:
+        from filelock import unlock_descriptor
+
+        return unlock_descriptor(fd)
+    return fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def is_locked(path: str) -> bool | None:
