@@ -75,6 +75,8 @@ WRONG = {
     "gate": FUNCTION,
     "stop": [True, 5],
     "watch": FUNCTION,
+    "prefix": [5, None, b"x"],
+    "most": ["5", 1.5, True, -1],
     "kept_until": ["5m", True, -1, math.nan],
 }
 """By the name of an argument, which means the same in every verb: what it must not be."""
@@ -128,7 +130,7 @@ def test_every_argument_of_every_verb_is_checked(cls, verb, name, tmp_path):
         q.claim()
     elif before is not None:
         getattr(q, before)(1)
-    needed = {"item": 1, "item_id": 1, "payload": b"x", "states": [], "records": []}
+    needed = {"item": 1, "item_id": 1, "payload": b"x", "states": [], "records": [], "prefix": ""}
     given = {k: v for k, v in needed.items() if k in arguments(getattr(cls, verb)) and k != name}
 
     def call(**wrong):

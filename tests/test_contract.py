@@ -982,3 +982,33 @@ def test_changes_wait_for_nobody_who_is_listing(make):
         if item.state is State.PENDING:
             q.hold(item)
     assert listed[0] == 1 and set(ids(q, State.HELD)) == set(listed)
+
+
+# -- what somebody types ---------------------------------------------------------
+
+
+def test_ids_and_claims_are_suggested_by_how_they_begin(make):
+    """State after state, as asked for; an active item by its claim; no more than wanted."""
+    q = make()
+    put(q, *[5] * 12)
+    q.claim()
+    q.hold(11)
+    q.remove(12)
+    q.enqueue(b"", delay=60)
+    wanted = [State.ACTIVE, State.HELD, State.REMOVED, State.PENDING, State.DELAYED]
+    assert [item.id for item in q.suggest(wanted, "1")] == [1, 11, 12, 10, 13]
+    assert [item.claim for item in q.suggest([State.ACTIVE], "1.")] == ["1.1"]
+    assert q.suggest([State.ACTIVE], "2") == q.suggest(None, "14") == q.suggest(None, "x") == []
+    assert {item.id for item in q.suggest(None, "")} == set(range(1, 14))
+    assert len(q.suggest(None, "", 3)) == 3 and q.suggest(None, "", 0) == []
+
+
+def test_keys_are_suggested_by_how_they_begin(make):
+    """Only those of live items, sorted, as they were given; no more than wanted."""
+    q = make()
+    for key in ("b", "a b", "a%", "ä", "over"):
+        q.enqueue(b"", key=key)
+    q.remove(5)
+    assert q.suggest_keys("") == ["a b", "a%", "b", "ä"]
+    assert q.suggest_keys("a") == ["a b", "a%"] and q.suggest_keys("a", 1) == ["a b"]
+    assert q.suggest_keys("ov") == q.suggest_keys("\udcff") == []

@@ -1,28 +1,22 @@
 """`pq __complete`: what the completion scripts ask while somebody types. Quick, however many items.
 
-Reads no more than some hundred items; nothing is locked, made or reported.
+Nothing is locked, made or reported.
 """
 
 from __future__ import annotations
 
 import os
-from itertools import islice
+from contextlib import suppress
 
+from pq_cli.actions.spools import open_spool
 from pq_cli.core.item import Item, State, printable
-from pq_cli.errors import DamagedItemError
+from pq_cli.errors import PqError
 from pq_cli.render import emit
-from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-_MOST = 100
-"""Candidates offered: more than anybody reads."""
-_MOST_SORTED, _MOST_NAMES, _MOST_FOLDERS = 1000, 100_000, 2000
-"""Looked at, so that the shell waits no longer than 0.15 s with a million: names that fit and names
-in all of one folder, folders of delayed items (the earliest due) and removed ones (the latest)."""
 _WAITING = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
 _STATES = {
     "done": (State.ACTIVE,),
@@ -41,94 +35,17 @@ _STATES = {
 def complete(arguments: Sequence[str], default_spool: str) -> int:
     """Print `value<TAB>description` lines for: kind (items, keys), command, prefix, spool."""
     kind, command, prefix, spool = (*arguments, "", "", "", "")[:4]
-    root = os.path.expanduser(spool) or default_spool
-    reader = Reader(root)
-    if kind == "keys":
-        for key in _keys(root, prefix):
-            emit(f"{key}\t")
-    elif kind == "items":
-        for item in _items(reader, _STATES.get(command, tuple(State)), prefix):
-            emit(f"{item.claim or item.id}\t{_described(item)}")
+    with suppress(PqError, OSError):
+        queue = open_spool(os.path.expanduser(spool) or default_spool)
+        if kind == "keys":
+            for key in queue.suggest_keys(prefix):
+                emit(f"{key}\t")
+        elif kind == "items":
+            for item in queue.suggest(_STATES.get(command, tuple(State)), prefix):
+                emit(f"{item.claim or item.id}\t{_described(item)}")
     return 0
 
 
 def _described(item: Item) -> str:
     name = printable(item.name or item.key or item.last_error or "", 40)
     return f"{item.state}, priority {item.priority}{', ' if name else ''}{name}"
-
-
-def _items(reader: Reader, states: Sequence[State], prefix: str) -> Iterator[Item]:
-    left = _MOST
-    for state in states:
-        for folder, name, lane in _places(reader, state, prefix):
-            try:
-                item = reader.read(folder, name, state, lane)
-            except (FileNotFoundError, DamagedItemError):
-                continue
-            yield item
-            left -= 1
-            if left == 0:
-                return
-
-
-def _places(reader: Reader, state: State, prefix: str) -> Iterator[tuple[str, str, int | None]]:
-    if state is State.ACTIVE:
-        for name, (item_id, claim) in reader.active_names():
-            if f"{item_id}.{claim}".startswith(prefix):
-                yield "active", name, None
-    elif state in (State.DELAYED, State.REMOVED):
-        folders = reader.second_folders(state, latest_first=state is State.REMOVED)
-        for folder in islice(folders, _MOST_FOLDERS):
-            for item_id in _fitting(reader.ids(folder), prefix):
-                yield folder, f"{item_id:010d}", None
-    elif state is State.PENDING:
-        for lane in reader.lanes():
-            for folder, name in _in_blocks(reader, f"pending/{lane:02d}", prefix):
-                yield folder, name, lane
-    else:
-        for folder, name in _in_blocks(reader, str(state), prefix):
-            yield folder, name, None
-
-
-def _in_blocks(reader: Reader, parent: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield (folder, name) of ids that begin with `prefix`; only blocks that can hold one are read.
-
-    All ids of a block from 1 on have the block's number in front.
-    """
-    for block in sorted(reader.blocks(parent)):
-        front = str(block)
-        if block and not (front.startswith(prefix) or prefix.startswith(front)):
-            continue
-        folder = f"{parent}/{layout.block_name(block)}"
-        for item_id in _fitting(reader.ids(folder), prefix):
-            yield folder, f"{item_id:010d}"
-
-
-def _fitting(ids: Sequence[int], prefix: str) -> list[int]:
-    return sorted(item_id for item_id in ids if str(item_id).startswith(prefix))
-
-
-def _keys(root: str, prefix: str) -> list[str]:
-    found: list[str] = []
-    # Most names are left out by their raw beginning: to read one costs more than to list it.
-    for name in _names(f"{root}/{layout.KEYS}", layout.key_path(prefix).partition("/")[2]):
-        key = layout.key_of(name)
-        if key is not None and key.startswith(prefix) and printable(key) == key:
-            found.append(key)
-        if len(found) == _MOST_SORTED:
-            break
-    return sorted(found)[:_MOST]
-
-
-def _names(folder: str, front: str) -> Iterator[str]:
-    """Yield the names in a folder that begin with `front`; a folder of a million is not read out.
-
-    None when it cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            for entry in islice(entries, _MOST_NAMES):
-                if entry.name.startswith(front):
-                    yield entry.name
-    except OSError:
-        return

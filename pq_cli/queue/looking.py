@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pq_cli.core.arguments import valid_reference, valid_states
+from itertools import islice
+
+from pq_cli.core.arguments import valid_reference, valid_states, valid_whole, wrong
 from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State
 from pq_cli.core.policy import Pause, QueueConfig, order_time
 
@@ -71,6 +73,22 @@ class Looking:
         """
         return self._store.removals()
 
+    def suggest(self, states: Iterable[State] | None, prefix: str, most: int = 100) -> list[Item]:
+        """Return at most so many items in `states` (None: all) that `prefix` may be meant for.
+
+        Those whose id begins with it, or the claim where they are active. For completion: quick
+        however many items there are, so some that fit may be missing.
+        """
+        chosen = valid_states(states)
+        valid_whole("most", most, 0, 10_000)
+        found = self._store.suggest(EVERY if chosen is None else chosen, _prefix(prefix))
+        return list(islice(found, most))
+
+    def suggest_keys(self, prefix: str, most: int = 100) -> list[str]:
+        """Return at most so many keys of live items that begin with `prefix`, as `suggest` does."""
+        valid_whole("most", most, 0, 10_000)
+        return list(self._store.suggest_keys(_prefix(prefix))[:most])
+
     def log(self) -> Iterator[dict[str, Any]]:
         """Yield what happened lately, oldest first: records with `at`, `event` and more.
 
@@ -85,3 +103,9 @@ class Looking:
     def __len__(self) -> int:
         """Return the number of live items: active, pending, delayed and held."""
         return self._store.count(LIVE)
+
+
+def _prefix(text: str) -> str:
+    if not isinstance(text, str):
+        raise wrong("prefix", text, "text, a str")
+    return text

@@ -284,6 +284,15 @@ class MemoryStore:
         with self._lock:
             return sum(item.state in wanted for item in self._items.values())
 
+    def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
+        with self._lock:
+            fitting = [i for i in self._items.values() if (i.claim or str(i.id)).startswith(prefix)]
+        return iter([item for state in states for item in fitting if item.state is state])
+
+    def suggest_keys(self, prefix: str) -> list[str]:
+        with self._lock:
+            return sorted(k for k in self._keys if k.startswith(prefix) and printable(k) == k)
+
     def open_payload(self, item: Item) -> BinaryIO:
         return io.BytesIO(self.read_payload(item))
 

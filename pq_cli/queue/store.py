@@ -194,6 +194,20 @@ class Store(Protocol):
     def count(self, states: Iterable[State]) -> int:
         """Return how many items are in `states`; what is due but not promoted is delayed."""
 
+    def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
+        """Yield items in `states`, one state after the other, that a prefix may be meant for.
+
+        Those whose id, as text, begins with it; of active ones the claim. As quick as a key press,
+        however many items there are: so it may look at a part only, and what is due but
+        not promoted is delayed. What cannot be read is left out.
+        """
+
+    def suggest_keys(self, prefix: str) -> Sequence[str]:
+        """Return keys of live items that begin with `prefix`, sorted; as quick, so maybe a part.
+
+        None with a control character in it.
+        """
+
     def open_payload(self, item: Item) -> BinaryIO:
         """Return the payload of an item that `find` gave, from its start.
 

@@ -235,6 +235,16 @@ class SpoolStore:
     def count(self, states: Iterable[State]) -> int:
         return self.files.reader.count(states)
 
+    def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
+        from pq_cli.spool import suggest  # start-up: for whoever types only
+
+        return suggest.items(self.files.reader, states, prefix)
+
+    def suggest_keys(self, prefix: str) -> list[str]:
+        from pq_cli.spool import suggest
+
+        return suggest.keys(self.files.root, prefix)
+
     def open_payload(self, item: Item) -> BinaryIO:
         return self._payload_of(item, open_verified)
 
