@@ -217,6 +217,7 @@ _pq_options() {
     check)
         _pq_lines=(
             $'--repair\tMend what can be mended; delete no payload'
+            $'--restore\tMake an item of what lies in quarantine'
             $'--json\tPrint JSON Lines'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
@@ -461,6 +462,7 @@ _pq_value() {
         ;;
     check)
         case $2 in
+        --restore) _pq_kind=any ;;
         --spool|-s) _pq_kind=dirs ;;
         --lock-timeout) _pq_kind=any ;;
         esac

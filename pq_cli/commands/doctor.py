@@ -22,7 +22,7 @@ from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import fact_sheet
 from pq_cli.render.terminal import console
-from pq_cli.render.words import human_size
+from pq_cli.render.words import counted, human_size, lie_in_quarantine
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.lock import is_locked
 from pq_cli.spool.opening import absolute
@@ -140,6 +140,9 @@ def _about(queue: Spool) -> Iterator[Fact]:
     counts = {str(state): survey.count(state) for state in (State.ACTIVE, State.HELD, State.FAILED)}
     counts |= {"pending": sum(map(len, survey.lanes.values())), "delayed": survey.delayed}
     yield Fact(name="items", value=", ".join(f"{n} {name}" for name, n in sorted(counts.items())))
+    aside = len(queue.quarantine())
+    wrong = lie_in_quarantine(aside) if aside else None
+    yield Fact(name="quarantine", value=counted(aside, "thing") if aside else "empty", wrong=wrong)
 
 
 def _user(uid: int) -> str:

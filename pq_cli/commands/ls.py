@@ -105,7 +105,18 @@ def command(
         found = _table(queue, choice, color, whole=everything or count is not None)
     else:
         found = _lines(queue, choice, as_json=as_json)
+    _tell_quarantine(queue)
     return EXIT_OK if found or not choice.narrows else EXIT_NOTHING
+
+
+def _tell_quarantine(queue: Spool) -> None:
+    """Say what is not listed because a repair has set it aside: nothing else would say so."""
+    aside = len(queue.quarantine())
+    if aside:
+        from pq_cli.render.words import lie_in_quarantine
+
+        flush()
+        warn(lie_in_quarantine(aside))
 
 
 def _lines(queue: Spool, choice: Choice, *, as_json: bool) -> bool:

@@ -94,4 +94,5 @@ def _gather(queue: Spool, tick: Tick) -> Stats:
         flows=tuple(flows(queue.log(), now)),
         next_due=survey.next_due,
         errors=tuple(errors.most_common(5)),
+        quarantined=len(queue.quarantine()),
     )

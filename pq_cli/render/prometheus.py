@@ -33,6 +33,9 @@ def metrics(stats: Stats) -> Iterator[str]:
     paused = 0 if stats.pause is None else 1
     yield from _family(stats, "pq_paused", "1 while nothing is claimed.", [({}, paused)])
     yield from _family(
+        stats, "pq_quarantined", "Things that a repair has set aside.", [({}, stats.quarantined)]
+    )
+    yield from _family(
         stats, "pq_last_hour_attempts", "Attempts that ended in the last hour, from the log.",
         [
             ({"priority": str(flow.priority), "outcome": outcome}, count)

@@ -105,7 +105,9 @@ def _ranges(ids: Iterable[int]) -> str:
 def print_finding(words: Sequence[str], out: Console) -> None:
     """Print (severity, kind, id, path, detail) of one finding of `check`; all are printable."""
     severity, kind, number, path, detail = words
-    style = {"damage": "bold red", "mended": "green", "harmless": "dim"}.get(severity, "")
+    style = {"damage": "bold red", "mended": "green", "harmless": "dim", "aside": "yellow"}.get(
+        severity, ""
+    )
     row = [(severity, style), (kind, ""), (number, ""), (f"{path}: {detail}", "")]
     widths = [len("harmless"), max(map(len, KINDS)), len("1,000,000")]
     _print_folded(row, widths, [False, False, True, False], out)

@@ -10,7 +10,7 @@ from pq_cli.core.shape import AGE_EDGES, LaneShape
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import Cell, print_row, say
-from pq_cli.render.words import short_duration
+from pq_cli.render.words import lie_in_quarantine, short_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Stats(Record):
-    """All that `pq stats` shows. Times in Unix seconds; errors: (text, count), commonest first."""
+    """All that `pq stats` shows. Times in Unix seconds; errors: (text, count), commonest first.
+
+    quarantined: how many things a repair has set aside; they are no items.
+    """
 
     path: str
     now: float
@@ -31,6 +34,7 @@ class Stats(Record):
     flows: tuple[LaneFlow, ...]
     next_due: float | None
     errors: tuple[tuple[str, int], ...]
+    quarantined: int = 0
 
 
 AGE_TITLES = ("<1m", *(short_duration(edge).replace("7d", "1w") for edge in AGE_EDGES))
@@ -55,6 +59,7 @@ def stats_json(stats: Stats) -> dict[str, Any]:
         "last_hour": [dict(flow.__dict__) for flow in stats.flows],
         "next_due": None if stats.next_due is None else format_time(stats.next_due),
         "errors": [{"error": text, "count": count} for text, count in stats.errors],
+        "quarantined": stats.quarantined,
     }
 
 
@@ -161,4 +166,6 @@ def _facts(stats: Stats) -> list[tuple[str, str, str]]:
     for number, (error, count) in enumerate(stats.errors):
         words = printable(error) or "no error was given"
         facts.append(("" if number else "failed", f"{count:,} x {words}", "red"))
+    if stats.quarantined:
+        facts.append(("aside", lie_in_quarantine(stats.quarantined), "yellow"))
     return facts

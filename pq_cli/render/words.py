@@ -40,6 +40,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def lie_in_quarantine(number: int) -> str:
+    """Return what is told of things that a repair has set aside, and what to do about them."""
+    one = number == 1
+    what = f"{number:,} {'lies' if one else 'lie'} in quarantine/"
+    return f"{what} (`pq check` lists {'it' if one else 'them'}, --restore NAME brings one back)"
+
+
 def pause_line(pause: Pause, now: float) -> str:
     """Return one line: that the queue is paused, since when, why, and what ends it."""
     why = f": {printable(pause.reason)}" if pause.reason else ""

@@ -1,5 +1,9 @@
 """Quarantine: what cannot be brought in order moves to `quarantine/`, with a file beside it that
-says when, from where and why."""
+says when, from where and why.
+
+One thing has one name there: NAME is its payload (or whatever it was), NAME.meta.json its meta,
+NAME.reason the line about it.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,108 @@ import os
 import time
 
 from pq_cli.core.item import printable
+from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time
+from pq_cli.opened import Opened
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pq_cli.spool.disk.reader import Reader
+
 REASON = ".reason"
+_ENDS = (REASON, layout.META)
+_MOST = 65536
 
 
-def set_aside(disk: Disk, path: str, why: str) -> None:
-    """Move what lies at `path` to the quarantine, durably; the reason is there before it is."""
+class Aside(Record):
+    """One thing that lies in quarantine.
+
+    name: what it is called there. at, came_from, why: when (RFC 3339) it was set aside, the path in
+    the spool that it had, and the reason; empty where nothing says so. id: that of the item, if
+    its name was one. has: the endings of the files that are there ("" is the payload).
+    """
+
+    name: str
+    at: str
+    came_from: str
+    why: str
+    id: int | None
+    has: frozenset[str]
+
+
+def set_aside(disk: Disk, path: str, why: str) -> str:
+    """Move what lies at `path` to the quarantine, durably; return its name there."""
+    return _move(disk, path.removesuffix(layout.META), [path], why)
+
+
+def set_pair_aside(disk: Disk, path: str, why: str) -> str | None:
+    """Move the payload `path` and its meta to the quarantine under one name, the meta first.
+
+    Return the name; None when neither is there.
+    """
+    both = [path + layout.META, path]
+    there = [each for each in both if os.path.lexists(f"{disk.root}/{each}")]
+    return _move(disk, path, there, why) if there else None
+
+
+def _move(disk: Disk, stem: str, paths: list[str], why: str) -> str:
+    """Move files whose paths begin with `stem`; the reason is there before they are."""
     disk.make_dir(layout.QUARANTINE)
-    name = f"{layout.QUARANTINE}/{os.urandom(4).hex()}-{os.path.basename(path)[-60:]}"
-    text = f"{format_time(time.time())}\t{printable(path)}\t{printable(why)}\n"
-    disk.write_new(name + REASON, text.encode("utf-8", "replace"))
-    disk.rename(path, name)
+    name = f"{os.urandom(4).hex()}-{os.path.basename(stem)[-60:]}"
+    place = f"{layout.QUARANTINE}/{name}"
+    text = f"{format_time(time.time())}\t{printable(stem)}\t{printable(why)}\n"
+    disk.write_new(place + REASON, text.encode("utf-8", "replace"))
+    for path in paths:
+        disk.rename(path, place + path[len(stem) :])
     disk.sync_dir(layout.QUARANTINE)
-    disk.sync_dir(os.path.dirname(path))
+    disk.sync_dir(os.path.dirname(stem))
+    return name
+
+
+def count_asides(reader: Reader) -> int:
+    """Return how many things lie in quarantine, by their names alone."""
+    return len(_by_name(reader))
+
+
+def asides(reader: Reader) -> list[Aside]:
+    """Return what lies in quarantine, the oldest first."""
+    found = [_aside(reader, name, ends) for name, ends in _by_name(reader).items()]
+    return sorted(found, key=lambda aside: (aside.at, aside.name))
+
+
+def forget(disk: Disk, name: str) -> None:
+    """Remove what lies under a name, and the line about it: it is elsewhere, durably."""
+    for end in (layout.META, "", REASON):
+        disk.discard(f"{layout.QUARANTINE}/{name}{end}")
+    disk.sync_dir(layout.QUARANTINE)
+
+
+def _by_name(reader: Reader) -> dict[str, set[str]]:
+    """Return name -> endings of the files there; a line about nothing is none."""
+    found: dict[str, set[str]] = {}
+    for file in reader.names(layout.QUARANTINE):
+        end = next((end for end in _ENDS if file.endswith(end)), "")
+        if not file.startswith(".nfs"):
+            found.setdefault(file.removesuffix(end), set()).add(end)
+    return {name: ends for name, ends in found.items() if ends != {REASON}}
+
+
+def _aside(reader: Reader, name: str, ends: set[str]) -> Aside:
+    at, came_from, why, *_ = [*_reason(reader, name), "", "", ""]
+    parsed = layout.parse_name(name.partition("-")[2])
+    return Aside(
+        name=name, at=at, came_from=came_from, why=why, id=parsed and parsed[0],
+        has=frozenset(ends - {REASON}),
+    )  # fmt: skip
+
+
+def _reason(reader: Reader, name: str) -> list[str]:
+    path = f"{reader.root}/{layout.QUARANTINE}/{name}{REASON}"
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        with Opened(os.open(path, flags), path) as fd:
+            return os.read(fd, _MOST).decode("utf-8", "replace").strip("\n").split("\t")
+    except (FileNotFoundError, IsADirectoryError):
+        return []

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pq_cli.core.tick import Tick
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.departures import Departures
+    from pq_cli.spool.doors.restoring import Quarantine
     from pq_cli.spool.survey import Survey
 
 DEFAULT_LOCK_TIMEOUT = 30.0
@@ -100,6 +101,12 @@ class Spool(Queue):
         from pq_cli.spool.doors.departures import Departures
 
         return Departures(self._store.files, self._store.now)
+
+    def quarantine(self) -> Quarantine:
+        """Return what a repair has set aside, and the way back from there."""
+        from pq_cli.spool.doors.restoring import Quarantine
+
+        return Quarantine(self._store.files, self._store.now)
 
     # -- what only a folder has ------------------------------------------------------
 

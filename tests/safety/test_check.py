@@ -226,14 +226,16 @@ def test_a_payload_that_is_gone_cannot_be_restored(spool: Path) -> None:
 
 
 def test_what_is_set_aside_says_why(spool: Path) -> None:
-    """Beside everything in quarantine lies when, from where and why it went there."""
+    """Beside what lies in quarantine, under one name, stands when, from where and why."""
     DAMAGES["torn"](spool)
-    repair(str(spool))
-    aside = sorted(p for p in (spool / "quarantine").iterdir() if p.suffix != ".reason")
-    assert len(aside) == 2
-    for path in aside:
-        when, where, why = Path(f"{path}.reason").read_text().strip().split("\t")
-        assert when.endswith("Z") and where.startswith(LANE) and "checksum" in why
+    (finding,) = repair(str(spool))
+    (name,) = finding.aside
+    assert {p.name for p in (spool / "quarantine").iterdir()} == {
+        name, f"{name}.meta.json", f"{name}.reason"
+    }  # fmt: skip
+    reason = (spool / "quarantine" / f"{name}.reason").read_text()
+    when, where, why = reason.strip().split("\t")
+    assert when.endswith("Z") and where == f"{LANE}/0000000001" and "checksum" in why
 
 
 @pytest.mark.parametrize(("kind", "status"), [("torn", 5), ("orphan", 0)])
@@ -250,7 +252,9 @@ def test_the_command(kind: str, status: int, spool: Path) -> None:
     assert ran.returncode == status and [r["kind"] for r in records] == [kind]
     assert pq().stdout.split(b"\t")[1] == kind.encode()
     assert pq("--repair").returncode == 0
-    assert pq().stdout == b""
+    left = pq()
+    assert left.returncode == 0
+    assert left.stdout.startswith(b"aside\tquarantine\t") and left.stdout.count(b"\n") == 1
 
 
 def test_what_is_on_the_move_is_no_finding(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,5 +342,5 @@ def test_what_a_hand_over_cannot_read_is_set_aside_with_its_reason(tmp_path: Pat
         assert spool.claim().id == 3 and len(told) == 1
         aside = {p.name.partition("-")[2]: p.read_bytes() for p in (root / "quarantine").iterdir()}
         assert aside["0000000006"] == body(1) and aside["0000000006.meta.json"] == b'{"id": 6'
-        for name in ("0000000006.reason", "0000000006.meta.json.reason"):
-            assert b"imports/handover/" in aside[name] and b"is not JSON" in aside[name]
+        reason = aside["0000000006.reason"]
+        assert b"imports/handover/" in reason and b"is not JSON" in reason

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import QueueConfig
+from pq_cli.errors import NoSuchItemError
 from pq_cli.migrate.importing import Entered, Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
@@ -282,6 +283,26 @@ def _litter(spool: Spool) -> None:
             path.chmod(path.stat().st_mode & ~0o077)
 
 
+def _set_aside(spool: Spool) -> None:
+    """Let a repair set item 1 aside: its meta tells of another size."""
+    fill(spool)
+    meta = Path(spool.path, "pending", "05", "0000000", "0000000001.meta.json")
+    size = b'"size":%d,' % len(body(1))
+    assert size in meta.read_bytes()
+    meta.write_bytes(meta.read_bytes().replace(size, b'"size":3,'))
+    repair(spool.path)
+
+
+def _bring_back(spool: Spool) -> list[int]:
+    back = []
+    for aside in spool.quarantine().asides():
+        try:
+            back.append(spool.quarantine().restore(aside.name).id)
+        except NoSuchItemError:
+            continue  # it had come back before it died
+    return back
+
+
 def repair(root: str) -> list[object]:
     """Run `pq check --repair`, taking every file in `tmp/` for stale; return what it found."""
     return list(Check(root, 5.0, stale_after=-1e9).run(repair=True))
@@ -368,6 +389,9 @@ VERBS = {
     "import": Verb(_import, fill, source=frozenset([body(5), body(7)]), again=True),
     "export --move": Verb(_export, _failed),
     "export --confirm": Verb(_confirm, _sent, may_go={1}),
+    "check --restore": Verb(
+        _bring_back, _set_aside, may_go={1}, source=frozenset([body(1)]), again=True
+    ),
     "check --repair": Verb(lambda s: _told(repair(s.path)), lambda s: (fill(s), _litter(s))),
 }  # fmt: skip
 

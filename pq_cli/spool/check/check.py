@@ -26,6 +26,7 @@ from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.state import Counter, DamagedStateError, last_given, read_state
 from pq_cli.spool.doors import handover
+from pq_cli.spool.quarantine import Aside, asides
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class Check:
     def count(self) -> int:
         """Return how many items there are to look at, by the names of their metas."""
         return self._reader.count(State)
+
+    def asides(self) -> list[Aside]:
+        """Return what lies in quarantine, the oldest first."""
+        return asides(self._reader)
 
     def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
         """Yield what is wrong, mended if `repair`; call `tick` for every item looked at.

@@ -114,6 +114,7 @@ class Finding(Record):
     """One thing that is not as it should be.
 
     path: relative to the spool. id: the item's, if it is about one. mended: repair dealt with it.
+    aside: the names in quarantine of what repair moved there.
     """
 
     kind: str
@@ -121,6 +122,7 @@ class Finding(Record):
     detail: str
     id: int | None = None
     mended: bool = False
+    aside: tuple[str, ...] = ()
 
     @property
     def damage(self) -> bool:

@@ -22,7 +22,7 @@ from pq_cli.spool.disk.state import (
     write_state,
 )
 from pq_cli.spool.disk.tmp import tmp_name
-from pq_cli.spool.quarantine import set_aside
+from pq_cli.spool.quarantine import set_aside, set_pair_aside
 
 _NO_PAYLOADS = ("meta", "state", "key", "config", "about", "log")
 """Kinds of files in `tmp/` that may be deleted. A `drop` is a copy, but of a payload."""
@@ -36,14 +36,16 @@ class Mender:
         self._reader = reader
         self._keys = keys
         self._counter = counter
+        self._asides: list[str] = []
 
     def mend(self, finding: Finding) -> Finding:
-        """Return the finding, `mended` if it was."""
+        """Return the finding, `mended` if it was, with what it moved to quarantine."""
+        self._asides.clear()
         remedy = getattr(self, f"_mend_{finding.kind}", None)
         if remedy is None or remedy(finding) is False:
             return finding
         self._others_look_again()
-        return finding.replace(mended=True)
+        return finding.replace(mended=True, aside=tuple(self._asides))
 
     def _others_look_again(self) -> None:
         """Make every process forget what it remembers of the spool."""
@@ -57,10 +59,10 @@ class Mender:
         if os.path.basename(finding.path).partition("-")[0] in _NO_PAYLOADS:
             self._disk.discard(finding.path)
         else:
-            set_aside(self._disk, finding.path, finding.detail)
+            self._aside(finding.path, finding.detail)
 
     def _mend_orphan(self, finding: Finding) -> None:
-        set_aside(self._disk, finding.path, finding.detail)
+        self._aside(finding.path, finding.detail)
 
     def _mend_behind(self, finding: Finding) -> bool | None:
         home = home_of(self._reader, finding.id or 0)
@@ -113,14 +115,12 @@ class Mender:
     def _yield_to(self, keep: str, path: str) -> None:
         """Set a second meta aside, and its payload, unless the kept one has none."""
         why = f"the item also lies in {keep}, changed later"
-        set_aside(self._disk, path + layout.META, why)
-        if self._reader.size_of(path) is None:
+        if self._reader.size_of(path) is None or self._reader.size_of(keep) is not None:
+            self._note(set_pair_aside(self._disk, path, why))
             return
-        if self._reader.size_of(keep) is None:
-            self._disk.rename(path, keep)
-            self._disk.sync_dir(os.path.dirname(keep))
-        else:
-            set_aside(self._disk, path, why)
+        self._aside(path + layout.META, why)
+        self._disk.rename(path, keep)
+        self._disk.sync_dir(os.path.dirname(keep))
 
     def _mend_misplaced(self, finding: Finding) -> None:
         item = self._item_at(finding.path)
@@ -136,7 +136,7 @@ class Mender:
         self._disk.sync_dir(os.path.dirname(finding.path))
 
     def _mend_foreign(self, finding: Finding) -> None:
-        set_aside(self._disk, finding.path, finding.detail)
+        self._aside(finding.path, finding.detail)
         if finding.path in layout.FOLDERS:
             self._mend_folder(finding)
 
@@ -157,7 +157,7 @@ class Mender:
         try:
             state = read_state(self._disk.root) or new_state()
         except DamagedStateError:
-            set_aside(self._disk, layout.STATE, finding.detail)
+            self._aside(layout.STATE, finding.detail)
             state = new_state()
         self._counter.refresh()
         # Ids beyond those we see may have been given and ended since: hence a whole step more.
@@ -193,7 +193,13 @@ class Mender:
         path = finding.path.removesuffix(layout.META)
         if path.startswith("active/") and finding.kind != "meta":
             return False
-        for end in (layout.META, ""):
-            if os.path.lexists(f"{self._disk.root}/{path}{end}"):
-                set_aside(self._disk, path + end, finding.detail)
+        self._note(set_pair_aside(self._disk, path, finding.detail))
         return None
+
+    def _aside(self, path: str, why: str) -> None:
+        self._note(set_aside(self._disk, path, why))
+
+    def _note(self, name: str | None) -> None:
+        """Remember what something is called in quarantine now."""
+        if name is not None:
+            self._asides.append(name)

@@ -86,7 +86,7 @@ class Arrivals:
         self._lock.close()
 
     def _clear(self) -> None:
-        self._waiting: list[tuple[Received, Item]] = []
+        self._waiting: list[tuple[Received, Item, bool]] = []
         self._count = 0
         self._bytes = 0
 
@@ -116,18 +116,24 @@ class Arrivals:
         """Throw a payload away: its item is not to enter."""
         self._loose.discard(received.path)
 
-    def add(self, received: Received, item: Item, origin: Origin) -> None:
-        """Let `item` enter with this payload; its id, size and checksum are set here."""
+    def add(
+        self, received: Received, item: Item, origin: Origin, *, keeps_id: bool = False
+    ) -> None:
+        """Let `item` enter with this payload; its id, size and checksum are set here.
+
+        keeps_id: it was in this spool before, and has its id and the number of its claims again,
+        unless another item has that id now.
+        """
         item = item.replace(
             size=received.size,
             checksum=received.checksum,
-            claims=0,
+            claims=item.claims if keeps_id else 0,
             holder=None,
             lease_until=None,
             written_boot=None if self._files.disk.sync else boot_id() or NO_BOOT,
             extra={**item.extra, "origin": dict(origin.__dict__)},
         )
-        self._waiting.append((received, item))
+        self._waiting.append((received, item, keeps_id))
         self._bytes += received.size
 
     @property
@@ -137,9 +143,10 @@ class Arrivals:
 
     # -- out of it ---------------------------------------------------------------
 
-    def commit(self) -> list[Item | PqError]:
+    def commit(self, event: str = "imported") -> list[Item | PqError]:
         """Let the batch enter; return for each item added, in order, the item or why not.
 
+        event: what the log says of it.
         When it returns the items are durable in "full" and cannot enter again. A key that a live
         item has gives KeyTakenError, a full queue QueueFullError.
         """
@@ -162,7 +169,7 @@ class Arrivals:
                 files.disk.rename(BATCH, handover.FOLDER)
                 if files.disk.sync:
                     files.disk.sync_dir(layout.IMPORTS)
-                handover.hand_over(files, accepted)
+                handover.hand_over(files, accepted, event)
         self._clear()
         return outcome
 
@@ -170,12 +177,18 @@ class Arrivals:
         with self._files:
             ids = Ids(self._files, len(self._waiting))
             batch = []
-            for received, item in self._waiting:
-                item = item.replace(id=ids.take())
+            for received, item, keeps_id in self._waiting:
+                if not (keeps_id and self._is_free(item)):
+                    item = item.replace(id=ids.take())
                 while self._files.reader.occupied(layout.payload_path(item)):
                     item = item.replace(id=ids.take())
                 batch.append((received, item))
         return batch
+
+    def _is_free(self, item: Item) -> bool:
+        """Tell whether the item can have the id back that it had: it was given, to nobody else."""
+        last = self._files.counter.last_id or 0
+        return item.id <= last and not any(self._files.reader.places(item.id))
 
     def _refuse(self, batch: list[tuple[Received, Item]]) -> list[Item | PqError]:
         """Take those out of the batch for which there is no room or whose key is taken."""

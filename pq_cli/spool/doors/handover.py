@@ -21,7 +21,7 @@ from pq_cli.spool.doors import ledger
 from pq_cli.spool.doors.ledger import Origin
 from pq_cli.spool.files import Files
 from pq_cli.spool.opening import open_state, read_config
-from pq_cli.spool.quarantine import set_aside
+from pq_cli.spool.quarantine import set_pair_aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,10 +111,7 @@ def _read(files: Files, name: str) -> Item | None:
         return decode(text, item_id=parsed[0], state=_state(text), priority=None, path="")
     except DamagedItemError as error:
         files.report(error)
-        for end in (layout.META, ""):
-            path = f"{FOLDER}/{name.removesuffix(layout.META)}{end}"
-            if os.path.lexists(f"{files.root}/{path}"):
-                set_aside(files.disk, path, str(error))
+        set_pair_aside(files.disk, f"{FOLDER}/{name.removesuffix(layout.META)}", str(error))
         return None
 
 
