@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+_MINUTE = 60.0
+
 
 class SpoolStore:
     """The items of one spool.
@@ -136,8 +138,23 @@ class SpoolStore:
             return files.shift(before, after, sync=True)
         if after.state is State.REMOVED:
             return self._remove(before, after)
+        if before.state is ACTIVE and after.state is State.DELAYED:
+            after = self._with_room(after)
         # A claim or a renewal that a power loss takes back was promised to nobody.
         return files.move(before, after, sync=after.state is not ACTIVE)
+
+    def _with_room(self, item: Item) -> Item:
+        """Return an item that is tried again later, on a full disk at the end of that minute.
+
+        Each second has a folder: a row of failures would eat up the spare.
+        """
+        try:
+            self.files.make_folder(layout.folder_of(item))
+        except OSError as error:
+            if not is_full(error) or item.not_before is None:
+                raise
+            return item.replace(not_before=-(-item.not_before // _MINUTE) * _MINUTE)
+        return item
 
     def _remove(self, before: Item, after: Item) -> Item:
         from pq_cli.spool.removals import with_room  # start-up: most remove nothing

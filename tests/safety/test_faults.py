@@ -232,6 +232,19 @@ def test_a_disk_without_inodes(no_inodes: Path, verb: str) -> None:
     assert pq(root, "check").returncode == 0
 
 
+def test_many_failures_on_a_disk_without_inodes(no_inodes: Path) -> None:
+    """Failures at many times share folders: they leave the room that a worker needs."""
+    now = 1_900_000_000.0
+    with Spool(no_inodes, clock=lambda: now, jitter=lambda: 0.0) as spool:
+        waits = []
+        for _ in range(30):
+            now += 2.0
+            waits.append((spool.fail(spool.claim()).not_before or 0.0) - now)
+        assert all(30 <= seconds <= 90 for seconds in waits)
+    assert pq(no_inodes, "run", "--", "true").returncode == 0
+    assert pq(no_inodes, "check").returncode == 0
+
+
 def test_many_removals_on_a_disk_without_inodes(no_inodes: Path) -> None:
     """What is removed frees nothing for a day, and yet leaves the room that a worker needs."""
     with Spool(no_inodes) as spool:
