@@ -43,6 +43,7 @@ from pq_cli.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pq_cli.backends import open_queue
     from pq_cli.queue.memory import MemoryQueue
     from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict
     from pq_cli.queue.request import Request
@@ -59,7 +60,7 @@ __version__ = "0.1.0"
 # In the order in which a newcomer needs them: so `pydoc` shows the classes.
 # fmt: off
 __all__ = [  # noqa: RUF022
-    "Spool", "MemoryQueue", "work", "drain",
+    "Spool", "MemoryQueue", "work", "drain", "open_queue",
     "Queue", "Item", "State", "QueueConfig", "Request", "RetryLater", "GiveUp",
     "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
@@ -70,6 +71,7 @@ __all__ = [  # noqa: RUF022
 # fmt: on
 _LAZY = {
     "Spool": "spool.spool",
+    "open_queue": "backends",
     "MemoryQueue": "queue.memory",
     "Queue": "queue.verbs",
     "Request": "queue.request",

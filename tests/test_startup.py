@@ -17,7 +17,8 @@ _TELL = (
     "main()\n"
 )
 PQ = {
-    "pq_cli", "pq_cli.actions", "pq_cli.cli", "pq_cli.core", "pq_cli.errors", "pq_cli.host",
+    "pq_cli", "pq_cli.actions", "pq_cli.backends", "pq_cli.cli", "pq_cli.core", "pq_cli.errors",
+    "pq_cli.host",
     "pq_cli.messages", "pq_cli.opened",
     "pq_cli.quick", "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
     "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render", "pq_cli.render.counting",

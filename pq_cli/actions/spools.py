@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import sys
 
+from pq_cli.backends import open_queue
 from pq_cli.core.item import Item, State, parse_reference, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.opened import lines_of
 from pq_cli.spool.disk import layout, lock
-from pq_cli.spool.spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pq_cli.actions.fates import Fates
+    from pq_cli.spool.spool import Spool
 
 LOCK_TIMEOUT = "30s"
 _BRIEF = 1.0
@@ -26,7 +27,8 @@ lock.say = warn  # for all commands: a wait of more than a second is told
 
 def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Spool:
     """Open the spool a command was told to use; damaged items are named on stderr."""
-    return Spool(path, create=create, lock_timeout=parse_duration(lock_timeout), report=warn)
+    seconds = parse_duration(lock_timeout)
+    return open_queue(path, create=create, lock_timeout=seconds, report=warn)
 
 
 def brief_lock(patience: float) -> str:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 from pq_cli import __version__
+from pq_cli.backends import directory, open_queue
 from pq_cli.commands.common import JsonOption, SpoolOption
 from pq_cli.core.item import State, printable
 from pq_cli.core.record import Record
@@ -50,7 +51,7 @@ def command(as_json: JsonOption = False, spool: SpoolOption = "") -> int:
     Nothing is changed. Exit 1 if something is wrong; it says what, and what to do. `pq check` looks
     at the items.
     """
-    facts = list(_facts(absolute(spool)))
+    facts = list(_facts(absolute(directory(spool))))
     if as_json:
         for fact in facts:
             emit_json(dict(fact.__dict__))
@@ -74,7 +75,7 @@ def _facts(path: str) -> Iterator[Fact]:
             yield Fact(name=package, value="missing", wrong="install pq again")
     yield Fact(name="spool", value=path)
     try:
-        queue = Spool(path, create=False)
+        queue = open_queue(path, create=False)
     except NoSpoolError as error:
         yield Fact(name="state", value="none yet", wrong=None if _can_be_made(path) else str(error))
         return
