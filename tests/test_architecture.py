@@ -1,0 +1,37 @@
+"""docs/architecture.md is the map of this house, not of another one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pq_cli
+
+PACKAGE = Path(pq_cli.__file__).parent
+PAGE = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+TABLE = [line for line in PAGE.splitlines() if line.startswith("| `")]
+
+
+def test_every_room_is_on_the_map():
+    """The folders of the package and those that the page names are the same."""
+    rooms = {
+        str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.rglob("__init__.py")
+    } - {"."}  # fmt: skip
+    named = {name for line in TABLE for name in re.findall(r"`([a-z_/]+)/`", line.split("|")[1])}
+    assert named == rooms
+
+
+def test_every_file_beside_the_rooms_is_on_the_map():
+    """So are the modules that have no room."""
+    modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    named = {name for line in TABLE for name in re.findall(r"`([a-z_]+\.py)`", line.split("|")[1])}
+    assert named == modules
+
+
+def test_what_the_page_names_is_there():
+    """Each file that is named anywhere on the page exists."""
+    root = PACKAGE.parent
+    for name in set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.(?:py|md))`", PAGE)):
+        places = [root / name, PACKAGE / name, PACKAGE / "spool" / name]
+        inner = list(PACKAGE.rglob(name.rpartition("/")[2]))
+        assert any(place.is_file() for place in places) or inner, name
