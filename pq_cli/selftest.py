@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import tempfile
 import time
-from functools import partial
 
 from pq_cli.core.record import Record
 from pq_cli.errors import LockTimeoutError, PqError
 from pq_cli.spool.check.check import Check
-from pq_cli.spool.disk import durable
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.spool import Spool
@@ -21,7 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_CHANGING = ("mkdir", "open", "write", "pwrite", "fsync", "fdatasync", "rename", "unlink")
+_KILLS = 30
+"""Processes killed in one trial: about a second on a disk that syncs in a millisecond."""
 
 
 class Result(Record):
@@ -117,67 +117,58 @@ def _produce_and_work(path: str, count: int, tell: int) -> None:
 
 
 def _kill(path: str) -> str:
-    """A process that dies before any of its system calls loses nothing and blocks nobody."""
+    """A process that is killed at any moment loses nothing and blocks nobody."""
     spool = Spool(path)
-    deaths = 0
-    for verb in (_enqueue_one, _claim_one, _done_one):
-        for call in range(1, 200):
-            known = {item.id for item in spool.items()}
-            pid = _child(partial(_dying, verb, path, call))
-            died = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-            deaths += died
-            left = {item.id for item in spool.items()}
-            lost = known - left
-            _require(not lost or (verb is _done_one and len(lost) == 1), f"lost: {lost}")
-            for item in spool.items():
-                _require(spool.payload(item) == b"payload", f"item {item.id} is torn")
-            if not died:
-                break
+    began = time.monotonic()
+    _serve_one(spool, _unheard)
+    span = 2 * (time.monotonic() - began)
+    entered: set[int] = set()
+    ending: set[int] = set()
+    for _ in range(_KILLS):
+        for word, item_id in _killed(path, random.uniform(0.0, span)):
+            (entered if word == b"in" else ending).add(int(item_id))
+        left = {item.id for item in spool.items()}
+        lost = entered - ending - left
+        _require(not lost, f"lost: {lost}")
+        for item in spool.items():
+            _require(spool.payload(item) == b"payload", f"item {item.id} is torn")
     harm = [f for f in Check(path, 5.0).run(repair=False) if f.damage]
     _require(not harm, f"damage: {harm[0].detail}" if harm else "")
-    return f"{deaths} deaths before a system call; nothing lost, torn or damaged"
+    return f"{_KILLS} processes killed at random moments; nothing lost, torn or damaged"
 
 
-def _enqueue_one(path: str) -> None:
-    Spool(path).enqueue(b"payload")
+def _killed(path: str, after: float) -> list[list[bytes]]:
+    """Kill a child at its work, so many seconds after it began; return what it told."""
+    read_end, write_end = os.pipe()
+    pid = _child(lambda: _serve(path, lambda line: os.write(write_end, line)))
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as stream:
+        _require(stream.readline() == b"ready\n", "a child could not open the spool")
+        time.sleep(after)
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        _require(os.WIFSIGNALED(status), "a child failed at its work")
+        return [line.split() for line in stream]
 
 
-def _claim_one(path: str) -> None:
-    Spool(path).claim(lease=60)
-
-
-def _done_one(path: str) -> None:
+def _serve(path: str, tell: Callable[[bytes], object]) -> None:
     spool = Spool(path)
+    tell(b"ready\n")
+    while True:
+        _serve_one(spool, tell)
+
+
+def _serve_one(spool: Spool, tell: Callable[[bytes], object]) -> None:
+    """Let an item enter, claim one and end it; tell what is safe and what may be gone."""
+    tell(b"in %d\n" % spool.enqueue(b"payload").id)
     item = spool.claim(lease=60)
     if item is not None:
+        tell(b"ending %d\n" % item.id)
         spool.done(item)
 
 
-def _dying(verb: Callable[[str], None], path: str, call: int) -> None:
-    _die_before(call)
-    verb(path)
-
-
-def _die_before(call: int) -> None:
-    """Make this process kill itself before its `call`-th change of the file system."""
-    left = call
-
-    class Deadly:
-        def __getattr__(self, name: str) -> object:
-            real = getattr(os, name)
-            return _counted(real) if name in _CHANGING else real
-
-    def _counted(real: Callable[..., object]) -> Callable[..., object]:
-        def counted(*args: object, **options: object) -> object:
-            nonlocal left
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **options)
-
-        return counted
-
-    vars(durable)["os"] = Deadly()
+def _unheard(line: bytes) -> None:
+    """Tell nobody."""
 
 
 def _child(work: Callable[[], object]) -> int:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,13 +60,25 @@ def test_selftest_notices_a_sync_that_fails(tmp_path: Path, monkeypatch) -> None
 
 
 def test_selftest_notices_what_a_kill_loses(tmp_path: Path, monkeypatch) -> None:
-    """If a claim that is cut short lost its item, the kill trial would say so."""
+    """If an item that has entered could be gone after a kill, the kill trial would say so."""
 
-    def lose(path: str) -> None:
-        with Spool(path) as spool:
-            spool.remove(next(spool.items()))
+    def lose(spool: Spool, tell: Callable[[bytes], object]) -> None:
+        item = spool.enqueue(b"payload")
+        tell(b"in %d\n" % item.id)
+        spool.remove(item)
 
-    monkeypatch.setattr(selftest, "_claim_one", lose)
+    monkeypatch.setattr(selftest, "_serve_one", lose)
+    results = {r.name: r for r in selftest.run(str(tmp_path))}
+    assert results["kill"].held is False and "lost" in results["kill"].detail
+
+
+def test_selftest_notices_what_a_kill_tears(tmp_path: Path, monkeypatch) -> None:
+    """If a payload could be half there after a kill, the kill trial would say so."""
+
+    def tear(spool: Spool, tell: Callable[[bytes], object]) -> None:
+        Path(spool.enqueue(b"payload").path).write_bytes(b"pay")
+
+    monkeypatch.setattr(selftest, "_serve_one", tear)
     assert {r.name: r.held for r in selftest.run(str(tmp_path))}["kill"] is False
 
 
