@@ -7,11 +7,11 @@ _pq_options() {
             $'--priority\t1 (most urgent) to 10'
             $'--key\tUnique among live items'
             $'--if-exists\tIf the key is taken: skip, fail or replace'
-            $'--delay\tNot before D from now'
-            $'--at\tNot before this time'
             $'--max-attempts\tAttempts before it counts as failed'
             $'--name\tA name to show; default: FILE\'s'
             $'--metadata\tMay be repeated'
+            $'--delay\tNot before D from now'
+            $'--at\tNot before this time'
             $'--lines\tOne item a line'
             $'--null\tOne item a NUL record'
             $'--jsonl\tOne item a JSON record'
@@ -287,11 +287,11 @@ _pq_value() {
         --priority|-p) _pq_kind=priorities ;;
         --key) _pq_kind=keys ;;
         --if-exists) _pq_kind=exists ;;
-        --delay) _pq_kind=any ;;
-        --at) _pq_kind=any ;;
         --max-attempts) _pq_kind=any ;;
         --name) _pq_kind=any ;;
         -m|--metadata) _pq_kind=any ;;
+        --delay) _pq_kind=any ;;
+        --at) _pq_kind=any ;;
         --spool|-s) _pq_kind=dirs ;;
         --lock-timeout) _pq_kind=any ;;
         esac

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-_OPTIONAL_VALUES = {"next": {"--wait": "forever"}, "ls": {"--watch": "2s"}}
-"""Options that may stand without their value, and the value that they then have."""
-
-
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pq` and exit with the status that pq(1) lists."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -122,7 +118,9 @@ def _invoke(name: str, arguments: list[str]) -> int:
 
 def _with_values(name: str, arguments: list[str]) -> list[str]:
     """Give options that stand without their optional value (`--wait`) the value they imply."""
-    optional = _OPTIONAL_VALUES.get(name, {})
+    from pq_cli.commands.table import implied
+
+    optional = implied(name)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     before = [f"{a}={optional[a]}" if a in optional else a for a in arguments[:end]]
     return before + arguments[end:]

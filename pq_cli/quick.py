@@ -1,103 +1,86 @@
 """The quick way to the three commands that scripts run a million times a day.
 
 typer is most of pq's start-up time. The plain forms of `enqueue`, `next` and `done` are parsed
-here, by the few rules of option parsing that need no help text; whatever is not certainly plain
-(an unknown option, a missing value, `--`, `--help`) goes the full way. A property test holds
-both ways to the same options, and behind them runs the same code.
+here, from the options that they declare, by the few rules of option parsing that need no help
+text; whatever is not certainly plain (an unknown option, a missing value, `--`, `--help`) goes
+the full way. A property test holds both ways to the same options; behind them runs the same code.
 """
 
 from __future__ import annotations
 
-from pq_cli.core.record import Record
+from pq_cli.options import declared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-
-class Plain(Record):
-    """A command's plain grammar: option -> field, for options with a value and for flags.
-
-    operands: the field of the operands. needs: whether there must be one.
-    """
-
-    values: dict[str, str]
-    flags: dict[str, str]
-    operands: str
-    needs: bool = False
+    from pq_cli.options import Option, Options
 
 
-_COMMON = {"-s": "spool", "--spool": "spool", "--lock-timeout": "lock_timeout"}
-PLAIN = {
-    "enqueue": Plain(
-        values=_COMMON
-        | {"-p": "priority", "--priority": "priority", "--key": "key", "--name": "name"}
-        | {"--delay": "delay", "--at": "at", "--if-exists": "if_exists"}
-        | {"--max-attempts": "max_attempts"},
-        flags={"--lines": "lines", "-0": "null", "--null": "null", "--jsonl": "jsonl"}
-        | {"--move": "move"},
-        operands="files",
-    ),
-    "next": Plain(
-        values=_COMMON | {"--lease": "lease"},
-        flags={
-            "--claim": "claim",
-            "--path": "path",
-            "--json": "as_json",
-            "--ack": "ack",
-            "--raw": "raw",
-        },
-        operands="",
-    ),
-    "done": Plain(values=_COMMON, flags={}, operands="items", needs=True),
-}
-
-
-def parse(plain: Plain, arguments: Sequence[str]) -> dict[str, Any] | None:
+def parse(options: type[Options], arguments: Sequence[str]) -> dict[str, Any] | None:
     """Return the fields that the arguments set, or None when they are not certainly plain."""
+    words = grammar(options)
     fields: dict[str, Any] = {}
-    operands: list[str] = []
     rest = iter(arguments)
     for word in rest:
+        name, glued, value = word.partition("=")
         if not word.startswith("-") or word == "-":
-            operands.append(word)
-        elif word in plain.flags:
-            fields[plain.flags[word]] = True
-        elif word in plain.values:
+            name, value = "", word
+        elif not (glued and name.startswith("--")):
+            name, glued = word, ""
+        if name not in words:
+            return None
+        field, option = words[name]
+        if name and not option.metavar:
+            if glued:
+                return None
+            fields[field] = True
+            continue
+        if name and not glued:
             value = next(rest, "-")
             if value.startswith("-"):
                 return None
-            fields[plain.values[word]] = value
-        elif word.startswith("--") and word.partition("=")[0] in plain.values:
-            option, _, value = word.partition("=")
-            fields[plain.values[option]] = value
-        else:
-            return None
-    if (operands and not plain.operands) or (plain.needs and not operands):
+        fields[field] = (*fields.get(field, ()), value) if option.many else value
+    if "" in words and words[""][1].needs and words[""][0] not in fields:
         return None
-    if operands:
-        fields[plain.operands] = tuple(operands)
     return fields
+
+
+def grammar(options: type[Options]) -> dict[str, tuple[str, Option]]:
+    """Return what may stand in a plain command line: word -> field and option; "": an operand."""
+    words: dict[str, tuple[str, Option]] = {}
+    for field, option in declared(options).items():
+        if field != "cmd" and not option.implied:
+            words |= dict.fromkeys(option.names or ("",), (field, option))
+    return words
 
 
 def plan(
     name: str, arguments: Sequence[str], environ: Mapping[str, str], default_spool: str
-) -> tuple[Callable[[Any], int], Record] | None:
-    """Return (action, options) of a plain command line, or None: go the full way."""
-    plain = PLAIN.get(name)
-    fields = None if plain is None else parse(plain, arguments)
-    if fields is None:
+) -> tuple[Callable[[Any], int], Options] | None:
+    """Return (command, options) of a plain command line, or None: go the full way."""
+    found = _command(name)
+    fields = None if found is None else parse(found[1], arguments)
+    if found is None or fields is None:
         return None
+    command, options = found
     fields.setdefault("spool", environ.get("PQ_SPOOL") or default_spool)
+    return command, options(**fields)
+
+
+def _command(name: str) -> tuple[Callable[[Any], int], type[Options]] | None:
+    """Return the function and the declared options of a command that has a plain form."""
     if name == "enqueue":
-        from pq_cli.actions.enqueue import EnqueueOptions, enqueue
+        from pq_cli.commands import enqueue
 
-        return enqueue, EnqueueOptions(**fields)
+        return enqueue.command, enqueue.OPTIONS
     if name == "next":
-        from pq_cli.actions.next import NextOptions, next_item
+        from pq_cli.commands import next as next_
 
-        return next_item, NextOptions(**fields)
-    from pq_cli.actions.done import DoneOptions, done
+        return next_.command, next_.OPTIONS
+    if name == "done":
+        from pq_cli.commands import done
 
-    return done, DoneOptions(**fields)
+        return done.command, done.OPTIONS
+    return None

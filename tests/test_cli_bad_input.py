@@ -176,8 +176,9 @@ def as_user(pq: Pq, uid: int, *args: str) -> subprocess.CompletedProcess[str]:
     if os.geteuid() != 0:
         pytest.skip("needs root, to be somebody else")
     code = (
-        "import os, sys, pq_cli.cli, pq_cli.actions.enqueue, pq_cli.actions.next, encodings.ascii\n"
+        "import os, sys, pq_cli.cli, pq_cli.commands.enqueue, pq_cli.commands.next\n"
         "import pq_cli.commands.ls, pq_cli.commands.init, typer.main, typer.core, tomllib\n"
+        "import encodings.ascii\n"
         f"os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n"
         "pq_cli.cli.main()\n"
     )

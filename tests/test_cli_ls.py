@@ -164,8 +164,8 @@ def test_read_only_spool_of_somebody_else(full: Pq) -> None:
     # Imported before the change: the package itself may lie where only root can read.
     code = (
         "import os, sys\nimport pq_cli.cli, pq_cli.commands.ls, pq_cli.commands.show\n"
-        "import pq_cli.commands.cat, pq_cli.commands.hold, pq_cli.actions.next\n"
-        "import pq_cli.actions.enqueue, pq_cli.actions.done, tomllib, encodings.ascii\n"
+        "import pq_cli.commands.cat, pq_cli.commands.hold, pq_cli.commands.next\n"
+        "import pq_cli.commands.enqueue, pq_cli.commands.done, tomllib, encodings.ascii\n"
         "import typer.main, typer.core\n"
         f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "pq_cli.cli.main()\n"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pq_cli import quick
 from pq_cli.commands.table import load
 
-ACTIONS = {"enqueue": "enqueue", "next": "next_item", "done": "done"}
+NAMES = ["enqueue", "next", "done"]
 DEFAULT = "/the/default/spool"
 VALUES = st.sampled_from(
     ["", "5", "high", "x y", "a=b", "-", "--", "-5", "1742.2", "5m", "/tmp/x", "é", "--key", "-p"]
@@ -20,10 +20,11 @@ VALUES = st.sampled_from(
 
 def words(name: str) -> st.SearchStrategy[list[str]]:
     """Command lines made of the command's own options, glued and apart, and of noise."""
-    plain = quick.PLAIN[name]
-    options = sorted([*plain.values, *plain.flags])
+    grammar = quick.grammar(import_module(f"pq_cli.commands.{name}").OPTIONS)
+    options = sorted(set(grammar) - {""})
+    valued = sorted(word for word in options if grammar[word][1].metavar)
     unknown = st.sampled_from(["--help", "-h", "-x", "--nope", "-p5", "-s/tmp", "--wait", "-m"])
-    glued = st.builds(lambda o, v: f"{o}={v}", st.sampled_from(sorted(plain.values)), VALUES)
+    glued = st.builds(lambda o, v: f"{o}={v}", st.sampled_from(valued), VALUES)
     return st.lists(
         st.one_of(st.sampled_from(options), st.sampled_from(options), VALUES, glued, unknown),
         max_size=7,
@@ -35,7 +36,7 @@ def by_typer(name: str, arguments: list[str]) -> object:
     module = import_module(f"pq_cli.commands.{name}")
     seen: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, ACTIONS[name], lambda options: seen.append(options) or 0)
+        patch.setattr(module, "command", lambda options: seen.append(options) or 0)
         patch.delenv("PQ_SPOOL", raising=False)
         load(name).main(
             arguments, standalone_mode=False, prog_name="pq", default_map={"spool": DEFAULT}
@@ -44,7 +45,7 @@ def by_typer(name: str, arguments: list[str]) -> object:
     return options
 
 
-@pytest.mark.parametrize("name", sorted(quick.PLAIN))
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_what_the_quick_parser_takes_typer_reads_the_same(name: str, data: st.DataObject) -> None:

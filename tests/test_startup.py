@@ -17,17 +17,17 @@ _TELL = (
     "main()\n"
 )
 PQ = {
-    "pq_cli", "pq_cli.actions", "pq_cli.backends", "pq_cli.cli", "pq_cli.core", "pq_cli.errors",
+    "pq_cli", "pq_cli.backends", "pq_cli.cli", "pq_cli.commands", "pq_cli.core", "pq_cli.errors",
     "pq_cli.host",
-    "pq_cli.messages", "pq_cli.opened",
+    "pq_cli.messages", "pq_cli.opened", "pq_cli.options",
     "pq_cli.quick", "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
     "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render", "pq_cli.render.counting",
     "pq_cli.render.plain",
     "pq_cli.spool",
 }  # fmt: skip
-"""Our own modules that every command may load; below core, spool and actions all are allowed."""
+"""Our own modules that every command may load; below core, spool and commands all are allowed."""
 LATER = {
-    "pq_cli.actions.records", "pq_cli.spool.doors.dropbox", "pq_cli.spool.doors.handover",
+    "pq_cli.commands.enqueue_records", "pq_cli.spool.doors.dropbox", "pq_cli.spool.doors.handover",
     "pq_cli.spool.doors.ledger", "pq_cli.spool.listing", "pq_cli.spool.quarantine",
     "pq_cli.spool.removals", "pq_cli.spool.survey",
 }  # fmt: skip
@@ -90,7 +90,7 @@ def test_plain_forms_load_only_what_they_need(busy: Pq, form: str) -> None:
     foreign = {name for name in loaded if name.partition(".")[0] != "pq_cli"}
     assert foreign - STANDARD == set()
     ours = {
-        n for n in loaded - foreign if n.split(".")[1:2] not in (["core"], ["spool"], ["actions"])
+        n for n in loaded - foreign if n.split(".")[1:2] not in (["core"], ["spool"], ["commands"])
     }
     assert ours - PQ == set()
     assert not FORBIDDEN & loaded

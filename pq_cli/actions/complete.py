@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from pq_cli.actions.spools import open_spool
+from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import Item, State, printable
 from pq_cli.errors import PqError
 from pq_cli.render import emit

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pq_cli.actions.spools import open_spool
+from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State, printable
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import (

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pq_cli.actions.spools import LOCK_TIMEOUT, for_each, lease_seconds, open_spool, reference
+from pq_cli.commands.spools import for_each, lease_seconds, open_spool, reference
+from pq_cli.commands.typed import typed
 from pq_cli.core.item import State, printable
-from pq_cli.core.shellwords import as_command, typed
+from pq_cli.core.shellwords import as_command
+from pq_cli.core.shellwords import typed as as_typed
 from pq_cli.errors import UsageError
+from pq_cli.options import DEFER_ON, ITEMS, LOCK_TIMEOUT, ItemOptions, declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,35 +37,14 @@ __all__ = [
     "states_from",
 ]  # fmt: skip
 
-SpoolOption = Annotated[
-    str,
-    typer.Option(
-        "--spool",
-        "-s",
-        metavar="DIR",
-        envvar="PQ_SPOOL",
-        show_default=False,
-        help="The spool directory.",
-    ),
-]
-LockTimeoutOption = Annotated[
-    str,
-    typer.Option("--lock-timeout", metavar="D", help="Give up (exit 75) if the lock takes longer."),
-]
-PriorityOption = Annotated[
-    str | None,
-    typer.Option("--priority", "-p", metavar="N", help="1 (most urgent) to 10."),
-]
-DeferOnOption = Annotated[
-    str | None,
-    typer.Option("--defer-on", metavar="N,...", help="Statuses of CMD: later, uncounted."),
-]
+_SHARED = declared(ItemOptions)
+SpoolOption = Annotated[str, typed(_SHARED["spool"])]
+LockTimeoutOption = Annotated[str, typed(_SHARED["lock_timeout"])]
+PriorityOption = Annotated[str | None, typed(_SHARED["priority"])]
+DeferOnOption = Annotated[str | None, typed(DEFER_ON)]
+ItemsArgument = Annotated[list[str], typed(ITEMS)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
 ColorOption = Annotated[str, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
-ItemsArgument = Annotated[
-    list[str],
-    typer.Argument(metavar="ITEM...", help="An id, a claim, or a path; - reads them from stdin."),
-]
 
 
 def check_color(color: str) -> None:
@@ -110,7 +92,9 @@ def _misplaced(command: str, own: list[str], words: list[str]) -> str:
     if words[0][:1].isdigit() and equals:
         return f"{printable(words[0], 40)!r} belongs to no option: write {option}={words[0]}"
     line = as_command([word for word in words if word != "--"])
-    return f"put the command after --: {printable(f'pq {typed([command, *own])} -- {line}', 400)}"
+    return (
+        f"put the command after --: {printable(f'pq {as_typed([command, *own])} -- {line}', 400)}"
+    )
 
 
 def states_from(names: Iterable[str]) -> list[State]:

@@ -1,13 +1,21 @@
-"""`pq done`: its options; see `actions.done` for what it does."""
+"""`pq done`: finish claimed items."""
 
 from __future__ import annotations
 
-from pq_cli.actions.done import DoneOptions, done
-from pq_cli.commands.common import LOCK_TIMEOUT, ItemsArgument, LockTimeoutOption, SpoolOption
+from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.options import ITEMS, Options
 
 
-def command(
-    items: ItemsArgument, spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT
-) -> int:
+class DoneOptions(Options):
+    """The command line of `pq done`, as typed: nothing is checked yet."""
+
+    items: tuple[str, ...] = ITEMS
+
+
+OPTIONS = DoneOptions
+
+
+def command(options: DoneOptions) -> int:
     """Finish claimed items. A claim that was taken away is refused (exit 4)."""
-    return done(DoneOptions(items=tuple(items), spool=spool, lock_timeout=lock_timeout))
+    queue = open_spool(options.spool, lock_timeout=options.lock_timeout)
+    return for_each(queue, options.items, queue.done)

@@ -1,53 +1,237 @@
-"""`pq enqueue`: its options; see `actions.enqueue` for what it does."""
+"""`pq enqueue`: stdin or files become items; their ids are printed, one a line."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import stat
+import sys
 
-import typer
+from pq_cli.commands.spools import open_spool, taken_text
+from pq_cli.core.item import printable, valid_priority
+from pq_cli.core.timefmt import parse_duration, parse_time
+from pq_cli.errors import OutputError, PqError, UsageError
+from pq_cli.messages import os_error_status, os_error_text, warn
+from pq_cli.opened import About
+from pq_cli.options import ItemOptions, flag, operands, option
+from pq_cli.queue.request import Request, checked
+from pq_cli.render import check_stdout, emit, flush
+from pq_cli.render.counting import Counting
+from pq_cli.spool.disk.layout import BLOCK_SIZE
+from pq_cli.spool.disk.payload import open_file
 
-from pq_cli.actions.enqueue import EnqueueOptions, enqueue
-from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, PriorityOption, SpoolOption
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pq_cli.commands.enqueue_records import Payload
+    from pq_cli.core.item import Item
+    from pq_cli.spool.spool import Spool
 
 
-def command(
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE...]", help="Default: stdin, as is -.")
-    ] = None,
-    priority: PriorityOption = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="Unique among live items.")
-    ] = None,
-    if_exists: Annotated[
-        str, typer.Option(metavar="WHAT", help="If the key is taken: skip, fail or replace.")
-    ] = "skip",
-    delay: Annotated[str | None, typer.Option(metavar="D", help="Not before D from now.")] = None,
-    at: Annotated[str | None, typer.Option(metavar="T", help="Not before this time.")] = None,
-    max_attempts: Annotated[
-        str | None, typer.Option(metavar="N", help="Attempts before it counts as failed.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A name to show; default: FILE's.")
-    ] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option("-m", "--metadata", metavar="K=V", help="May be repeated.")
-    ] = None,
-    lines: Annotated[bool, typer.Option("--lines", help="One item a line.")] = False,
-    null: Annotated[bool, typer.Option("-0", "--null", help="One item a NUL record.")] = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="One item a JSON record.")] = False,
-    move: Annotated[bool, typer.Option("--move", help="Remove each FILE once queued.")] = False,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class EnqueueOptions(ItemOptions):
+    """The command line of `pq enqueue`, as typed: nothing is checked yet."""
+
+    files: tuple[str, ...] = operands(metavar="[FILE...]", help="Default: stdin, as is -.")
+    name: str | None = option("--name", metavar="NAME", help="A name to show; default: FILE's.")
+    delay: str | None = option("--delay", metavar="D", help="Not before D from now.")
+    at: str | None = option("--at", metavar="T", help="Not before this time.")
+    lines: bool = flag("--lines", help="One item a line.")
+    null: bool = flag("-0", "--null", help="One item a NUL record.")
+    jsonl: bool = flag("--jsonl", help="One item a JSON record.")
+    move: bool = flag("--move", help="Remove each FILE once queued.")
+
+
+OPTIONS = EnqueueOptions
+
+
+def command(options: EnqueueOptions) -> int:
     """Add stdin, or each FILE, to the queue; print the ids, one a line.
 
     An id that was printed is safe, also from a power loss.
     """
-    return enqueue(
-        EnqueueOptions(
-            files=tuple(files or ()), priority=priority, key=key, if_exists=if_exists,
-            delay=delay, at=at, max_attempts=max_attempts, name=name,
-            metadata=tuple(metadata or ()), lines=lines, null=null, jsonl=jsonl, move=move,
-            spool=spool, lock_timeout=lock_timeout,
+    o = options
+    modes = o.lines + o.null + o.jsonl
+    if modes > 1:
+        raise UsageError("--lines, -0 and --jsonl exclude each other")
+    if o.move and (modes or not o.files):
+        raise UsageError("--move takes whole FILEs")
+    request = request_of(o, delay=o.delay, at=o.at)
+    if not o.files:
+        check_stdin()
+    check_stdout()
+    queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
+    with _counting(o, modes) as counting:
+        work = _Enqueue(queue, request, counting)
+        for file in o.files or ("-",):
+            if modes:
+                work.records(file, lines=o.lines, null=o.null)
+            else:
+                work.whole(file, move=o.move)
+        work.sum_up(0 if modes else len(o.files))
+    return work.status
+
+
+def _counting(o: EnqueueOptions, records: int) -> Counting:
+    """Return what shows progress: of records and of several FILEs the items, of one its bytes."""
+    if records:
+        return Counting("items")
+    if len(o.files) > 1:
+        return Counting("items", len(o.files))
+    return Counting("bytes", lambda: _size_of(*o.files))
+
+
+def _size_of(file: str = "-") -> int | None:
+    """Return the bytes of a regular FILE, None where nobody knows."""
+    try:
+        info = os.fstat(0) if file == "-" else os.stat(file)
+    except OSError:
+        return None
+    return info.st_size if stat.S_ISREG(info.st_mode) else None
+
+
+def request_of(o: ItemOptions, *, delay: str | None = None, at: str | None = None) -> Request:
+    """Return what the options ask for. Raises UsageError naming what is wrong."""
+    return checked(
+        Request(
+            priority=None if o.priority is None else valid_priority(o.priority),
+            key=o.key,
+            if_exists=o.if_exists,
+            delay=None if delay is None else parse_duration(delay),
+            at=None if at is None else parse_time(at),
+            max_attempts=None if o.max_attempts is None else _whole(o.max_attempts),
+            name=o.name,
+            metadata=_metadata(o.metadata),
         )
-    )  # fmt: skip
+    )
+
+
+def check_stdin() -> None:
+    """Raise UsageError when there is nothing to read on stdin: it is closed, or a terminal."""
+    if sys.stdin is None:
+        raise UsageError("no FILE given, and standard input is closed")
+    if os.isatty(0):
+        raise UsageError("no FILE given, and standard input is a terminal; pipe something in")
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"max-attempts {printable(text)!r}: give a whole number from 1")
+    return int(text)
+
+
+def _metadata(pairs: Iterable[str]) -> dict[str, str]:
+    metadata = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-m {printable(pair)}: give KEY=VALUE")
+        metadata[key] = value
+    return metadata
+
+
+class _Enqueue:
+    """Enqueues one FILE after the other; one that is bad does not stop the others."""
+
+    def __init__(self, spool: Spool, request: Request, counting: Counting) -> None:
+        self._spool = spool
+        self._counting = counting
+        self._request = request
+        self._last_id = 0
+        self._failed = 0
+        self._went_in = 0
+        self._taken = 0
+        self._owner: Item | None = None
+        self.status = 0
+
+    def whole(self, file: str, *, move: bool) -> None:
+        """Make one item of a whole FILE; `-` is stdin."""
+        try:
+            if file == "-":
+                check_stdin()
+                stream = self._counting.watched(sys.stdin.buffer)
+                staged = self._spool.stage(stream, self._request)
+            else:
+                name = self._request.name or os.path.basename(file)
+                request = self._request.replace(name=name)
+                tick = self._counting.passed
+                staged = self._spool.stage_file(file, request, move=move, tick=tick)
+            found: list[Item] = []
+            self._print(*self._spool.commit([staged], found))
+            self._went_in += not found
+            for item in found:
+                warn(taken_text(item, f"{file} stays" if move else "nothing was queued"))
+        except (PqError, OSError) as error:
+            self._note(error)
+
+    def records(self, file: str, *, lines: bool, null: bool) -> None:
+        """Make items of the records in a FILE; those before a bad one stay queued."""
+        from pq_cli.commands.enqueue_records import json_records, split_records  # start-up
+
+        try:
+            fd = 0 if file == "-" else open_file(file)
+        except (UsageError, OSError) as error:
+            self._note(error)
+            return
+        before = self._went_in
+        source = About(fd, None if file == "-" else file)
+        try:
+            if lines or null:
+                end = b"\0" if null else b"\n"
+                batches = split_records(source, end, self._request, self._to_end_of_block)
+            else:
+                batches = json_records(source, self._request, self._to_end_of_block)
+            for batch in batches:
+                self._batch(batch.records)
+                if batch.error is not None:
+                    raise batch.error
+        except (PqError, OSError) as error:
+            number = self._went_in - before
+            end_text = f"{number:,} item{' was' if number == 1 else 's were'} queued before it"
+            self._note(error, "" if file == "-" else f"{file}: ", f"; {end_text}")
+        finally:
+            if fd:
+                os.close(fd)
+
+    def sum_up(self, files: int) -> None:
+        """Tell of the records whose keys were taken, and how many of several FILEs went in."""
+        if self._taken == 1 and self._owner is not None:
+            warn(taken_text(self._owner, "nothing was queued for it"))
+        elif self._taken:
+            warn(f"{self._taken:,} keys were taken already; new items: {self._went_in:,}")
+        if self._failed and files > 1:
+            warn(f"{self._went_in} of {files} FILEs were queued")
+
+    def _to_end_of_block(self) -> int:
+        """Return how many ids are left in the present block: a batch that fills one is cheapest."""
+        return BLOCK_SIZE - (self._last_id + 1) % BLOCK_SIZE
+
+    def _batch(self, records: list[Payload]) -> None:
+        if records:
+            found: list[Item] = []
+            items, error = self._spool.enqueue_many(records, found)
+            self._went_in += len(items) - len(found)
+            self._taken += len(found)
+            self._owner = found[0] if found else self._owner
+            self._print(items, error)
+
+    def _print(self, items: list[Item], error: PqError | OSError | None) -> None:
+        if items:
+            emit("\n".join(str(item.id) for item in items))  # in one write: safe they are together
+            self._last_id = items[-1].id
+        self._counting.tick(len(items))
+        flush()
+        if error is not None:
+            raise error
+
+    def _note(self, error: PqError | OSError, before: str = "", behind: str = "") -> None:
+        """Report what is wrong with a FILE, and go on; without stdout there is no going on."""
+        if isinstance(error, OutputError | BrokenPipeError):
+            raise error
+        self._failed += 1
+        if isinstance(error, PqError):
+            warn(f"{before}{error}{behind}")
+            self.status = self.status or error.exit_code
+            return
+        # An error of the system names its file.
+        warn(f"{os_error_text(error)}{behind}")
+        self.status = self.status or os_error_status(error)

@@ -55,6 +55,9 @@ _USUAL = [*LIVE, State.FAILED]
 _LEAST, _WIDE = 3, 80
 """Rows on a screen, however low; columns from which on the summary takes one line only."""
 
+IMPLIED = {"--watch": "2s"}
+"""Options that may stand without their value, and the value that they then have."""
+
 
 def command(
     states: Annotated[

@@ -1,55 +1,233 @@
-"""`pq next`: its options; see `actions.next` for what it does."""
+"""`pq next`: claim the next item; print it, or run a command on it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import signal
+import time
 
-import typer
-
-from pq_cli.actions.next import NextOptions, next_item
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    CommandAfterDashes,
-    DeferOnOption,
-    LockTimeoutOption,
-    SpoolOption,
+from pq_cli.commands.spools import brief_lock, lease_seconds, open_spool
+from pq_cli.core.timefmt import format_duration, format_time, parse_duration
+from pq_cli.errors import (
+    DamagedItemError,
+    NoSpoolError,
+    NoSuchItemError,
+    PausedError,
+    StaleClaimError,
+    UsageError,
 )
+from pq_cli.messages import warn
+from pq_cli.options import DEFER_ON, Options, flag, operands, option
+from pq_cli.render import (
+    check_stdout,
+    copy_to_stdout,
+    emit,
+    emit_json,
+    flush,
+    item_json,
+    stdout_is_terminal,
+)
+from pq_cli.render.plain import NOT_TEXT, end_line, unfit_for_terminal
 
-PARSER = CommandAfterDashes
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pq_cli.core.item import Item
+    from pq_cli.spool.spool import Spool
+
+_POLL = 0.2
+"""Seconds between looks while waiting: work is noticed within a quarter of a second."""
 
 
-def command(
-    cmd: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[-- CMD...]", help="Run CMD with the payload on its stdin."),
-    ] = None,
-    claim: Annotated[bool, typer.Option("--claim", help="Print the claim, ID.N.")] = False,
-    path: Annotated[bool, typer.Option("--path", help="Print the payload's path.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the item as JSON.")] = False,
-    ack: Annotated[
-        bool, typer.Option("--ack", help="Print the payload; done once it was written.")
-    ] = False,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="To a terminal, too, a payload that is not text.")
-    ] = False,
-    wait: Annotated[
-        str | None, typer.Option("--wait", metavar="[=D]", help="Wait for work, at most D.")
-    ] = None,
-    defer_on: DeferOnOption = None,
-    lease: Annotated[
-        str | None, typer.Option("--lease", metavar="D", help="How long the claim holds.")
-    ] = None,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class NextOptions(Options):
+    """The command line of `pq next`, as typed: nothing is checked yet."""
+
+    cmd: tuple[str, ...] = operands(
+        metavar="[-- CMD...]", help="Run CMD with the payload on its stdin."
+    )
+    claim: bool = flag("--claim", help="Print the claim, ID.N.")
+    path: bool = flag("--path", help="Print the payload's path.")
+    as_json: bool = flag("--json", help="Print the item as JSON.")
+    ack: bool = flag("--ack", help="Print the payload; done once it was written.")
+    raw: bool = flag("--raw", help="To a terminal, too, a payload that is not text.")
+    wait: str | None = option(
+        "--wait", metavar="[=D]", implied="forever", help="Wait for work, at most D."
+    )
+    defer_on: str | None = DEFER_ON
+    lease: str | None = option("--lease", metavar="D", help="How long the claim holds.")
+
+
+OPTIONS = NextOptions
+
+
+def command(options: NextOptions) -> int:
     """Claim the next item and print its payload; the claim is named on stderr.
 
     With CMD: run it with the payload on stdin; exit 0 ends the item, 75 or 111 puts it off, 100
     fails it for good, anything else retries it until max_attempts. Exit 1: nothing to do.
     """
-    return next_item(
-        NextOptions(
-            cmd=tuple(cmd or ()), claim=claim, path=path, as_json=as_json, ack=ack, raw=raw,
-            wait=wait, lease=lease, defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
-        )
-    )  # fmt: skip
+    o = options
+    if o.claim + o.path + o.as_json + o.ack + bool(o.cmd) > 1:
+        raise UsageError("--claim, --path, --json, --ack and CMD exclude each other")
+    if o.raw and (o.claim or o.path or o.as_json or o.cmd):
+        raise UsageError("--raw is about payloads that are printed")
+    lease = lease_seconds(o.lease)
+    patience = _patience(o.wait)
+    if o.defer_on is not None and not o.cmd:
+        raise UsageError("--defer-on is about CMD's exit status: give -- CMD...")
+    if not o.cmd:
+        check_stdout()
+    deadline = None if patience is None else time.monotonic() + patience
+    if o.cmd:
+        return _run(o, lease, deadline)
+    queue = _open(o.spool, o.lock_timeout, deadline)
+    item = _claim(lambda: queue.claim(lease=lease, bound=o.ack), deadline)
+    if item is None:
+        refuse_paused(queue)
+        _say_idle(queue)
+        return 1
+    _deliver(queue, item, o)
+    return 0
+
+
+def _say_idle(queue: Spool) -> None:
+    """Tell people why there was nothing; programs have the exit status."""
+    if stdout_is_terminal():
+        from pq_cli.commands.idle import idle_text  # start-up
+
+        idle = idle_text(queue)
+        if idle is not None:
+            warn(idle)
+
+
+def refuse_paused(queue: Spool) -> None:
+    """Raise PausedError, saying since when and why, if that is why nothing was claimed."""
+    pause = queue.paused
+    if pause is not None:
+        why = f" ({pause.reason})" if pause.reason else ""
+        since = format_time(pause.since)
+        raise PausedError(f"paused since {since[:19]}Z{why}; `pq resume` ends it")
+
+
+def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:
+    """Print the item; if that fails nobody got it, so it goes back uncounted."""
+    try:
+        shown = _print(queue, item, o)
+    except DamagedItemError as error:
+        queue.fail(item, str(error), dead=True)
+        raise
+    except BaseException:
+        _give_back(queue, item)
+        raise
+    if o.ack:
+        queue.done(item)
+    elif stdout_is_terminal():
+        _say_how_on(queue, item, o, shown)
+    elif not (o.claim or o.path or o.as_json):
+        warn(f"claimed {item.claim}")
+
+
+def _say_how_on(queue: Spool, item: Item, o: NextOptions, shown: bool) -> None:
+    """Tell people what they have now, and what to type next."""
+    lease = format_duration(lease_seconds(o.lease) or queue.config.lease)
+    binary = "" if shown else f", {NOT_TEXT}: `pq cat {item.claim} >FILE`, then"
+    warn(f"claimed {item.claim}{binary or ':'} `pq done {item.claim}`, else it is back in {lease}")
+
+
+def _give_back(queue: Spool, item: Item) -> None:
+    """Release a claim that was cut short, unless it has ended already."""
+    try:
+        queue.release(item)
+    except (StaleClaimError, NoSuchItemError):
+        pass
+
+
+def _patience(wait: str | None) -> float | None:
+    """Return how many seconds to wait for work: None not at all, inf for ever."""
+    if wait is None:
+        return None
+    return float("inf") if wait == "forever" else parse_duration(wait)
+
+
+def _open(path: str, lock_timeout: str, deadline: float | None) -> Spool:
+    while True:
+        try:
+            return open_spool(path, lock_timeout=lock_timeout)
+        except NoSpoolError:
+            if deadline is None or time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL)
+
+
+def _claim(take: Callable[[], Item | None], deadline: float | None) -> Item | None:
+    """Return what `take` claims, waiting until `deadline` (monotonic seconds; None: not at all)."""
+    while True:
+        item = take()
+        now = time.monotonic()
+        if item is not None or deadline is None or now >= deadline:
+            return item
+        time.sleep(min(_POLL, deadline - now))
+
+
+def _print(queue: Spool, item: Item, o: NextOptions) -> bool:
+    """Print what the options ask for; tell whether it was shown: a terminal gets no binary."""
+    shown = True
+    if o.claim:
+        emit(item.claim or "")
+    elif o.path:
+        emit(item.path or "")
+    elif o.as_json:
+        emit_json(item_json(item, queue.config, queue.order_time()))
+    else:
+        with queue.open_payload(item) as payload:
+            fd = payload.fileno()
+            shown = o.raw or not unfit_for_terminal(fd)
+            if not shown and o.ack:
+                raise UsageError(f"item {item.id} is {NOT_TEXT}; --raw prints it, or go to a file")
+            if shown:
+                with _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease):
+                    copy_to_stdout(fd)
+                    end_line(fd)
+    flush()
+    return shown
+
+
+class _Renewed:
+    """A context in which a claim is kept alive, however long a slow reader takes.
+
+    By a timer signal, because a write to a full pipe waits in the kernel. Raises StaleClaimError
+    wherever the program is when the claim turns out to be lost.
+    """
+
+    def __init__(self, queue: Spool, item: Item, lease: float) -> None:
+        self._renew = lambda *_: queue.renew(item, lease)
+        self._every = lease / 3
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGALRM, self._renew)
+        signal.setitimer(signal.ITIMER_REAL, self._every, self._every)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _run(o: NextOptions, lease: float | None, deadline: float | None) -> int:
+    from pq_cli.worker.attempt import Foreground
+    from pq_cli.worker.contract import judging
+
+    patience = parse_duration(o.lock_timeout)
+    queue = _open(o.spool, brief_lock(patience), deadline)
+    judge = judging(o.defer_on, queue.config)
+    seconds = queue.config.lease if lease is None else lease
+    with Foreground(queue, seconds, patience, os.environ, warn) as foreground:
+        item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=lease)), deadline)
+        if item is None:
+            refuse_paused(queue)
+            return 1
+        status, sent = foreground.attempt(item, o.cmd, judge)
+    if sent is not None:
+        return 128 + sent
+    if status:
+        warn(f"{item.claim}: {o.cmd[0]} exited with status {status}")
+    return 6 if status else 0

@@ -1,59 +1,107 @@
-"""`pq submit`: its options; see `actions.submit` for what it does."""
+"""`pq submit`: run a command on stdin now; if that fails, the payload is in the queue for later."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import sys
 
-import typer
-
-from pq_cli.actions.submit import SubmitOptions, submit
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    CommandAfterDashes,
-    DeferOnOption,
-    LockTimeoutOption,
-    PriorityOption,
-    SpoolOption,
+from pq_cli.commands.enqueue import check_stdin, request_of
+from pq_cli.commands.spools import brief_lock, lease_seconds, open_spool, taken_text
+from pq_cli.core.item import Item
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import (
+    EXIT_COMMAND_FAILED,
+    CommandNotFoundError,
+    LockTimeoutError,
+    NotExecutableError,
+    PqError,
+    UsageError,
 )
+from pq_cli.messages import os_error_text, warn
+from pq_cli.options import DEFER_ON, ItemOptions, operands, option
+from pq_cli.render import check_stdout, emit, flush
+from pq_cli.worker.attempt import Foreground
+from pq_cli.worker.contract import Outcome, Verdict, explain, judging, statuses
 
-PARSER = CommandAfterDashes
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pq_cli.worker.contract import Judge
 
 
-def command(
-    cmd: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="-- CMD...", help="Run with the payload on its stdin."),
-    ] = None,
-    priority: PriorityOption = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="Unique among live items.")
-    ] = None,
-    if_exists: Annotated[
-        str, typer.Option(metavar="WHAT", help="If the key is taken: skip, fail or replace.")
-    ] = "skip",
-    max_attempts: Annotated[
-        str | None, typer.Option(metavar="N", help="Attempts before it counts as failed.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="A name to show.")] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option("-m", "--metadata", metavar="K=V", help="May be repeated.")
-    ] = None,
-    defer_on: DeferOnOption = None,
-    lease: Annotated[
-        str | None, typer.Option("--lease", metavar="D", help="Renewed while CMD runs.")
-    ] = None,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class SubmitOptions(ItemOptions):
+    """The command line of `pq submit`, as typed: nothing is checked yet."""
+
+    cmd: tuple[str, ...] = operands(metavar="-- CMD...", help="Run with the payload on its stdin.")
+    defer_on: str | None = DEFER_ON
+    lease: str | None = option("--lease", metavar="D", help="Renewed while CMD runs.")
+
+
+OPTIONS = SubmitOptions
+
+
+def command(options: SubmitOptions) -> int:
     """Run CMD on stdin now; if it fails, leave the payload in the queue for a later `pq run`.
 
     Exit 0: delivered, or queued; the id is printed only when it is queued. Exit 6: CMD said
     (exit 100) that it can never succeed; the item is among the failed ones.
     """
-    return submit(
-        SubmitOptions(
-            cmd=tuple(cmd or ()), priority=priority, key=key, if_exists=if_exists,
-            max_attempts=max_attempts, name=name, metadata=tuple(metadata or ()), lease=lease,
-            defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
-        )
-    )  # fmt: skip
+    # The payload is in the queue, durably and under a claim of our own, before CMD starts: should
+    # all else fail, the claim ends with this process and the item is pending.
+    o = options
+    if not o.cmd:
+        raise UsageError("give the command to run: pq submit [OPTIONS] -- CMD...")
+    lease = lease_seconds(o.lease)
+    statuses(o.defer_on)  # a bad list is refused before anything is queued
+    request = request_of(o)
+    check_stdin()
+    check_stdout()
+    patience = parse_duration(o.lock_timeout)
+    queue = open_spool(o.spool, create=True, lock_timeout=brief_lock(patience))
+    seconds = queue.config.lease if lease is None else lease
+    with Foreground(queue, seconds, patience, os.environ, warn) as foreground:
+        staged = queue.stage(sys.stdin.buffer, request)
+        try:
+            item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
+        except LockTimeoutError:
+            queue.unstage(staged)
+            raise
+        if item.claim is None:  # its key was taken, by an item that others may be working on
+            warn(taken_text(item, "nothing was run"))
+            emit(str(item.id))
+            return 0
+        return _try(foreground, item, o.cmd, judging(o.defer_on, queue.config))
+
+
+def _try(foreground: Foreground, item: Item, cmd: Sequence[str], judge: Judge) -> int:
+    """Run the command. Whatever goes wrong from here on, the payload is in the queue."""
+    try:
+        status, sent = foreground.attempt(item, cmd, lambda status: _spared(judge(status)))
+    except (CommandNotFoundError, NotExecutableError):
+        emit(str(item.id))
+        flush()
+        raise
+    except (PqError, OSError) as error:
+        why = os_error_text(error) if isinstance(error, OSError) else error
+        return _queued(item, f"{cmd[0]}: its result could not be written down: {why}", 0)
+    if not status:
+        return 0
+    if judge(status).verdict is Verdict.DEAD:
+        warn(f"item {item.id}: {cmd[0]}: exit {status}: failed for good; `pq retry` tries again")
+        emit(str(item.id))
+        return EXIT_COMMAND_FAILED
+    return _queued(item, f"{cmd[0]}: {explain(status)}", 0 if sent is None else 128 + sent)
+
+
+def _queued(item: Item, why: str, status: int) -> int:
+    warn(f"item {item.id}: {why}: queued")
+    emit(str(item.id))
+    return status
+
+
+def _spared(outcome: Outcome) -> Outcome:
+    """A failed try puts the item where an enqueue would have put it: pending, nothing counted."""
+    if outcome.verdict in (Verdict.DEFER, Verdict.RETRY):
+        return outcome.replace(verdict=Verdict.RELEASE)
+    return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pq_cli.core.record import Record
+from pq_cli.options import declared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,15 +85,32 @@ COMMANDS = {
 
 def load(name: str) -> Any:
     """Import a command's module and return its parser."""
-    from importlib import import_module
-
     import typer
 
-    from pq_cli.commands.common import Parser
+    from pq_cli.commands.common import CommandAfterDashes, Parser
+    from pq_cli.commands.typed import signed
 
-    module = import_module(f"pq_cli.commands.{COMMANDS[name].module or name}")
+    module = _module(name)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     settings = {"help_option_names": ["-h", "--help"]}
-    kind = getattr(module, "PARSER", Parser)
-    app.command(name, cls=kind, context_settings=settings)(module.command)
+    kind, command = getattr(module, "PARSER", Parser), module.command
+    if hasattr(module, "OPTIONS"):
+        kind = CommandAfterDashes if "cmd" in declared(module.OPTIONS) else Parser
+        command = signed(command, module.OPTIONS)
+    app.command(name, cls=kind, context_settings=settings)(command)
     return typer.main.get_command(app)
+
+
+def implied(name: str) -> dict[str, str]:
+    """Return the options of a command that may stand without their value, and what they imply."""
+    module = _module(name)
+    if not hasattr(module, "OPTIONS"):
+        return getattr(module, "IMPLIED", {})
+    options = declared(module.OPTIONS).values()
+    return {word: each.implied for each in options if each.implied for word in each.names}
+
+
+def _module(name: str) -> Any:
+    from importlib import import_module
+
+    return import_module(f"pq_cli.commands.{COMMANDS[name].module or name}")

@@ -27,7 +27,7 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         own = tuple(n for n in cls.__annotations__ if not n.startswith("_"))
-        cls._fields = cls._fields + own
+        cls._fields = cls._fields + tuple(n for n in own if n not in cls._fields)
         cls._defaults = cls._defaults | {n: cls.__dict__[n] for n in own if n in cls.__dict__}
 
     def __init__(self, **values: Any) -> None:

@@ -11,7 +11,7 @@ from support import HANG
 from pq_cli.render.progress import Tally
 
 SOONER = """
-import sys, pq_cli.actions.run_report as report
+import sys, pq_cli.commands.run_report as report
 from pq_cli.cli import main
 report._LINE_EVERY = 0.2
 main(sys.argv[1:])

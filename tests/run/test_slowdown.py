@@ -9,7 +9,7 @@ import pytest
 from queues import Clock, make_queue
 
 from pq_cli import GiveUp, HaltError, Limits, MemoryQueue, RetryLater, State, drain
-from pq_cli.actions.run_options import RunOptions, plan_of
+from pq_cli.commands.run_options import RunOptions, plan_of
 from pq_cli.worker import slowdown
 from pq_cli.worker.contract import Verdict
 from pq_cli.worker.slowdown import AFTER, FIRST, LONGEST, Slowdown

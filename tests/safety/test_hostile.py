@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from verbs import NOW, body, fill, findings, repair
 
-from pq_cli.actions.records import parse_record
+from pq_cli.commands.enqueue_records import parse_record
 from pq_cli.core.item import parse_reference
 from pq_cli.errors import PqError
 from pq_cli.queue.request import Request

@@ -6,8 +6,8 @@ import asyncio
 import os
 import time
 
-from pq_cli.actions.idle import idle_text
-from pq_cli.actions.run_options import Plan
+from pq_cli.commands.idle import idle_text
+from pq_cli.commands.run_options import Plan
 from pq_cli.core.item import Item, State
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_duration

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 
-from pq_cli.actions.spools import LOCK_TIMEOUT, lease_seconds
+from pq_cli.commands.spools import lease_seconds
 from pq_cli.core.item import printable
 from pq_cli.core.record import Record
 from pq_cli.core.shellwords import quoted, shell_only, through_shell
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
+from pq_cli.options import LOCK_TIMEOUT
 from pq_cli.worker.command import Terms
 from pq_cli.worker.contract import statuses
 from pq_cli.worker.limits import Limits

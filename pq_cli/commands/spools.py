@@ -11,16 +11,16 @@ from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.opened import lines_of
+from pq_cli.options import LOCK_TIMEOUT
 from pq_cli.spool.disk import layout, lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pq_cli.actions.fates import Fates
+    from pq_cli.commands.fates import Fates
     from pq_cli.spool.spool import Spool
 
-LOCK_TIMEOUT = "30s"
 _BRIEF = 1.0
 lock.say = warn  # for all commands: a wait of more than a second is told
 
@@ -119,7 +119,7 @@ def _with_fate(error: NoSuchItemError, spool: Spool, named: str, fates: list[Fat
     fates: empty until it is first needed: most commands miss nothing.
     """
     if not fates:
-        from pq_cli.actions.fates import Fates
+        from pq_cli.commands.fates import Fates
 
         fates.append(Fates(spool))
     item_id = named.partition(".")[0]
