@@ -255,15 +255,13 @@ _pq_options() {
         _pq_lines=(
             $'--state\tOf active, pending, delayed, held, failed, done, removed; may be repeated'
             $'--tar\tA tar stream, for big payloads'
-            $'--move\tEach leaves once the other side has it'
-            $'--confirm\tRead receipts; let go what they name'
+            $'--move\tThey leave when CMD has taken them'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
         )
         ;;
     import)
         _pq_lines=(
-            $'--receipt\tPrint receipts for the sender, not ids'
             $'--spool\tThe spool directory'
             $'--lock-timeout\tGive up (exit 75) if the lock takes longer'
         )

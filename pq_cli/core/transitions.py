@@ -9,8 +9,8 @@ from pq_cli.core.arguments import valid_exit, valid_flag, valid_lease, valid_sta
 from pq_cli.core.item import ACTIVE, MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
 from pq_cli.core.policy import QueueConfig, retry_delay
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import EXACT, format_time
-from pq_cli.errors import ConflictError, StaleClaimError
+from pq_cli.core.timefmt import EXACT, format_time, parse_time
+from pq_cli.errors import ConflictError, PqError, StaleClaimError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 LEAVING = "leaving"
-"""Field of an item that was sent to another spool and waits for the receipt."""
+"""Field of an item that is being sent to another queue: the state in which it was."""
 LEASE_OVER = "the lease ran out before the worker finished"
 WORKER_DIED = "the worker died before it finished"
 
@@ -185,9 +185,25 @@ def restored(item: Item, now: float) -> Item:
     """Bring a removed item back into the state it had; what came due meanwhile is pending."""
     if item.state is not State.REMOVED or item.was is None:
         raise _conflict(item, "brought back", "removed")
-    after = item.replace(state=item.was, was=None, kept_until=None)
+    after = stayed(item.replace(state=item.was, was=None, kept_until=None))
     late = after.state is State.DELAYED and (after.not_before or 0.0) <= now
     return due(after) if late else after
+
+
+def stayed(item: Item) -> Item:
+    """Return an item that was to leave for another queue as it was before it was marked."""
+    mark = item.extra.get(LEAVING)
+    if mark is None:
+        return item
+    after = item.replace(extra={name: v for name, v in item.extra.items() if name != LEAVING})
+    try:
+        state, due_at = State(mark["state"]), mark.get("not_before")
+        if item.state is State.HELD and state in (State.PENDING, State.DELAYED):
+            not_before = None if due_at is None else parse_time(due_at)
+            after = after.replace(state=state, not_before=not_before)
+    except (TypeError, KeyError, ValueError, AttributeError, PqError):
+        pass  # somebody has written into it: it stays where it is
+    return after
 
 
 def check_removable(item: Item, state: State | None = None) -> None:

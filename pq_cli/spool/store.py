@@ -134,7 +134,7 @@ class SpoolStore:
         files = self.files
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
-        if before.state is State.REMOVED:
+        if before.state is State.REMOVED and before.extra == after.extra:
             return files.shift(before, after, sync=True)
         if after.state is State.REMOVED:
             return self._remove(before, after)

@@ -25,7 +25,8 @@ class Sending:
 
     departures: marks each item before it is sent (`--move`), or None to leave all as it is.
     report: called with what keeps an item from being sent; it stays as it is. tick: called with 0
-    for each item that is looked at, with 1 for each that was sent.
+    for each item that is looked at, with 1 for each that was sent. `sent` holds the ids of those
+    that were, `marked` of those that are perhaps marked.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class Sending:
         self._states = set(states)
         self._departures = departures
         self._report = report
-        self.count = 0
+        self.sent = array("Q")
+        self.marked = array("Q")
 
     def send(self, writer: Writer, uuid: str, host: str, at: str) -> Iterator[None]:
         """Write a whole stream; a step of the iteration for each item sent."""
@@ -50,14 +52,14 @@ class Sending:
         for start in range(0, len(ids), _TOGETHER):
             for item in self._ready(ids[start : start + _TOGETHER]):
                 if self._one(writer, item):
-                    self.count += 1
+                    self.sent.append(item.id)
                     self._tick(1)
                     yield
-        writer.end(self.count)
+        writer.end(len(self.sent))
 
     def _ids(self) -> array[int]:
         """Return the ids to send, sorted, in eight bytes each: so lanes keep their order."""
-        looked_at = self._states | ({State.HELD} if self._departures else set())
+        looked_at = self._states | ({State.HELD} if self._departures else set())  # a crash's
         found = self._spool.items(looked_at)
         wanted = (item.id for item in found if self._wanted(item))
         return array("Q", sorted(array("Q", wanted)))
@@ -70,7 +72,9 @@ class Sending:
 
     def _ready(self, ids: array[int]) -> list[Item]:
         if self._departures is not None:
-            return self._departures.mark([item_id for item_id in ids if self._is_whole(item_id)])
+            whole = [item_id for item_id in ids if self._is_whole(item_id)]
+            self.marked.extend(whole)
+            return self._departures.mark(whole)
         items = []
         for item_id in ids:
             try:

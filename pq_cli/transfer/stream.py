@@ -1,8 +1,7 @@
 """What goes over the wire between two spools, whatever the wire: pq-export(1) documents it.
 
 A stream begins with a header, holds items, and ends with their number, so that one that was cut
-short is known. Streams may follow one another. A receipt is a line `UUID ID CREATED SIZE`: the
-item of the spool UUID is durable on the other side.
+short is known. Streams may follow one another.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from pq_cli.core.meta import as_dict, decode
 from pq_cli.errors import DamagedItemError, DataError, UsageError
 from pq_cli.queue.request import Request, checked
 from pq_cli.spool.doors.departures import origin_of
-from pq_cli.spool.doors.ledger import Origin
 
 VERSION = 1
 _LOCAL = ("claim", "holder", "lease_until", "path", "written_boot", "claims")
@@ -104,20 +102,7 @@ def read_item(values: dict[str, Any], where: str) -> Item:
     return item
 
 
-def receipt_line(origin: Origin) -> str:
-    """Return the receipt of an item: its origin on one line."""
-    return f"{origin.realm.removeprefix('spool ')} {origin.name}"
-
-
-def read_receipt(line: str) -> Origin:
-    """Return the origin that a receipt names. Raises DataError."""
-    words = line.split(" ")
-    if len(words) != 4 or not words[1].isdecimal() or not words[1].isascii():
-        raise DataError(f"not a receipt: {printable(line, 60)!r}")
-    return Origin(realm=f"spool {words[0]}", name=" ".join(words[1:]))
-
-
 __all__ = [
     "Header", "Sent", "Source", "Writer", "header_values", "item_values", "origin_of",
-    "read_header", "read_item", "read_receipt", "receipt_line",
+    "read_header", "read_item",
 ]  # fmt: skip

@@ -26,12 +26,6 @@ def pq(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]
     return subprocess.run([*PQ, *map(str, arguments)], capture_output=True, check=False, **options)
 
 
-def shell(line: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell in which `pq` is this one."""
-    line = f'set -o pipefail; pq() {{ {shlex.join(PQ)} "$@"; }}; {line}'
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-
-
 def by_id(root: Path) -> list[Any]:
     """Return the items of a spool by id."""
     return sorted(Spool(root, create=False).items(), key=lambda item: item.id)
@@ -124,52 +118,90 @@ def test_an_active_item_arrives_pending(a: Path, b: Path) -> None:
     Spool(a).claim(bound=False)
     pq("import", "-s", b, input=pq("export", "-s", a).stdout)
     assert by_id(b)[0].state is State.PENDING
-    pq("export", "-s", a, "--move")
-    assert by_id(a)[0].state is State.ACTIVE
+    assert pq("export", "-s", a, "--move", "--", "cat").returncode == 0
+    assert [item.state for item in by_id(a)] == [State.ACTIVE]
     assert pq("export", "-s", a, "--move", "--state", "active").returncode == 2
 
 
 def test_move_through_a_command(a: Path, b: Path) -> None:
-    """`pq export --move -- CMD` removes what CMD gave receipts for, when it has it durably."""
+    """`pq export --move -- CMD` removes what it sent when CMD ends well; undo brings it back."""
     before = facts(a)
-    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b, "--receipt")
+    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b)
     assert done.returncode == 0, done.stderr
-    assert by_id(a) == [] and facts(b) == before
+    assert done.stdout == b"4\n5\n6\n7\n8\n" and by_id(a) == [] and facts(b) == before
+    assert pq("undo", "-s", a).returncode == 0
+    assert facts(a) == before and not any("leaving" in item.extra for item in by_id(a))
 
 
-def test_move_through_a_pipe_with_receipts(a: Path, b: Path) -> None:
-    """export --move | import --receipt | export --confirm: the same in a plain pipe."""
+def test_move_asks_for_a_command(a: Path) -> None:
+    """Without CMD nobody could say that the items arrived: how to write it, and nothing is done."""
     before = facts(a)
-    line = f"pq export -s {a} --move | pq import -s {b} --receipt | pq export -s {a} --confirm"
-    done = shell(line)
-    assert done.returncode == 0, done.stderr
-    assert by_id(a) == [] and facts(b) == before
-
-
-def test_move_through_a_pipe_without_receipts_loses_nothing(a: Path, b: Path) -> None:
-    """export --move | import: nobody works here at what was sent, and nothing is removed yet."""
-    before = facts(a)
-    done = shell(f"pq export -s {a} --move | pq import -s {b}")
-    assert done.returncode == 0 and "until its receipt" in done.stderr
-    assert facts(b) == before
-    queue = Spool(a)
-    assert queue.claim() is None
-    assert sorted(item.state for item in by_id(a)) == [State.FAILED] + [State.HELD] * 4
-    again = shell(
-        f"pq export -s {a} --move | pq import -s {b} --receipt | pq export -s {a} --confirm"
-    )
-    assert again.returncode == 0, again.stderr
-    assert by_id(a) == [] and facts(b) == before
+    done = pq("export", "-s", a, "--move")
+    assert done.returncode == 2 and b"pq export --move -- ssh HOST pq import" in done.stderr
+    assert done.stdout == b"" and facts(a) == before
 
 
 @pytest.mark.parametrize("cmd", [["false"], ["head", "-c", "1000"], ["sh", "-c", "cat; exit 3"]])
 def test_a_move_to_nowhere_keeps_everything(a: Path, b: Path, cmd: list[str]) -> None:
-    """Whatever becomes of the other side: without its receipt no item goes."""
+    """If CMD fails, all stand as they were: state, due time and no mark; sent again they leave."""
     before = facts(a)
     done = pq("export", "-s", a, "--move", "--", *cmd)
-    assert done.returncode in (6, 65) and len(by_id(a)) == 5
-    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b, "--receipt")
+    assert done.returncode == 6 and facts(a) == before, done.stderr
+    assert not any("leaving" in item.extra for item in by_id(a))
+    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b)
     assert done.returncode == 0 and by_id(a) == [] and facts(b) == before
+
+
+def test_nobody_works_at_what_is_being_sent(a: Path) -> None:
+    """While CMD runs, what is on its way is held, and its meta says in which state it was."""
+    look = f"cat >/dev/null; {shlex.join([*PQ, 'ls', '-s', str(a), '--json'])}"
+    done = pq("export", "-s", a, "--move", "--", "sh", "-c", look)
+    seen = {each["id"]: each for each in map(json.loads, done.stdout.splitlines())}
+    assert [seen[n]["state"] for n in (1, 2, 3, 4, 5)] == ["held", "failed", *["held"] * 3]
+    assert [seen[n]["leaving"]["state"] for n in (1, 3, 4)] == ["pending", "delayed", "held"]
+
+
+def _crash(a: Path) -> None:
+    """Kill an export after all was sent and before its command ended."""
+    kill = "cat >/dev/null; kill -9 $PPID"
+    assert pq("export", "-s", a, "--move", "--", "sh", "-c", kill).returncode == -9
+    assert Spool(a).claim() is None
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_crash_is_made_good_by_the_next_export(a: Path, b: Path, arrives: bool) -> None:
+    """What a killed export left held is sent by the next one, and leaves or stands as it was."""
+    before = facts(a)
+    _crash(a)
+    cmd = [*PQ, "import", "-s", b] if arrives else ["false"]
+    done = pq("export", "-s", a, "--move", "--", *cmd)
+    assert done.returncode == (0 if arrives else 6), done.stderr
+    assert facts(b if arrives else a) == before
+    assert not arrives or by_id(a) == []
+
+
+def test_what_a_crash_left_is_retried(a: Path) -> None:
+    """`pq retry` puts an item back to work that a killed export left held."""
+    _crash(a)
+    assert pq("retry", "-s", a, "1").returncode == 0
+    item = Spool(a).claim()
+    assert item is not None and item.id == 1 and "leaving" not in item.extra
+
+
+def test_an_item_put_back_to_work_is_not_removed(a: Path) -> None:
+    """An item that was retried while it was sent stays, and pq says that it is in both places."""
+    retry = f"cat >/dev/null; {shlex.join([*PQ, 'retry', '-s', str(a), '1'])}"
+    done = pq("export", "-s", a, "--move", "--", "sh", "-c", retry)
+    assert done.returncode == 4 and b"item 1 was put back to work" in done.stderr
+    assert [(item.id, item.state) for item in by_id(a)] == [(1, State.PENDING)]
+
+
+def test_another_export_takes_over(a: Path, b: Path) -> None:
+    """Of two exports at once the later decides; the earlier neither removes nor puts back."""
+    later = shlex.join([*PQ, "export", "-s", str(a), "--move", "--", *PQ, "import", "-s", str(b)])
+    before = facts(a)
+    done = pq("export", "-s", a, "--move", "--", "sh", "-c", f"cat >/dev/null; {later}; exit 1")
+    assert done.returncode == 6 and by_id(a) == [] and facts(b) == before
 
 
 def test_a_command_that_does_not_exist(a: Path) -> None:
@@ -177,37 +209,6 @@ def test_a_command_that_does_not_exist(a: Path) -> None:
     done = pq("export", "-s", a, "--move", "--", "/no/such/command")
     assert done.returncode == 127 and len(done.stderr.splitlines()) == 1
     assert Spool(a).claim() is not None
-
-
-def test_receipts_lost_on_the_way(a: Path, b: Path) -> None:
-    """The other side has it, the receipt was lost: sent again it is not doubled, and leaves."""
-    pq("import", "-s", b, input=pq("export", "-s", a, "--move").stdout)
-    receipts = pq("import", "-s", b, "--receipt", input=pq("export", "-s", a, "--move").stdout)
-    assert len(receipts.stdout.splitlines()) == 5 and len(by_id(b)) == 5
-    assert pq("export", "-s", a, "--confirm", input=receipts.stdout).returncode == 0
-    assert by_id(a) == []
-    assert pq("export", "-s", a, "--confirm", input=receipts.stdout).returncode == 0
-
-
-def test_an_item_put_back_to_work_is_not_removed(a: Path, b: Path) -> None:
-    """After `pq retry` a receipt no longer removes the item, and says that it is in both places."""
-    receipts = pq("import", "-s", b, "--receipt", input=pq("export", "-s", a, "--move").stdout)
-    Spool(a).retry(1)
-    done = pq("export", "-s", a, "--confirm", input=receipts.stdout)
-    assert done.returncode == 4 and b"item 1 was put back to work" in done.stderr
-    assert [item.id for item in by_id(a)] == [1]
-
-
-def test_bad_receipts_remove_nothing(a: Path) -> None:
-    """Receipts of another spool, of another item, or no receipts at all remove nothing."""
-    pq("export", "-s", a, "--move")
-    uuid = json.loads((a / "state.json").read_text())["uuid"]
-    for line in ("garbage", f"{uuid} 1 2000-01-01T00:00:00.000000Z 20", "other 1 2000 20",
-                 f"{uuid} 1", f"{uuid} ../1 x y", "\x1b[31m a b c"):  # fmt: skip
-        done = pq("export", "-s", a, "--confirm", input=line.encode())
-        assert done.returncode in (4, 65), line
-        assert b"\x1b" not in done.stderr
-    assert len(by_id(a)) == 5
 
 
 @pytest.mark.parametrize("form", [[], ["--tar"]])
@@ -242,7 +243,7 @@ def test_a_bad_item_is_refused_and_the_others_enter(
 ) -> None:
     """An item that is not what it should be is named; it does not harm the others."""
     stream = pq("export", "-s", a).stdout
-    done = pq("import", "-s", b, "--receipt", input=_changed(stream, 1, **changes))
+    done = pq("import", "-s", b, input=_changed(stream, 1, **changes))
     assert done.returncode == 65 and b"item 1 of the stream" in done.stderr, done.stderr
     assert len(by_id(b)) == 4 and len(done.stdout.splitlines()) == 4
 
@@ -275,18 +276,21 @@ def test_a_tar_that_wants_to_write_elsewhere(b: Path, tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_taken_over_there(a: Path, b: Path) -> None:
-    """The item is refused, gets no receipt, and so stays on this side; the others go."""
-    Spool(b).enqueue(b"mine", key="the key")
-    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b, "--receipt")
+    """What the other side did not take whole stays whole here; what it has it takes once."""
+    taken = Spool(b).enqueue(b"mine", key="the key")
+    before = facts(a)
+    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b)
     assert b"key 'the key' is taken" in done.stderr and done.returncode == 6
-    assert [item.key for item in by_id(a)] == ["the key"]
-    assert len(by_id(b)) == 5
+    assert facts(a) == before and len(by_id(b)) == 5
+    Spool(b).remove(taken)
+    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b)
+    assert done.returncode == 0 and by_id(a) == [] and len(by_id(b)) == 5
 
 
 def test_a_damaged_payload_stays_and_the_others_go(a: Path, b: Path) -> None:
     """What cannot be read whole is not sent, not marked, and named."""
     Path(by_id(a)[0].path).write_bytes(b"torn")
-    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b, "--receipt")
+    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b)
     assert done.returncode == 74 and b"item 1" in done.stderr
     assert [(item.id, item.state) for item in by_id(a)] == [(1, State.PENDING)]
     assert len(by_id(b)) == 4
@@ -306,11 +310,11 @@ def test_copies_of_a_spool_are_told_apart(a: Path, b: Path, tmp_path: Path) -> N
 
 
 def test_a_full_queue_over_there(a: Path, b: Path) -> None:
-    """With max_items on the other side, what found no room stays here and goes the next time."""
+    """With max_items on the other side all stay here, and go the next time, none twice."""
     (b / "queue.toml").write_text("max_items = 2\n")
-    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b, "--receipt")
+    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b)
     assert done.returncode == 6 and b"the queue is full" in done.stderr
-    assert len(by_id(a)) == 2, [i.state for i in by_id(a)]
+    assert len(by_id(a)) == 5
     (b / "queue.toml").unlink()
-    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b, "--receipt")
+    done = pq("export", "-s", a, "--move", "--", *PQ, "import", "-s", b)
     assert done.returncode == 0 and by_id(a) == [] and len(by_id(b)) == 5

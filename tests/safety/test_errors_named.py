@@ -34,7 +34,7 @@ COMMANDS = [
     "enqueue -0", "enqueue --jsonl FILE", "enqueue --key k", "next", "next --ack", "done 5",
     "fail 5", "release 5", "renew 5", "retry 3", "set 1 -p 3", "hold 1", "rm 1", "undo",
     "purge --state failed", "age", "pause", "resume", "init", "check --repair",
-    "export --move", "import --receipt", "migrate SRC",
+    "export --move -- cat", "import", "migrate SRC",
 ]  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_read_is_named(pq: Pq, mode: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["enqueue", "enqueue --lines", "enqueue --jsonl", "import", "export --confirm", "done -",
+    ["enqueue", "enqueue --lines", "enqueue --jsonl", "import", "done -",
      "submit -- cat"],
 )  # fmt: skip
 def test_standard_input_that_cannot_be_read_is_named(pq: Pq, command: str) -> None:

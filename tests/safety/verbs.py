@@ -22,9 +22,9 @@ from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.queue.request import Request
 from pq_cli.spool.check.check import Check
-from pq_cli.spool.doors.departures import origin_of
 from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonSource, JsonWriter
+from pq_cli.transfer.moving import settle, stay
 from pq_cli.transfer.receiving import Receiving
 from pq_cli.transfer.sending import Sending
 from pq_cli.transfer.stream import header_values, item_values
@@ -111,11 +111,6 @@ def _removed_long_ago(spool: Spool) -> None:
 def _keyed(spool: Spool) -> None:
     fill(spool)
     spool.enqueue(body(5), key="k")
-
-
-def _sent(spool: Spool) -> None:
-    _failed(spool)
-    _export(spool)
 
 
 # -- what lies outside -----------------------------------------------------------
@@ -251,18 +246,16 @@ def _refuse(error: Exception) -> None:
     raise error
 
 
-def _export(spool: Spool) -> list[int]:
+def _export(spool: Spool, *, taken: bool) -> list[int]:
     states = [State.PENDING, State.FAILED]
-    sending = Sending(spool, states, spool.departures(), _refuse, tick=lambda _: None)
-    for _ in sending.send(JsonWriter(io.BytesIO()), spool.departures().uuid(), "here", "2027"):
-        pass
-    return []
-
-
-def _confirm(spool: Spool) -> list[int]:
     departures = spool.departures()
-    uuid = departures.uuid()
-    assert departures.let_go(uuid, origin_of(spool.get(1), uuid))
+    sending = Sending(spool, states, departures, _refuse, tick=lambda _: None)
+    for _ in sending.send(JsonWriter(io.BytesIO()), departures.uuid(), "here", "2027"):
+        pass
+    if taken:
+        settle(spool, departures, sending, _refuse)
+    else:
+        stay(departures, sending.marked)
     return []
 
 
@@ -387,8 +380,8 @@ VERBS = {
     "migrate": Verb(lambda s: _migrate(s, move=False), fill, **MIGRATED),
     "migrate --move": Verb(lambda s: _migrate(s, move=True), fill, takes=True, **MIGRATED),
     "import": Verb(_import, fill, source=frozenset([body(5), body(7)]), again=True),
-    "export --move": Verb(_export, _failed),
-    "export --confirm": Verb(_confirm, _sent, may_go={1}),
+    "export --move": Verb(lambda s: _export(s, taken=True), _failed),
+    "export --move fails": Verb(lambda s: _export(s, taken=False), _failed),
     "check --restore": Verb(
         _bring_back, _set_aside, may_go={1}, source=frozenset([body(1)]), again=True
     ),
