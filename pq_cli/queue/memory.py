@@ -12,7 +12,7 @@ from threading import Condition, RLock
 from typing import TYPE_CHECKING
 
 from pq_cli.core import events, transitions
-from pq_cli.core.admission import check_room, standing_for
+from pq_cli.core.admission import check_key, check_room
 from pq_cli.core.arguments import valid_callable, valid_chunk
 from pq_cli.core.item import LIVE, Holder, Item, State, printable
 from pq_cli.core.order import Lane, choose, serving_order
@@ -202,16 +202,16 @@ class MemoryStore:
 
     def _admit(self, staged: MemoryStaged, now: float, found: list[Item]) -> Item:
         request = staged.request
-        owner = None if request.key is None else self.owner(request.key)
-        standing = standing_for(request.key, request.if_exists, owner)
-        if standing is not None:
-            found.append(standing.for_bystanders())
+        item = new_item(request, self._last_id + 1, now, self._config)
+        other = check_key(item, self.owner, request.if_exists)
+        if other is not None and request.if_exists == "skip":
+            found.append(other.for_bystanders())
             return found[-1]
-        check_room(self._config.max_items, self._live, int(owner is None))
-        if owner is not None:
-            self.drop(owner)
+        if other is None:
+            check_room(self._config.max_items, self._live)
+        else:
+            self.drop(other)
         self._last_id += 1
-        item = new_item(request, self._last_id, now, self._config)
         item = item.replace(size=len(staged.content))
         self._payloads[item.id] = staged.content
         self.note(events.record("enqueued", item, now))

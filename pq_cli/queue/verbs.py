@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from pq_cli.core import events, transitions
-from pq_cli.core.admission import check_free
+from pq_cli.core.admission import check_key
 from pq_cli.core.arguments import (
     valid_flag,
     valid_payload,
@@ -18,7 +18,7 @@ from pq_cli.core.arguments import (
     valid_time,
     wrong,
 )
-from pq_cli.core.item import LIVE, Item, State
+from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
 from pq_cli.core.tick import unheard
 from pq_cli.errors import LockTimeoutError
@@ -298,13 +298,8 @@ class Queue(Working, Looking):
         with self._store.transaction():
             before = self.get(item)
             after = transitions.retried(before, self._store.now(), priority)
-            self._check_key(after)
+            check_key(after, self._store.owner)
             return self._put(before, after)
-
-    def _check_key(self, item: Item) -> None:
-        """Raise KeyTakenError if the item is to live while another has its key."""
-        if item.key is not None and item.state in LIVE:
-            check_free(item, self._store.owner(item.key))
 
     def hold(self, item: Item | int | str) -> Item:
         """Suspend a pending or delayed item. Raises ConflictError."""
@@ -364,7 +359,7 @@ class Queue(Working, Looking):
             before = self.get(item)
             now = store.now()
             after = transitions.restored(before, now)
-            self._check_key(after)
+            check_key(after, store.owner)
             store.open_payload(before).close()
             after = store.put(before, after)
             store.note(events.record("restored", after, now))

@@ -13,17 +13,16 @@ So an item is in the ledger before anybody can work at it, and in the ledger onl
 
 from __future__ import annotations
 
-from pq_cli.core.item import LIVE, Item, printable
+from pq_cli.core.item import Item, printable
 from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.errors import KeyTakenError, LockTimeoutError, PqError, QueueFullError, TryAgainError
-from pq_cli.host import NO_BOOT, boot_id
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.doors import handover
-from pq_cli.spool.doors.intake import Ids, Room
 from pq_cli.spool.doors.ledger import Origin, describe
+from pq_cli.spool.doors.porch import Porch
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -119,18 +118,15 @@ class Arrivals:
     def add(
         self, received: Received, item: Item, origin: Origin, *, keeps_id: bool = False
     ) -> None:
-        """Let `item` enter with this payload; its id, size and checksum are set here.
+        """Let `item` enter with this payload; its id, size and checksum are set by `commit`.
 
         keeps_id: it was in this spool before, and has its id and the number of its claims again,
         unless another item has that id now.
         """
         item = item.replace(
-            size=received.size,
-            checksum=received.checksum,
             claims=item.claims if keeps_id else 0,
             holder=None,
             lease_until=None,
-            written_boot=None if self._files.disk.sync else boot_id() or NO_BOOT,
             extra={**item.extra, "origin": dict(origin.__dict__)},
         )
         self._waiting.append((received, item, keeps_id))
@@ -175,13 +171,12 @@ class Arrivals:
 
     def _with_ids(self) -> list[tuple[Received, Item]]:
         with self._files:
-            ids = Ids(self._files, len(self._waiting))
+            porch = Porch(self._files, len(self._waiting))
             batch = []
             for received, item, keeps_id in self._waiting:
                 if not (keeps_id and self._is_free(item)):
-                    item = item.replace(id=ids.take())
-                while self._files.reader.occupied(layout.payload_path(item)):
-                    item = item.replace(id=ids.take())
+                    item = item.replace(id=0)
+                item = porch.numbered(item, received.size, received.checksum)
                 batch.append((received, item))
         return batch
 
@@ -193,14 +188,11 @@ class Arrivals:
     def _refuse(self, batch: list[tuple[Received, Item]]) -> list[Item | PqError]:
         """Take those out of the batch for which there is no room or whose key is taken."""
         outcome: list[Item | PqError] = []
-        keys: dict[str, int] = {}
-        room = Room(self._files)
+        porch = Porch(self._files)
         for _, item in batch:
             try:
-                if item.state in LIVE:
-                    room.check()
-                    self._check_key(item, keys)
-                    room.take()
+                porch.check(item, "fail")
+                porch.enter(item)
                 outcome.append(item)
             except (KeyTakenError, QueueFullError) as error:
                 outcome.append(error)
@@ -208,11 +200,3 @@ class Arrivals:
                 self._files.disk.discard(name + layout.META)
                 self._files.disk.discard(name)
         return outcome
-
-    def _check_key(self, item: Item, keys: dict[str, int]) -> None:
-        if item.key is None:
-            return
-        owner = self._files.keys.owner(item.key)
-        taken = keys.setdefault(item.key, item.id) if owner is None else owner.id
-        if taken != item.id:
-            raise KeyTakenError(f"key '{printable(item.key)}' is taken by item {taken}")

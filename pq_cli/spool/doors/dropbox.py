@@ -21,14 +21,13 @@ from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
-from pq_cli.host import NO_BOOT, boot_id
 from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.checksum import checksum_of
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.doors import handover
-from pq_cli.spool.doors.intake import Ids, Room
+from pq_cli.spool.doors.porch import Porch
 from pq_cli.spool.doors.resting import Look, Resting, look_at
 from pq_cli.spool.doors.told import Told, line
 from pq_cli.spool.files import Files
@@ -197,11 +196,11 @@ class Dropbox:
         files = self._files
         handover.finish(files)
         files.disk.make_dir(handover.FOLDER)
-        ids, room = Ids(files, len(drops)), Room(files)
+        porch = Porch(files, len(drops))
         chosen: list[tuple[_Drop, Item]] = []
         try:
             for drop in drops:
-                item = self._admit(drop, ids, room, now, [item for _, item in chosen])
+                item = self._admit(drop, porch, now)
                 if item is not None:
                     chosen.append((drop, item))
         except QueueFullError:
@@ -212,38 +211,20 @@ class Dropbox:
         self._take_copies(taken)
         handover.hand_over(files, [item for _, item in taken], event="enqueued")
 
-    def _admit(
-        self, drop: _Drop, ids: Ids, room: Room, now: float, before: list[Item]
-    ) -> Item | None:
+    def _admit(self, drop: _Drop, porch: Porch, now: float) -> Item | None:
         files = self._files
-        room.check()
+        item = new_item(drop.request, 0, min(now, drop.dropped_at), files.config)
         try:
-            if drop.request.key is not None:
-                self._check_key(drop.request.key, before)
+            porch.check(item, "fail")
         except KeyTakenError as error:
             self._leave(drop.name, str(error), always="its key is taken")
             return None
-        room.take()
-        created = min(now, drop.dropped_at)
-        item = new_item(drop.request, ids.take(), created, files.config)
-        while files.reader.occupied(layout.payload_path(item)):
-            item = item.replace(id=ids.take())
-        item = item.replace(
-            size=drop.size,
-            checksum=drop.checksum,
-            written_boot=None if files.disk.sync else boot_id() or NO_BOOT,
-        )
+        item = porch.numbered(item, drop.size, drop.checksum)
+        porch.enter(item)
         tmp = tmp_name("meta")
         files.disk.write_new(tmp, encode(item))
         files.disk.rename(tmp, handover.stem(item) + layout.META)  # whole, or not there
         return item
-
-    def _check_key(self, key: str, before: list[Item]) -> None:
-        owner = self._files.keys.owner(key)
-        taken = [item.id for item in before if item.key == key]
-        if owner is not None or taken:
-            holder = taken[0] if owner is None else owner.id
-            raise KeyTakenError(f"key '{printable(key)}' is taken by item {holder}")
 
     def _take(self, drop: _Drop, item: Item) -> bool:
         """Rename the file out of `new/`: the instant at which it is ours. False: it is gone."""

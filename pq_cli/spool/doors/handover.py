@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 
+from pq_cli.core.admission import check_key
 from pq_cli.core.events import record
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import decode, encode, parse_meta
-from pq_cli.errors import DamagedItemError
+from pq_cli.errors import DamagedItemError, KeyTakenError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.doors import ledger
@@ -158,13 +159,11 @@ def finish_stopped(root: str, lock_timeout: float) -> None:
 
 def _yielding(files: Files, item: Item) -> Item:
     """Return the item, as a dead letter if another one has got its key meanwhile."""
-    if item.key is None or item.state not in LIVE:
-        return item
-    owner = files.keys.owner(item.key)
-    if owner is None or owner.id == item.id:
-        return item
-    loser = item.replace(state=State.FAILED, last_error=KEY_LOST, not_before=None)
-    tmp = tmp_name("meta")
-    files.disk.write_new(tmp, encode(loser))
-    files.disk.rename(tmp, stem(item) + layout.META)
-    return loser
+    try:
+        check_key(item, files.keys.owner)
+    except KeyTakenError:
+        item = item.replace(state=State.FAILED, last_error=KEY_LOST, not_before=None)
+        tmp = tmp_name("meta")
+        files.disk.write_new(tmp, encode(item))
+        files.disk.rename(tmp, stem(item) + layout.META)
+    return item

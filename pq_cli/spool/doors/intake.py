@@ -1,18 +1,15 @@
-"""Intake: staged payloads become items: key, room, id, then payload and meta take their places."""
+"""Intake: staged payloads become items: past the porch, then payload and meta take their places."""
 
 from __future__ import annotations
 
-from pq_cli.core.admission import check_room, standing_for
 from pq_cli.core.events import record
-from pq_cli.core.item import LIVE
 from pq_cli.core.meta import encode
 from pq_cli.errors import PqError
-from pq_cli.host import NO_BOOT, boot_id
 from pq_cli.queue.request import new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
-from pq_cli.spool.disk.state import allocate
 from pq_cli.spool.disk.tmp import tmp_name
+from pq_cli.spool.doors.porch import Porch
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -63,11 +60,9 @@ class _Admission:
         self.fresh: list[Item] = []
         self.found: list[Item] = []
         self._replaced: list[tuple[Item, Item]] = []
-        self._owners: dict[str, Item] = {}
         self._vouched = False
         self._files = files
-        self._ids = Ids(files, count)
-        self._room = Room(files)
+        self._porch = Porch(files, count)
         self._now = now
 
     def admit(self, batch: Sequence[Staged]) -> None:
@@ -110,100 +105,29 @@ class _Admission:
 
     def _place_one(self, staged: Staged) -> None:
         files, request = self._files, staged.request
-        taken = self._owner(request.key)
-        standing = standing_for(request.key, request.if_exists, taken)
-        if standing is not None:
+        item = new_item(request, 0, self._now, files.config)
+        other = self._porch.check(item, request.if_exists)
+        if other is not None and request.if_exists == "skip":
             # Its id will be told, so it must be durable, even if who enqueued it was killed.
             self._vouched = True
-            self.items.append(standing.for_bystanders())
+            self.items.append(other.for_bystanders())
             self.found.append(self.items[-1])
             return
-        if taken is None:
-            self._room.check()
-        item = self._new_item(staged)
-        if request.key is not None and taken is None:
-            files.keys.give(request.key, item.id)
+        # In a batch nothing is synced yet when the meta appears.
+        item = self._porch.numbered(item, staged.size, staged.checksum, synced=staged.synced)
+        if item.key is not None and other is None:
+            files.keys.give(item.key, item.id)
         item = _place(files, staged, item)
-        if taken is None:
-            self._room.take()
+        self._porch.enter(item, other)
         self.fresh.append(item)
-        if request.key is not None:
-            self._owners[request.key] = item
-        if taken is not None:
-            self._replaced.append((taken, item))
+        if other is not None:
+            self._replaced.append((other, item))
         self.items.append(item)
-
-    def _owner(self, key: str | None) -> Item | None:
-        if key is None:
-            return None
-        return self._owners.get(key) or self._files.keys.owner(key)
-
-    def _new_item(self, staged: Staged) -> Item:
-        files, request = self._files, staged.request
-        item = new_item(request, self._ids.take(), self._now, files.config)
-        while files.reader.occupied(layout.payload_path(item)):
-            item = item.replace(id=self._ids.take())
-        return item.replace(
-            size=staged.size,
-            checksum=staged.checksum,
-            # In a batch nothing is synced yet when the meta appears.
-            written_boot=None if files.disk.sync and staged.synced else boot_id() or NO_BOOT,
-        )
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised."""
         for item in self.fresh:
             self._files.erase(item)
-
-
-class Ids:
-    """Hands out ids for a batch of `count`, reserved together at the first need.
-
-    What is not reserved yet can be taken under the lock only.
-    """
-
-    def __init__(self, files: Files, count: int) -> None:
-        self._files = files
-        self._count = count
-        self._next = self._end = 0
-
-    def reserve(self) -> None:
-        """Reserve the ids of the batch now; later ones come singly."""
-        files, count = self._files, self._count
-        first, files.state = allocate(files.disk, files.counter, files.state, count)
-        self._next, self._end, self._count = first, first + count, 1
-
-    def take(self) -> int:
-        """Return an id that was never given before."""
-        if self._next >= self._end:
-            self.reserve()
-        item_id, self._next = self._next, self._next + 1
-        return item_id
-
-
-class Room:
-    """What `max_items` leaves free; for one stretch under the lock.
-
-    Counted by names at the first need: that costs what the limit allows, and no number is kept that
-    a death or a hand in the spool could make wrong.
-    """
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-        self._live: int | None = None
-        self._taken = 0
-
-    def check(self) -> None:
-        """Raise QueueFullError if there is no room for one live item more."""
-        limit = self._files.config.max_items
-        if limit:
-            if self._live is None:
-                self._live = self._files.reader.count(LIVE)
-            check_room(limit, self._live + self._taken)
-
-    def take(self) -> None:
-        """Take the room of one live item, that is not in its place yet or has just come there."""
-        self._taken += 1
 
 
 def _place(files: Files, staged: Staged, item: Item) -> Item:

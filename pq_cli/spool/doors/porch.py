@@ -1,0 +1,74 @@
+"""The porch: what is asked of an item at every door: whose key it is, room, a free id.
+
+A door says where its payloads come from and by which rename they enter; `check`, then `enter` is
+all that it must ask here. One porch is for one batch, in one stretch under the lock.
+"""
+
+from __future__ import annotations
+
+from pq_cli.core.admission import check_key, check_room
+from pq_cli.core.item import LIVE, Item
+from pq_cli.host import NO_BOOT, boot_id
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.state import allocate
+from pq_cli.spool.files import Files
+
+
+class Porch:
+    """A batch of at most `count` items on their way into the spool."""
+
+    def __init__(self, files: Files, count: int = 1) -> None:
+        self._files = files
+        self._count = count
+        self._next = self._end = 0
+        self._live: int | None = None
+        self._entered = 0
+        self._owners: dict[str, Item] = {}
+
+    def check(self, item: Item, if_exists: str | None) -> Item | None:
+        """Return the live item that has the key of one that is to enter; None: it has room.
+
+        See `check_key` for what is to be done with the other one. Raises KeyTakenError,
+        QueueFullError. Room is counted by names at the first need: that costs what the limit
+        allows, and no number is kept that a death or a hand in the spool could make wrong.
+        """
+        other = check_key(item, self._owner, if_exists)
+        limit = self._files.config.max_items
+        if limit and other is None and item.state in LIVE:
+            if self._live is None:
+                self._live = self._files.reader.count(LIVE)
+            check_room(limit, self._live + self._entered)
+        return other
+
+    def enter(self, item: Item, other: Item | None = None) -> None:
+        """Take note that an item enters, and that it does so in the stead of `other`."""
+        if item.state in LIVE:
+            self._entered += other is None
+            if item.key is not None:
+                self._owners[item.key] = item
+
+    def _owner(self, key: str) -> Item | None:
+        return self._owners.get(key) or self._files.keys.owner(key)
+
+    def numbered(self, item: Item, size: int, checksum: str | None, *, synced: bool = True) -> Item:
+        """Return the item of a payload, with an id that was never given and whose place is free.
+
+        One that it has already, not 0, it keeps, if the place is free. The ids of the batch are
+        reserved together at the first need, later ones come singly.
+        synced: whether, in "full", the payload will be durable before the meta appears.
+        """
+        sure = synced and self._files.disk.sync
+        boot = None if sure else boot_id() or NO_BOOT
+        number = item.id or self._id()
+        item = item.replace(id=number, size=size, checksum=checksum, written_boot=boot)
+        while self._files.reader.occupied(layout.payload_path(item)):
+            item = item.replace(id=self._id())
+        return item
+
+    def _id(self) -> int:
+        if self._next >= self._end:
+            files, count = self._files, self._count
+            self._next, files.state = allocate(files.disk, files.counter, files.state, count)
+            self._end, self._count = self._next + count, 1
+        self._next += 1
+        return self._next - 1
