@@ -113,6 +113,11 @@ def _keyed(spool: Spool) -> None:
     spool.enqueue(body(5), key="k")
 
 
+def _sent(spool: Spool) -> None:
+    _failed(spool)
+    _export(spool, taken=None)
+
+
 # -- what lies outside -----------------------------------------------------------
 
 
@@ -246,7 +251,8 @@ def _refuse(error: Exception) -> None:
     raise error
 
 
-def _export(spool: Spool, *, taken: bool) -> list[int]:
+def _export(spool: Spool, *, taken: bool | None) -> list[int]:
+    """Export; then its command has taken all, or failed, or (None) a crash came first."""
     states = [State.PENDING, State.FAILED]
     departures = spool.departures()
     sending = Sending(spool, states, departures, _refuse, tick=lambda _: None)
@@ -254,7 +260,7 @@ def _export(spool: Spool, *, taken: bool) -> list[int]:
         pass
     if taken:
         settle(spool, departures, sending, _refuse)
-    else:
+    elif taken is not None:
         stay(departures, sending.marked)
     return []
 
@@ -380,8 +386,8 @@ VERBS = {
     "migrate": Verb(lambda s: _migrate(s, move=False), fill, **MIGRATED),
     "migrate --move": Verb(lambda s: _migrate(s, move=True), fill, takes=True, **MIGRATED),
     "import": Verb(_import, fill, source=frozenset([body(5), body(7)]), again=True),
-    "export --move": Verb(lambda s: _export(s, taken=True), _failed),
-    "export --move fails": Verb(lambda s: _export(s, taken=False), _failed),
+    "export --move": Verb(lambda s: _export(s, taken=True), _failed, may_go={1, 2, 3}),
+    "export --move fails": Verb(lambda s: _export(s, taken=False), _sent),
     "check --restore": Verb(
         _bring_back, _set_aside, may_go={1}, source=frozenset([body(1)]), again=True
     ),
