@@ -204,6 +204,18 @@ def test_another_export_takes_over(a: Path, b: Path) -> None:
     assert done.returncode == 6 and by_id(a) == [] and facts(b) == before
 
 
+def test_what_was_taken_over_is_not_put_back(a: Path) -> None:
+    """An export that fails leaves alone what a later one, still under way, has marked."""
+    queue = Spool(a)
+    earlier, later = queue.departures(), queue.departures()
+    earlier.mark([1])
+    later.mark([1])
+    earlier.put_back([1])
+    assert queue.get(1).state is State.HELD
+    later.put_back([1])
+    assert queue.get(1).state is State.PENDING
+
+
 def test_a_command_that_does_not_exist(a: Path) -> None:
     """127, one line, and nothing was marked."""
     done = pq("export", "-s", a, "--move", "--", "/no/such/command")
