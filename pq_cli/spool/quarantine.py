@@ -83,10 +83,12 @@ def asides(reader: Reader) -> list[Aside]:
 
 
 def forget(disk: Disk, name: str) -> None:
-    """Remove what lies under a name, and the line about it: it is elsewhere, durably."""
+    """Remove what lies under a name, and the line about it: it is elsewhere, durably.
+
+    Not synced: should a power loss bring it back, to restore it once more changes nothing.
+    """
     for end in (layout.META, "", REASON):
         disk.discard(f"{layout.QUARANTINE}/{name}{end}")
-    disk.sync_dir(layout.QUARANTINE)
 
 
 def _by_name(reader: Reader) -> dict[str, set[str]]:
