@@ -11,7 +11,7 @@ from strategies import KNOWN, counts, holders, items, text, times, values
 
 from pq_cli import DamagedItemError, Holder, Item, State, UsageError
 from pq_cli.core import transitions
-from pq_cli.core.item import parse_reference, printable, valid_key
+from pq_cli.core.item import parse_reference, printable, valid_key, whole
 from pq_cli.core.meta import as_dict, claim_patch, decode, encode
 
 
@@ -285,3 +285,13 @@ def test_a_key_is_short_and_without_controls(word):
     except UsageError:
         return
     assert 1 <= len(word.encode()) <= 200 and "\n" not in word and "\0" not in word
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("", None), ("-1", None),
+     ("+1", None), (" 1", None), ("1_0", None), ("1.0", None), ("٣", None), ("²", None)],
+)  # fmt: skip
+def test_a_whole_number_is_of_plain_digits(text: str, number: int | None) -> None:
+    """One rule for all numbers that are typed, or name files: what `int` takes is too much."""
+    assert whole(text) == number

@@ -7,7 +7,7 @@ import stat
 import sys
 
 from pq_cli.commands.spools import open_spool, taken_text
-from pq_cli.core.item import printable, valid_priority
+from pq_cli.core.item import printable, valid_priority, whole
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
@@ -98,7 +98,7 @@ def request_of(o: ItemOptions, *, delay: str | None = None, at: str | None = Non
             if_exists=o.if_exists,
             delay=None if delay is None else parse_duration(delay),
             at=None if at is None else parse_time(at),
-            max_attempts=None if o.max_attempts is None else _whole(o.max_attempts),
+            max_attempts=None if o.max_attempts is None else _attempts(o.max_attempts),
             name=o.name,
             metadata=_metadata(o.metadata),
         )
@@ -113,10 +113,11 @@ def check_stdin() -> None:
         raise UsageError("no FILE given, and standard input is a terminal; pipe something in")
 
 
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+def _attempts(text: str) -> int:
+    number = whole(text, 9)
+    if number is None:
         raise UsageError(f"max-attempts {printable(text)!r}: give a whole number from 1")
-    return int(text)
+    return number
 
 
 def _metadata(pairs: Iterable[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pq_cli.commands.common import JsonOption, SpoolOption, open_spool, reference
+from pq_cli.core.item import whole
 from pq_cli.errors import UsageError
 from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.log import log_line
@@ -39,9 +40,10 @@ def command(
         r for r in queue.log() if not wanted or r.get("id") in wanted
     )
     if count is not None:
-        if not (count.isascii() and count.isdigit() and len(count) < 10):
+        last = whole(count, 9)
+        if last is None:
             raise UsageError(f"-n {count!r}: give a whole number")
-        found = deque(found, maxlen=int(count))
+        found = deque(found, maxlen=last)
     if stdout_is_terminal() and not as_json:
         log_sheet(found, time.time(), console("auto"))
         return 0

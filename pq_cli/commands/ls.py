@@ -18,7 +18,7 @@ from pq_cli.commands.common import (
     open_spool,
     states_from,
 )
-from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
+from pq_cli.core.item import LIVE, Item, State, printable, valid_priority, whole
 from pq_cli.core.record import Record
 from pq_cli.core.tick import unheard
 from pq_cli.core.timefmt import parse_duration
@@ -135,9 +135,10 @@ def _lines(queue: Spool, choice: Choice, *, as_json: bool) -> bool:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    number = whole(text, 15)
+    if number is None:
         raise UsageError(f"-n {text!r}: give a whole number")
-    return int(text)
+    return number
 
 
 def _chosen(queue: Spool, choice: Choice, now: float, tick: Tick = unheard) -> Iterator[Item]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from pq_cli.commands.spools import lease_seconds
-from pq_cli.core.item import printable
+from pq_cli.core.item import printable, whole
 from pq_cli.core.record import Record
 from pq_cli.core.shellwords import quoted, shell_only, through_shell
 from pq_cli.core.timefmt import parse_duration
@@ -71,13 +71,13 @@ def plan_of(o: RunOptions) -> Plan:
         raise UsageError("--log and --tag exclude each other: with --log nothing is passed on")
     return Plan(
         command=o.cmd,
-        jobs=_whole("--jobs", o.jobs, 1, _MOST_JOBS) or 1,
+        jobs=_within("--jobs", o.jobs, 1, _MOST_JOBS) or 1,
         follow=o.follow,
         limits=Limits(
-            max_items=_whole("--max", o.max_items, 1, 10**15),
+            max_items=_within("--max", o.max_items, 1, 10**15),
             max_seconds=None if o.max_time is None else parse_duration(o.max_time),
             rate=_rate(o.rate),
-            halt_after=_whole("--halt-after", o.halt_after, 1, 10**9),
+            halt_after=_within("--halt-after", o.halt_after, 1, 10**9),
             patience=None if o.follow else _PATIENCE,
             lock_timeout=parse_duration(o.lock_timeout),
         ),
@@ -90,7 +90,7 @@ def plan_of(o: RunOptions) -> Plan:
             lock_timeout=parse_duration(o.lock_timeout),
         ),
         lease=lease_seconds(o.lease),
-        nice=_whole("--nice", o.nice, 0, 19) or 0,
+        nice=_within("--nice", o.nice, 0, 19) or 0,
         when=_words(o.when),
         progress=o.progress,
         as_json=o.as_json,
@@ -98,13 +98,13 @@ def plan_of(o: RunOptions) -> Plan:
     )
 
 
-def _whole(option: str, text: str | None, low: int, high: int) -> int | None:
+def _within(option: str, text: str | None, low: int, high: int) -> int | None:
     if text is None:
         return None
-    digits = text.isascii() and text.isdigit() and len(text) <= 18
-    if not digits or not low <= int(text) <= high:
+    number = whole(text)
+    if number is None or not low <= number <= high:
         raise UsageError(f"{option} {printable(text)!r}: give a whole number from {low} to {high}")
-    return int(text)
+    return number
 
 
 def _positive(option: str, text: str | None) -> float | None:

@@ -120,13 +120,18 @@ class Item(Record):
 def parse_reference(text: str) -> tuple[int, int | None]:
     """Return (id, claim number or None) of `1742` or `1742.2`. Raises UsageError."""
     number, dot, claim = text.partition(".")
-    if _is_number(number) and (not dot or _is_number(claim)):
-        return int(number), int(claim) if dot else None
+    item_id, count = whole(number), whole(claim)
+    if item_id is not None and (not dot or count is not None):
+        return item_id, count
     raise UsageError(f"{printable(text)} is not an item: give an id (1742) or a claim (1742.2)")
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
+def whole(text: str, digits: int = 18) -> int | None:
+    """Return the whole number that a text is, of at most so many digits, or None.
+
+    Without sign, spaces or the digits of other scripts: `int` would take those.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def printable(text: str, limit: int = 0) -> str:
@@ -148,7 +153,7 @@ def _escaped(char: str) -> str:
 
 def valid_priority(value: object) -> int:
     """Return `value` as a priority. Raises UsageError unless it is a whole number 1 to 10."""
-    number = int(value) if isinstance(value, str) and _is_number(value) else value
+    number = whole(value) if isinstance(value, str) else value
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_PRIORITY:
         shown = printable(str(value), 40)
         raise UsageError(f"priority {shown!r}: give a whole number from 1 (most urgent) to 10")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import Item, printable
+from pq_cli.core.item import Item, printable, whole
 from pq_cli.core.policy import QueueConfig, valid_status
 from pq_cli.core.shellwords import as_command, shell_only
 from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
@@ -84,8 +84,7 @@ def judging(defer_on: str | None, config: QueueConfig) -> Judge:
 
 
 def _number(text: str) -> int | None:
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    return whole(text.strip())
 
 
 def environment(spool_path: str, item: Item) -> dict[str, str]:

@@ -5,7 +5,7 @@ All paths are relative to the spool's root. pq-spool(5) documents the same layou
 
 from __future__ import annotations
 
-from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable
+from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable, whole
 from pq_cli.errors import UsageError
 
 FORMAT = 1
@@ -129,7 +129,7 @@ def log_folder(item_id: int) -> str:
 def parse_log_name(name: str) -> int | None:
     """Return the claim number of an attempt's log, or None when it is not one of ours."""
     stem = name.removesuffix(LOG_END)
-    return int(stem) if stem != name and _number(stem) else None
+    return whole(stem) if stem != name else None
 
 
 def worker_lock(name: str) -> str | None:
@@ -142,11 +142,12 @@ def parse_name(name: str) -> tuple[int, int | None] | None:
     """Return (id, claim number or None) of a payload name, or None when it is not one of ours."""
     stem, dot, claim = name.partition(".")
     longer = len(stem) - ID_DIGITS
-    if not _number(stem) or longer < 0 or (longer and stem[0] == "0"):
+    item_id, count = whole(stem), whole(claim)
+    if item_id is None or longer < 0 or (longer and stem[0] == "0"):
         return None
-    if dot and (not _number(claim) or (claim[0] == "0" and claim != "0")):
+    if dot and (count is None or (claim[0] == "0" and claim != "0")):
         return None
-    return int(stem), int(claim) if dot else None
+    return item_id, count
 
 
 def parse_meta_name(name: str) -> tuple[int, int | None] | None:
@@ -156,17 +157,15 @@ def parse_meta_name(name: str) -> tuple[int, int | None] | None:
 
 def parse_lane(name: str) -> int | None:
     """Return the priority of a lane's folder name, or None."""
-    return int(name) if len(name) == 2 and _number(name) and 1 <= int(name) <= 10 else None
+    lane = whole(name) if len(name) == 2 else None
+    return lane if lane is not None and 1 <= lane <= 10 else None
 
 
 def parse_number(name: str, width: int) -> int | None:
     """Return the number of a zero-padded folder name of at least `width` digits, or None."""
-    ok = _number(name) and (len(name) == width or (len(name) > width and name[0] != "0"))
-    return int(name) if ok else None
-
-
-def _number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
+    number = whole(name)
+    fits = len(name) == width or (len(name) > width and name[0] != "0")
+    return number if fits else None
 
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@:=,")
