@@ -206,9 +206,9 @@ def _look(bench: Bench, reference: str, other: str, size: int) -> None:
     for arguments, rounds, target in (
         (("ls", "-n", "20"), 7, _LS),
         (("stats",), 2, _STATS),
-        (("__complete", "items", "show", "1"), 7, _TAB),
-        (("__complete", "items", "done", ""), 7, _TAB),
-        (("__complete", "keys", "ls", ""), 7, _TAB),
+        (("__complete", "show", "1"), 7, _TAB),
+        (("__complete", "done", ""), 7, _TAB),
+        (("__complete", "ls", "--key", ""), 7, _TAB),
     ):
         cases = {
             "reference": lambda _, a=arguments: command(reference, *a),

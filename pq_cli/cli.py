@@ -67,7 +67,7 @@ def _command(name: str, spool: list[str], rest: list[str]) -> int:
         _print(f"pq {__version__}")
         return 0
     if name == "__complete":  # asked by the completion scripts at every Tab
-        from pq_cli.actions.complete import complete
+        from pq_cli.commands.complete import complete
 
         return complete(rest, os.environ.get("PQ_SPOOL") or default_spool())
     if name in ("--help", "-h") or (name == "help" and not rest):

@@ -13,9 +13,9 @@ def test_the_wheel_has_every_page_and_script_in_its_place():
     with open(ROOT / "pyproject.toml", "rb") as file:
         build = tomllib.load(file)["tool"]["hatch"]["build"]
     wanted = {
-        "completions/pq.bash": "share/bash-completion/completions/pq",
-        "completions/_pq": "share/zsh/site-functions/_pq",
-        "completions/pq.fish": "share/fish/vendor_completions.d/pq.fish",
+        "pq_cli/completions/pq.bash": "share/bash-completion/completions/pq",
+        "pq_cli/completions/_pq": "share/zsh/site-functions/_pq",
+        "pq_cli/completions/pq.fish": "share/fish/vendor_completions.d/pq.fish",
     }
     for page in (ROOT / "man").iterdir():
         wanted[f"man/{page.name}"] = f"share/man/man{page.suffix[1:]}/{page.name}"

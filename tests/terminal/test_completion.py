@@ -1,4 +1,4 @@
-"""Completion in the three real shells, driven by the keyboard; and that the scripts are current."""
+"""Completion in the three real shells, driven by the keyboard; and what they ask of `pq`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pytest
 from support import need_tool
 
 from pq_cli import Spool
-from pq_cli.commands.completion import _KINDS, _spec
-from pq_cli.commands.table import COMMANDS
-from pq_cli.render.completion import KINDS
+from pq_cli.commands.complete import complete
+from pq_cli.commands.table import COMMANDS, load
 
-SCRIPTS = Path(__file__).parents[2] / "completions"
+SCRIPTS = Path(__file__).parents[2] / "pq_cli" / "completions"
 FILES = {"bash": "pq.bash", "zsh": "_pq", "fish": "pq.fish"}
 
 
@@ -28,9 +27,11 @@ def run(*words, **env):
 
 
 @pytest.mark.parametrize("shell", FILES)
-def test_the_scripts_are_those_that_the_commands_make_now(shell):
-    """completions/ has not drifted: `pq completion` would write the same files again."""
-    assert run("completion", shell).stdout == (SCRIPTS / FILES[shell]).read_text(encoding="utf-8")
+def test_the_script_that_is_printed_is_the_one_that_packages_install(shell):
+    """`pq completion` prints the file; it is short, for all that it knows it asks of `pq`."""
+    script = (SCRIPTS / FILES[shell]).read_text(encoding="utf-8")
+    assert run("completion", shell).stdout == script
+    assert len(script.splitlines()) <= 80
 
 
 def test_an_unknown_shell_is_refused():
@@ -40,19 +41,36 @@ def test_an_unknown_shell_is_refused():
     assert "bash, zsh, fish" in done.stderr
 
 
-def test_every_option_of_every_command_is_in_every_script():
-    """Each option's spellings stand in each script; each kind of value has a meaning."""
-    text = {shell: (SCRIPTS / name).read_text(encoding="utf-8") for shell, name in FILES.items()}
-    for name in COMMANDS:
-        spec = _spec(name)
-        for option in spec.options:
-            long = max(option.names, key=len)
-            assert long in text["bash"]
-            assert long in text["zsh"]
-            fish = f"-l {long[2:]}" if long.startswith("--") else f"-s {long[1:]}"
-            assert fish in text["fish"]
-            assert option.kind is None or option.kind in KINDS
-    assert set(_KINDS.values()) <= set(KINDS)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_every_command_is_offered_with_its_help(name, capsys):
+    """By its long name, and what says the contrary too; in the words of `--help`."""
+    complete([name, "-"], "/nowhere")
+    told = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    options = [p for p in load(name).params if p.opts[0].startswith("-")]
+    names = [names for p in options for names in (p.opts, p.secondary_opts) if names]
+    assert list(told) == [max(spellings, key=len) for spellings in names]
+    assert all(told.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("enq", ["enqueue"]), ("help expl", ["explain"]), ("--ver", ["--version"]),
+        ("-s ", "dirs"), ("ls --spool=", "dirs"), ("enqueue ", "files"), ("run ", []),
+        ("run -j 2 -- gre", "command 4"), ("-s x run -- a b", "command 4"),
+        ("next --wait -- ", "command 3"), ("run -s -- -- a", "command 4"),
+        ("ls --state fai", ["failed"]), ("purge --state=re", ["removed"]),
+        ("enqueue --if-exists=re", ["replace"]), ("ls --color a", ["auto", "always"]),
+        ("enqueue -p 1", ["1", "10"]), ("completion z", ["zsh"]), ("stats ", []),
+        ("enqueue --delay ", []), ("what ", []), ("run --no-p", ["--no-progress"]),
+    ],
+)  # fmt: skip
+def test_a_word_is_completed_by_what_it_stands_for(words, wanted, capsys):
+    """Commands, options, values that are known beforehand; or what the shell is to complete."""
+    complete(words.split(" "), "/nowhere")
+    out = capsys.readouterr().out.splitlines()
+    told = out[0] if out and "\t" not in out[0] else [line.partition("\t")[0] for line in out]
+    assert told == wanted
 
 
 @pytest.fixture
@@ -160,7 +178,7 @@ def answer(spool, *words):
 
 def test_a_missing_spool_or_strange_words_complete_to_nothing(tmp_path):
     """Tab never fails, never makes a spool, and never prints an error into the line."""
-    for words in ([], ["items"], ["items", "rm", "x"], ["keys", "", ""], ["what", "", "", "", ""]):
+    for words in (["rm", "x"], ["ls", "--key", ""], ["show", ""], ["what", "", "", "", ""]):
         done = run("__complete", *words, PQ_SPOOL=str(tmp_path / "none"))
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), words
     assert not (tmp_path / "none").exists()
@@ -173,12 +191,12 @@ def test_candidates_begin_with_what_was_typed_and_are_few(tmp_path):
 
     for _ in range(3):
         spool.enqueue_many([(b"", Request(priority=n % 10 + 1)) for n in range(500)])
-    assert len(answer(spool, "items", "show", "")) == 100
-    assert [value for value, _ in answer(spool, "items", "show", "1234")] == ["1234"]
-    fitting = [value for value, _ in answer(spool, "items", "rm", "14")]
+    assert len(answer(spool, "show", "")) == 100
+    assert [value for value, _ in answer(spool, "show", "1234")] == ["1234"]
+    fitting = [value for value, _ in answer(spool, "rm", "14")]
     assert len(fitting) == 100
     assert all(value.startswith("14") for value in fitting)
-    assert answer(spool, "items", "done", "") == []
+    assert answer(spool, "done", "") == []
 
 
 def test_keys_come_back_as_they_were_given(tmp_path):
@@ -189,24 +207,26 @@ def test_keys_come_back_as_they_were_given(tmp_path):
         spool.enqueue(b"", key=key)
     spool.enqueue(b"", key="x" * 200)
     spool.enqueue(b"", key="ü" * 100)
-    told = [value for value, _ in answer(spool, "keys", "ls", "")]
+    told = [value for value, _ in answer(spool, "ls", "--key", "")]
     assert sorted(told) == sorted([*keys, "x" * 200])
     removed = spool.remove(1)
-    assert answer(spool, "items", "undo", "")[0][0] == str(removed.id)
+    assert answer(spool, "undo", "")[0][0] == str(removed.id)
 
 
-def test_completing_loads_no_parser():
-    """`pq __complete` is quick because it imports neither typer nor rich."""
+def test_completing_loads_no_more_than_the_parser_of_one_command():
+    """`pq __complete` is quick: it imports typer and one command, no rich and no event loop."""
     code = (
         "import sys, json\n"
         "from pq_cli import cli\n"
-        "try: cli.main(['__complete', 'items', 'show', ''])\n"
+        "try: cli.main(['__complete', 'show', ''])\n"
         "except SystemExit: print(json.dumps(sorted(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = json.loads(done.stdout.splitlines()[-1])
-    assert "pq_cli.actions.complete" in modules
-    assert not {"typer", "click", "rich", "asyncio", "subprocess"} & set(modules)
+    assert "pq_cli.commands.complete" in modules
+    assert not {"rich", "asyncio", "tomllib"} & set(modules)
+    loaded = {name.removeprefix("pq_cli.commands.") for name in modules if "pq_cli.comm" in name}
+    assert loaded & set(COMMANDS) == {"show"}
 
 
 def test_a_key_with_spaces_stays_one_word(shell, spool):

@@ -1,0 +1,171 @@
+"""`pq __complete`: what the completion scripts ask at every Tab. Quick, however many items.
+
+It is given the words behind `pq` up to the one being typed, which may be empty, and prints a line
+`value<TAB>description` for each that this one may become; behind `--option=` only the value. Or
+it prints one line without a tab, which says what the shell itself is to complete: `files`, `dirs`,
+or `command N`, a command line that begins after N words. Nothing is locked, made or reported.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from pq_cli.commands.table import COMMANDS, load
+from pq_cli.core.item import Item, State, printable
+from pq_cli.errors import PqError
+from pq_cli.render import emit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+_WAITING = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
+_STATES = {
+    "done": (State.ACTIVE,),
+    "fail": (State.ACTIVE,),
+    "release": (State.ACTIVE,),
+    "renew": (State.ACTIVE,),
+    "retry": (State.FAILED, State.HELD, State.DELAYED),
+    "hold": (State.PENDING, State.DELAYED),
+    "rm": (*_WAITING, State.DONE),
+    "set": _WAITING,
+    "undo": (State.REMOVED,),
+}
+"""What the operands of a command may be; of all others every item."""
+_KINDS = {
+    "DIR": "dirs", "SRC": "dirs", "FILE": "files", "S": "states", "WHEN": "colors", "KEY": "keys",
+    "WHAT": "exists", "GLOB": "keys", "ITEM": "items", "SHELL": "shells", "CMD": "command",
+}  # fmt: skip
+"""What the placeholders of help texts stand for; all others have values that nobody can guess."""
+_LEADING = {
+    "--help": "list the commands",
+    "--version": "tell it",
+    "--spool": "the spool directory",
+}
+"""What may stand before the command."""
+
+
+def complete(words: Sequence[str], default_spool: str) -> int:
+    """Print what the last word may become, or what the shell is to complete in its stead."""
+    *before, current = words or [""]
+    line = _Line(before, current)
+    if line.kind in ("files", "dirs"):
+        emit(line.kind)
+    elif line.kind == "command":
+        if line.after:  # without the `--` nothing would be run
+            emit(f"command {line.after}")
+    else:
+        with suppress(PqError, OSError):
+            spool = os.path.expanduser(line.spool) or default_spool
+            for value, text in _candidates(line, spool):
+                if value.startswith(line.prefix):
+                    emit(f"{value}\t{text}")
+    return 0
+
+
+class _Line:
+    """A command line up to the word that is typed.
+
+    kind: what that word is to be, None for what nobody can guess; prefix: how it begins so far.
+    after: how many words stand before what follows `--`; 0 without it.
+    """
+
+    def __init__(self, before: Sequence[str], current: str) -> None:
+        self.command = self.spool = ""
+        self.parameters: list[Any] = []
+        self.prefix = current
+        self.after = 0
+        pending = ""
+        for place, word in enumerate(before):
+            if pending:
+                self._take(pending, word)
+                pending = ""
+            elif self.after:
+                continue
+            elif word == "--" and self.command:
+                self.after = place + 1
+            elif word.startswith("--") and "=" in word:
+                self._take(*word.split("=", 1))
+            elif word.startswith("-"):
+                pending = word if self._valued(word) else ""
+            elif not self.command:
+                self.command = word
+                self.parameters = load(word).params if word in COMMANDS else []
+        self.kind = self._kind(pending, current)
+
+    def _take(self, option: str, value: str) -> None:
+        if option in ("-s", "--spool"):
+            self.spool = value
+
+    def _kind(self, pending: str, current: str) -> str | None:
+        if pending:
+            return self._valued(pending)
+        if current.startswith("-") and not self.after:
+            option, equals, self.prefix = current.partition("=")
+            if equals:
+                return self._valued(option)
+            self.prefix = current
+            return "options"
+        if not self.command or self.command == "help":
+            return "commands"
+        operands = [p for p in self.parameters if not p.opts[0].startswith("-")]
+        return _kind_of(operands[-1].metavar) if operands else None
+
+    def _valued(self, word: str) -> str | None:
+        """Return the kind of an option's value; None for a flag, or when it may stand without."""
+        if not self.command:
+            return "dirs" if word in ("-s", "--spool") else None
+        for p in self.parameters:
+            if word in p.opts and not p.is_flag and not (p.metavar or "").startswith("[="):
+                kind = "priorities" if "--priority" in p.opts else _kind_of(p.metavar)
+                return "any" if kind in (None, "command") else kind
+        return None
+
+    def options(self) -> Iterator[tuple[str, str]]:
+        """Yield the long name of each option, and what it is for."""
+        if not self.command:
+            yield from _LEADING.items()
+        for p in self.parameters:
+            text = (getattr(p, "help", "") or p.opts[0]).rstrip(".").partition(". ")[0]
+            for names in (p.opts, p.secondary_opts):
+                if names and names[0].startswith("-"):
+                    yield max(names, key=len), text
+
+
+def _kind_of(metavar: str | None) -> str | None:
+    return _KINDS.get((metavar or "").strip("[].- "))
+
+
+def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
+    if line.kind == "options":
+        yield from line.options()
+    elif line.kind == "commands":
+        yield from ((row.name, row.help) for row in COMMANDS.values())
+    elif line.kind in ("items", "keys"):
+        from pq_cli.commands.spools import open_spool
+
+        queue = open_spool(spool)
+        if line.kind == "keys":
+            yield from ((key, "") for key in queue.suggest_keys(line.prefix))
+        else:
+            for item in queue.suggest(_STATES.get(line.command, tuple(State)), line.prefix):
+                yield item.claim or str(item.id), _described(item)
+    else:
+        yield from ((value, "") for value in _fixed(line.kind))
+
+
+def _fixed(kind: str | None) -> Sequence[str]:
+    from pq_cli.commands.completion import SHELLS
+    from pq_cli.queue.request import IF_EXISTS
+    from pq_cli.render.terminal import COLORS
+
+    numbers = tuple(str(n) for n in range(1, 11))
+    known = {"states": tuple(State), "colors": COLORS, "exists": IF_EXISTS, "shells": tuple(SHELLS)}
+    return {**known, "priorities": numbers}.get(kind or "", ())
+
+
+def _described(item: Item) -> str:
+    name = printable(item.name or item.key or item.last_error or "", 40)
+    return f"{item.state}, priority {item.priority}{', ' if name else ''}{name}"
