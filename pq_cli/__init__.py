@@ -38,6 +38,7 @@ from pq_cli.errors import (
     PqError,
     QueueFullError,
     StaleClaimError,
+    TryAgainError,
     UsageError,
 )
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict
     from pq_cli.queue.request import Request
     from pq_cli.queue.verbs import Queue
+    from pq_cli.spool.doors.restoring import Quarantine
     from pq_cli.spool.spool import Spool
     from pq_cli.worker.events import Event, Stop, Summary
     from pq_cli.worker.gate import Gate
@@ -64,9 +66,9 @@ __all__ = [  # noqa: RUF022
     "Queue", "Item", "State", "QueueConfig", "Request", "RetryLater", "GiveUp",
     "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
-    "KeyTakenError", "QueueFullError", "LockTimeoutError", "DamagedItemError", "NoSpoolError",
+    "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError", "NoSpoolError",
     "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError", "HaltError",
-    "Holder", "Pause", "AgedGroup",
+    "Holder", "Pause", "AgedGroup", "Quarantine",
 ]
 # fmt: on
 _LAZY = {
@@ -82,6 +84,7 @@ _LAZY = {
     "Handler": "worker.handlers",
     **dict.fromkeys(("Watch", "drain"), "worker.pool"),
     "work": "worker.work",
+    "Quarantine": "spool.doors.restoring",
 }
 
 

@@ -61,7 +61,10 @@ class HeldSignals:
 
     def receive(self, patience: float) -> signal.struct_siginfo | None:
         """Return the next signal that is held, or None when none came in `patience` seconds."""
-        return signal.sigtimedwait(self._held, patience)
+        info = signal.sigtimedwait(self._held, patience)
+        # Where SIGCONT ends the wait and its time has passed meanwhile, CPython returns a value
+        # that nobody has filled in.
+        return info if info is not None and info.si_signo in self._held else None
 
 
 def run_child(

@@ -279,9 +279,14 @@ def goes_red(site: str, names: list[str], scratch: Path, set_boot) -> bool:
     return False
 
 
+BETWEEN_TWO = {"mark for _ready"}
+"""What is promised of two spools, and so not seen in one: an item that `export --move` may have
+sent already is not worked at here as well, because its mark was durable before it was sent."""
+
+
 def test_every_sync_is_needed(scratch: Path, other_boot) -> None:
     """The model can fail: without any one of the syncs that pq makes, some promise is broken."""
     found = sites(scratch, other_boot)
     assert len(found) > 10
     needless = [site for site in found if not goes_red(site, found[site], scratch, other_boot)]
-    assert not needless, needless
+    assert set(needless) <= BETWEEN_TWO, needless

@@ -149,19 +149,21 @@ def test_what_cannot_come_back_stays(pq: Pq) -> None:
     with pq.api() as spool:
         spool.enqueue(b"one", key="k")
         spool.enqueue(b"two")
+        spool.enqueue(b"three")
     name = tear(pq, "pending/05/0000000/0000000001")
     pq.fill(b"again", key="k")
     gone = tear(pq, "pending/05/0000000/0000000002")
+    keyless = tear(pq, "pending/05/0000000/0000000003")
     (pq.spool / "quarantine" / gone).unlink()
     for stray, make in (("folder", Path.mkdir), ("link", lambda p: p.symlink_to("/etc/passwd"))):
         make(pq.spool / "quarantine" / f"00000000-{stray}")
     before = pq.tree()
     with pq.api(max_items=1) as spool:
         quarantine = spool.quarantine()
-        with pytest.raises(KeyTakenError, match="'k' is taken by item 3"), pq.api() as wide:
+        with pytest.raises(KeyTakenError, match="'k' is taken by item 4"), pq.api() as wide:
             wide.quarantine().restore(name)
         with pytest.raises(QueueFullError):
-            quarantine.restore(name)
+            quarantine.restore(keyless)
         with pytest.raises(ConflictError, match="its payload is gone"):
             quarantine.restore(gone)
         for stray in ("folder", "link"):
@@ -169,7 +171,7 @@ def test_what_cannot_come_back_stays(pq: Pq) -> None:
                 quarantine.restore(f"00000000-{stray}")
         with pytest.raises(NoSuchItemError):
             quarantine.restore("none")
-        assert len(quarantine) == 4
+        assert len(quarantine) == 5
 
     def aside(tree: dict[str, tuple[int, str]]) -> dict[str, tuple[int, str]]:
         return {path: what for path, what in tree.items() if path.startswith("quarantine")}
@@ -177,7 +179,7 @@ def test_what_cannot_come_back_stays(pq: Pq) -> None:
     assert aside(pq.tree()) == aside(before)
     pq("check", "--restore", gone, expect=4)
     pq("check", "--restore", name, expect=4)
-    assert pq("check").text.count("aside\t") == 4
+    assert pq("check").text.count("aside\t") == 5
 
 
 def test_a_worker_of_before_does_not_end_a_claim_of_after(pq: Pq) -> None:
