@@ -66,9 +66,9 @@ __all__ = [  # noqa: RUF022
     "Queue", "Item", "State", "QueueConfig", "Request", "RetryLater", "GiveUp",
     "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
-    "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError", "NoSpoolError",
-    "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError", "HaltError",
-    "Holder", "Pause", "AgedGroup", "Quarantine",
+    "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
+    "NoSpoolError", "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError",
+    "HaltError", "Holder", "Pause", "AgedGroup", "Quarantine",
 ]
 # fmt: on
 _LAZY = {
