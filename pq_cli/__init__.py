@@ -51,12 +51,11 @@ if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue
     from pq_cli.spool.doors.restoring import Quarantine
     from pq_cli.spool.spool import Spool
-    from pq_cli.worker.events import Event, Stop, Summary
+    from pq_cli.worker.events import Event, Stop, Summary, Watch
     from pq_cli.worker.gate import Gate
     from pq_cli.worker.handlers import Handler
     from pq_cli.worker.limits import GateClosedError, HaltError, Limits
-    from pq_cli.worker.pool import Watch, drain
-    from pq_cli.worker.work import work
+    from pq_cli.worker.work import drain, work
 
 __version__ = "0.1.0"
 # In the order in which a newcomer needs them: so `pydoc` shows the classes.
@@ -78,12 +77,11 @@ _LAZY = {
     "Queue": "queue.verbs",
     "Request": "queue.request",
     **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "queue.outcome"),
-    **dict.fromkeys(("Event", "Stop", "Summary"), "worker.events"),
+    **dict.fromkeys(("Event", "Stop", "Summary", "Watch"), "worker.events"),
     **dict.fromkeys(("GateClosedError", "HaltError", "Limits"), "worker.limits"),
     "Gate": "worker.gate",
     "Handler": "worker.handlers",
-    **dict.fromkeys(("Watch", "drain"), "worker.pool"),
-    "work": "worker.work",
+    **dict.fromkeys(("drain", "work"), "worker.work"),
     "Quarantine": "spool.doors.restoring",
 }
 

@@ -30,14 +30,14 @@ from pq_cli.render import check_stdout, emit, emit_json
 from pq_cli.spool.spool import Spool
 from pq_cli.worker.command import CommandGate, Runner
 from pq_cli.worker.contract import arguments
+from pq_cli.worker.descendants import reap_orphans
 from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.guard import Guard
 from pq_cli.worker.limits import GateClosedError
-from pq_cli.worker.orphans import reap_orphans
 from pq_cli.worker.output import Outlet, is_null, same_file
-from pq_cli.worker.pool import drain
 from pq_cli.worker.process import running
 from pq_cli.worker.waiting import Waiting
+from pq_cli.worker.work import drain
 
 if TYPE_CHECKING:
     from pq_cli.queue.store import Attendance

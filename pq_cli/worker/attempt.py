@@ -13,7 +13,7 @@ from pq_cli.errors import (
     StaleClaimError,
 )
 from pq_cli.spool.spool import Spool
-from pq_cli.worker.child import STOPPING, HeldSignals, run_child
+from pq_cli.worker.child import STOPPING, HeldSignals, lost_output, run_child
 from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
@@ -25,9 +25,7 @@ from pq_cli.worker.contract import (
     was_stopped,
 )
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.reader import lost_output
-from pq_cli.worker.settle import SETTLE_AGAIN, settling
-from pq_cli.worker.waiting import Waiting
+from pq_cli.worker.waiting import SETTLE_AGAIN, Waiting, settling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ import os
 import signal
 import time
 
-from pq_cli.worker.orphans import reap_orphans
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _PR_SET_CHILD_SUBREAPER = 36
 _NAP = 0.01
@@ -61,6 +63,25 @@ class Descendants:
         for pid in found:
             found += below.get(pid, ())
         return [pid for pid in found if pid not in zombies]
+
+
+def reap_orphans(ours: Container[int]) -> bool:
+    """Reap the children that have ended, up to one of `ours`, which somebody here waits for.
+
+    As PID 1 in a container, and as their reaper, pq is given what others leave behind.
+
+    Returns whether such a one stands in the way: then call again when it was reaped.
+    """
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        if ended is None:
+            return False
+        if ended.si_pid in ours:
+            return True
+        os.waitpid(ended.si_pid, 0)
 
 
 def _adopt_orphans() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from pq_cli.core.item import Item
 from pq_cli.core.record import Record
@@ -29,6 +30,13 @@ class Event(Record):
     slow: bool = False
     in_a_row: int = 0
     error: Exception | None = None
+
+
+class Watch(Protocol):
+    """A plain function that is told of every Event, on the event loop; it should not take long."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Hear of it."""
 
 
 class Summary(Record):

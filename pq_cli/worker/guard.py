@@ -1,5 +1,7 @@
 """The guard: a small process that outlives a killed worker just long enough to end its children.
 
+It runs this very file, so this imports but a little of the standard library.
+
 When `pq run`, `pq next` or `pq submit` is killed with SIGKILL nothing of it can act any more. The
 guard notices, kills what was running, and only then goes; as it shares the worker's lock, the
 others see the claims as free when, and not before, nobody works on them.
@@ -15,10 +17,11 @@ import os
 import signal
 import struct
 import sys
-
-from pq_cli.worker import guard_process
+import time
 
 _SLOT = struct.Struct("q")
+_ROUNDS = 100
+_NAP = 0.02
 
 
 class Guard:
@@ -43,7 +46,7 @@ class Guard:
         try:
             self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", guard_process.__file__, str(life), str(table), name],
+                [sys.executable, "-I", "-S", __file__, str(life), str(table), name],
                 {},
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, n) for n in (0, 1, 2)],
                 setsid=True,
@@ -78,3 +81,58 @@ class Guard:
         os.waitpid(self.pid, 0)
         os.close(self._life)
         self._table.close()
+
+
+def main() -> None:
+    """Wait until the worker was killed; kill what it has left running.
+
+    Arguments: the descriptor of a pipe from the worker, that of the table of what to kill, and the
+    worker's name. The end of the pipe means that the worker was killed: one that ends in peace
+    kills its guard before.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.chdir("/")
+    life, table, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    os.read(life, 1)
+    for (target,) in struct.iter_unpack("q", os.pread(table, os.fstat(table).st_size, 0)):
+        if target:
+            _kill(target)
+    # A child may have been started so late that it did not get into the table; others may have
+    # left their group.
+    kill_marked(f"PQ_WORKER={name}".encode())
+
+
+def kill_marked(*marks: bytes) -> None:
+    """Kill who has all of this (NAME=VALUE) in its environment, until none comes any more."""
+    for _ in range(_ROUNDS):
+        marked = _marked(marks)
+        if not marked:
+            return
+        for pid in marked:
+            _kill(pid)
+        time.sleep(_NAP)
+
+
+def _marked(marks: tuple[bytes, ...]) -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit():
+                with open(f"/proc/{entry}/environ", "rb") as file:
+                    if set(marks) <= set(file.read().split(b"\0")):
+                        found.append(int(entry))
+        except OSError:
+            continue  # gone, or somebody else's
+    return found
+
+
+def _kill(target: int) -> None:
+    try:
+        os.kill(target, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The pool: `drain` takes items from a queue and runs a handler on each, at most N at once.
+"""The pool: takes items from a queue and runs a handler on each, at most N at once.
 
 Claims are made on the event loop, one at a time, and only when a slot is free: so the item that
 is the most urgent at that moment takes the slot, and none waits behind a batch gathered before.
@@ -9,86 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
-from pq_cli.core.arguments import valid_flag, valid_lease, valid_whole, wrong
 from pq_cli.core.item import Item, State
 from pq_cli.errors import PqError, StaleClaimError, TryAgainError
 from pq_cli.queue.outcome import Outcome, Verdict, outcome_of
 from pq_cli.queue.verbs import Queue
-from pq_cli.worker.events import COUNTED, Event, Stop, Summary
-from pq_cli.worker.gate import Gate, GateKeeper
-from pq_cli.worker.handlers import Handler, Hands, asking, valid_handler, valid_watch
-from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace, valid_limits
-from pq_cli.worker.settle import SETTLE_AGAIN, settling
-from pq_cli.worker.waiting import Waiting
-
-
-class Watch(Protocol):
-    """A plain function that is told of every Event, on the event loop; it should not take long."""
-
-    def __call__(self, event: Event, /) -> None:
-        """Hear of it."""
-
+from pq_cli.worker.events import COUNTED, Event, Stop, Summary, Watch
+from pq_cli.worker.gate import GateKeeper
+from pq_cli.worker.handlers import Hands
+from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
+from pq_cli.worker.waiting import SETTLE_AGAIN, Waiting, settling
 
 _POLL = 0.2
 """Seconds between looks at an idle queue: new work is noticed within a quarter of a second."""
 _LONGEST_TICK = 1.0
 """Seconds between looks at the leases: a laptop that slept finds its lost claims this soon."""
-
-
-async def drain(
-    queue: Queue,
-    handler: Handler,
-    *,
-    concurrency: int = 1,
-    follow: bool = False,
-    lease: float | None = None,
-    limits: Limits | None = None,
-    gate: Gate | None = None,
-    stop: Stop | None = None,
-    watch: Watch | None = None,
-) -> Summary:
-    """Run `handler` on the queue's items, the most urgent first, at most `concurrency` at once.
-
-    handler: a function of the claimed item. When it returns, the item is done (or what the Outcome
-    says that it returns; anything else is ignored); `RetryLater` puts it off, `GiveUp` fails it
-    for good, any other exception fails this attempt, and the item is retried until its
-    max_attempts. SystemExit and KeyboardInterrupt give it back uncounted, and `drain` raises them.
-
-    An async handler runs on the event loop; when it is cancelled, its item goes back uncounted. A
-    plain function runs in a thread, of which there are `concurrency`, so `concurrency` of them run
-    at once. Nothing can cancel it: `drain` waits until it returns, and what it came to counts. It
-    may use the queue. What can be neither is refused before anything is claimed.
-
-    follow: wait for more work instead of returning when nothing is pending. lease: seconds,
-    renewed while the handler runs; if it was lost all the same, the handler is cancelled and its
-    result refused. limits: when to claim no more, and how fast to claim; after several failures
-    in a row it slows down as a whole (see `Slowdown`). gate: asked before claiming; while it says
-    False nothing is claimed. watch: told of every start and end, and of what has to wait.
-
-    Returns how many attempts ended how. Raises GateClosedError (not following, and the gate is
-    closed), HaltError (too many failures in a row for `limits`), the `fatal` of an Outcome, and
-    what the queue raises; always after the attempts under way have ended.
-    """
-    if not isinstance(queue, Queue):
-        raise wrong("queue", queue, "a Spool or a MemoryQueue")
-    valid_handler(handler)
-    valid_whole("concurrency", concurrency, 1, 10_000)
-    valid_flag("follow", follow)
-    if lease is not None:
-        valid_lease(lease)
-    limits = Limits() if limits is None else valid_limits(limits)
-    valid_watch(watch)
-    if not isinstance(stop, Stop | None):
-        raise wrong("stop", stop, "a Stop")
-    ask = None if gate is None else asking(gate)
-    hands = Hands(handler, concurrency)
-    try:
-        pool = _Pool(queue, hands, concurrency, lease, limits, watch)
-        return await pool.run(follow=follow, gate=ask, stop=stop or Stop())
-    finally:
-        hands.close()
 
 
 class _Attempt:
@@ -111,7 +46,7 @@ class _Attempt:
             self.task.cancel()
 
 
-class _Pool:
+class Pool:
     """The state of one `drain`."""
 
     def __init__(

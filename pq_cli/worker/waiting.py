@@ -4,6 +4,19 @@ from __future__ import annotations
 
 import time
 
+from pq_cli.errors import TryAgainError
+from pq_cli.queue.outcome import settle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pq_cli.core.item import Item
+    from pq_cli.queue.outcome import Outcome
+    from pq_cli.queue.verbs import Queue
+
+SETTLE_AGAIN = 1.0
+"""Seconds between tries to write down how an attempt ended, while disk or lock refuse."""
 _SILENT = 1.0
 """Seconds after which people are told what it is that has to wait."""
 
@@ -24,3 +37,24 @@ class Waiting:
         """Tell, once, that it has taken so long that people must be told."""
         told, self._told = self._told, time.monotonic() >= self._began + _SILENT
         return self._told and not told
+
+
+def settling(
+    queue: Queue, item: Item, outcome: Outcome, lease: float
+) -> Iterator[tuple[OSError | TryAgainError, Waiting]]:
+    """End a claim as the worker contract says; yield each time that disk or lock refuse it.
+
+    It is tried again whenever the caller, who pauses for SETTLE_AGAIN and knows whether somebody
+    wants it given up, comes back: the work was done, and to forget that would do it twice. After
+    `lease` seconds it raises what refused it. Raises StaleClaimError or NoSuchItemError when the
+    claim was lost.
+    """
+    waiting = Waiting(lease)
+    while True:
+        try:
+            return settle(queue, item, outcome)
+        except (OSError, TryAgainError) as error:
+            if waiting.over():
+                raise
+            refused = error
+        yield refused, waiting

@@ -10,9 +10,9 @@ from queues import Clock, make_queue
 
 from pq_cli import GiveUp, HaltError, Limits, MemoryQueue, RetryLater, State, drain
 from pq_cli.commands.run_options import RunOptions, plan_of
-from pq_cli.worker import slowdown
+from pq_cli.worker import limits as pace
 from pq_cli.worker.contract import Verdict
-from pq_cli.worker.slowdown import AFTER, FIRST, LONGEST, Slowdown
+from pq_cli.worker.limits import AFTER, FIRST, LONGEST, Slowdown
 
 
 def fail(pace, now, verdict=Verdict.RETRY):
@@ -157,7 +157,7 @@ class World:
 @pytest.mark.parametrize("error", [ValueError, RetryLater])
 def test_the_pool_obeys(monkeypatch, error):
     """Slow after AFTER failures, one at a time until one ends well, told once; then it goes on."""
-    monkeypatch.setattr(slowdown, "FIRST", 0.001)
+    monkeypatch.setattr(pace, "FIRST", 0.001)
     queue = MemoryQueue()
     for _ in range(30):
         queue.enqueue(b"")
@@ -169,7 +169,7 @@ def test_the_pool_obeys(monkeypatch, error):
 
 def test_slow_pool_runs_one_at_a_time(monkeypatch):
     """No second attempt is begun beside a slow one, however many slots there are."""
-    monkeypatch.setattr(slowdown, "FIRST", 0.001)
+    monkeypatch.setattr(pace, "FIRST", 0.001)
     queue = MemoryQueue()
     for _ in range(AFTER + 4):
         queue.enqueue(b"")
@@ -180,7 +180,7 @@ def test_slow_pool_runs_one_at_a_time(monkeypatch):
 
 def test_nothing_left_is_not_waited_for(monkeypatch):
     """When the failures were all there was, the run ends without the pause."""
-    monkeypatch.setattr(slowdown, "FIRST", 50.0)
+    monkeypatch.setattr(pace, "FIRST", 50.0)
     queue = MemoryQueue()
     for _ in range(AFTER):
         queue.enqueue(b"")
@@ -189,7 +189,7 @@ def test_nothing_left_is_not_waited_for(monkeypatch):
 
 def test_patience_ends(monkeypatch):
     """Where a pause would be longer than `patience`, it ends with an error and leaves the rest."""
-    monkeypatch.setattr(slowdown, "FIRST", 0.001)
+    monkeypatch.setattr(pace, "FIRST", 0.001)
     queue = MemoryQueue()
     for _ in range(100):
         queue.enqueue(b"")
@@ -207,7 +207,7 @@ def test_only_a_run_that_ends_by_itself_has_patience():
 
 def test_given_up_items_do_not_slow(monkeypatch):
     """Items that fail for good go to the dead letters at full speed."""
-    monkeypatch.setattr(slowdown, "FIRST", 50.0)
+    monkeypatch.setattr(pace, "FIRST", 50.0)
     queue = MemoryQueue()
     for _ in range(5 * AFTER):
         queue.enqueue(b"")
@@ -216,7 +216,7 @@ def test_given_up_items_do_not_slow(monkeypatch):
 
 def test_it_can_be_left_out(monkeypatch):
     """`Limits(slow_down=False)`: every failure at full speed."""
-    monkeypatch.setattr(slowdown, "FIRST", 50.0)
+    monkeypatch.setattr(pace, "FIRST", 50.0)
     queue = MemoryQueue()
     for _ in range(5 * AFTER):
         queue.enqueue(b"")
