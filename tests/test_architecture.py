@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pq_cli
@@ -35,3 +36,9 @@ def test_what_the_page_names_is_there():
         places = [root / name, PACKAGE / name, PACKAGE / "spool" / name]
         inner = list(PACKAGE.rglob(name.rpartition("/")[2]))
         assert any(place.is_file() for place in places) or inner, name
+
+
+def test_rooms_can_be_taken_in_at_a_glance():
+    """No folder holds more than 16 files; `commands` holds one a command."""
+    rooms = Counter(path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+    assert {room: n for room, n in rooms.items() if n > 16}.keys() <= {"commands", "worker"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pq_cli
@@ -50,3 +51,23 @@ def test_one_file_writes_syncs_renames_and_unlinks():
     """In spool/ only durable.py does; so the order of writes can be read in one place."""
     found = {p.name for p in (PACKAGE / "spool").rglob("*.py") if os_calls(p) & WRITES}
     assert found == {"durable.py"}
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")
+}
+
+
+def modules_used(path):
+    """Return the modules of the package that a file imports, also only for types."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("pq_cli"):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from {n for n in names if n in MODULES} or {node.module}
+
+
+def test_no_modules_know_each_other_in_a_circle():
+    """Each file can be read after those that it uses, what it imports for types included."""
+    rooms = (name for name in MODULES if not name.startswith("pq_cli.queue."))
+    uses = {name: set(modules_used(MODULES[name])) for name in rooms}
+    TopologicalSorter(uses).prepare()  # raises CycleError, which names them

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pq_cli.commands.common import ItemsArgument, JsonOption, SpoolOption, for_each, open_spool
-from pq_cli.core.explain import ahead, explain
+from pq_cli.core.insight.explain import ahead, explain
 from pq_cli.core.item import State
 from pq_cli.render import emit, emit_json
 from pq_cli.render.counting import Counting

@@ -34,9 +34,10 @@ from pq_cli.migrate.importing import (
     realm_of,
 )
 from pq_cli.migrate.live import refuse_live
-from pq_cli.migrate.model import Reader, Reported
+from pq_cli.migrate.model import Reported
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
+from pq_cli.migrate.traces import Reader
 from pq_cli.render import check_stdout, emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import print_plan

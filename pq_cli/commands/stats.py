@@ -16,9 +16,9 @@ from pq_cli.commands.common import (
     check_color,
     open_spool,
 )
-from pq_cli.core.flow import flows
+from pq_cli.core.insight.flow import flows
+from pq_cli.core.insight.shape import lane_shape
 from pq_cli.core.item import State
-from pq_cli.core.shape import lane_shape
 from pq_cli.errors import UsageError
 from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json

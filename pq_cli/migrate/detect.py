@@ -5,7 +5,9 @@ from __future__ import annotations
 import os.path
 from pathlib import Path
 
-from pq_cli.migrate import (
+from pq_cli.migrate.files import read_object
+from pq_cli.migrate.model import FileProblemError, MigrateError
+from pq_cli.migrate.readers import (
     async_pending,
     dirq,
     maildir,
@@ -15,9 +17,7 @@ from pq_cli.migrate import (
     simple_queue,
     ui_queue,
 )
-from pq_cli.migrate.files import read_object
-from pq_cli.migrate.model import Evidence, FileProblemError, MigrateError, Reader
-from pq_cli.migrate.survey import survey
+from pq_cli.migrate.traces import Evidence, Reader, traces_of
 
 READERS: dict[str, Reader] = {
     reader.name: reader
@@ -93,7 +93,7 @@ def choose(root: Path, name: str | None = None) -> Reader:
 
 
 def _look(root: Path) -> Reader:
-    seen = survey(root, _ENDINGS)
+    seen = traces_of(root, _ENDINGS)
     evidence = {
         name: found
         for name, reader in READERS.items()

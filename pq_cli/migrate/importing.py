@@ -18,13 +18,13 @@ from pq_cli.migrate.model import (
     REFUSED,
     Json,
     LegacyItem,
-    Reader,
     Reported,
     SourceChangedError,
 )
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.migrate.removal import Removal
+from pq_cli.migrate.traces import Reader
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.doors.arrivals import Arrivals
 from pq_cli.spool.doors.ledger import Origin

@@ -1,4 +1,4 @@
-"""What a reader of an older queue yields, and what every reader is.
+"""What a reader of an older queue yields.
 
 Paths are text relative to the source folder, with `/` between parts; bytes of a name that are
 not UTF-8 are held as lone surrogates (`surrogateescape`), so `os.fsencode` gives the name back.
@@ -6,16 +6,10 @@ not UTF-8 are held as lone surrogates (`surrogateescape`), so `os.fsencode` give
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import tzinfo
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal
 
 from pq_cli.errors import PqError
-
-if TYPE_CHECKING:
-    from pq_cli.migrate.survey import Survey
 
 LegacyState = Literal["pending", "held", "failed", "done"]
 Json = dict[str, Any]
@@ -138,29 +132,3 @@ class LegacyItem:
 
 
 Entry = LegacyItem | Reported
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a reader recognised in a folder, in words; `strong` if no other format looks so."""
-
-    strong: bool
-    seen: str
-
-
-class Reader(Protocol):
-    """Reads one family of older queues."""
-
-    @property
-    def name(self) -> str:
-        """Return the word for `--from`."""
-
-    def looks_like(self, survey: Survey) -> Evidence | None:
-        """Return what speaks for this format in the surveyed folder, or None."""
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """Yield an entry for every file under `root`, in no promised order.
-
-        `tz` is the zone of times recorded without one; None is this machine's. Raises
-        SourceUnreadableError or ScratchError; trouble with single files is yielded.
-        """

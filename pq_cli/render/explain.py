@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pq_cli.core.explain import Reason
+from pq_cli.core.insight.explain import Reason
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold

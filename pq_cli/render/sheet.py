@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pq_cli.core.explain import attempt
+from pq_cli.core.insight.explain import attempt
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError

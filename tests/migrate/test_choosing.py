@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from support import Pq, tree
 
-from pq_cli.migrate import async_pending, pywats_persistent, simple_queue
 from pq_cli.migrate.detect import (
     READERS,
     AmbiguousSourceError,
@@ -20,6 +19,7 @@ from pq_cli.migrate.detect import (
     choose,
     spool_format,
 )
+from pq_cli.migrate.readers import async_pending, pywats_persistent, simple_queue
 
 Fill = Callable[[dict[str, str | bytes]], Path]
 

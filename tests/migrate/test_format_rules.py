@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pq_cli.migrate import values
 from pq_cli.migrate.detect import READERS
 from pq_cli.migrate.model import LegacyItem, Reported, Stamp, Warned
 from pq_cli.migrate.order import Ordered
+from pq_cli.migrate.readers import values
 
 Fill = Callable[[dict[str, str | bytes]], Path]
 Read = Callable[..., Any]

@@ -213,7 +213,7 @@ def test_documents_over_the_limit_are_reported(
     fill: Fill, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A payload too large to be parsed safely is reported, not half read."""
-    monkeypatch.setattr("pq_cli.migrate.wsjf.MAX_DOCUMENT", 10)
+    monkeypatch.setattr("pq_cli.migrate.readers.flat.MAX_DOCUMENT", 10)
     root = fill({"a.failed.wsjf": " " * 9 + "11", "b.failed.wsjf": " " * 9 + "1"})
     result = read(root)
     assert result.reasons() == {"a.failed.wsjf": "too-large"}

@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from pq_cli import Pause, QueueConfig, Spool, State
-from pq_cli.core import search
-from pq_cli.core.explain import KINDS, Reason, ahead, explain
+from pq_cli.core.insight import search
+from pq_cli.core.insight.explain import KINDS, Reason, ahead, explain
+from pq_cli.core.insight.shape import AGE_EDGES, lane_shape
 from pq_cli.core.item import Item
 from pq_cli.core.order import serving_order
-from pq_cli.core.shape import AGE_EDGES, lane_shape
 from pq_cli.render.explain import _WORDS, sentences
 
 

@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from support import tree
 
 from pq_cli import QueueConfig, Spool, State
-from pq_cli.core.flow import flows, quantile
+from pq_cli.core.insight.flow import flows, quantile
+from pq_cli.core.insight.shape import AGE_EDGES, cap_age, lane_shape
 from pq_cli.core.policy import boost, effective
-from pq_cli.core.shape import AGE_EDGES, cap_age, lane_shape
 from pq_cli.queue.request import Request
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pq_cli.migrate.files import files_in, read_object
-from pq_cli.migrate.index import NameIndex
+from pq_cli.migrate.files import MAX_DOCUMENT, check_json, files_in, read_file, read_object
 from pq_cli.migrate.model import (
+    BAD_PAYLOAD,
     TMP_LEFTOVER,
     UNKNOWN_FILE,
-    Evidence,
     FileProblemError,
     Json,
     LegacyState,
     Reported,
     Stamp,
 )
-from pq_cli.migrate.survey import Survey
+from pq_cli.migrate.readers.index import NameIndex
+from pq_cli.migrate.traces import Evidence, Traces
 
 Classify = Callable[[str], tuple[str, int] | None]
 """(owner, tag) of a file name, or None if no rule names it."""
@@ -54,15 +54,15 @@ def fill(index: NameIndex, root: Path, classify: Classify) -> Iterator[Reported]
             index.add(*found, name)
 
 
-def evidence(survey: Survey, own: int, shared: int, seen: str) -> Evidence | None:
+def evidence(traces: Traces, own: int, shared: int, seen: str) -> Evidence | None:
     """Return what files of a format's own names say, and those it shares with another.
 
     It is weak without any of its own, and when most files of the folder are something else.
     """
     if not own and not shared:
         return None
-    strong = own > 0 and 2 * (own + shared) >= survey.visible
-    return Evidence(strong, f"{own + shared} of {survey.visible} files named {seen}")
+    strong = own > 0 and 2 * (own + shared) >= traces.visible
+    return Evidence(strong, f"{own + shared} of {traces.visible} files named {seen}")
 
 
 def try_object(root: Path, path: str) -> tuple[Json, Stamp] | Reported:
@@ -83,3 +83,13 @@ def state_of(word: str) -> LegacyState:
         "sent": "done",
     }
     return states.get(word, "pending")
+
+
+def checked_payload(root: Path, path: str) -> Stamp | Reported:
+    """Return the stamp of a `.wsjf` payload, or why it is none: it must be JSON for Python."""
+    try:
+        data, stamp = read_file(root, path, MAX_DOCUMENT)
+        check_json(data, BAD_PAYLOAD)
+    except FileProblemError as error:
+        return Reported(path, error.reason, error.detail)
+    return stamp

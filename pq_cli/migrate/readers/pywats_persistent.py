@@ -13,24 +13,28 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate import values
-from pq_cli.migrate.flat import ending_classifier, evidence, fill, state_of, try_object
-from pq_cli.migrate.index import NameIndex
 from pq_cli.migrate.model import (
     META_OF_BAD_PAYLOAD,
     ORPHAN_META,
     Entry,
-    Evidence,
     Json,
     LegacyItem,
-    Reader,
     Reported,
     Stamp,
     Verbatim,
     Warned,
 )
-from pq_cli.migrate.survey import Survey
-from pq_cli.migrate.wsjf import checked
+from pq_cli.migrate.readers import values
+from pq_cli.migrate.readers.flat import (
+    checked_payload,
+    ending_classifier,
+    evidence,
+    fill,
+    state_of,
+    try_object,
+)
+from pq_cli.migrate.readers.index import NameIndex
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 # In the order in which a tie of two metas is decided: the later one wins.
 STATES = ("pending", "processing", "suspended", "failed", "completed")
@@ -61,12 +65,12 @@ class PersistentReader:
 
     name = "pywats_persistent"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader."""
-        shared = survey.count(*_SHARED)
-        metas = survey.count(*_METAS)
-        own = survey.count(*_OWN) + (metas if shared else 0)
-        return evidence(survey, own, shared + (0 if shared else metas), "ID.STATE.wsjf/.meta.json")
+        shared = traces.count(*_SHARED)
+        metas = traces.count(*_METAS)
+        own = traces.count(*_OWN) + (metas if shared else 0)
+        return evidence(traces, own, shared + (0 if shared else metas), "ID.STATE.wsjf/.meta.json")
 
     def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
         """See Reader."""
@@ -88,7 +92,7 @@ def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -
         elif rank >= 0:
             yield Reported(path, ORPHAN_META, "no payload of this id, or more than one")
     for rank, path in payloads.items():
-        stamp = checked(root, path)
+        stamp = checked_payload(root, path)
         if isinstance(stamp, Reported):
             yield stamp
             yield from (Reported(meta, META_OF_BAD_PAYLOAD) for meta in metas[rank].values())

@@ -11,26 +11,24 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate import values
 from pq_cli.migrate.files import Kind, files_in, join, report_tree, scan, stamp_of
-from pq_cli.migrate.flat import unnamed
-from pq_cli.migrate.index import NameIndex
 from pq_cli.migrate.model import (
     META_OF_BAD_PAYLOAD,
     NOT_A_FILE,
     ORPHAN_LOCK,
     UNREADABLE,
     Entry,
-    Evidence,
     FileProblemError,
     LegacyItem,
-    Reader,
     Reported,
     SourceUnreadableError,
     Stamp,
     Verbatim,
 )
-from pq_cli.migrate.survey import Survey
+from pq_cli.migrate.readers import values
+from pq_cli.migrate.readers.flat import unnamed
+from pq_cli.migrate.readers.index import NameIndex
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 _DIR = re.compile(r"[0-9a-f]{8}")
 _ELEMENT = re.compile(r"([0-9a-f]{14})(\.lck)?")
@@ -42,12 +40,12 @@ class DirqReader:
 
     name = "dirq"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader."""
-        if not survey.hex_folders:
+        if not traces.hex_folders:
             return None
-        strong = any(_has_elements(survey, name) for name in survey.hex_folders)
-        return Evidence(strong, f"folders such as {survey.hex_folders[0]}")
+        strong = any(_has_elements(traces, name) for name in traces.hex_folders)
+        return Evidence(strong, f"folders such as {traces.hex_folders[0]}")
 
     def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
         """See Reader; no time of this format needs `tz`."""
@@ -57,9 +55,9 @@ class DirqReader:
                 yield from _element(root, owner, members)
 
 
-def _has_elements(survey: Survey, folder: str) -> bool:
+def _has_elements(traces: Traces, folder: str) -> bool:
     try:
-        return any(_ELEMENT.fullmatch(name) for name in survey.peek_names(folder))
+        return any(_ELEMENT.fullmatch(name) for name in traces.peek_names(folder))
     except SourceUnreadableError:
         return False
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.envelopes import Layout, read_envelopes
-from pq_cli.migrate.model import Entry, Evidence, Reader
-from pq_cli.migrate.survey import Survey
+from pq_cli.migrate.model import Entry
+from pq_cli.migrate.readers.envelopes import Layout, read_envelopes
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 _LAYOUT = Layout(("sent", "failed", "pending"), "data", "created")
 
@@ -18,14 +18,14 @@ class UiReader:
 
     name = "ui_queue"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader."""
-        folders = sorted(survey.known_folders & set(_LAYOUT.folders))
-        objects = (obj for name in folders for obj in survey.peek_objects(name))
+        folders = sorted(traces.known_folders & set(_LAYOUT.folders))
+        objects = (obj for name in folders for obj in traces.peek_objects(name))
         # Envelopes of report_queue may hold a stray `data` as well, but never this pair.
         if any("data" in obj and "operation_type" in obj for obj in objects):
             return Evidence(True, f"envelopes with operation_type in {', '.join(folders)}")
-        if {"pending", "sent"} <= survey.known_folders:
+        if {"pending", "sent"} <= traces.known_folders:
             return Evidence(False, f"folders {', '.join(folders)}")
         return None
 

@@ -1,4 +1,4 @@
-"""One look at a folder, shared by all readers, so that choosing costs one listing."""
+"""What lies in a folder, seen once for all readers, and what a reader makes of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from heapq import nsmallest
 from pathlib import Path
+from typing import Protocol
 
 from pq_cli.migrate.files import Kind, join, read_object, scan
-from pq_cli.migrate.model import FileProblemError, Json
+from pq_cli.migrate.model import Entry, FileProblemError, Json
 
 _PEEK = 32
 _KNOWN_FOLDERS = frozenset({"pending", "failed", "completed", "sent", "new", "cur", "tmp"})
@@ -19,7 +21,7 @@ _MAX_PARTS = 3
 
 
 @dataclass
-class Survey:
+class Traces:
     """What lies in a folder: counts of what names end in, and which folders there are.
 
     `endings` counts each visible file under its last one, two and three dotted parts
@@ -62,9 +64,9 @@ class Survey:
         return ", ".join(parts) + (f" (among them {', '.join(known)})" if known else "")
 
 
-def survey(root: Path, endings: frozenset[str]) -> Survey:
+def traces_of(root: Path, endings: frozenset[str]) -> Traces:
     """List a folder once; only the given endings are counted. Raises SourceUnreadableError."""
-    seen = Survey(root)
+    seen = Traces(root)
     for name, kind in scan(root):
         if kind is Kind.FOLDER:
             seen.folders += 1
@@ -89,3 +91,29 @@ def _count_endings(name: str, known: frozenset[str], counts: Counter[str]) -> No
         ending = "." + ".".join(parts[-taken:])
         if ending in known:
             counts[ending] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a reader recognised in a folder, in words; `strong` if no other format looks so."""
+
+    strong: bool
+    seen: str
+
+
+class Reader(Protocol):
+    """Reads one family of older queues."""
+
+    @property
+    def name(self) -> str:
+        """Return the word for `--from`."""
+
+    def looks_like(self, traces: Traces) -> Evidence | None:
+        """Return what speaks for this format in the folder, or None."""
+
+    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+        """Yield an entry for every file under `root`, in no promised order.
+
+        `tz` is the zone of times recorded without one; None is this machine's. Raises
+        SourceUnreadableError or ScratchError; trouble with single files is yielded.
+        """

@@ -7,24 +7,22 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate import values
 from pq_cli.migrate.files import Kind, files_in, join, report_tree, scan, stamp_of
-from pq_cli.migrate.flat import unnamed
 from pq_cli.migrate.model import (
     HIDDEN_FILE,
     NOT_A_FILE,
     TMP_LEFTOVER,
     Entry,
-    Evidence,
     FileProblemError,
     LegacyItem,
     LegacyState,
-    Reader,
     Reported,
     Stamp,
     Verbatim,
 )
-from pq_cli.migrate.survey import Survey
+from pq_cli.migrate.readers import values
+from pq_cli.migrate.readers.flat import unnamed
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 _FOLDERS = frozenset({"new", "cur", "tmp"})
 _TIMED_NAME = re.compile(r"([0-9]{1,12})\.(?:[^.]*?M([0-9]{1,6})(?![0-9]))?")
@@ -35,9 +33,9 @@ class MaildirReader:
 
     name = "maildir"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader."""
-        found = _FOLDERS & survey.known_folders
+        found = _FOLDERS & traces.known_folders
         if not {"new", "cur"} <= found:
             return None
         return Evidence(found == _FOLDERS, f"folders {', '.join(sorted(found))}")

@@ -1,15 +1,15 @@
 """The shape of a queue: how many items of which age wait in which lane. Pure.
 
-Counting looks at the times of a few items only; see `core.search` for how exact that is.
+Counting looks at the times of a few items only; see `core.insight.search` for how exact that is.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+from pq_cli.core.insight.search import count_older, extremes
 from pq_cli.core.policy import QueueConfig, floors
 from pq_cli.core.record import Record
-from pq_cli.core.search import count_older, extremes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,25 +9,23 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate import values
 from pq_cli.migrate.files import stamp_of
-from pq_cli.migrate.flat import ending_classifier, evidence, fill, state_of, try_object
-from pq_cli.migrate.index import NameIndex
 from pq_cli.migrate.model import (
     META_OF_BAD_PAYLOAD,
     ORPHAN_META,
     Entry,
-    Evidence,
     FileProblemError,
     Json,
     LegacyItem,
-    Reader,
     Reported,
     Stamp,
     Verbatim,
     Warned,
 )
-from pq_cli.migrate.survey import Survey
+from pq_cli.migrate.readers import values
+from pq_cli.migrate.readers.flat import ending_classifier, evidence, fill, state_of, try_object
+from pq_cli.migrate.readers.index import NameIndex
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 STATES = ("queued", "processing", "error", "completed")
 _ERROR = STATES.index("error")
@@ -48,11 +46,11 @@ class AsyncReader:
 
     name = "async_pending"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader."""
-        own, shared = survey.count(*_OWN), survey.count(*_SHARED)
-        metas = survey.count(".meta.json") if own else 0
-        return evidence(survey, own, shared + metas, "NAME.STATE/.error.info")
+        own, shared = traces.count(*_OWN), traces.count(*_SHARED)
+        metas = traces.count(".meta.json") if own else 0
+        return evidence(traces, own, shared + metas, "NAME.STATE/.error.info")
 
     def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
         """See Reader; no time of this format needs `tz`."""

@@ -7,24 +7,28 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from pq_cli.migrate import values
-from pq_cli.migrate.flat import ending_classifier, evidence, fill, state_of, try_object
-from pq_cli.migrate.index import NameIndex
 from pq_cli.migrate.model import (
     META_OF_BAD_PAYLOAD,
     ORPHAN_META,
     Entry,
-    Evidence,
     Json,
     LegacyItem,
-    Reader,
     Reported,
     Stamp,
     Verbatim,
     Warned,
 )
-from pq_cli.migrate.survey import Survey
-from pq_cli.migrate.wsjf import checked
+from pq_cli.migrate.readers import values
+from pq_cli.migrate.readers.flat import (
+    checked_payload,
+    ending_classifier,
+    evidence,
+    fill,
+    state_of,
+    try_object,
+)
+from pq_cli.migrate.readers.index import NameIndex
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 STATES = ("pending", "submitting", "error", "completed")
 _ERROR = STATES.index("error")
@@ -45,12 +49,12 @@ class SimpleReader:
 
     name = "simple_queue"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader."""
-        shared = survey.count(*_SHARED)
-        metas = survey.count(_META_ENDING)
-        own = survey.count(*_OWN) + (metas if shared else 0)
-        return evidence(survey, own, shared + (0 if shared else metas), "NAME.STATE.wsjf")
+        shared = traces.count(*_SHARED)
+        metas = traces.count(_META_ENDING)
+        own = traces.count(*_OWN) + (metas if shared else 0)
+        return evidence(traces, own, shared + (0 if shared else metas), "NAME.STATE.wsjf")
 
     def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
         """See Reader."""
@@ -67,7 +71,7 @@ def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -
     # The meta tells of the failed one; only without that of whatever became of it.
     served = {_ERROR} if _ERROR in members else set(members)
     for tag, path in members.items():
-        stamp = checked(root, path)
+        stamp = checked_payload(root, path)
         if isinstance(stamp, Reported):
             yield stamp
             bad = bad or tag in served

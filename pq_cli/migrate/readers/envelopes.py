@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pq_cli.core.jsonio import canonical_json
-from pq_cli.migrate import values
 from pq_cli.migrate.files import (
     MAX_DOCUMENT,
     Kind,
@@ -21,8 +20,6 @@ from pq_cli.migrate.files import (
     report_tree,
     scan,
 )
-from pq_cli.migrate.flat import state_of, unnamed
-from pq_cli.migrate.index import NameIndex
 from pq_cli.migrate.model import (
     BAD_ENVELOPE,
     NOT_A_FILE,
@@ -35,6 +32,9 @@ from pq_cli.migrate.model import (
     Stamp,
     Warned,
 )
+from pq_cli.migrate.readers import values
+from pq_cli.migrate.readers.flat import state_of, unnamed
+from pq_cli.migrate.readers.index import NameIndex
 
 _ENDING = ".json"
 

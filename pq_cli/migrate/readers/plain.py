@@ -8,25 +8,23 @@ from datetime import tzinfo
 from pathlib import Path
 
 from pq_cli.core.unfinished import looks_unfinished, marks
-from pq_cli.migrate import values
 from pq_cli.migrate.files import files_in, stamp_of
-from pq_cli.migrate.flat import try_object
-from pq_cli.migrate.index import NameIndex
 from pq_cli.migrate.model import (
     HIDDEN_FILE,
     ORPHAN_META,
     TMP_LEFTOVER,
     Entry,
-    Evidence,
     FileProblemError,
     Json,
     LegacyItem,
-    Reader,
     Reported,
     Verbatim,
     Warned,
 )
-from pq_cli.migrate.survey import Survey
+from pq_cli.migrate.readers import values
+from pq_cli.migrate.readers.flat import try_object
+from pq_cli.migrate.readers.index import NameIndex
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 _SIDECAR = ".meta.json"
 _FILE_TAG, _SIDECAR_TAG, _MARK_TAG = 0, 1, 2
@@ -37,9 +35,9 @@ class PlainReader:
 
     name = "plain"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader; any file is a payload, so this never counts as strong."""
-        return Evidence(False, f"{survey.visible} files") if survey.visible else None
+        return Evidence(False, f"{traces.visible} files") if traces.visible else None
 
     def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
         """See Reader; no time of this format needs `tz`."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from pq_cli.core.insight.search import count_until, extremes
+from pq_cli.core.insight.shape import cap_age
 from pq_cli.core.item import Item, State
 from pq_cli.core.order import rank
 from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floors
 from pq_cli.core.record import Record
-from pq_cli.core.search import count_until, extremes
-from pq_cli.core.shape import cap_age
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
 

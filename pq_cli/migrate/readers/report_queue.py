@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.envelopes import Layout, read_envelopes
-from pq_cli.migrate.model import Entry, Evidence, Reader
-from pq_cli.migrate.survey import Survey
+from pq_cli.migrate.model import Entry
+from pq_cli.migrate.readers.envelopes import Layout, read_envelopes
+from pq_cli.migrate.traces import Evidence, Reader, Traces
 
 _LAYOUT = Layout(("completed", "failed", "pending"), "report_data", "created_at")
 
@@ -18,12 +18,12 @@ class ReportReader:
 
     name = "report_queue"
 
-    def looks_like(self, survey: Survey) -> Evidence | None:
+    def looks_like(self, traces: Traces) -> Evidence | None:
         """See Reader."""
-        folders = sorted(survey.known_folders & set(_LAYOUT.folders))
-        if any("report_data" in obj for name in folders for obj in survey.peek_objects(name)):
+        folders = sorted(traces.known_folders & set(_LAYOUT.folders))
+        if any("report_data" in obj for name in folders for obj in traces.peek_objects(name)):
             return Evidence(True, f"envelopes with report_data in {', '.join(folders)}")
-        if {"pending", "completed"} <= survey.known_folders:
+        if {"pending", "completed"} <= traces.known_folders:
             return Evidence(False, f"folders {', '.join(folders)}")
         return None
 

@@ -1,0 +1,1 @@
+"""What can be told of a queue from its items and its log. Pure."""
