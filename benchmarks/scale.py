@@ -80,7 +80,8 @@ def enqueue(spool: Spool, requests: list[Request], count: int) -> None:
     """Add `count` items, with the requests in turn."""
     for start in range(0, count, _BATCH):
         numbers = range(start, min(count, start + _BATCH))
-        _, error = spool.enqueue_many([(b"x" * 100, requests[n % len(requests)]) for n in numbers])
+        records = [(b"x" * 100, requests[n % len(requests)]) for n in numbers]
+        error = spool.enqueue_many(records).error
         if error is not None:
             raise error
 

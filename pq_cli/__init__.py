@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pq_cli.backends import open_queue
     from pq_cli.queue.memory import MemoryQueue
     from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict
-    from pq_cli.queue.request import Request
+    from pq_cli.queue.request import Admitted, Request
     from pq_cli.queue.verbs import Queue
     from pq_cli.spool.doors.restoring import Quarantine
     from pq_cli.spool.spool import Spool
@@ -62,7 +62,7 @@ __version__ = "0.1.0"
 # fmt: off
 __all__ = [  # noqa: RUF022
     "Spool", "MemoryQueue", "work", "drain", "open_queue",
-    "Queue", "Item", "State", "QueueConfig", "Request", "RetryLater", "GiveUp",
+    "Queue", "Item", "State", "QueueConfig", "Request", "Admitted", "RetryLater", "GiveUp",
     "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
@@ -75,7 +75,7 @@ _LAZY = {
     "open_queue": "backends",
     "MemoryQueue": "queue.memory",
     "Queue": "queue.verbs",
-    "Request": "queue.request",
+    **dict.fromkeys(("Admitted", "Request"), "queue.request"),
     **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "queue.outcome"),
     **dict.fromkeys(("Event", "Stop", "Summary", "Watch"), "worker.events"),
     **dict.fromkeys(("GateClosedError", "HaltError", "Limits"), "worker.limits"),

@@ -59,7 +59,6 @@ WRONG = {
     "states": ["failed", State.FAILED, 5, ["finished"], [None]],
     "batch": ["now", True, -1],
     "records": [5, [b"x"], [("text", Request())], [(b"x", {"priority": 3})], b"x"],
-    "found": [5, "x", (1,)],
     "path": ["", 5, None, b"x", "a\0b"],
     "create": FLAG,
     "config": [{"lease": 5}, 5, "fast"],
@@ -82,8 +81,8 @@ WRONG = {
 """By the name of an argument, which means the same in every verb: what it must not be."""
 NOT_VERBS = {
     "arrivals", "attempt_logs", "attend", "commit", "commit_claimed", "departures",
-    "keep_log", "log", "open_drop_box", "stage", "stage_file", "survey", "write_config",
-    "removed", "removal", "expire", "unstage",
+    "keep_log", "log", "open_drop_box", "stage", "stage_file", "backlog", "write_config",
+    "removed", "removal", "expire", "unstage", "open_log", "quarantined", "facts", "reference",
 }  # fmt: skip
 """What `Spool` has for the commands alone."""
 INTO = {"retry": "hold", "hold": None, "change": None, "remove": None, "open_payload": None,

@@ -61,7 +61,8 @@ def test_a_batch_is_what_its_records_are_one_by_one(
     bulk = make_queue(f"spool-{durability}", folder, Clock())
     single = make_queue(f"spool-{durability}", folder / "one", Clock())
     for batch in batches:
-        items, error = bulk.enqueue_many(batch)
+        admitted = bulk.enqueue_many(batch)
+        items, error = admitted.items, admitted.error
         assert error is None
         ones = [single.enqueue(data, **vars(request)) for data, request in batch]
         assert [plain(item) for item in items] == [plain(item) for item in ones]
@@ -81,7 +82,8 @@ def test_a_bad_record_ends_its_batch(tmp_path, durability):
     """What came before it is in, it and what came after are not, and nothing lies about."""
     queue = make_queue(f"spool-{durability}", tmp_path, Clock())
     batch = [(b"x", Request())] * 10 + [(b"x", Request(priority=11))] + [(b"x", Request())] * 5
-    items, error = queue.enqueue_many(batch)
+    admitted = queue.enqueue_many(batch)
+    items, error = admitted.items, admitted.error
     assert [item.id for item in items] == list(range(1, 11)) and isinstance(error, UsageError)
     assert len(queue) == 10 and os.listdir(f"{queue.path}/tmp") == [] and damage(queue.path) == []
 
@@ -103,11 +105,12 @@ def test_a_rename_that_fails_ends_the_batch_there(tmp_path, monkeypatch, durabil
         rename(disk, source, target)
 
     monkeypatch.setattr(durable.Disk, "rename", failing)
-    items, error = queue.enqueue_many([(b"x", Request())] * 20)
+    admitted = queue.enqueue_many([(b"x", Request())] * 20)
+    items, error = admitted.items, admitted.error
     assert [item.id for item in items] == [2, 3, 4] and isinstance(error, OSError)
     assert len(queue) == 4 and os.listdir(f"{queue.path}/tmp") == []
     assert not [found for found in damage(queue.path) if found.kind != "empty"]
-    assert len(queue.enqueue_many([(b"x", Request())] * 20)[0]) == 20
+    assert len(queue.enqueue_many([(b"x", Request())] * 20).items) == 20
 
 
 @pytest.mark.parametrize("durability", ["full", "fast"])
@@ -118,7 +121,8 @@ def test_an_id_that_is_taken_is_passed_over(tmp_path, durability):
     stray = f"{queue.path}/pending/05/0000000/0000000004"
     with open(stray, "wb") as file:
         file.write(b"not to be lost")
-    items, error = queue.enqueue_many([(b"%d" % n, Request()) for n in range(9)])
+    admitted = queue.enqueue_many([(b"%d" % n, Request()) for n in range(9)])
+    items, error = admitted.items, admitted.error
     assert error is None and [i.id for i in items] == [2, 3, *range(5, 11), 11]
     with open(stray, "rb") as file:
         assert file.read() == b"not to be lost"
@@ -130,7 +134,7 @@ def test_an_id_that_is_taken_is_passed_over(tmp_path, durability):
 def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch, durability):
     """A batch is not synced when its metas appear: in another boot each payload is proven first."""
     queue = make_queue(f"spool-{durability}", tmp_path, Clock())
-    items, _ = queue.enqueue_many([(b"whole", Request())] * 8)
+    items = queue.enqueue_many([(b"whole", Request())] * 8).items
     with open(items[0].path, "wb") as file:
         file.write(bytes(5))
     monkeypatch.setattr(host, "_boot", (os.getpid(), "another/boot"))
@@ -142,5 +146,6 @@ def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch, durability)
 def test_a_limited_queue_takes_what_fits_of_a_batch(tmp_path):
     """The items before the one for which there is no room are in."""
     limited = make_queue("spool-fast", tmp_path, Clock(), max_items=5)
-    items, error = limited.enqueue_many([(b"x", Request())] * 8)
+    admitted = limited.enqueue_many([(b"x", Request())] * 8)
+    items, error = admitted.items, admitted.error
     assert len(items) == 5 and error is not None and items[0].created_at == START

@@ -39,10 +39,12 @@ def staged(spool, if_exists):
 ENTRANCES = {
     "enqueue": lambda q, rule: [q.enqueue(b"second", key="k", if_exists=rule)],
     "enqueue a stream": lambda q, rule: [q.enqueue(io.BytesIO(b"2"), key="k", if_exists=rule)],
-    "enqueue_many": lambda q, rule: q.enqueue_many(
-        [(b"second", Request(key="k", if_exists=rule)), (b"third", Request(key="k"))]
-    )[0],
-    "commit": lambda q, rule: q.commit([staged(q, rule)])[0],
+    "enqueue_many": lambda q, rule: (
+        q.enqueue_many(
+            [(b"second", Request(key="k", if_exists=rule)), (b"third", Request(key="k"))]
+        ).items
+    ),
+    "commit": lambda q, rule: q.commit([staged(q, rule)]).items,
     "commit_claimed": lambda q, rule: [q.commit_claimed(staged(q, rule))],
     "claim": lambda q, _: [q.claim()],
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 
 import pytest
 from queues import BACKENDS, START, Clock, drain, make_queue, plain, snapshot
@@ -14,11 +15,12 @@ from pq_cli import (
     KeyTakenError,
     NoSuchItemError,
     QueueFullError,
+    Request,
     StaleClaimError,
     State,
     UsageError,
 )
-from pq_cli.core.item import LIVE
+from pq_cli.core.item import LIVE, MAX_HISTORY
 
 
 @pytest.fixture
@@ -1012,3 +1014,86 @@ def test_keys_are_suggested_by_how_they_begin(make):
     assert q.suggest_keys("") == ["a b", "a%", "b", "ä"]
     assert q.suggest_keys("a") == ["a b", "a%"] and q.suggest_keys("a", 1) == ["a b"]
     assert q.suggest_keys("ov") == q.suggest_keys("\udcff") == []
+
+
+# -- what commands ask of any queue ----------------------------------------------
+
+
+def test_a_batch_tells_what_came_in_what_was_there_and_what_stopped_it(make):
+    """`commit` gives items up to the one that failed; those whose key was taken are told apart."""
+    q = make(max_items=2)
+    q.enqueue(b"old", key="k")
+    batch = [q.stage(b"%d" % n, Request(key=key)) for n, key in enumerate(["k", None, None, None])]
+    admitted = q.commit(batch)
+    assert [item.id for item in admitted.items] == [1, 2]
+    assert [item.id for item in admitted.found] == [1] and admitted.found[0].claim is None
+    assert isinstance(admitted.error, QueueFullError) and len(q) == 2
+
+
+def test_a_payload_can_be_given_to_programs_as_a_file(make):
+    """`file_of` has a descriptor and a name under which others find the very bytes meanwhile."""
+    q = make()
+    q.enqueue(b"\0abc\n" * 1000)
+    item = q.claim()
+    with q.file_of(item) as file:
+        assert os.fstat(file.fileno()).st_size == item.size
+        with open(file.name, "rb") as other:
+            assert other.read() == file.read() == q.payload(item)
+    with pytest.raises(NoSuchItemError):
+        q.file_of(7)
+
+
+def test_the_backlog_is_what_would_be_served(make, clock):
+    """Ids by lane, ascending, what is due among them; how many are not, and when the first is."""
+    q = make()
+    put(q, 5, 1, 5)
+    q.enqueue(b"", priority=1, delay=10)
+    q.enqueue(b"", priority=3, delay=30)
+    q.enqueue(b"", priority=3, delay=20)
+    q.hold(1)
+    clock.pass_(15)
+    seen: list[int] = []
+    backlog = q.backlog(seen.append)
+    assert {lane: list(found) for lane, found in backlog.lanes.items()} == {1: [2, 4], 5: [3]}
+    assert (backlog.delayed, backlog.next_due, sum(seen)) == (2, START + 20, 5)
+    assert backlog.created_in(1)(4) == START
+
+
+def test_what_an_attempt_wrote_is_kept_as_long_as_its_item(make, clock):
+    """`keep_log` is fenced; each attempt has its own; the oldest goes; none is left of an item."""
+    q = make(max_attempts=100, backoff=0.0)
+    q.enqueue(b"x")
+    for _ in range(MAX_HISTORY + 2):
+        item = q.claim()
+        q.keep_log(item, 7, b"words\xff")
+        q.fail(item)
+    with pytest.raises(StaleClaimError):
+        q.keep_log(item, 0, b"")
+    logs = q.attempt_logs(item)
+    assert list(logs) == list(range(3, MAX_HISTORY + 3))
+    with q.open_log(item, 5) as log:
+        head, _, output = log.read().partition(b"\n")
+    assert b'"exit":7' in head.replace(b" ", b"") and output == b"words\xff"
+    assert logs[5].endswith(("1.5", "5.log"))
+    with pytest.raises(FileNotFoundError):
+        q.open_log(item, 1)
+    q.done(q.claim())
+    assert q.attempt_logs(item) == {}
+
+
+def test_people_name_items_by_id_or_claim_and_nothing_else_is_guessed(make):
+    """`reference` takes an id or a claim; what is no path in this queue is refused."""
+    q = make()
+    q.enqueue(b"")
+    item = q.claim()
+    assert (q.reference("1"), q.reference(item.claim)) == ("1", "1.1")
+    for text in ("x", "", "/nowhere/0000000001"):
+        with pytest.raises(UsageError):
+            q.reference(text)
+
+
+def test_a_queue_says_what_it_is_called_and_what_it_lies_on(make):
+    """`where` is for messages; `facts` have a name, a value, and what is wrong if anything is."""
+    q = make()
+    assert q.where and q.quarantined() == 0 and q.now() == START
+    assert all(fact.name and fact.value for fact in q.facts())

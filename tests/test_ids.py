@@ -126,7 +126,8 @@ def test_many_ids_cross_reservations_and_blocks(tmp_path):
     from pq_cli.queue.request import Request
 
     with Spool(tmp_path / "spool", config=QueueConfig(durability="fast")) as spool:
-        items, error = spool.enqueue_many([(b"%d" % n, Request()) for n in range(2500)])
+        admitted = spool.enqueue_many([(b"%d" % n, Request()) for n in range(2500)])
+        items, error = admitted.items, admitted.error
         assert error is None and [i.id for i in items] == list(range(1, 2501))
         assert reserved(tmp_path) == 3000
         assert [spool.claim().id for _ in range(2500)] == list(range(1, 2501))

@@ -29,7 +29,7 @@ PQ = {
 LATER = {
     "pq_cli.commands.enqueue_records", "pq_cli.spool.doors.dropbox", "pq_cli.spool.doors.handover",
     "pq_cli.spool.doors.ledger", "pq_cli.spool.listing", "pq_cli.spool.quarantine",
-    "pq_cli.spool.removals", "pq_cli.spool.survey",
+    "pq_cli.spool.removals", "pq_cli.spool.backlog",
 }  # fmt: skip
 """Ours, for what the plain forms do not do; records are for streams of them."""
 FORBIDDEN = {

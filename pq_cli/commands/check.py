@@ -15,13 +15,13 @@ from pq_cli.commands.common import (
 )
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import parse_duration
+from pq_cli.core.words import counted, lie_in_quarantine
 from pq_cli.errors import DamageError, PqError, UsageError
 from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json, flush, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import print_finding
 from pq_cli.render.terminal import console
-from pq_cli.render.words import counted, lie_in_quarantine
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.check.findings import KINDS, Finding
 from pq_cli.spool.disk.layout import QUARANTINE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pq_cli.commands.spools import for_each, lease_seconds, open_spool, reference
+from pq_cli.commands.spools import for_each, lease_seconds, open_spool
 from pq_cli.commands.typed import typed
 from pq_cli.core.item import State, printable
 from pq_cli.core.shellwords import as_command
@@ -33,7 +33,6 @@ __all__ = [
     "for_each",
     "lease_seconds",
     "open_spool",
-    "reference",
     "states_from",
 ]  # fmt: skip
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pq_cli.commands.enqueue_records import Payload
     from pq_cli.core.item import Item
+    from pq_cli.queue.request import Admitted
     from pq_cli.spool.spool import Spool
 
 
@@ -156,10 +157,10 @@ class _Enqueue:
                 request = self._request.replace(name=name)
                 tick = self._counting.passed
                 staged = self._spool.stage_file(file, request, move=move, tick=tick)
-            found: list[Item] = []
-            self._print(*self._spool.commit([staged], found))
-            self._went_in += not found
-            for item in found:
+            admitted = self._spool.commit([staged])
+            self._print(admitted)
+            self._went_in += not admitted.found
+            for item in admitted.found:
                 warn(taken_text(item, f"{file} stays" if move else "nothing was queued"))
         except (PqError, OSError) as error:
             self._note(error)
@@ -208,21 +209,22 @@ class _Enqueue:
 
     def _batch(self, records: list[Payload]) -> None:
         if records:
-            found: list[Item] = []
-            items, error = self._spool.enqueue_many(records, found)
-            self._went_in += len(items) - len(found)
+            admitted = self._spool.enqueue_many(records)
+            found = admitted.found
+            self._went_in += len(admitted.items) - len(found)
             self._taken += len(found)
             self._owner = found[0] if found else self._owner
-            self._print(items, error)
+            self._print(admitted)
 
-    def _print(self, items: list[Item], error: PqError | OSError | None) -> None:
+    def _print(self, admitted: Admitted) -> None:
+        items = admitted.items
         if items:
             emit("\n".join(str(item.id) for item in items))  # in one write: safe they are together
             self._last_id = items[-1].id
         self._counting.tick(len(items))
         flush()
-        if error is not None:
-            raise error
+        if admitted.error is not None:
+            raise admitted.error
 
     def _note(self, error: PqError | OSError, before: str = "", behind: str = "") -> None:
         """Report what is wrong with a FILE, and go on; without stdout there is no going on."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from pq_cli.commands.common import ItemsArgument, JsonOption, SpoolOption, for_each, open_spool
 from pq_cli.core.insight.explain import ahead, explain
 from pq_cli.core.item import State
@@ -20,20 +18,20 @@ def command(items: ItemsArgument, as_json: JsonOption = False, spool: SpoolOptio
     seconds). Nothing is locked or changed.
     """
     queue = open_spool(spool)
-    survey = None
+    backlog = None
 
     def tell(ref: str) -> None:
-        nonlocal survey
+        nonlocal backlog
         item = queue.get(ref)
-        now, t = time.time(), queue.order_time()
+        now, t = queue.now(), queue.order_time()
         position = None
         if item.state is State.DELAYED and (item.not_before or 0.0) <= now:
             item = item.replace(state=State.PENDING)
         if item.state is State.PENDING:
-            if survey is None:
+            if backlog is None:
                 with Counting("items looked at") as counting:
-                    survey = queue.survey(counting.tick)
-            position = ahead(queue.config, item, survey.lanes, survey.created_in, t)
+                    backlog = queue.backlog(counting.tick)
+            position = ahead(queue.config, item, backlog.lanes, backlog.created_in, t)
         reasons = explain(queue.config, item, position, queue.paused, now, t)
         if as_json:
             told = [{"kind": reason.kind, **reason.values} for reason in reasons]

@@ -7,15 +7,15 @@ from contextlib import suppress
 
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
+from pq_cli.queue.verbs import Queue
 from pq_cli.render.words import wall_time
-from pq_cli.spool.spool import Spool
 
 
 class Fates:
-    """Tells it of one spool; the log is read once, at the first question."""
+    """Tells it of one queue; the log is read once, at the first question."""
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
         self._ended: dict[int, tuple[str, object]] | None = None
 
     def of(self, item_id: int) -> str | None:
@@ -34,5 +34,5 @@ class Fates:
         return f"it was {event} at {when}"
 
     def _look(self) -> None:
-        ended = ((r.get("id"), (r["event"], r.get("at"))) for r in self._spool.log())
+        ended = ((r.get("id"), (r["event"], r.get("at"))) for r in self._queue.log())
         self._ended = {number: last for number, last in ended if isinstance(number, int)}

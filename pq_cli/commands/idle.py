@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pq_cli.core.item import State
-from pq_cli.spool.spool import Spool
+from pq_cli.queue.verbs import Queue
 
 _STANDING = {
     State.ACTIVE: "at work elsewhere",
@@ -13,7 +13,7 @@ _STANDING = {
 }
 
 
-def idle_text(queue: Spool) -> str | None:
+def idle_text(queue: Queue) -> str | None:
     """Return what there is though nothing can be claimed, or None when something else is why."""
     if queue.paused is not None or queue.count([State.PENDING]):
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pq_cli.commands.common import JsonOption, SpoolOption, open_spool, reference
+from pq_cli.commands.common import JsonOption, SpoolOption, open_spool
 from pq_cli.core.item import whole
 from pq_cli.errors import UsageError
 from pq_cli.render import emit, emit_json, stdout_is_terminal
@@ -35,7 +35,7 @@ def command(
     each line is time, event, id, priority and words, tab-separated.
     """
     queue = open_spool(spool)
-    wanted = {int(reference(queue, ref).partition(".")[0]) for ref in items or ()}
+    wanted = {int(queue.reference(ref).partition(".")[0]) for ref in items or ()}
     found: Iterable[dict[str, Any]] = (
         r for r in queue.log() if not wanted or r.get("id") in wanted
     )

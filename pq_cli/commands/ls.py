@@ -116,7 +116,7 @@ def _tell_quarantine(queue: Spool) -> None:
     """Say what is not listed because a repair has set it aside: nothing else would say so."""
     aside = len(queue.quarantine())
     if aside:
-        from pq_cli.render.words import lie_in_quarantine
+        from pq_cli.core.words import lie_in_quarantine
 
         flush()
         warn(lie_in_quarantine(aside))
@@ -267,9 +267,9 @@ class _Live:
 
 def _picture(queue: Spool, choice: Choice, out: Console, rows: int, live: int) -> None:
     """Draw what fits on one screen: a title, the items, how many more there are."""
+    from pq_cli.core.words import counted
     from pq_cli.render.table import item_table
     from pq_cli.render.terminal import say
-    from pq_cli.render.words import counted
 
     looks = _looks(queue)
     moment = time.strftime("%H:%M:%S", time.localtime(looks.now))

@@ -19,6 +19,7 @@ from pq_cli.commands.common import LOCK_TIMEOUT, JsonOption, LockTimeoutOption, 
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import format_time
+from pq_cli.core.words import human_size
 from pq_cli.errors import EXIT_DATA, UsageError
 from pq_cli.messages import warn
 from pq_cli.migrate.detect import IsSpoolError
@@ -42,7 +43,7 @@ from pq_cli.render import check_stdout, emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import print_plan
 from pq_cli.render.terminal import console
-from pq_cli.render.words import human_size, wall_time
+from pq_cli.render.words import wall_time
 from pq_cli.spool.opening import absolute, open_state
 from pq_cli.transfer.taken import Taken
 

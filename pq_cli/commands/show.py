@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
@@ -32,19 +31,19 @@ def command(
         nonlocal first
         logs = queue.attempt_logs(item)
         if as_json:
-            extra = {"logs": [log_json(path) for path in logs]} if log else {}
+            extra = {"logs": [log_json(queue.open_log(item, n)) for n in logs]} if log else {}
             emit_json(item_json(item, queue.config, t) | extra)
             return
         if not first:
             emit("")
         first = False
         if log:
-            for path in logs:
-                emit(log_text(path))
+            for number in logs:
+                emit(log_text(queue.open_log(item, number)))
             return
-        fields = [*item_fields(item, queue.config, t), *(("log", path) for path in logs)]
+        fields = [*item_fields(item, queue.config, t), *(("log", where) for where in logs.values())]
         if stdout_is_terminal():
-            field_sheet(fields, item, time.time(), console("auto"))
+            field_sheet(fields, item, queue.now(), console("auto"))
             return
         for name, value in fields:
             emit(f"{name}\t{value}")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from pq_cli.backends import open_queue
-from pq_cli.core.item import Item, State, parse_reference, printable
+from pq_cli.core.item import Item, State, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.opened import lines_of
 from pq_cli.options import LOCK_TIMEOUT
-from pq_cli.spool.disk import layout, lock
+from pq_cli.spool.disk import lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pq_cli.commands.fates import Fates
+    from pq_cli.queue.verbs import Queue
     from pq_cli.spool.spool import Spool
 
 _BRIEF = 1.0
@@ -56,20 +56,6 @@ def taken_text(item: Item, instead: str) -> str:
     return f"key '{key}' is taken by item {item.id}, which is {how}: {instead}"
 
 
-def reference(spool: Spool, text: str) -> str:
-    """Return `ID` or `ID.CLAIM` of one ITEM: an id, a claim, or a path of the item in the spool."""
-    if "/" not in text:
-        number, claim = parse_reference(text)
-        return str(number) if claim is None else f"{number}.{claim}"
-    path = os.path.abspath(text)
-    if not path.startswith(spool.path + "/"):
-        raise UsageError(f"{printable(text)} is not in the spool {printable(spool.path)}")
-    parsed = layout.parse_name(os.path.basename(path).removesuffix(layout.META))
-    if parsed is None:
-        raise UsageError(f"{printable(text)} is not the path of an item")
-    return str(parsed[0]) if parsed[1] is None else f"{parsed[0]}.{parsed[1]}"
-
-
 def stdin_lines() -> Iterator[str]:
     """Yield the lines of stdin as text; closed stdin has none."""
     if sys.stdin is not None:
@@ -77,7 +63,7 @@ def stdin_lines() -> Iterator[str]:
             yield raw.decode("utf-8", "surrogateescape")
 
 
-def for_each(spool: Spool, arguments: Sequence[str], verb: Callable[[str], object]) -> int:
+def for_each(queue: Queue, arguments: Sequence[str], verb: Callable[[str], object]) -> int:
     """Apply a verb to every ITEM; one that fails is reported and does not stop the others.
 
     Returns the status of the first failure, or 0.
@@ -89,20 +75,20 @@ def for_each(spool: Spool, arguments: Sequence[str], verb: Callable[[str], objec
     status = 0
     with Counting("items", total) as counting:
         for argument in each_argument(arguments):
-            failed = _try(verb, spool, argument, fates)
+            failed = _try(verb, queue, argument, fates)
             status = status or failed
             counting.tick()
     return status
 
 
-def _try(verb: Callable[[str], object], spool: Spool, argument: str, fates: list[Fates]) -> int:
+def _try(verb: Callable[[str], object], queue: Queue, argument: str, fates: list[Fates]) -> int:
     try:
-        named = reference(spool, argument)
+        named = queue.reference(argument)
         verb(named)
     except (OutputError, BrokenPipeError):
         raise
     except NoSuchItemError as error:
-        warn(_with_fate(error, spool, named, fates))
+        warn(_with_fate(error, queue, named, fates))
         return error.exit_code
     except PqError as error:
         warn(error)
@@ -113,7 +99,7 @@ def _try(verb: Callable[[str], object], spool: Spool, argument: str, fates: list
     return 0
 
 
-def _with_fate(error: NoSuchItemError, spool: Spool, named: str, fates: list[Fates]) -> str:
+def _with_fate(error: NoSuchItemError, queue: Queue, named: str, fates: list[Fates]) -> str:
     """Return the message, with what became of the item where that is known.
 
     fates: empty until it is first needed: most commands miss nothing.
@@ -121,7 +107,7 @@ def _with_fate(error: NoSuchItemError, spool: Spool, named: str, fates: list[Fat
     if not fates:
         from pq_cli.commands.fates import Fates
 
-        fates.append(Fates(spool))
+        fates.append(Fates(queue))
     item_id = named.partition(".")[0]
     fate = fates[0].of(int(item_id))
     return str(error) if fate is None else f"there is no item {item_id}: {fate}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -24,10 +23,10 @@ from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json
 from pq_cli.render.counting import Counting
 from pq_cli.render.stats import Stats, stats_json, stats_table
-from pq_cli.spool.spool import Spool
 
 if TYPE_CHECKING:
     from pq_cli.core.tick import Tick
+    from pq_cli.queue.verbs import Queue
 
 _MAX_LETTERS = 1000
 """Dead letters whose errors are looked at: enough to name the common ones."""
@@ -67,32 +66,32 @@ def command(
     return 0
 
 
-def _gather(queue: Spool, tick: Tick) -> Stats:
-    now, t = time.time(), queue.order_time()
-    survey = queue.survey(tick)
+def _gather(queue: Queue, tick: Tick) -> Stats:
+    now, t = queue.now(), queue.order_time()
+    backlog = queue.backlog(tick)
     found = (
-        lane_shape(queue.config, lane, ids, survey.created_in(lane), now, t)
-        for lane, ids in survey.lanes.items()
+        lane_shape(queue.config, lane, ids, backlog.created_in(lane), now, t)
+        for lane, ids in backlog.lanes.items()
     )
     lanes = tuple(lane for lane in found if lane is not None)
     counts = {
-        "active": survey.count(State.ACTIVE),
+        "active": queue.count([State.ACTIVE]),
         "pending": sum(lane.total for lane in lanes),
-        "delayed": survey.delayed,
-        "held": survey.count(State.HELD),
-        "failed": survey.count(State.FAILED),
-        "done": survey.count(State.DONE),
+        "delayed": backlog.delayed,
+        "held": queue.count([State.HELD]),
+        "failed": queue.count([State.FAILED]),
+        "done": queue.count([State.DONE]),
     }
     letters = islice(queue.items([State.FAILED]), _MAX_LETTERS)
     errors = Counter(item.last_error or "" for item in letters)
     return Stats(
-        path=queue.path,
+        path=queue.where,
         now=now,
         pause=queue.paused,
         counts=counts,
         lanes=lanes,
         flows=tuple(flows(queue.log(), now)),
-        next_due=survey.next_due,
+        next_due=backlog.next_due,
         errors=tuple(errors.most_common(5)),
-        quarantined=len(queue.quarantine()),
+        quarantined=queue.quarantined(),
     )

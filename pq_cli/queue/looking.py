@@ -5,14 +5,19 @@ from __future__ import annotations
 from itertools import islice
 
 from pq_cli.core.arguments import valid_reference, valid_states, valid_whole, wrong
-from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State
+from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State, parse_reference
 from pq_cli.core.policy import Pause, QueueConfig, order_time
+from pq_cli.core.tick import unheard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
+    from pq_cli.core.insight.fact import Fact
+    from pq_cli.core.insight.shape import Backlog
+    from pq_cli.core.tick import Tick
     from pq_cli.queue.store import Store
 
 
@@ -21,6 +26,20 @@ class Looking:
 
     config: QueueConfig
     _store: Store
+
+    @property
+    def name(self) -> str:
+        """What `open_queue` takes to open this queue again; of one in memory nothing."""
+        return self._store.name
+
+    @property
+    def where(self) -> str:
+        """What people know the queue by: a path, or a URL without its password."""
+        return self._store.where
+
+    def now(self) -> float:
+        """Return the time by which the queue goes, Unix seconds."""
+        return self._store.now()
 
     def get(self, item: Item | int | str) -> Item:
         """Return the item as it stands now. Raises NoSuchItemError, DamagedItemError."""
@@ -31,12 +50,20 @@ class Looking:
         return self._store.read_payload(self._at(item))
 
     def open_payload(self, item: Item | int | str) -> BinaryIO:
-        """Return the payload as a stream that has a descriptor; close it.
+        """Return the payload as a stream; close it.
 
-        `name` is a path at which other programs find it until then. Its size was verified, and its
-        checksum where it is small or may be torn. Raises NoSuchItemError, DamagedItemError.
+        Its size was verified, and its checksum where it is small or may be torn. Raises
+        NoSuchItemError, DamagedItemError.
         """
         return self._store.open_payload(self._at(item))
+
+    def file_of(self, item: Item | int | str) -> AbstractContextManager[BinaryIO]:
+        """Return a context with the payload as a file that has a descriptor, for other programs.
+
+        `name` is a path at which they find it until the context is left: only to read. Verified
+        as, and raises like `open_payload`.
+        """
+        return self._store.file_of(self._at(item))
 
     def _at(self, item: Item | int | str) -> Item:
         """Return the item, without a look if it is claimed: where it is, is known then."""
@@ -88,6 +115,44 @@ class Looking:
         """Return at most so many keys of live items that begin with `prefix`, as `suggest` does."""
         valid_whole("most", most, 0, 10_000)
         return list(self._store.suggest_keys(_prefix(prefix))[:most])
+
+    def attempt_logs(self, item: Item) -> dict[int, str]:
+        """Return the claim numbers whose attempts left a log, in order, and where each is found.
+
+        That is a path, or the claim where there is none.
+        """
+        return self._store.logs(item)
+
+    def open_log(self, item: Item, claim: int) -> BinaryIO:
+        """Return what the attempt under this claim number left, as a stream; close it.
+
+        The first line is JSON: claim, exit, started_at, ended_at; the rest is output. Raises
+        FileNotFoundError when it is gone.
+        """
+        return self._store.open_log(item, claim)
+
+    def backlog(self, tick: Tick = unheard) -> Backlog:
+        """Return what waits in which lane now: a million items cost some seconds.
+
+        `tick` is told of items as they are looked at.
+        """
+        return self._store.backlog(self._store.now(), tick)
+
+    def reference(self, text: str) -> str:
+        """Return `ID` or `ID.CLAIM` of an item named by people: so, or by a path in the spool.
+
+        Raises UsageError for what names none.
+        """
+        parsed = self._store.at_path(text) if "/" in text else parse_reference(text)
+        return str(parsed[0]) if parsed[1] is None else f"{parsed[0]}.{parsed[1]}"
+
+    def quarantined(self) -> int:
+        """Return how many things a repair has set aside."""
+        return self._store.quarantined()
+
+    def facts(self) -> Iterable[Fact]:
+        """Yield what should be known of that on which the queue lies, for `pq doctor`."""
+        return self._store.facts()
 
     def log(self) -> Iterator[dict[str, Any]]:
         """Yield what happened lately, oldest first: records with `at`, `event` and more.

@@ -9,24 +9,27 @@ from collections import deque
 from heapq import heappop, heappush
 from itertools import chain
 from threading import Condition, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key, check_room
 from pq_cli.core.arguments import valid_callable, valid_chunk
-from pq_cli.core.item import LIVE, Holder, Item, State, printable
+from pq_cli.core.insight.fact import Fact
+from pq_cli.core.insight.shape import Backlog
+from pq_cli.core.item import LIVE, MAX_HISTORY, Holder, Item, State, printable
 from pq_cli.core.order import Lane, choose, serving_order
 from pq_cli.core.policy import QueueConfig, QueueState, floors, valid_config
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
-from pq_cli.queue.request import Request, checked, new_item
+from pq_cli.queue.request import Admitted, Request, checked, new_item
 from pq_cli.queue.verbs import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, NoReturn
 
+    from pq_cli.core.tick import Tick
 
 _MOST_EVENTS = 10_000
 
@@ -74,6 +77,9 @@ class _NoAttendance:
 class MemoryStore:
     """A `Store` in memory; see there for what each method promises. A transaction is a lock."""
 
+    name = ""
+    where = "memory"
+
     def __init__(self, config: QueueConfig, clock: Callable[[], float]) -> None:
         self.now = clock
         self._config = config
@@ -82,6 +88,7 @@ class MemoryStore:
         self._changed = Condition(self._lock)
         self._items: dict[int, Item] = {}
         self._payloads: dict[int, bytes] = {}
+        self._logs: dict[int, dict[int, bytes]] = {}
         self._lanes: dict[int, Lane] = {}
         self._due: list[tuple[float, int]] = []
         self._leases: list[tuple[float, int, int]] = []
@@ -184,21 +191,18 @@ class MemoryStore:
             return batch, error
         return batch, None
 
-    def stage_file(
-        self, path: str, request: Request, *, move: bool, tick: Callable[[int], None]
-    ) -> MemoryStaged:
+    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> MemoryStaged:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
 
-    def admit(
-        self, batch: Sequence[Any], now: float, found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
+    def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         items: list[Item] = []
+        found: list[Item] = []
         for staged in batch:
             try:
-                items.append(self._admit(staged, now, [] if found is None else found))
+                items.append(self._admit(staged, now, found))
             except PqError as error:
-                return items, error
-        return items, None
+                return Admitted(items=items, found=found, error=error)
+        return Admitted(items=items, found=found)
 
     def _admit(self, staged: MemoryStaged, now: float, found: list[Item]) -> Item:
         request = staged.request
@@ -254,6 +258,7 @@ class MemoryStore:
             self._live -= 1
             if item.key is not None:
                 self._keys.pop(item.key, None)
+        self._logs.pop(item.id, None)
         del self._items[item.id], self._payloads[item.id]
 
     # -- looking ---------------------------------------------------------------
@@ -301,6 +306,53 @@ class MemoryStore:
             if item.id not in self._payloads:
                 raise NoSuchItemError(f"there is no item {item.id}")
             return self._payloads[item.id]
+
+    def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
+        from tempfile import NamedTemporaryFile
+
+        file = NamedTemporaryFile(prefix="pq-")  # noqa: SIM115
+        file.write(self.read_payload(item))
+        file.seek(0)
+        return cast("AbstractContextManager[BinaryIO]", file)
+
+    def backlog(self, now: float, tick: Tick) -> Backlog:
+        waiting = list(self.items([State.PENDING, State.DELAYED], now, now))
+        pending = {item.id: item for item in waiting if item.state is State.PENDING}
+        lanes: dict[int, list[int]] = {}
+        for item_id in sorted(pending):
+            lanes.setdefault(pending[item_id].priority, []).append(item_id)
+        tick(len(waiting))
+        due = [item.not_before for item in waiting if item.state is State.DELAYED]
+        return Backlog(
+            lanes=dict(sorted(lanes.items())),
+            created_in=lambda _: lambda item_id: pending[item_id].created_at,
+            delayed=len(due),
+            next_due=due[0] if due else None,
+        )
+
+    def keep_log(self, item: Item, content: bytes) -> None:
+        logs = self._logs.setdefault(item.id, {})
+        logs[item.claims] = content
+        for old in sorted(logs)[:-MAX_HISTORY]:
+            del logs[old]
+
+    def logs(self, item: Item) -> dict[int, str]:
+        return {claim: f"{item.id}.{claim}" for claim in sorted(self._logs.get(item.id, ()))}
+
+    def open_log(self, item: Item, claim: int) -> BinaryIO:
+        try:
+            return io.BytesIO(self._logs[item.id][claim])
+        except KeyError:
+            raise FileNotFoundError(f"{item.id}.{claim} left no log") from None
+
+    def at_path(self, path: str) -> NoReturn:
+        raise UsageError(f"{printable(path)}: a queue in memory has no paths: give an id")
+
+    def quarantined(self) -> int:
+        return 0
+
+    def facts(self) -> Iterator[Fact]:
+        yield Fact(name="items", value="in memory")
 
     def events(self) -> Iterator[dict[str, Any]]:
         with self._lock:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from pq_cli.errors import PqError
+
 IF_EXISTS = ("skip", "fail", "replace")
 
 
@@ -42,6 +44,19 @@ class Request(Record):
     max_attempts: int | None = None
     name: str | None = None
     metadata: dict[str, Any] | None = None
+
+
+class Admitted(Record):
+    """What became of a batch of staged payloads, in its order.
+
+    items: the items, durable, up to what stopped it. found: those among them that were there
+    already, under keys that are taken, as bystanders may have them. error: what stopped it, or
+    None; from there on nothing of the batch is left.
+    """
+
+    items: list[Item]
+    found: list[Item]
+    error: PqError | OSError | None = None
 
 
 def checked(request: Request) -> Request:

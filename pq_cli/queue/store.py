@@ -23,14 +23,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
+    from pq_cli.core.insight.fact import Fact
+    from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.item import Holder, Item, State
     from pq_cli.core.policy import QueueState
+    from pq_cli.core.tick import Tick
     from pq_cli.errors import PqError
-    from pq_cli.queue.request import Request
+    from pq_cli.queue.request import Admitted, Request
 
 
 class Staged(Protocol):
@@ -57,6 +60,14 @@ class Attendance(Protocol):
 
 class Store(Protocol):
     """One queue's items and what belongs to them."""
+
+    @property
+    def name(self) -> str:
+        """What `backends.open_queue` takes to open this queue again: PQ_SPOOL of commands."""
+
+    @property
+    def where(self) -> str:
+        """What people know the queue by, for messages: never with a password in it."""
 
     # -- time and exclusion ----------------------------------------------------
 
@@ -147,23 +158,19 @@ class Store(Protocol):
         Returns what was taken in before the first that is bad, and what was wrong with it.
         """
 
-    def stage_file(
-        self, path: str, request: Request, *, move: bool, tick: Callable[[int], None]
-    ) -> Staged:
+    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
         """Take in a regular file; with `move` it is gone once its item is in.
 
         `tick` is told of bytes as they are copied.
         """
 
-    def admit(
-        self, batch: Sequence[Staged], now: float, found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
-        """Make items of staged payloads, in order; return them, and what stopped it or None.
+    def admit(self, batch: Sequence[Staged], now: float) -> Admitted:
+        """Make items of staged payloads, in order. In a transaction.
 
-        In a transaction. The key rule and the room check are those of `core.admission`. Ids are
-        counted up, and none is ever given twice. From what stopped it on nothing is left of
-        the batch. A request whose key is taken and says `skip` gives the item that has it, as
-        bystanders may have it, and that is added to `found`.
+        The key rule and the room check are those of `core.admission`. Ids are counted up, and none
+        is ever given twice. From what stopped it on nothing is left of the batch. A request whose
+        key is taken and says `skip` gives the item that has it, as bystanders may have it, and that
+        is among those `found`.
         """
 
     def finish(self, batch: Sequence[Staged], admitted: int) -> OSError | None:
@@ -208,15 +215,61 @@ class Store(Protocol):
         None with a control character in it.
         """
 
-    def open_payload(self, item: Item) -> BinaryIO:
-        """Return the payload of an item that `find` gave, from its start.
+    def backlog(self, now: float, tick: Tick) -> Backlog:
+        """Return what waits at `now`. `tick` is told of items as they are looked at.
 
-        A file with a descriptor; `name` is its path as long as it is open. Raises
-        DamagedItemError when it is missing or torn, NoSuchItemError when the item is gone.
+        A picture: of a million items it takes seconds, and what changes meanwhile may be in it.
+        """
+
+    def open_payload(self, item: Item) -> BinaryIO:
+        """Return the payload of an item that `find` gave, as a stream from its start.
+
+        Raises DamagedItemError when it is missing or torn, NoSuchItemError when the item is gone.
+        """
+
+    def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
+        """Return a context with the payload as a file, for programs: verified as `open_payload`.
+
+        It has a descriptor, and `name` is a path at which others find it until the context is left.
+        Whoever writes there may harm the payload, or nothing. Raises like `open_payload`.
         """
 
     def read_payload(self, item: Item) -> bytes:
         """Return the whole payload, its checksum compared. Raises like `open_payload`."""
+
+    def keep_log(self, item: Item, content: bytes) -> None:
+        """Keep what the attempt under an item's present claim left, as long as the item is.
+
+        The oldest goes when an item has more of them than `core.item.MAX_HISTORY`. It may be lost
+        in a power loss. In a transaction.
+        """
+
+    def logs(self, item: Item) -> dict[int, str]:
+        """Return the claim numbers whose attempts left a log, in order, and where people find it.
+
+        That is a path; or the claim where there is none.
+        """
+
+    def open_log(self, item: Item, claim: int) -> BinaryIO:
+        """Return the log that the attempt under this claim number left, as a stream.
+
+        Raises FileNotFoundError when it is gone.
+        """
+
+    def at_path(self, path: str) -> tuple[int, int | None]:
+        """Return (id, claim number or None) of the item to which this path belongs, by its name.
+
+        Raises UsageError when it is none of this queue.
+        """
+
+    def quarantined(self) -> int:
+        """Return how many things a repair has set aside, where people must look after them."""
+
+    def facts(self) -> Iterable[Fact]:
+        """Yield what should be known of that on which the queue lies, and what is wrong with it.
+
+        For `pq doctor`: whose it is, what kind, room, who is at it.
+        """
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield what happened lately, oldest first; see `core.events`."""

@@ -16,7 +16,6 @@ from pq_cli.core.arguments import (
     valid_reference,
     valid_text,
     valid_time,
-    wrong,
 )
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
     from pq_cli.core.tick import Tick
-    from pq_cli.errors import PqError
+    from pq_cli.queue.request import Admitted
     from pq_cli.queue.store import Attendance, Staged, Store
 
 
@@ -87,24 +86,19 @@ class Queue(Working, Looking):
             priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
             max_attempts=max_attempts, name=name, metadata=metadata,
         )  # fmt: skip
-        items, error = self.commit([self.stage(payload, request)])
-        if error is not None:
-            raise error
-        return items[0]
+        admitted = self.commit([self.stage(payload, request)])
+        if admitted.error is not None:
+            raise admitted.error
+        return admitted.items[0]
 
-    def enqueue_many(
-        self, records: Sequence[tuple[bytes, Request]], found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
+    def enqueue_many(self, records: Sequence[tuple[bytes, Request]]) -> Admitted:
         """Enqueue (payload, request) pairs, in order, with a handful of syncs for all of them.
 
-        Returns (items, the error that stopped it or None), and fills `found`, like `commit`. Give
-        what fits in memory.
+        What stopped it is in the result, as of `commit`. Give what fits in memory.
         """
-        if not isinstance(found, list | None):
-            raise wrong("found", found, "a list, to which is added")
         staged, broken = self._store.stage_many(valid_records(records))
-        items, stop = self.commit(staged, found)
-        return items, stop or broken
+        admitted = self.commit(staged)
+        return admitted if admitted.error else admitted.replace(error=broken)
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Take in a payload, without an id yet; `commit` makes items of many at once."""
@@ -120,22 +114,16 @@ class Queue(Working, Looking):
         """
         return self._store.stage_file(path, checked(request), move=move, tick=tick)
 
-    def commit(
-        self, batch: Sequence[Staged], found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
-        """Make items of staged payloads, in order; return (items, the error that stopped it).
-
-        The items returned are durable; from the one that failed on, nothing of the batch is left.
-        Those that were there already, under keys that are taken, are also added to `found`.
-        """
-        items: list[Item] = []
-        stop: OSError | None = None
+    def commit(self, batch: Sequence[Staged]) -> Admitted:
+        """Make items of staged payloads, in order, up to what stops it: that is in the result."""
+        count = 0
         try:
             with self._store.transaction():
-                items, error = self._store.admit(batch, self._store.now(), found)
+                admitted = self._store.admit(batch, self._store.now())
+            count = len(admitted.items)
         finally:
-            stop = self._store.finish(batch, len(items))
-        return items, stop or error
+            stop = self._store.finish(batch, count)
+        return admitted if stop is None else admitted.replace(error=stop)
 
     def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
         """Make an item of a staged payload that this process has claimed before others see it.
@@ -160,10 +148,10 @@ class Queue(Working, Looking):
         store, key = self._store, staged.request.key
         now = store.now()
         taken = None if key is None else store.owner(key)
-        admitted, error = store.admit([staged], now)
-        items += admitted
-        if error is not None:
-            raise error
+        admitted = store.admit([staged], now)
+        items += admitted.items
+        if admitted.error is not None:
+            raise admitted.error
         item = items[0]
         if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
             return item
@@ -289,6 +277,19 @@ class Queue(Working, Looking):
         item = self._store.find(item_id, claim)
         transitions.check_claim(item, claim)
         return item
+
+    def keep_log(self, item: Item | int | str, status: int, content: bytes) -> None:
+        """Keep what the attempt under this claim wrote, until the item is gone.
+
+        status: the exit status of the command. Raises StaleClaimError.
+        """
+        from pq_cli.core.jsonio import to_json  # start-up: only `run --log` needs it
+
+        with self._store.transaction():
+            before = self._claimed(item)
+            times = transitions.attempt_times(before, self._store.now())
+            head = {"claim": before.claim, "exit": status, **times}
+            self._store.keep_log(before, to_json(head) + b"\n" + content)
 
     # -- changes by people -----------------------------------------------------
 

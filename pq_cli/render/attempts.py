@@ -8,12 +8,12 @@ from pq_cli.opened import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, BinaryIO
 
 
-def _parts(path: str) -> tuple[dict[str, Any], str]:
+def _parts(log: BinaryIO) -> tuple[dict[str, Any], str]:
     """Return (what is known of the attempt, what it wrote); a torn log gives what it can."""
-    with open(path, "rb") as file, Reading(file):
+    with log as file, Reading(file):
         first, _, rest = file.read().partition(b"\n")
     try:
         head = parse_own(first)
@@ -23,16 +23,22 @@ def _parts(path: str) -> tuple[dict[str, Any], str]:
     return known, rest.decode("utf-8", "replace")
 
 
-def log_text(path: str) -> str:
-    """Return a log as text: a line about the attempt, then its output, safe for a terminal."""
-    head, output = _parts(path)
+def log_text(log: BinaryIO) -> str:
+    """Return a log as text: a line about the attempt, then its output, safe for a terminal.
+
+    It is closed.
+    """
+    head, output = _parts(log)
     words = (f"{name} {printable(str(head[name]))}" for name in head if name != "claim")
     title = f"== {printable(str(head.get('claim', '?')))}: {', '.join(words)}"
     lines = (printable(line.replace("\t", "    ")) for line in output.rstrip("\n").split("\n"))
     return "\n".join([title, *lines] if output else [title])
 
 
-def log_json(path: str) -> dict[str, Any]:
-    """Return a log as JSON values: claim, exit, started_at, ended_at, host, pid, output."""
-    head, output = _parts(path)
+def log_json(log: BinaryIO) -> dict[str, Any]:
+    """Return a log as JSON values: claim, exit, started_at, ended_at, host, pid, output.
+
+    It is closed.
+    """
+    head, output = _parts(log)
     return {**head, "output": output}

@@ -100,7 +100,7 @@ class Counting:
 
     def _words(self, total: int | None) -> str:
         from pq_cli.core.timefmt import format_duration  # start-up: this module loads always
-        from pq_cli.render.words import human_size
+        from pq_cli.core.words import human_size
 
         passed = time.monotonic() - self._began
         if self._what == "bytes":

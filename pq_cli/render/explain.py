@@ -7,8 +7,8 @@ import time
 from pq_cli.core.insight.explain import Reason
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.core.words import counted
 from pq_cli.render.fold import fold
-from pq_cli.render.words import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

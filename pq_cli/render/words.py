@@ -1,4 +1,4 @@
-"""Small numbers and times as people read them."""
+"""Times as people read them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ import time
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
 from pq_cli.core.timefmt import format_duration
-
-
-def human_size(size: int) -> str:
-    """Return a number of bytes in three digits or so: `17`, `4.2k`, `310M`."""
-    value = float(size)
-    for unit in ("", "k", "M", "G", "T", "P"):
-        if value < 999.5 or unit == "P":
-            return f"{value:.0f}{unit}" if not unit or value >= 9.95 else f"{value:.1f}{unit}"
-        value /= 1024
-    raise AssertionError("unreachable")
 
 
 def short_duration(seconds: float) -> str:
@@ -33,18 +23,6 @@ def wall_time(at: float, now: float) -> str:
     there = time.localtime(at)
     today = there[:3] == time.localtime(now)[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", there)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 item`, `2 items`; thousands are set apart."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def lie_in_quarantine(number: int) -> str:
-    """Return what is told of things that a repair has set aside, and what to do about them."""
-    one = number == 1
-    what = f"{number:,} {'lies' if one else 'lie'} in quarantine/"
-    return f"{what} (`pq check` lists {'it' if one else 'them'}, --restore NAME brings one back)"
 
 
 def pause_line(pause: Pause, now: float) -> str:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli.core import transitions
 from pq_cli.core.arguments import (
     valid_callable,
     valid_duration,
     valid_flag,
 )
-from pq_cli.core.item import Item
 from pq_cli.core.policy import QueueConfig, valid_config
-from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError
 from pq_cli.queue.verbs import Queue
 from pq_cli.spool import opening
@@ -26,11 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pq_cli.core.tick import Tick
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.departures import Departures
     from pq_cli.spool.doors.restoring import Quarantine
-    from pq_cli.spool.survey import Survey
 
 DEFAULT_LOCK_TIMEOUT = 30.0
 
@@ -109,35 +104,6 @@ class Spool(Queue):
         return Quarantine(self._store.files, self._store.now)
 
     # -- what only a folder has ------------------------------------------------------
-
-    def survey(self, tick: Tick = unheard) -> Survey:
-        """Return what waits in which lane now, by names: a million items cost some seconds.
-
-        `tick` is told of items as their names are read.
-        """
-        from pq_cli.spool.survey import Survey
-
-        return Survey(self._store.files.reader, self._store.now(), tick)
-
-    def keep_log(self, item: Item, status: int, content: bytes) -> None:
-        """Keep what the attempt under this claim wrote, until the item is removed.
-
-        status: the exit status of the command. Raises StaleClaimError.
-        """
-        files = self._store.files
-        with files:
-            before = self._claimed(item)
-            times = transitions.attempt_times(before, self._store.now())
-            head = {"claim": before.claim, "exit": status, **times}
-            files.attempt_logs.write(before.id, before.claims, head, content)
-
-    def attempt_logs(self, item: Item) -> list[str]:
-        """Return the paths of the logs that attempts at the item left, oldest first.
-
-        The first line of each is JSON: claim, exit, started_at, ended_at; the rest is output.
-        """
-        logs = self._store.files.attempt_logs
-        return [logs.path(item.id, claim) for claim in logs.claims(item.id)]
 
     def write_config(self, text: str) -> bool:
         """Write a queue.toml unless there is one; tell whether it was written."""

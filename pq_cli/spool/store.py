@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli.core.item import ACTIVE, LIVE, Item, State
+from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.core.policy import QueueState
-from pq_cli.errors import DamagedItemError, PqError
+from pq_cli.errors import DamagedItemError, PqError, UsageError
 from pq_cli.host import this_process
 from pq_cli.queue.request import checked
 from pq_cli.spool.claims.overdue import next_event, overdue, promote
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, TypeVar
 
+    from pq_cli.core.insight.fact import Fact
+    from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.item import Holder
     from pq_cli.core.tick import Tick
-    from pq_cli.queue.request import Request
+    from pq_cli.queue.request import Admitted, Request
     from pq_cli.spool.claims.workers import Attendance
     from pq_cli.spool.doors.dropbox import Dropbox
 
@@ -57,6 +59,7 @@ class SpoolStore:
         report: Callable[[DamagedItemError], None],
     ) -> None:
         self.files = files
+        self.name = self.where = files.root
         self.now = clock
         self._report = report
         self._dropbox: Dropbox | None = None
@@ -200,10 +203,8 @@ class SpoolStore:
     def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
         return stage_file(self.files.disk, path, request, move=move, tick=tick)
 
-    def admit(
-        self, batch: Sequence[Any], now: float, found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
-        return admit(self.files, batch, now, found)
+    def admit(self, batch: Sequence[Any], now: float) -> Admitted:
+        return admit(self.files, batch, now)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         stop: OSError | None = None
@@ -264,6 +265,44 @@ class SpoolStore:
 
     def open_payload(self, item: Item) -> BinaryIO:
         return self._payload_of(item, open_verified)
+
+    def file_of(self, item: Item) -> BinaryIO:
+        return self.open_payload(item)
+
+    def backlog(self, now: float, tick: Tick) -> Backlog:
+        from pq_cli.spool.backlog import backlog
+
+        return backlog(self.files.reader, now, tick)
+
+    def keep_log(self, item: Item, content: bytes) -> None:
+        self.files.attempt_logs.write(item.id, item.claims, content)
+
+    def logs(self, item: Item) -> dict[int, str]:
+        logs = self.files.attempt_logs
+        return {claim: logs.path(item.id, claim) for claim in logs.claims(item.id)}
+
+    def open_log(self, item: Item, claim: int) -> BinaryIO:
+        return self.files.attempt_logs.open(item.id, claim)
+
+    def at_path(self, path: str) -> tuple[int, int | None]:
+        whole = os.path.abspath(path)
+        if not whole.startswith(self.files.root + "/"):
+            where = printable(self.files.root)
+            raise UsageError(f"{printable(path)} is not in the spool {where}")
+        parsed = layout.parse_name(os.path.basename(whole).removesuffix(layout.META))
+        if parsed is None:
+            raise UsageError(f"{printable(path)} is not the path of an item")
+        return parsed
+
+    def quarantined(self) -> int:
+        from pq_cli.spool.quarantine import count_asides
+
+        return count_asides(self.files.reader)
+
+    def facts(self) -> Iterator[Fact]:
+        from pq_cli.spool.facts import facts
+
+        return facts(self.files)
 
     def read_payload(self, item: Item) -> bytes:
         return self._payload_of(item, read_verified)

@@ -33,7 +33,7 @@ def test_log_is_bounded(bench):
     """Of a long output the beginning and the end are kept, and how much was left out."""
     bench.fill(1)
     bench.pq("run", "--log", "--", "sh", "-c", "seq 1000000; exit 1")
-    (path,) = bench.spool().attempt_logs(bench.spool().get(1))
+    (path,) = bench.spool().attempt_logs(bench.spool().get(1)).values()
     content = Path(path).read_bytes()
     assert len(content) < 70_000
     assert b"\n1\n2\n3\n" in content

@@ -275,6 +275,7 @@ def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch,
 
     monkeypatch.setattr(durable.Disk, "write_new", full)
     records = [(b"x", Request(key=f"key {n}" if keyed else None)) for n in range(20)]
-    items, error = spool.enqueue_many(records)
+    admitted = spool.enqueue_many(records)
+    items, error = admitted.items, admitted.error
     assert len(items) == 3 and error is not None
     assert synced, "told, but never synced"

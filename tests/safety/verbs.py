@@ -170,7 +170,8 @@ def _new(spool: Spool, item_id: int, **options: object) -> list[int]:
 
 
 def _many(spool: Spool, **options: object) -> list[int]:
-    items, error = spool.enqueue_many([(body(i), Request(**options)) for i in range(5, 15)])
+    admitted = spool.enqueue_many([(body(i), Request(**options)) for i in range(5, 15)])
+    items, error = admitted.items, admitted.error
     if error is not None:
         raise error
     return [item.id for item in items]
@@ -178,7 +179,8 @@ def _many(spool: Spool, **options: object) -> list[int]:
 
 def _file(spool: Spool, *, move: bool) -> list[int]:
     staged = spool.stage_file(str(outside(spool) / "file"), Request(), move=move)
-    items, error = spool.commit([staged])
+    admitted = spool.commit([staged])
+    items, error = admitted.items, admitted.error
     if error is not None:
         raise error
     return [item.id for item in items]

@@ -31,7 +31,9 @@ COUNT = 120
 def spool(tmp_path):
     """A spool with items that wait, that failed, that are held and that were removed."""
     spool = Spool(tmp_path / "s", config=QueueConfig(durability="fast"))
-    items, _ = spool.enqueue_many([(b"x", Request(priority=n % 10 + 1)) for n in range(4 * COUNT)])
+    items = spool.enqueue_many(
+        [(b"x", Request(priority=n % 10 + 1)) for n in range(4 * COUNT)]
+    ).items
     moment = spool.removal()
     for number, item in enumerate(items):
         if number % 4 == 0:

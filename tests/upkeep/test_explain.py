@@ -30,10 +30,10 @@ class Clock:
 
 def reasons_of(spool, item_id, clock, *, pause=None):
     """Return the reasons for an item as {kind: values}."""
-    item, t, survey = spool.get(item_id), spool.order_time(), spool.survey()
+    item, t, backlog = spool.get(item_id), spool.order_time(), spool.backlog()
     position = None
     if item.state is State.PENDING:
-        position = ahead(spool.config, item, survey.lanes, survey.created_in, t)
+        position = ahead(spool.config, item, backlog.lanes, backlog.created_in, t)
     found = explain(spool.config, item, position, pause, clock.now, t)
     return {reason.kind: reason.values for reason in found}
 
@@ -58,9 +58,9 @@ def test_the_position_is_the_place_in_the_listing(tmp_path, seed):
         if rng.random() < 0.15:
             spool.done(spool.claim())
     listed = [item.id for item in spool.items([State.PENDING])]
-    survey, t = spool.survey(), spool.order_time()
+    backlog, t = spool.backlog(), spool.order_time()
     for place, item in enumerate(spool.items([State.PENDING])):
-        position = ahead(config, item, survey.lanes, survey.created_in, t)
+        position = ahead(config, item, backlog.lanes, backlog.created_in, t)
         assert position.urgent + position.older == place, (item.id, listed)
 
 

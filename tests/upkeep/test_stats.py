@@ -210,9 +210,9 @@ def test_looking_changes_nothing(spool):
     """stats writes no file and takes no lock: an item that is due stays where it lies."""
     before = tree(Path(spool.path))
     late = Spool(spool.path, clock=lambda: 4e9)
-    survey = late.survey()
-    assert survey.delayed == 0
-    assert sum(map(len, survey.lanes.values())) == 5
+    backlog = late.backlog()
+    assert backlog.delayed == 0
+    assert sum(map(len, backlog.lanes.values())) == 5
     assert sum(1 for _ in late.items([State.PENDING])) == 5
     assert tree(Path(spool.path)) == before
     assert sum(1 for _ in spool.items([State.DELAYED])) == 1

@@ -13,7 +13,7 @@ from pq_cli.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 AGE_EDGES = (60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 86400.0, 7 * 86400.0)
 """Where one age bucket ends and the next begins, in seconds; the last bucket is open."""
@@ -31,6 +31,20 @@ class LaneShape(Record):
     starving: int
     oldest_id: int
     oldest_age: float
+
+
+class Backlog(Record):
+    """What waits at a moment, what is due included.
+
+    lanes: the ids of each lane that holds any, ascending. created_in: gives for a lane the function
+    that says when an id of it was created, Unix seconds. delayed: how many are not due yet;
+    next_due: the Unix second at which the first of them is.
+    """
+
+    lanes: Mapping[int, Sequence[int]]
+    created_in: Callable[[int], Callable[[int], float]]
+    delayed: int
+    next_due: float | None
 
 
 def cap_age(config: QueueConfig, priority: int) -> float | None:

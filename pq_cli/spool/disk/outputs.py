@@ -9,14 +9,13 @@ import errno
 import os
 
 from pq_cli.core.item import MAX_HISTORY
-from pq_cli.core.jsonio import to_json
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.spare import Spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import BinaryIO
 
 
 class AttemptLogs:
@@ -31,7 +30,7 @@ class AttemptLogs:
         """Look again when asked next: somebody else may have kept a log."""
         self._none = False
 
-    def write(self, item_id: int, claim: int, head: dict[str, Any], content: bytes) -> None:
+    def write(self, item_id: int, claim: int, content: bytes) -> None:
         """Keep the log of one attempt; the oldest goes when an item has more than its history.
 
         Raises OSError (ENOSPC) when only the spare is left, which settling may need.
@@ -46,7 +45,7 @@ class AttemptLogs:
             for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
                 self._disk.discard(f"{folder}/{old}{layout.LOG_END}")
             # Not synced: a torn log after a power loss says little less than none.
-            self._disk.write_new(path, to_json(head) + b"\n" + content, sync=False)
+            self._disk.write_new(path, content, sync=False)
         except OSError:
             self._tidy(folder)
             raise
@@ -63,6 +62,10 @@ class AttemptLogs:
     def path(self, item_id: int, claim: int) -> str:
         """Return where the log of one attempt lies."""
         return f"{self._disk.root}/{layout.log_folder(item_id)}/{claim}{layout.LOG_END}"
+
+    def open(self, item_id: int, claim: int) -> BinaryIO:
+        """Return the log of one attempt, from its start. Raises FileNotFoundError."""
+        return open(self.path(item_id, claim), "rb")
 
     def remove(self, item_id: int) -> None:
         """Remove an item's logs."""

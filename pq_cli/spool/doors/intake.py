@@ -5,7 +5,7 @@ from __future__ import annotations
 from pq_cli.core.events import record
 from pq_cli.core.meta import encode
 from pq_cli.errors import PqError
-from pq_cli.queue.request import new_item
+from pq_cli.queue.request import Admitted, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.tmp import tmp_name
@@ -29,14 +29,11 @@ def are_many(records: Sequence[tuple[bytes, Request]]) -> bool:
     return len(records) >= MANY and sum(len(payload) for payload, _ in records) <= SMALL
 
 
-def admit(
-    files: Files, batch: Sequence[Staged], now: float, found: list[Item] | None = None
-) -> tuple[list[Item], PqError | OSError | None]:
-    """Commit staged payloads in order; return (the items, what stopped it or None).
+def admit(files: Files, batch: Sequence[Staged], now: float) -> Admitted:
+    """Commit staged payloads in order; see `Store.admit`.
 
     Called under the lock. When it returns, in "full" the returned items are durable; the rest
-    of the batch has left no trace. With `if_exists="skip"` a taken key yields the item that has it,
-    which is then added to `found`, too.
+    of the batch has left no trace.
     """
     work = _Admission(files, len(batch), now)
     try:
@@ -44,11 +41,9 @@ def admit(
         files.log.note(*(record("enqueued", i, i.created_at) for i in work.fresh))
     except OSError as error:
         work.withdraw()
-        return [], error
+        return Admitted(items=[], found=[], error=error)
     work.drop_replaced()
-    if found is not None:
-        found += work.found
-    return work.items, work.error
+    return Admitted(items=work.items, found=work.found, error=work.error)
 
 
 class _Admission:

@@ -1,0 +1,25 @@
+"""Small numbers as people read them."""
+
+from __future__ import annotations
+
+
+def human_size(size: int) -> str:
+    """Return a number of bytes in three digits or so: `17`, `4.2k`, `310M`."""
+    value = float(size)
+    for unit in ("", "k", "M", "G", "T", "P"):
+        if value < 999.5 or unit == "P":
+            return f"{value:.0f}{unit}" if not unit or value >= 9.95 else f"{value:.1f}{unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 item`, `2 items`; thousands are set apart."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def lie_in_quarantine(number: int) -> str:
+    """Return what is told of things that a repair has set aside, and what to do about them."""
+    one = number == 1
+    what = f"{number:,} {'lies' if one else 'lie'} in quarantine/"
+    return f"{what} (`pq check` lists {'it' if one else 'them'}, --restore NAME brings one back)"
