@@ -16,10 +16,20 @@ from rich.console import Console
 from rich.table import Table
 
 import pq_cli
-from benchmarks import bulk, commands, contention, inprocess, memory, peers, pool, scale
+from benchmarks import (
+    bulk,
+    commands,
+    contention,
+    crossings,
+    inprocess,
+    memory,
+    peers,
+    pool,
+    scale,
+)
 from benchmarks.harness import Bench, Row
 
-_MODULES = (inprocess, commands, bulk, scale, contention, memory, pool)
+_MODULES = (inprocess, commands, bulk, scale, contention, memory, pool, crossings)
 GROUPS = {group.NAME: group for group in _MODULES}
 
 

@@ -7,6 +7,7 @@ the message needs one. So whatever reads, writes or syncs a descriptor does so i
 from __future__ import annotations
 
 import os
+import zlib
 
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import printable
@@ -122,3 +123,19 @@ def _stream_name(stream: BinaryIO) -> str:
         return name_of(stream.fileno())
     except (OSError, ValueError, AttributeError):
         return printable(str(getattr(stream, "name", "the stream of a payload")))
+
+
+def checksum_text(crc: int) -> str:
+    """Return a CRC-32 as metas have it of payloads: it tells torn bytes, not forged ones."""
+    return f"crc32:{crc:08x}"
+
+
+def checksum_of(fd: int) -> str:
+    """Return the checksum of an open file from its start; the offset is left at the start."""
+    crc = 0
+    with About(fd):
+        os.lseek(fd, 0, os.SEEK_SET)
+        while chunk := os.read(fd, CHUNK):
+            crc = zlib.crc32(chunk, crc)
+        os.lseek(fd, 0, os.SEEK_SET)
+    return checksum_text(crc)

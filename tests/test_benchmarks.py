@@ -9,7 +9,7 @@ import sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GROUPS = ["inprocess", "commands", "bulk", "scale", "contention", "memory", "pool"]
+GROUPS = ["inprocess", "commands", "bulk", "scale", "contention", "memory", "pool", "crossings"]
 ROW_FIELDS = {
     "group", "what", "median", "unit", "runs", "ratio", "to", "target", "met", "size",
 }  # fmt: skip

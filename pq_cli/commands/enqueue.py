@@ -101,7 +101,7 @@ def request_of(o: ItemOptions, *, delay: str | None = None, at: str | None = Non
             at=None if at is None else parse_time(at),
             max_attempts=None if o.max_attempts is None else _attempts(o.max_attempts),
             name=o.name,
-            metadata=_metadata(o.metadata),
+            metadata=_metadata(o.metadata) or None,
         )
     )
 

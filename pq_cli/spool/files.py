@@ -33,7 +33,6 @@ from pq_cli.spool.disk.state import (
     read_state,
     write_state,
 )
-from pq_cli.spool.disk.tmp import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ class Files:
         meta = path + layout.META
         if in_place and self.disk.patch(meta, claim_patch, after):
             return
-        tmp = tmp_name("meta")
+        tmp = layout.tmp_name("meta")
         self.disk.write_new(tmp, encode(after))
         try:
             self.disk.rename(tmp, meta)

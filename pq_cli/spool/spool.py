@@ -15,7 +15,6 @@ from pq_cli.errors import DamagedItemError
 from pq_cli.queue.verbs import Queue
 from pq_cli.spool import opening
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.files import Files
 from pq_cli.spool.store import SpoolStore
 
@@ -111,7 +110,7 @@ class Spool(Queue):
         with self._store.files:
             if os.path.lexists(f"{self.path}/{layout.CONFIG}"):
                 return False
-            tmp = tmp_name("config")
+            tmp = layout.tmp_name("config")
             disk.write_new(tmp, text.encode())
             disk.rename(tmp, layout.CONFIG)
             disk.sync_dir("")

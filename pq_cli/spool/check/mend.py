@@ -21,7 +21,6 @@ from pq_cli.spool.disk.state import (
     read_state,
     write_state,
 )
-from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.quarantine import set_aside, set_pair_aside
 
 _NO_PAYLOADS = ("meta", "state", "key", "config", "about", "log")
@@ -175,7 +174,7 @@ class Mender:
         return self._reader.read(folder, name, State(kind), lane)
 
     def _rewrite(self, item: Item, path: str) -> None:
-        tmp = tmp_name("meta")
+        tmp = layout.tmp_name("meta")
         self._disk.write_new(tmp, encode(item))
         self._disk.rename(tmp, path)
         self._disk.sync_dir(os.path.dirname(path))

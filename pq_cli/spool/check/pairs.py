@@ -7,9 +7,9 @@ import os
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.opened import checksum_of
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.checksum import checksum_of
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.reader import Reader

@@ -14,10 +14,8 @@ import zlib
 
 from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
-from pq_cli.opened import CHUNK, About, Opened, named, read_some
-from pq_cli.spool.disk.checksum import checksum_of, checksum_text
-from pq_cli.spool.disk.folders import Folders
-from pq_cli.spool.disk.owner import owner_to_keep
+from pq_cli.opened import CHUNK, About, Opened, checksum_of, checksum_text, named, read_some
+from pq_cli.spool.disk.folders import Folders, owner_to_keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,8 +93,7 @@ class Disk:
             self.sync_dir(path)
 
     def _in_use(self, path: str) -> bool:
-        with os.scandir(self._at(path)) as entries:
-            return any(True for _ in entries)
+        return bool(os.listdir(self._at(path)))
 
     def remove_dir(self, path: str) -> bool:
         """Remove a folder if it is empty; tell whether it is gone."""
@@ -158,8 +155,10 @@ class Disk:
 
     def append(self, fd: int, data: bytes) -> None:
         """Append in one write, unsynced."""
-        with About(fd):
+        try:
             os.write(fd, data)
+        except OSError as error:
+            raise named(error, fd) from None
 
     def link_text(self, path: str, text: str, tmp: str) -> None:
         """Make or atomically replace a symbolic link that holds a short `text`."""
@@ -182,10 +181,12 @@ class Disk:
 
     def overwrite(self, fd: int, data: bytes, *, sync: bool) -> None:
         """Overwrite the first bytes of an open file in place, in one write."""
-        with About(fd):
+        try:
             os.pwrite(fd, data, 0)
             if sync:
                 os.fdatasync(fd)
+        except OSError as error:
+            raise named(error, fd) from None
 
     def patch(self, path: str, change: Change, *args: object) -> bool:
         """Overwrite the end of a small file in place, unsynced; tell whether it was done.
@@ -343,10 +344,9 @@ class Together:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    with About(fd):
-        written = os.write(fd, data)
-        while written < len(data):
-            written += os.write(fd, memoryview(data)[written:])
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
 
 
 def _copy(

@@ -13,7 +13,6 @@ from pq_cli.opened import Reading
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.spare import Spare
-from pq_cli.spool.disk.tmp import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Log:
             self.close()
 
     def _drop_older_half(self) -> None:
-        tmp = tmp_name("log")
+        tmp = layout.tmp_name("log")
         self._disk.write_new(tmp, b"", sync=False)
         try:
             for piece in _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2):

@@ -1,4 +1,4 @@
-"""Whether a folder of the spool is a folder: no symbolic link inside a spool is ever followed."""
+"""Whether a folder of a spool is one, for no link inside is ever followed; and whose it is."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ class Folders:
             self.known.add(folder)
             return True
         return False
+
+
+def owner_to_keep(root: str) -> tuple[int, int] | None:
+    """Return (uid, gid) that new files get when root works in somebody else's spool, else None."""
+    if os.geteuid() != 0:
+        return None
+    info = os.stat(root)
+    return (info.st_uid, info.st_gid) if info.st_uid else None

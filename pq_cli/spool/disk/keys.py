@@ -14,7 +14,6 @@ from pq_cli.errors import DamagedItemError, NoSuchItemError, UsageError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.reader import Reader
-from pq_cli.spool.disk.tmp import tmp_name
 
 
 class Keys:
@@ -40,7 +39,7 @@ class Keys:
 
     def give(self, key: str, item_id: int) -> None:
         """Let `key` name this item, durably in "full", whatever it named before."""
-        tmp = tmp_name("key")
+        tmp = layout.tmp_name("key")
         self._disk.link_text(layout.key_path(key), str(item_id), tmp)
 
     def free(self, item: Item) -> None:

@@ -1,10 +1,14 @@
-"""Where everything lies in a spool: folders, names, states. Pure: no disk is touched here.
+"""Where everything lies in a spool: folders, names, states. No disk is touched here.
 
 All paths are relative to the spool's root. pq-spool(5) documents the same layout.
 """
 
 from __future__ import annotations
 
+import os
+from itertools import count
+
+from pq_cli import host
 from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable, whole
 from pq_cli.errors import UsageError
 
@@ -194,3 +198,23 @@ def key_path(key: str) -> str:
 
         name = f"{name[:150]}%%{hashlib.sha256(raw).hexdigest()}"
     return f"{KEYS}/{name}"
+
+
+_token = ""
+_number = count()
+
+
+def _after_fork() -> None:
+    global _token
+    _token = ""
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def tmp_name(kind: str) -> str:
+    """Return a new name in `tmp/`: what kind of file, which process, and what is not repeated."""
+    global _token
+    if not _token:
+        _token = os.urandom(6).hex()
+    return f"{TMP}/{kind}-{host.pid}-{_token}{next(_number):x}"

@@ -16,8 +16,8 @@ from _thread import allocate_lock  # `threading` costs a millisecond of start-up
 
 from pq_cli import host
 from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedError
-from pq_cli.opened import About, named
-from pq_cli.spool.disk.owner import owner_to_keep
+from pq_cli.opened import named
+from pq_cli.spool.disk.folders import owner_to_keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,8 +77,10 @@ class SpoolLock:
 
     def __exit__(self, *_: object) -> None:
         try:
-            with About(self._fd, self._path):
-                _let_go(self._fd)
+            _let_go(self._fd)
+        except OSError as error:
+            named(error, self._fd, self._path)
+            raise
         finally:
             self._threads.release()
 

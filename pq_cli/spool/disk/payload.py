@@ -11,11 +11,10 @@ from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, SpoolIOError, UsageError
 from pq_cli.host import boot_id
-from pq_cli.opened import About, Opened
+from pq_cli.opened import About, Opened, checksum_of, checksum_text
 from pq_cli.queue.request import Request
-from pq_cli.spool.disk.checksum import checksum_of, checksum_text
+from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL, Disk
-from pq_cli.spool.disk.tmp import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Staged(Record):
 
 def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> Staged:
     """Stage a payload that is in memory; with `sync`, on disk when this returns."""
-    tmp = tmp_name("in")
+    tmp = layout.tmp_name("in")
     disk.write_new(tmp, content, sync=sync)
     checksum = checksum_text(crc32(content))
     return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request, synced=sync)
@@ -51,7 +50,7 @@ def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> 
 
 def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:
     """Stage what a stream yields, in bounded memory."""
-    tmp = tmp_name("in")
+    tmp = layout.tmp_name("in")
     size, checksum = disk.receive(stream, tmp)
     return Staged(tmp=tmp, size=size, checksum=checksum, request=request)
 
@@ -62,7 +61,7 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tic
     `tick` is told of bytes as they are copied. Raises OSError, SpoolIOError when it changes while
     it is copied, or UsageError like `open_file`.
     """
-    tmp = tmp_name("in")
+    tmp = layout.tmp_name("in")
     outside = path if move else None
     if move and disk.adopt(path, tmp):
         size, checksum = _measure(f"{disk.root}/{tmp}", read=not disk.sync)

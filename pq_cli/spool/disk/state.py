@@ -21,10 +21,9 @@ from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.host import NO_BOOT, this_boot
-from pq_cli.opened import About, Opened
+from pq_cli.opened import Opened, named
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.tmp import tmp_name
 
 RESERVE_STEP = 1000
 LARGEST_ID = 10**15
@@ -141,7 +140,7 @@ def write_state(disk: Disk, state: SpoolState) -> None:
     if state.paused is not None:
         since = format_time(state.paused.since)
         values["paused"] = {"since": since, "reason": state.paused.reason}
-    tmp = tmp_name("state")
+    tmp = layout.tmp_name("state")
     disk.write_new(tmp, to_json(values) + b"\n", sync=True)
     disk.rename(tmp, layout.STATE)
     disk.sync_dir("")
@@ -188,13 +187,15 @@ class Counter:
             if self._fd < 0:
                 path = f"{self._disk.root}/{layout.COUNTER}"
                 self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            with About(self._fd):
-                text = os.pread(self._fd, _RECORD, 0)
+            text = os.pread(self._fd, _RECORD, 0)
             if text == self._written:
                 return True
             self.last_id = _parse_counter(text)
         except (FileNotFoundError, ValueError):
             self.last_id = None
+        except OSError as error:
+            named(error, self._fd)
+            raise
         return False
 
     def write(self, last_id: int, *, sync: bool) -> None:

@@ -21,11 +21,10 @@ from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
+from pq_cli.opened import checksum_of
 from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.checksum import checksum_of
 from pq_cli.spool.disk.durable import SMALL
-from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.doors import handover
 from pq_cli.spool.doors.porch import Porch
 from pq_cli.spool.doors.resting import Look, Resting, look_at
@@ -149,7 +148,7 @@ class Dropbox:
             checksum = checksum_of(fd) if size <= SMALL or not disk.sync else None
             disk.sync_file(fd)
         else:
-            copy = tmp_name("drop")
+            copy = layout.tmp_name("drop")
             size, checksum = disk.copy_in(fd, copy)
         return _Drop(
             name=name,
@@ -221,7 +220,7 @@ class Dropbox:
             return None
         item = porch.numbered(item, drop.size, drop.checksum)
         porch.enter(item)
-        tmp = tmp_name("meta")
+        tmp = layout.tmp_name("meta")
         files.disk.write_new(tmp, encode(item))
         files.disk.rename(tmp, handover.stem(item) + layout.META)  # whole, or not there
         return item

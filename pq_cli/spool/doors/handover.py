@@ -17,7 +17,6 @@ from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import decode, encode, parse_meta
 from pq_cli.errors import DamagedItemError, KeyTakenError
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.doors.ledger import Origin
 from pq_cli.spool.files import Files
@@ -163,7 +162,7 @@ def _yielding(files: Files, item: Item) -> Item:
         check_key(item, files.keys.owner)
     except KeyTakenError:
         item = item.replace(state=State.FAILED, last_error=KEY_LOST, not_before=None)
-        tmp = tmp_name("meta")
+        tmp = layout.tmp_name("meta")
         files.disk.write_new(tmp, encode(item))
         files.disk.rename(tmp, stem(item) + layout.META)
     return item

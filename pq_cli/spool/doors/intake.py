@@ -8,7 +8,6 @@ from pq_cli.errors import PqError
 from pq_cli.queue.request import Admitted, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
-from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.doors.porch import Porch
 from pq_cli.spool.files import Files
 
@@ -128,7 +127,7 @@ class _Admission:
 def _place(files: Files, staged: Staged, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = files.disk, layout.payload_path(item)
-    tmp = tmp_name("meta")
+    tmp = layout.tmp_name("meta")
     try:
         files.make_folder(layout.folder_of(item))
         disk.write_new(tmp, encode(item))

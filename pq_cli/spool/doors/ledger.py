@@ -15,7 +15,6 @@ from pq_cli.core.record import Record
 from pq_cli.opened import Reading
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.tmp import tmp_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def describe(disk: Disk, realm: str, reader: str) -> None:
     """
     if reader_of(disk.root, realm) == reader:
         return
-    tmp = tmp_name("about")
+    tmp = layout.tmp_name("about")
     disk.write_new(tmp, to_json({"realm": realm, "reader": reader}) + b"\n", sync=False)
     disk.rename(tmp, _about(realm))
 

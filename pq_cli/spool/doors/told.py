@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.tmp import tmp_name
 from pq_cli.spool.doors.ledger import digest
 from pq_cli.spool.files import Files
 
@@ -54,7 +53,7 @@ class Told:
             return set()
 
     def _write(self, lines: set[bytes]) -> None:
-        disk, tmp = self._files.disk, tmp_name("left")
+        disk, tmp = self._files.disk, layout.tmp_name("left")
         try:
             disk.make_dir(layout.IMPORTS)
             disk.write_new(tmp, b"".join(line + b"\n" for line in sorted(lines)), sync=False)
