@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from importlib.resources import files
 from typing import Annotated
 
 import typer
@@ -25,7 +25,6 @@ def command(
     """
     if shell not in SHELLS:
         raise UsageError(f"no completion for {printable(shell)!r}: allowed is {', '.join(SHELLS)}")
-    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "completions")
-    with open(os.path.join(folder, SHELLS[shell]), encoding="utf-8") as script:
-        emit(script.read().rstrip("\n"))
+    script = files("pq_cli").joinpath("completions", SHELLS[shell])  # in a zip, too
+    emit(script.read_text(encoding="utf-8").rstrip("\n"))
     return 0

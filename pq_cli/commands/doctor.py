@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pq_cli import __version__
 from pq_cli.backends import directory, open_queue
 from pq_cli.commands.common import JsonOption, SpoolOption
+from pq_cli.commands.which import programs, what_to_type
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.item import State, printable
 from pq_cli.errors import NoSpoolError, PqError
@@ -49,13 +50,19 @@ def command(as_json: JsonOption = False, spool: SpoolOption = "") -> int:
 
 def _facts(path: str) -> Iterator[Fact]:
     yield Fact(name="pq", value=f"{__version__} at {os.path.dirname(os.path.dirname(__file__))}")
+    yield _on_path()
     yield Fact(name="python", value=f"{platform.python_version()} at {sys.executable}")
     yield Fact(name="system", value=f"{platform.system()} {platform.release()}")
     for package in _packages():
         try:
             yield Fact(name=package, value=version(package))
         except PackageNotFoundError:
-            yield Fact(name=package, value="missing", wrong="install pq again")
+            spare = package == "orjson"  # pq.pyz has nothing compiled
+            yield Fact(
+                name=package,
+                value="none: the standard library reads JSON" if spare else "missing",
+                wrong=None if spare else "install pq again",
+            )
     yield Fact(name="spool", value=path)
     try:
         queue = open_queue(path, create=False)
@@ -69,6 +76,21 @@ def _facts(path: str) -> Iterator[Fact]:
         yield Fact(name="state", value="cannot be opened", wrong=os_error_text(error))
         return
     yield from _about(queue)
+
+
+def _on_path() -> Fact:
+    """Say what `pq` runs when it is typed, and what else has that name."""
+    found = programs()
+    if not found:
+        return Fact(name="on PATH", value=f"no pq; {what_to_type()} runs it")
+    others = [f"{path}{'' if ours else ' (another program)'}" for path, ours in found[1:]]
+    (first, ours), wrong = found[0], None
+    if not ours:
+        wrong = (
+            f"{first} is another program of that name: type {what_to_type()}, "
+            f"or uninstall the other, or have this one's folder first in PATH"
+        )
+    return Fact(name="on PATH", value=", behind it ".join([first, *others]), wrong=wrong)
 
 
 def _packages() -> list[str]:

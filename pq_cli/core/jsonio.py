@@ -70,7 +70,10 @@ def parse_python(text: bytes | str) -> Any:
 
 def parse_own(text: bytes) -> Any:
     """Return the value of what pq wrote and no user's numbers are in. Raises ValueError."""
-    import orjson  # start-up: see above
+    try:
+        import orjson  # start-up: see above
+    except ImportError:
+        return json.loads(text)  # pq.pyz has nothing that is compiled for one machine
 
     try:
         return orjson.loads(text)

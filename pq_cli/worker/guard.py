@@ -1,6 +1,6 @@
 """The guard: a small process that outlives a killed worker just long enough to end its children.
 
-It runs this very file, so this imports but a little of the standard library.
+It runs this very file, or its text, so this imports but a little of the standard library.
 
 When `pq run`, `pq next` or `pq submit` is killed with SIGKILL nothing of it can act any more. The
 guard notices, kills what was running, and only then goes; as it shares the worker's lock, the
@@ -22,6 +22,13 @@ import time
 _SLOT = struct.Struct("q")
 _ROUNDS = 100
 _NAP = 0.02
+
+
+def _script() -> list[str]:
+    """Return what Python runs as the guard: its file or, where that lies in a zip, its text."""
+    if os.path.exists(__file__):
+        return [__file__]
+    return ["-c", __loader__.get_source(__name__)]  # type: ignore[name-defined]
 
 
 class Guard:
@@ -46,7 +53,7 @@ class Guard:
         try:
             self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", __file__, str(life), str(table), name],
+                [sys.executable, "-I", "-S", *_script(), str(life), str(table), name],
                 {},
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, n) for n in (0, 1, 2)],
                 setsid=True,

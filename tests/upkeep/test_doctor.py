@@ -100,3 +100,53 @@ def test_the_lock_is_looked_at_without_waiting(tmp_path):
     assert not is_locked(path)
     assert not is_locked(f"{spool.path}/none")
     spool.enqueue(b"x")
+
+
+def program(folder, text):
+    """Put an executable `pq` with this text into a folder; return its path."""
+    folder.mkdir()
+    path = folder / "pq"
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+OURS = "#!/usr/bin/python3\nfrom pq_cli.cli import main\nmain()\n"
+OTHER = "#!/usr/bin/python3\nfrom pq import main\nmain()\n"
+
+
+def test_another_program_called_pq_is_named(tmp_path):
+    """What runs when `pq` is typed, and what else has the name: wrong only where it hides this."""
+    mine, other = program(tmp_path / "a", OURS), program(tmp_path / "b", OTHER)
+    paths = {
+        f"{tmp_path}/a:{tmp_path}/b": (f"{mine}, behind it {other} (another program)", None),
+        f"{tmp_path}/a:{tmp_path}/none": (mine, None),
+        f"{tmp_path}/none": (f"no pq; {sys.executable} -m pq_cli runs it", None),
+    }
+    for path, told in paths.items():
+        status, facts = doctor(tmp_path / "s", env={**os.environ, "PATH": path})
+        assert (status, facts["on PATH"]) == (0, told)
+
+
+def test_what_to_type_where_another_pq_comes_first(tmp_path):
+    """The other is named, with words that run this one."""
+    mine, other = program(tmp_path / "a", OURS), program(tmp_path / "b", OTHER)
+    for path, words in {
+        f"{tmp_path}/b:{tmp_path}/a": mine,
+        f"{tmp_path}/b": f"{sys.executable} -m pq_cli",
+    }.items():
+        status, facts = doctor(tmp_path / "s", env={**os.environ, "PATH": path})
+        assert status == 1
+        assert f"{other} is another program of that name: type {words}," in facts["on PATH"][1]
+
+
+def test_a_program_is_known_by_what_it_is_not_by_its_folder(tmp_path):
+    """A link to pq is pq, told once; what may not be run is no program."""
+    mine = program(tmp_path / "a", OURS)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "pq").symlink_to(mine)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "pq").write_text(OTHER)
+    path = ":".join(f"{tmp_path}/{name}" for name in "cba")
+    _, facts = doctor(tmp_path / "s", env={**os.environ, "PATH": path})
+    assert facts["on PATH"] == (f"{tmp_path}/b/pq", None)
