@@ -41,9 +41,8 @@ class _Look:
         due = self._due()
         lanes = {}
         for lane in sorted({*self._reader.lanes(), *due}):
-            ids = []
-            for block in sorted(self._reader.blocks(f"pending/{lane:02d}")):
-                ids += sorted(self._ids(f"pending/{lane:02d}/{layout.block_name(block)}"))
+            folders = [folder for folder, _ in self._reader.of(State.PENDING, lane=lane)]
+            ids = [item_id for folder in folders for item_id in sorted(self._ids(folder))]
             if lane in due:
                 ids = sorted({*ids, *due[lane]})
             if ids:
@@ -60,7 +59,7 @@ class _Look:
     def _due(self) -> dict[int, list[int]]:
         """Return the delayed items that are due, by lane; count the others."""
         found: dict[int, list[int]] = {}
-        for folder in self._reader.second_folders(State.DELAYED):
+        for folder, _ in self._reader.of(State.DELAYED):
             ids = self._ids(folder)
             if layout.second_of(folder) > self._now:
                 self._delayed += len(ids)
@@ -83,7 +82,7 @@ class _Look:
     def _created_in(self, lane: int) -> Callable[[int], float]:
         def created(item_id: int) -> float:
             if item_id not in self._created:
-                folder = f"pending/{lane:02d}/{layout.block_name(item_id // layout.BLOCK_SIZE)}"
+                folder = layout.pending_folder(lane, item_id)
                 item = self._read(folder, item_id, State.PENDING, lane)
                 self._created[item_id] = _GONE if item is None else item.created_at
             return self._created[item_id]
@@ -92,6 +91,6 @@ class _Look:
 
     def _read(self, folder: str, item_id: int, state: State, lane: int | None) -> Item | None:
         try:
-            return self._reader.read(folder, f"{item_id:010d}", state, lane)
+            return self._reader.read(folder, layout.stem(item_id), state, lane)
         except (FileNotFoundError, DamagedItemError):
             return None

@@ -45,20 +45,15 @@ class Listing:
             yield from self._of(state)
 
     def _of(self, state: State) -> Iterator[Item]:
-        if state is State.ACTIVE:
-            for name, _ in self._reader.active_names():
-                yield from self._one("active", name, state, None)
-        elif state is State.PENDING:
+        if state is State.PENDING:
             yield from self._pending()
         elif state is State.DELAYED:
-            for folder in self._reader.second_folders(State.DELAYED):
+            for folder, _ in self._reader.of(state):
                 if layout.second_of(folder) + 1 > self._now:
                     yield from self._waiting(folder)
-        elif state is State.REMOVED:
-            for folder in self._reader.second_folders(state):
-                yield from self._second(folder, state)
         else:
-            yield from self._blocks(str(state), state, None)
+            for folder, _ in self._reader.of(state):
+                yield from self._in(folder, state)
 
     def _pending(self) -> Iterator[Item]:
         due: dict[int, list[Item]] = {}
@@ -70,7 +65,8 @@ class Listing:
 
     def _lane(self, lane: int, due: list[Item]) -> Iterator[Item]:
         """Yield a lane by id, with the delayed items that are due in their places."""
-        for item in self._blocks(f"pending/{lane:02d}", State.PENDING, lane):
+        folders = (folder for folder, _ in self._reader.of(State.PENDING, lane=lane))
+        for item in (i for folder in folders for i in self._in(folder, State.PENDING, lane)):
             while due and due[0].id < item.id:
                 yield due.pop(0)
             if due and due[0].id == item.id:
@@ -79,33 +75,22 @@ class Listing:
         yield from due
 
     def _due(self) -> Iterator[Item]:
-        for folder in self._reader.second_folders(State.DELAYED):
+        for folder, _ in self._reader.of(State.DELAYED):
             if layout.second_of(folder) > self._now:
                 return
-            for item in self._second(folder, State.DELAYED):
+            for item in self._in(folder, State.DELAYED):
                 if (item.not_before or 0.0) <= self._now:
                     yield transitions.due(item)
 
     def _waiting(self, folder: str) -> Iterator[Item]:
-        items = [
-            i for i in self._second(folder, State.DELAYED) if (i.not_before or 0.0) > self._now
-        ]
+        items = [i for i in self._in(folder, State.DELAYED) if (i.not_before or 0.0) > self._now]
         yield from sorted(items, key=lambda i: (i.not_before or 0.0, i.id))
 
-    def _second(self, folder: str, state: State) -> Iterator[Item]:
-        for item_id in sorted(self._reader.ids(folder)):
-            yield from self._one(folder, f"{item_id:010d}", state, None)
-
-    def _blocks(self, folder: str, state: State, lane: int | None) -> Iterator[Item]:
-        for block in sorted(self._reader.blocks(folder)):
-            inner = f"{folder}/{block:07d}"
-            for item_id in sorted(self._reader.ids(inner)):
-                yield from self._one(inner, f"{item_id:010d}", state, lane)
-
-    def _one(self, folder: str, name: str, state: State, lane: int | None) -> Iterator[Item]:
-        try:
-            yield self._reader.read(folder, name, state, lane)
-        except FileNotFoundError:
-            return  # it moved on while we were listing
-        except DamagedItemError as error:
-            self._report(error)
+    def _in(self, folder: str, state: State, lane: int | None = None) -> Iterator[Item]:
+        for name in self._reader.entries(folder):
+            try:
+                yield self._reader.read(folder, name, state, lane)
+            except FileNotFoundError:
+                continue  # it moved on while we were listing
+            except DamagedItemError as error:
+                self._report(error)

@@ -21,7 +21,7 @@ AT_ONCE = 500
 
 def removals(reader: Reader) -> Iterator[tuple[float, list[int]]]:
     """Yield (Unix second until which they are kept, ids) of what was removed, the latest first."""
-    for folder in reader.second_folders(State.REMOVED, latest_first=True):
+    for folder, _ in reader.of(State.REMOVED, latest_first=True):
         ids = sorted(reader.ids(folder))
         if ids:
             yield float(layout.second_of(folder)), ids
@@ -35,10 +35,10 @@ def with_room(files: Files, item: Item) -> Item:
     try:
         files.make_folder(layout.folder_of(item))
     except OSError as error:
-        latest = next(files.reader.second_folders(State.REMOVED, latest_first=True), None)
         if not is_full(error):
             raise
-        return item if latest is None else item.replace(kept_until=float(layout.second_of(latest)))
+        for folder, _ in files.reader.of(State.REMOVED, latest_first=True):
+            return item.replace(kept_until=float(layout.second_of(folder)))
     return item
 
 
@@ -47,7 +47,7 @@ def expire(files: Files, now: float) -> int:
 
     Under the lock. What cannot be read is left for `check`.
     """
-    for folder in list(files.reader.second_folders(State.REMOVED)):
+    for folder, _ in list(files.reader.of(State.REMOVED)):
         if layout.second_of(folder) > now:
             break
         items = list(islice(_items(files, folder), AT_ONCE))
@@ -59,9 +59,9 @@ def expire(files: Files, now: float) -> int:
 
 
 def _items(files: Files, folder: str) -> Iterator[Item]:
-    for item_id in sorted(files.reader.ids(folder)):
+    for name in files.reader.entries(folder):
         try:
-            yield files.reader.read(folder, f"{item_id:010d}", State.REMOVED, None)
+            yield files.reader.read(folder, name, State.REMOVED, None)
         except FileNotFoundError:
             continue
         except DamagedItemError as error:

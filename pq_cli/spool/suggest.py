@@ -25,48 +25,33 @@ in all of one folder, folders of delayed items (the earliest due) and removed on
 def items(reader: Reader, states: Sequence[State], prefix: str) -> Iterator[Item]:
     """Yield items in `states` whose id begins with `prefix`; of active ones the claim."""
     for state in states:
-        for folder, name, lane in _places(reader, state, prefix):
-            try:
-                yield reader.read(folder, name, state, lane)
-            except (FileNotFoundError, DamagedItemError):
-                continue
+        for folder, lane in _folders(reader, state, prefix):
+            for name in reader.entries(folder):
+                if _spoken(name).startswith(prefix):
+                    try:
+                        yield reader.read(folder, name, state, lane)
+                    except (FileNotFoundError, DamagedItemError):
+                        continue
 
 
-def _places(reader: Reader, state: State, prefix: str) -> Iterator[tuple[str, str, int | None]]:
-    if state is State.ACTIVE:
-        for name, (item_id, claim) in reader.active_names():
-            if f"{item_id}.{claim}".startswith(prefix):
-                yield "active", name, None
-    elif state in (State.DELAYED, State.REMOVED):
-        folders = reader.second_folders(state, latest_first=state is State.REMOVED)
-        for folder in islice(folders, _MOST_FOLDERS):
-            for item_id in _fitting(reader.ids(folder), prefix):
-                yield folder, f"{item_id:010d}", None
-    elif state is State.PENDING:
-        for lane in reader.lanes():
-            for folder, name in _in_blocks(reader, f"pending/{lane:02d}", prefix):
-                yield folder, name, lane
-    else:
-        for folder, name in _in_blocks(reader, str(state), prefix):
-            yield folder, name, None
-
-
-def _in_blocks(reader: Reader, parent: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield (folder, name) of ids that begin with `prefix`; only blocks that can hold one are read.
+def _folders(reader: Reader, state: State, prefix: str) -> Iterator[tuple[str, int | None]]:
+    """Yield the folders of a state that can hold what is meant, and their lanes; not too many.
 
     All ids of a block from 1 on have the block's number in front.
     """
-    for block in sorted(reader.blocks(parent)):
-        front = str(block)
-        if block and not (front.startswith(prefix) or prefix.startswith(front)):
-            continue
-        folder = f"{parent}/{layout.block_name(block)}"
-        for item_id in _fitting(reader.ids(folder), prefix):
-            yield folder, f"{item_id:010d}"
+    folders = reader.of(state, latest_first=state is State.REMOVED)
+    if layout.LEVELS[state][-1:] != (layout.parse_block,):
+        yield from islice(folders, _MOST_FOLDERS)
+        return
+    for folder, lane in folders:
+        front = folder.rpartition("/")[2].lstrip("0")
+        if front.startswith(prefix) or prefix.startswith(front):
+            yield folder, lane
 
 
-def _fitting(ids: Sequence[int], prefix: str) -> list[int]:
-    return sorted(item_id for item_id in ids if str(item_id).startswith(prefix))
+def _spoken(name: str) -> str:
+    """Return the id, or claim, that a payload's name stands for."""
+    return name.lstrip("0") or "0"
 
 
 def keys(root: str, prefix: str) -> list[str]:

@@ -45,30 +45,6 @@ STALE_AFTER = 600.0
 _IGNORED = (".nfs", "lost+found")
 
 
-def _is_lane(name: str) -> bool:
-    return layout.parse_lane(name) is not None
-
-
-def _is_block(name: str) -> bool:
-    return layout.parse_number(name, 7) is not None
-
-
-def _is_second(name: str) -> bool:
-    return layout.parse_number(name, 3) is not None
-
-
-_LEVELS: dict[str, tuple[Callable[[str], bool], ...]] = {
-    "active": (),
-    "pending": (_is_lane, _is_block),
-    "delayed": (_is_block, _is_second),
-    "held": (_is_block,),
-    "failed": (_is_block,),
-    "done": (_is_block,),
-    "removed": (_is_block, _is_second),
-}
-"""What the names of the folders below each state must be."""
-
-
 class Check:
     """One pass over the spool at `root`.
 
@@ -188,8 +164,8 @@ class Check:
             yield partial(self._top_folder, name)
         for name in self._reader.names(layout.TMP):
             yield partial(self._tmp, name)
-        for state, levels in _LEVELS.items():
-            yield from self._walk(state, levels)
+        for state, levels in layout.LEVELS.items():
+            yield from self._walk(str(state), levels)
         for name in self._reader.names(layout.KEYS):
             yield partial(self._key, name)
         for item_id in sorted(self._twice):
@@ -197,13 +173,13 @@ class Check:
         yield from self._annexes.looks()
         yield self._ids
 
-    def _walk(self, folder: str, levels: tuple[Callable[[str], bool], ...]) -> Iterator[Look]:
+    def _walk(self, folder: str, levels: tuple[Callable[[str], int | None], ...]) -> Iterator[Look]:
         names = [n for n in self._reader.names(folder) if not n.startswith(_IGNORED)]
         if not levels:
             yield from self._leaf(folder, names)
         for name in sorted(names) if levels else ():
             path = f"{folder}/{name}"
-            if levels[0](name):
+            if levels[0](name) is not None:
                 yield from self._walk(path, levels[1:])
                 yield partial(self._folder, path)  # after what may have emptied it
             else:

@@ -169,9 +169,7 @@ class Mender:
 
     def _item_at(self, path: str) -> Item:
         folder, name = os.path.split(path)
-        kind, *rest = folder.split("/")
-        lane = int(rest[0]) if kind == State.PENDING else None
-        return self._reader.read(folder, name, State(kind), lane)
+        return self._reader.read(folder, name, *layout.state_of(folder))
 
     def _rewrite(self, item: Item, path: str) -> None:
         tmp = layout.tmp_name("meta")

@@ -31,7 +31,7 @@ class Pairs:
         item_id = (layout.parse_name(stem) or (0, None))[0]
         if not os.path.lexists(f"{self._reader.root}/{path}{layout.META}"):
             return self._without_meta(path, item_id)
-        state, lane = _state_of(folder)
+        state, lane = layout.state_of(folder)
         try:
             text = self._reader.meta_text(f"{path}{layout.META}", item_id)
             item = self._reader.read(folder, stem, state, lane)
@@ -52,7 +52,9 @@ class Pairs:
     def _without_meta(self, path: str, item_id: int) -> list[Finding]:
         if not os.path.lexists(f"{self._reader.root}/{path}"):
             return []
-        if os.path.lexists(f"{self._reader.root}/{layout.HANDOVER}/{item_id:010d}{layout.META}"):
+        if os.path.lexists(
+            f"{self._reader.root}/{layout.HANDOVER}/{layout.stem(item_id)}{layout.META}"
+        ):
             return []  # its meta is about to follow it
         home = home_of(self._reader, item_id)
         if home is None:
@@ -115,9 +117,3 @@ def home_of(reader: Reader, item_id: int) -> str | None:
 
 def _finding(kind: str, path: str, item_id: int, detail: str) -> Finding:
     return Finding(kind=kind, path=path, id=item_id, detail=detail)
-
-
-def _state_of(folder: str) -> tuple[State, int | None]:
-    """Return (state, lane) of the items in a folder."""
-    kind, *rest = folder.split("/")
-    return State(kind), int(rest[0]) if kind == State.PENDING else None

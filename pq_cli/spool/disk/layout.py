@@ -87,6 +87,16 @@ def folder_of(item: Item) -> str:
     return f"{item.state}/{block_name(item.id // BLOCK_SIZE)}"
 
 
+def stem(item_id: int) -> str:
+    """Return the name of an item's payload in every state but `active`."""
+    return f"{item_id:010d}"
+
+
+def lane_folder(lane: int) -> str:
+    """Return the folder of a lane."""
+    return f"pending/{lane:02d}"
+
+
 def pending_folder(lane: int, item_id: int) -> str:
     """Return the folder of a pending item: a block of its lane."""
     return f"pending/{lane:02d}/{block_name(item_id // BLOCK_SIZE)}"
@@ -170,6 +180,34 @@ def parse_number(name: str, width: int) -> int | None:
     number = whole(name)
     fits = len(name) == width or (len(name) > width and name[0] != "0")
     return number if fits else None
+
+
+def parse_block(name: str) -> int | None:
+    """Return the number of a block's folder, or of 1000 seconds; or None."""
+    return parse_number(name, 7)
+
+
+def parse_second(name: str) -> int | None:
+    """Return the number of a folder of one second, or None."""
+    return parse_number(name, 3)
+
+
+LEVELS = {
+    State.ACTIVE: (),
+    State.PENDING: (parse_lane, parse_block),
+    State.DELAYED: (parse_block, parse_second),
+    State.HELD: (parse_block,),
+    State.FAILED: (parse_block,),
+    State.DONE: (parse_block,),
+    State.REMOVED: (parse_block, parse_second),
+}
+"""What reads the names of the folders below each state, level by level."""
+
+
+def state_of(folder: str) -> tuple[State, int | None]:
+    """Return (state, lane or None) of the items in a folder that LEVELS allows."""
+    kind, *rest = folder.split("/")
+    return State(kind), int(rest[0]) if kind == State.PENDING else None
 
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@:=,")

@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pq_cli.spool.disk.folders import Place
+
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 _WHOLE = b"}\n"
@@ -27,12 +29,8 @@ _USUAL = 8192
 """Bytes that nearly every meta fits in; asking for the limit at once would allocate it."""
 
 
-class Reader:
-    """Read access to the spool at `root`."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self._folders = Folders(root)
+class Reader(Folders):
+    """Read access to the spool at `root`: the walker, and the items that it comes to."""
 
     # -- one item ----------------------------------------------------------
 
@@ -70,7 +68,7 @@ class Reader:
 
     def meta_text(self, path: str, item_id: int) -> bytes:
         """Return the text of a meta. Raises FileNotFoundError, DamagedItemError."""
-        if not self._folders.is_real(path.rpartition("/")[0]):
+        if not self.is_real(path.rpartition("/")[0]):
             raise DamagedItemError(f"item {item_id}: {path}: a part of it is a link or no folder")
         try:
             fd = os.open(f"{self.root}/{path}", _OPEN)
@@ -89,8 +87,8 @@ class Reader:
         finally:
             os.close(fd)
 
-    def locate(self, item_id: int, claim: int | None = None) -> tuple[str, str, State, int | None]:
-        """Return (folder, name, state, lane) of an item, or raise NoSuchItemError.
+    def locate(self, item_id: int, claim: int | None = None) -> Place:
+        """Return where an item lies, or raise NoSuchItemError.
 
         Costs one look for each place an item can be in, not one for each item. An item that
         moves meanwhile is looked for again.
@@ -101,36 +99,19 @@ class Reader:
                 return found
         raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
 
-    def _locate_once(
-        self, item_id: int, claim: int | None
-    ) -> tuple[str, str, State, int | None] | None:
+    def _locate_once(self, item_id: int, claim: int | None) -> Place | None:
         if claim is not None:
-            name = f"{item_id:010d}.{claim}"
+            name = f"{layout.stem(item_id)}.{claim}"
             if self._exists("active", name):
                 return "active", name, State.ACTIVE, None
         return next(self.places(item_id), None)
 
-    def places(self, item_id: int) -> Iterator[tuple[str, str, State, int | None]]:
-        """Yield (folder, name, state, lane) of each meta that an item has: one, if all is well."""
-        name = f"{item_id:010d}"
-        block = layout.block_name(item_id // layout.BLOCK_SIZE)
-        for lane in self.lanes():
-            folder = f"pending/{lane:02d}/{block}"
-            if self._exists(folder, name):
-                yield folder, name, State.PENDING, lane
-        for active, _ in self.active_names():
-            if active.partition(".")[0] == name:
-                yield "active", active, State.ACTIVE, None
-        for state in (State.HELD, State.FAILED, State.DONE):
-            if self._exists(f"{state}/{block}", name):
-                yield f"{state}/{block}", name, state, None
-        for state in (State.DELAYED, State.REMOVED):
-            for folder in self.second_folders(state):
-                if self._exists(folder, name):
-                    yield folder, name, state, None
+    def places(self, item_id: int) -> Iterator[Place]:
+        """Yield each place where an item has a meta: one, if all is well."""
+        return (place for place in self.homes(item_id) if self._exists(place[0], place[1]))
 
     def _exists(self, folder: str, name: str) -> bool:
-        if not self._folders.is_real(folder):
+        if not self.is_real(folder):
             return False
         try:
             os.lstat(f"{self.root}/{folder}/{name}{layout.META}")
@@ -155,97 +136,27 @@ class Reader:
                 continue
         raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
 
-    # -- folders -----------------------------------------------------------
-
-    def names(self, folder: str) -> list[str]:
-        """Return the names in a folder, unsorted; none when it is missing or not a folder."""
-        if not self._folders.is_real(folder):
-            return []
-        try:
-            return os.listdir(f"{self.root}/{folder}")
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-    def lanes(self) -> list[int]:
-        """Return the lanes that have a folder, most urgent first."""
-        found = (layout.parse_lane(name) for name in self.names("pending"))
-        return sorted(lane for lane in found if lane is not None)
-
-    def blocks(self, folder: str) -> list[int]:
-        """Return the block numbers below a lane or state folder, unsorted."""
-        # Thousands of names at a million items: hence no call for each of them.
-        names = self.names(folder)
-        return [int(n) for n in names if len(n) >= 7 and n.isascii() and n.isdigit()]
-
-    def ids(self, folder: str) -> list[int]:
-        """Return the ids whose metas are in a folder, unsorted."""
-        # A thousand at a time, and each item's once: hence no call for a name of the usual form.
-        end, width = layout.META, layout.ID_DIGITS
-        stems = [name[: -len(end)] for name in self.names(folder) if name.endswith(end)]
-        usual = [s for s in stems if len(s) == width and s.isdigit() and s.isascii()]
-        if len(usual) == len(stems):
-            return list(map(int, usual))
-        parsed = (layout.parse_name(stem) for stem in stems)
-        return [found[0] for found in parsed if found is not None and found[1] is None]
-
-    def active_names(self) -> list[tuple[str, tuple[int, int]]]:
-        """Return (name, (id, claim number)) of every active item, by id."""
-        found = []
-        for name in self.names("active"):
-            parsed = layout.parse_meta_name(name)
-            if parsed is not None and parsed[1] is not None:
-                found.append((name[: -len(layout.META)], (parsed[0], parsed[1])))
-        return sorted(found, key=lambda entry: entry[1])
-
-    def second_folders(self, state: State, *, latest_first: bool = False) -> Iterator[str]:
-        """Yield the folders of delayed or of removed items, one second each, the earliest first."""
-        step = -1 if latest_first else 1
-        for coarse in self._numbered(str(state), 7)[::step]:
-            for fine in self._numbered(f"{state}/{coarse}", 3)[::step]:
-                yield f"{state}/{coarse}/{fine}"
-
-    def _numbered(self, folder: str, width: int) -> list[str]:
-        names = [n for n in self.names(folder) if layout.parse_number(n, width) is not None]
-        return sorted(names, key=int)
+    # -- without opening anything ---------------------------------------------
 
     def stray_payload(self, item_id: int, home: str) -> str | None:
         """Return the path of a payload that lies away from its meta's place `home`, or None.
 
         A crash between the two renames of a move leaves it in the folder of the state before.
         """
-        name = f"{item_id:010d}"
-        block = layout.block_name(item_id // layout.BLOCK_SIZE)
-        folders = [f"pending/{lane:02d}/{block}" for lane in self.lanes()]
-        folders += [f"{state}/{block}" for state in (State.HELD, State.FAILED, State.DONE)]
-        for state in (State.DELAYED, State.REMOVED):
-            folders += self.second_folders(state)
-        places = [f"{folder}/{name}" for folder in folders]
-        places += [f"active/{n}" for n in self.names("active") if n.startswith(f"{name}.")]
-        for place in places:
-            if place != home and not place.endswith(layout.META):
-                folder, _, base = place.rpartition("/")
-                if self.size_of(place) is not None and not self._exists(folder, base):
-                    return place
+        for folder, name, *_ in self.homes(item_id):
+            place = f"{folder}/{name}"
+            if place != home and self.size_of(place) is not None and not self._exists(folder, name):
+                return place
         return None
 
     def count(self, states: Iterable[State]) -> int:
         """Return the number of items in `states` by listing their folders, opening nothing."""
-        folders: list[str] = []
-        for state in states:
-            if state is State.ACTIVE:
-                folders.append("active")
-            elif state in (State.DELAYED, State.REMOVED):
-                folders += self.second_folders(state)
-            elif state is State.PENDING:
-                for lane in (f"pending/{lane:02d}" for lane in self.lanes()):
-                    folders += [f"{lane}/{block:07d}" for block in self.blocks(lane)]
-            else:
-                folders += [f"{state}/{block:07d}" for block in self.blocks(str(state))]
+        folders = (folder for state in states for folder, _ in self.of(state))
         return sum(name.endswith(layout.META) for folder in folders for name in self.names(folder))
 
     def size_of(self, path: str) -> int | None:
         """Return the payload's size in bytes, or None when it is missing or no regular file."""
-        if not self._folders.is_real(path.rpartition("/")[0]):
+        if not self.is_real(path.rpartition("/")[0]):
             return None
         try:
             info = os.lstat(f"{self.root}/{path}")

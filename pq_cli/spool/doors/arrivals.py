@@ -152,7 +152,7 @@ class Arrivals:
         files = self._files
         batch = self._with_ids()
         for received, item in batch:
-            name = f"{BATCH}/{item.id:010d}"
+            name = f"{BATCH}/{layout.stem(item.id)}"
             self._loose.rename(received.path, name)
             self._loose.write_new(name + layout.META, encode(item))
         if files.disk.sync:
@@ -196,7 +196,7 @@ class Arrivals:
                 outcome.append(item)
             except (KeyTakenError, QueueFullError) as error:
                 outcome.append(error)
-                name = f"{BATCH}/{item.id:010d}"
+                name = f"{BATCH}/{layout.stem(item.id)}"
                 self._files.disk.discard(name + layout.META)
                 self._files.disk.discard(name)
         return outcome

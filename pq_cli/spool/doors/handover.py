@@ -80,7 +80,7 @@ def origins(items: Iterable[Item]) -> list[Origin]:
 
 def stem(item: Item) -> str:
     """Return the path of the item's payload in the folder."""
-    return f"{FOLDER}/{item.id:010d}"
+    return f"{FOLDER}/{layout.stem(item.id)}"
 
 
 def _place_payload(files: Files, item: Item) -> None:
