@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -71,3 +72,15 @@ def test_no_modules_know_each_other_in_a_circle():
     rooms = (name for name in MODULES if not name.startswith("pq_cli.queue."))
     uses = {name: set(modules_used(MODULES[name])) for name in rooms}
     TopologicalSorter(uses).prepare()  # raises CycleError, which names them
+
+
+def test_one_file_spells_the_names_of_items_and_folders():
+    """Zero-padded numbers are written in layout.py alone (and in the record that is `counter`)."""
+    padded = {
+        path.name
+        for path in (PACKAGE / "spool").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FormattedValue) and node.format_spec is not None
+        if re.search("'0[0-9]+d'", ast.unparse(node.format_spec))
+    }
+    assert padded - {"index.py", "overdue.py"} == {"layout.py", "state.py"}

@@ -99,12 +99,12 @@ def lane_folder(lane: int) -> str:
 
 def pending_folder(lane: int, item_id: int) -> str:
     """Return the folder of a pending item: a block of its lane."""
-    return f"pending/{lane:02d}/{block_name(item_id // BLOCK_SIZE)}"
+    return f"{lane_folder(lane)}/{block_name(item_id // BLOCK_SIZE)}"
 
 
 def pending_path(lane: int, item_id: int) -> str:
     """Return the path of the payload of a pending item."""
-    return f"{pending_folder(lane, item_id)}/{item_id:010d}"
+    return f"{pending_folder(lane, item_id)}/{stem(item_id)}"
 
 
 def second_folder(state: State, moment: float) -> str:
@@ -121,8 +121,7 @@ def second_of(folder: str) -> int:
 
 def name_of(item: Item) -> str:
     """Return the name of the payload; the meta's is the same with `.meta.json` behind it."""
-    stem = f"{item.id:010d}"
-    return f"{stem}.{item.claims}" if item.state is ACTIVE else stem
+    return f"{stem(item.id)}.{item.claims}" if item.state is ACTIVE else stem(item.id)
 
 
 def payload_path(item: Item) -> str:
@@ -137,7 +136,7 @@ def meta_path(item: Item) -> str:
 
 def log_folder(item_id: int) -> str:
     """Return the folder of the logs of an item's attempts; each is named by its claim number."""
-    return f"{LOGS}/{block_name(item_id // BLOCK_SIZE)}/{item_id:010d}"
+    return f"{LOGS}/{block_name(item_id // BLOCK_SIZE)}/{stem(item_id)}"
 
 
 def parse_log_name(name: str) -> int | None:
