@@ -6,11 +6,14 @@ the message needs one. So whatever reads, writes or syncs a descriptor does so i
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import zlib
 
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import printable
+from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +59,25 @@ class Opened(About):
             if error is None:
                 late.filename = self._name
                 raise
+
+
+def open_file(path: str, *, pipes: bool = True) -> int:
+    """Return a descriptor of a FILE that somebody named: a regular file, or a pipe, which ends.
+
+    Raises UsageError for a device (it may have no end, and to open one may do something), a
+    socket, or unless `pipes` a pipe; IsADirectoryError, OSError.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if stat.S_ISFIFO(mode) and not pipes:
+        raise UsageError(f"{printable(path)} is a pipe: --move takes whole FILEs")
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        what = "socket" if stat.S_ISSOCK(mode) else "device"
+        raise UsageError(
+            f"{printable(path)} is a {what}, no FILE: what it yields can come on standard input"
+        )
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
 
 
 def named(error: OSError, fd: int, name: str | None = None) -> OSError:

@@ -11,13 +11,12 @@ from pq_cli.core.item import printable, valid_priority, whole
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.messages import os_error_status, os_error_text, warn
-from pq_cli.opened import About
+from pq_cli.opened import About, open_file
 from pq_cli.options import ItemOptions, flag, operands, option
 from pq_cli.queue.request import Request, checked
 from pq_cli.render import check_stdout, emit, flush
 from pq_cli.render.counting import Counting
 from pq_cli.spool.disk.layout import BLOCK_SIZE
-from pq_cli.spool.disk.payload import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

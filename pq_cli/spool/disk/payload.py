@@ -9,9 +9,9 @@ from zlib import crc32
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
-from pq_cli.errors import DamagedItemError, SpoolIOError, UsageError
+from pq_cli.errors import DamagedItemError, SpoolIOError
 from pq_cli.host import boot_id
-from pq_cli.opened import About, Opened, checksum_of, checksum_text
+from pq_cli.opened import About, Opened, checksum_of, checksum_text, open_file
 from pq_cli.queue.request import Request
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL, Disk
@@ -79,25 +79,6 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tic
                 raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None
             raise
     return Staged(tmp=tmp, size=size, checksum=checksum, request=request, outside=outside)
-
-
-def open_file(path: str, *, pipes: bool = True) -> int:
-    """Return a descriptor of a FILE that somebody named: a regular file, or a pipe, which ends.
-
-    Raises UsageError for a device (it may have no end, and to open one may do something), a
-    socket, or unless `pipes` a pipe; IsADirectoryError, OSError.
-    """
-    mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if stat.S_ISFIFO(mode) and not pipes:
-        raise UsageError(f"{printable(path)} is a pipe: --move takes whole FILEs")
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        what = "socket" if stat.S_ISSOCK(mode) else "device"
-        raise UsageError(
-            f"{printable(path)} is a {what}, no FILE: what it yields can come on standard input"
-        )
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
 
 
 def _measure(path: str, *, read: bool) -> tuple[int, str | None]:

@@ -1,0 +1,225 @@
+"""Payloads: rows of at most 1 MiB, so that they are streamed both ways in bounded memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+import tempfile
+from typing import TYPE_CHECKING, cast
+
+from pq_cli.core.arguments import valid_chunk
+from pq_cli.core.item import printable
+from pq_cli.core.tick import unheard
+from pq_cli.errors import DamagedItemError, NoSuchItemError, SpoolIOError, TryAgainError
+from pq_cli.opened import Opened, open_file
+from pq_cli.postgres.statements import CLOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import BinaryIO
+
+    from pq_cli.core.item import Item
+    from pq_cli.core.tick import Tick
+    from pq_cli.postgres.link import Link
+    from pq_cli.queue.request import Request
+
+CHUNK = 1024 * 1024
+_FORGOTTEN = 86400.0
+"""Seconds after which a payload that nobody has gone on with is taken for left behind."""
+
+_CHUNK_IN = "insert into pq.payload (blob, queue, no, data) values (%s, %s, %s, %b)"
+_NEW = f"insert into pq.staging select nextval('pq.blob'), %s, {CLOCK} returning blob"
+_TOUCH = f"update pq.staging set touched = {CLOCK} where blob = %s"
+_SWEEP = f"""
+with old as (delete from pq.staging where queue = %s and touched < (select {CLOCK} - %s)
+             returning blob)
+delete from pq.payload using old where payload.blob = old.blob
+"""
+_FORGET = """
+with old as (delete from pq.staging where blob = any(%s::bigint[]) returning blob)
+delete from pq.payload using old where payload.blob = old.blob
+"""
+_TAKE = "delete from pq.staging where blob = any(%s::bigint[]) returning blob"
+_SIZES = """
+select item.blob, (select sum(octet_length(data)) from pq.payload
+                   where payload.blob = item.blob)::bigint
+from pq.item where queue = %s and id = %s
+"""
+_CHUNK_OUT = "select data from pq.payload where blob = %s and no = %s"
+
+
+class Staged:
+    """A payload without an item yet: in memory if one row holds it, else in rows of its own.
+
+    outside: the user's file, which is to go when the item is in. taken: it has become an item.
+    """
+
+    def __init__(
+        self, request: Request, size: int, content: bytes | None = None, blob: int | None = None
+    ) -> None:
+        self.request = request
+        self.size = size
+        self.content = content
+        self.blob = blob
+        self.outside: str | None = None
+        self.taken = False
+
+
+def stage(
+    link: Link, queue: int, payload: bytes | BinaryIO, request: Request, tick: Tick = unheard
+) -> Staged:
+    """Take in a payload. A large one is sent at once, in transactions of one row each."""
+    if isinstance(payload, bytes) and len(payload) <= CHUNK:
+        return Staged(request=request, size=len(payload), content=payload)
+    stream = io.BytesIO(payload) if isinstance(payload, bytes) else payload
+    first = _full(stream)
+    tick(len(first))
+    if len(first) < CHUNK:
+        return Staged(request=request, size=len(first), content=first)
+    link.rows(_SWEEP, queue, _FORGOTTEN)
+    row = link.row(_NEW, queue)
+    assert row is not None
+    blob = row[0]
+    try:
+        size = _send(link, queue, blob, first, stream, tick)
+    except BaseException:
+        forget(link, [blob])
+        raise
+    return Staged(request=request, size=size, blob=blob)
+
+
+def _send(
+    link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO, tick: Tick
+) -> int:
+    size = number = 0
+    while chunk:
+        link.begin()
+        try:
+            # Written through by the commit of the item, if there is ever one.
+            link.rows("set local synchronous_commit = off")
+            link.rows(_CHUNK_IN, blob, queue, number, chunk)
+            link.rows(_TOUCH, blob)
+            link.commit()
+        except BaseException:
+            link.rollback()
+            raise
+        size, number = size + len(chunk), number + 1
+        chunk = _full(stream)
+        tick(len(chunk))
+    return size
+
+
+def stage_file(
+    link: Link, queue: int, path: str, request: Request, move: bool, tick: Tick
+) -> Staged:
+    """Take in a FILE; with `move` it goes when its item is in. Raises SpoolIOError, OSError."""
+    with Opened(open_file(path, pipes=not move), path) as fd:
+        before = os.fstat(fd)
+        with os.fdopen(os.dup(fd), "rb", buffering=0) as stream:
+            staged = stage(link, queue, stream, request, tick)
+        after = os.fstat(fd)
+        changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+        if stat.S_ISREG(before.st_mode) and changed:
+            forget(link, [] if staged.blob is None else [staged.blob])
+            raise SpoolIOError(f"{printable(path)}: it changed while it was read")
+    staged.outside = path if move else None
+    return staged
+
+
+def finish(link: Link, batch: Sequence[Staged], admitted: int) -> OSError | None:
+    """Remove what is left of a batch of which so many were admitted; see `Store.finish`."""
+    kept = {id(staged) for staged in batch[:admitted] if staged.taken}
+    left = [s.blob for s in batch if s.blob is not None and id(s) not in kept]
+    if left:
+        forget(link, left)
+    stop: OSError | None = None
+    for staged in batch:
+        if staged.outside is not None and id(staged) in kept:
+            try:
+                os.unlink(staged.outside)
+            except OSError as error:
+                stop = error
+    return stop
+
+
+def _full(stream: BinaryIO) -> bytes:
+    """Return the next CHUNK bytes of a stream; fewer only at its end."""
+    parts: list[bytes] = []
+    missing = CHUNK
+    while missing:
+        part = bytes(valid_chunk(stream.read(missing)))
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def forget(link: Link, blobs: list[int]) -> None:
+    """Remove staged payloads that are to be no items. What prevents it is left to the sweep."""
+    try:
+        link.rows(_FORGET, blobs)
+    except (TryAgainError, OSError):
+        pass
+
+
+def take(link: Link, blobs: list[int]) -> None:
+    """Let staged payloads be those of items, in a transaction. Raises TryAgainError."""
+    if len(link.rows(_TAKE, blobs)) != len(blobs):
+        raise TryAgainError("the payload took more than a day to come and was cleared away")
+
+
+class Stream(io.RawIOBase):
+    """A payload from its start, one row in memory at a time."""
+
+    def __init__(self, link: Link, item: Item, blob: int) -> None:
+        self._link = link
+        self._item = item
+        self._blob = blob
+        self._number = self._seen = 0
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer as far as the present row reaches."""
+        if not self._rest and self._seen < self._item.size:
+            rows = self._link.rows(_CHUNK_OUT, self._blob, self._number, binary=True)
+            if not rows:
+                raise NoSuchItemError(f"item {self._item.id} has gone while its payload was read")
+            self._rest = memoryview(rows[0][0])
+            self._number += 1
+            self._seen += len(self._rest)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def open_stream(link: Link, queue: int, item: Item) -> Stream:
+    """Return an item's payload, its size compared. Raises DamagedItemError, NoSuchItemError."""
+    row = link.row(_SIZES, queue, item.id)
+    if row is None:
+        raise NoSuchItemError(f"there is no item {item.id}")
+    blob, size = row
+    if (size or 0) != item.size:
+        missing = "is missing" if size is None else f"has {size} bytes, not {item.size}"
+        raise DamagedItemError(f"item {item.id}: its payload {missing}")
+    return Stream(link, item, blob)
+
+
+def open_file_of(link: Link, queue: int, item: Item) -> BinaryIO:
+    """Return an item's payload as a temporary file, which goes when it is closed."""
+    stream = open_stream(link, queue, item)
+    file = tempfile.NamedTemporaryFile(prefix=f"pq-{item.id}-")  # noqa: SIM115
+    try:
+        shutil.copyfileobj(stream, file, CHUNK)
+        file.flush()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return cast("BinaryIO", file)

@@ -1,0 +1,79 @@
+"""Presence: a session that shows others that this process lives, and hears when work comes.
+
+It holds an advisory lock under a number that the claims name. When the process dies, or its host is
+gone from the network, the server ends the session and with it the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING
+
+from pq_cli.errors import PqError
+from pq_cli.postgres.link import Link
+
+if TYPE_CHECKING:
+    from pq_cli.postgres.address import Address
+
+WORKERS = 0x7071_0000_0000_0000
+"""What a worker's number is added to, for its advisory lock."""
+_here: dict[tuple[int, str, int], Presence] = {}
+
+
+class Presence:
+    """One worker, from `Presence()` to `close`. Behind a pooler it has no number."""
+
+    def __init__(self, address: Address, queue: int, patience: float) -> None:
+        self._queue = queue
+        self._number: int | None = None
+        self._link = Link(address, patience, self._appear)
+        self._link.connection  # noqa: B018
+
+    @property
+    def name(self) -> str:
+        """The number, as claims have it; empty behind a pooler."""
+        return "" if self._number is None else str(self._number)
+
+    def _appear(self, link: Link) -> None:
+        """Take the lock, under the same number as before: what we have claimed is still ours."""
+        if link.pooled:
+            self._number = None
+            return
+        if self._number is None:
+            self._number = (link.row("select nextval('pq.worker_number')") or (0,))[0]
+        link.rows("select pg_advisory_lock(%s)", WORKERS + self._number)
+        link.rows(
+            "insert into pq.worker values (%s, %s, %s, %s) on conflict do nothing",
+            self._number, self._queue, os.uname().nodename, os.getpid(),
+        )  # fmt: skip
+
+    def hold(self) -> None:
+        """See to it that the session stands; make it anew if the server has ended it."""
+        connection = self._link.connection
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if poll.poll(0):  # said something unasked: most often that it is over
+            self._link.rows("select 1")
+
+    def fileno(self) -> int:
+        """Return the session's descriptor; a process that inherits it keeps it from ending."""
+        return self._link.connection.fileno()
+
+    def close(self) -> None:
+        """End it: all claims have been settled."""
+        try:
+            if self._number is not None:
+                self._link.rows("delete from pq.worker where number = %s", self._number)
+        except (PqError, OSError):
+            pass  # those who look after the dead will do it
+        self._link.close()
+
+
+def of_this_process(address: Address, queue: int, patience: float) -> Presence:
+    """Return the presence of this process at a queue, which ends with it and not before."""
+    key = (os.getpid(), address.conninfo, queue)
+    if key not in _here:
+        _here[key] = Presence(address, queue, patience)
+    _here[key].hold()
+    return _here[key]

@@ -1,0 +1,100 @@
+"""PostgresQueue: a queue that lies in a database."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from pq_cli.core.arguments import valid_callable, valid_duration, valid_flag
+from pq_cli.core.item import printable
+from pq_cli.core.policy import QueueConfig, config_from, valid_config
+from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError
+from pq_cli.postgres import schema
+from pq_cli.postgres.address import Address
+from pq_cli.postgres.link import Link
+from pq_cli.postgres.store import PostgresStore
+from pq_cli.queue.verbs import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class PostgresQueue(Queue):
+    """A priority queue in a PostgreSQL database: many machines, one truth, nothing lost.
+
+    url: postgresql://USER@HOST:PORT/DATABASE#QUEUE; what is before `#` is for libpq. create: make
+    the queue when the database has none of this name (else NoSpoolError); its tables are made by
+    `pq init` alone. config: overrides the policy that is kept with the queue. clock: returns Unix
+    seconds; None: the server's time counts. jitter: returns what backoff is shortened by, as a
+    share of a tenth, in [0, 1). lock_timeout: seconds to wait for a server that refuses for now,
+    and for others. report: called with the DamagedItemError of each item that is passed over.
+
+    Raises UsageError, NoSpoolError, ConfigError, PermissionDeniedError or TryAgainError on opening.
+    Every verb may raise TryAgainError: the server could not be reached.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        create: bool = True,
+        config: QueueConfig | None = None,
+        clock: Callable[[], float] | None = None,
+        jitter: Callable[[], float] = random.random,
+        lock_timeout: float = 30.0,
+        report: Callable[[DamagedItemError], None] | None = None,
+    ) -> None:
+        valid_flag("create", create)
+        if clock is not None:
+            valid_callable("clock", clock, "a function that returns Unix seconds")
+        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
+        valid_duration("lock_timeout", lock_timeout)
+        if report is not None:
+            valid_callable("report", report, "a function of a DamagedItemError")
+        if config is not None:
+            config = valid_config(config)
+        address = Address(url)
+        link = Link(address, lock_timeout, schema.check)
+        number, policy = _found(link, create)
+        config = parse_policy(policy, address.shown) if config is None else config
+        report = report if report is not None else _ignore
+        store = PostgresStore(address, link, number, config, clock, lock_timeout, report)
+        super().__init__(store, config, jitter)
+
+    def __del__(self) -> None:
+        store = getattr(self, "_store", None)
+        if store is not None:
+            store.close()
+
+
+def _found(link: Link, create: bool) -> tuple[int, str]:
+    """Return the number and the policy of a queue, made if it may be."""
+    name = link.address.queue
+    for _ in range(2):
+        row = link.row("select number, policy from pq.queue where name = %s", name)
+        if row is not None:
+            return row[0], row[1]
+        if not create:
+            break
+        link.rows(
+            "with made as (insert into pq.queue (name) values (%s) on conflict do nothing"
+            " returning number) insert into pq.counter (queue) select number from made", name
+        )  # fmt: skip
+    raise NoSpoolError(f"{link.address.shown}: there is no queue of this name")
+
+
+def parse_policy(text: str, where: str) -> QueueConfig:
+    """Return the policy that a text in the form of queue.toml says. Raises ConfigError."""
+    if not text:
+        return QueueConfig()
+    import tomllib
+
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{where}: {printable(str(error))}") from None
+    return config_from(values, where)
+
+
+def _ignore(_: DamagedItemError) -> None:
+    """Report nothing."""

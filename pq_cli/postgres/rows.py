@@ -1,0 +1,51 @@
+"""Items as rows: what stands in which column, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pq_cli.core.item import ACTIVE, Item, State
+from pq_cli.core.jsonio import to_json
+from pq_cli.core.meta import as_dict, decode
+
+if TYPE_CHECKING:
+    from typing import Any
+
+COLUMNS = "id, state, priority, kept_until, fixed, moving"
+"""What `item_of` is made of."""
+_MOVING = (
+    "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
+    "claim",
+)  # fmt: skip
+_FIXED = ("max_attempts", "name", "size", "checksum", "last_error", "metadata", "history", "extra")
+"""Fields of an Item that may change all the same; then that text is written anew."""
+
+
+def texts(item: Item) -> tuple[str, str]:
+    """Return the two halves of an item's meta: what a claim leaves alone, and what it writes."""
+    values = as_dict(item)
+    if item.was is not None:
+        values["state"] = item.was.value
+    moving = {name: values.pop(name) for name in _MOVING}
+    return to_json(values).decode(), to_json(moving).decode()
+
+
+def same_fixed(before: Item, after: Item) -> bool:
+    """Tell whether the half of the meta that a claim leaves alone is the same."""
+    return all(getattr(before, name) is getattr(after, name) for name in _FIXED)
+
+
+def worker_of(item: Item) -> int | None:
+    """Return the number of the worker on whose presence a claim depends, or None."""
+    lock = item.holder.lock if item.state is ACTIVE and item.holder is not None else None
+    return int(lock) if lock is not None and lock.isdigit() else None
+
+
+def item_of(row: tuple[Any, ...]) -> Item:
+    """Return the item of a row of `COLUMNS`. Raises DamagedItemError."""
+    item_id, state, priority, kept_until, fixed, moving = row[:6]
+    text = f"{fixed[:-1]},{moving[1:]}".encode()
+    item = decode(
+        text, item_id=item_id, state=State(state), priority=priority, path="its row in pq.item"
+    )
+    return item.replace(path=None, kept_until=kept_until)

@@ -1,0 +1,149 @@
+"""The tables, made and upgraded by `pq init` and by nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pq_cli.core.item import printable
+from pq_cli.errors import ConfigError
+from pq_cli.postgres.trouble import no_schema
+
+if TYPE_CHECKING:
+    from pq_cli.postgres.link import Link
+
+VERSION = 1
+_LOCK = 0x7071_0000
+"""The advisory lock under which the schema is changed."""
+
+_TABLES = """
+create schema pq;
+create table pq.version (version int not null);
+
+create table pq.queue (
+    number int generated always as identity primary key,
+    name text collate "C" not null unique,
+    policy text not null default '',
+    aged_at float8,
+    paused text
+);
+-- Apart from pq.queue: whoever enqueues locks and writes it, and whoever claims reads that one.
+create table pq.counter (
+    queue int primary key,
+    last_id bigint not null default 0
+) with (fillfactor = 20);
+
+-- `fixed` and `moving` are the JSON of the item's meta, the part that a claim leaves alone and the
+-- part that it writes; as text, because jsonb refuses some of what a meta may hold. The other
+-- columns are what the indexes need of it, and where both say something the column counts.
+create table pq.item (
+    queue int not null,
+    id bigint not null,
+    state text collate "C" not null,
+    priority smallint not null,
+    created_at float8 not null,
+    not_before float8,
+    lease_until float8,
+    kept_until float8,
+    worker bigint,
+    key text collate "C",
+    blob bigint not null,
+    fixed text not null,
+    moving text not null,
+    primary key (queue, id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,
+        autovacuum_analyze_scale_factor = 0.05);
+create index item_pending on pq.item (queue, priority, id) where state = 'pending';
+create index item_delayed on pq.item (queue, not_before, id) where state = 'delayed';
+create index item_lease on pq.item (queue, lease_until) where state = 'active';
+create index item_worker on pq.item (queue, worker) where state = 'active';
+create index item_other on pq.item (queue, state, id)
+    where state in ('active', 'held', 'failed', 'done');
+create index item_removed on pq.item (queue, kept_until, id) where state = 'removed';
+create unique index item_key on pq.item (queue, key)
+    where key is not null and state in ('active', 'pending', 'delayed', 'held');
+
+create sequence pq.blob;
+create table pq.payload (
+    blob bigint not null,
+    queue int not null,
+    no int not null,
+    data bytea not null,
+    primary key (blob, no)
+) with (autovacuum_vacuum_scale_factor = 0.05);
+alter table pq.payload alter column data set storage external;
+-- Payloads that are still coming in and have no item.
+create table pq.staging (
+    blob bigint primary key,
+    queue int not null,
+    touched float8 not null
+);
+
+-- Those who are at work, each with a session's advisory lock: when that is free, they are gone.
+create sequence pq.worker_number;
+create table pq.worker (
+    number bigint primary key,
+    queue int not null,
+    host text not null,
+    pid int not null
+);
+
+create table pq.event (
+    queue int not null,
+    seq bigint generated always as identity,
+    said text not null,
+    primary key (queue, seq)
+);
+
+create table pq.output (
+    queue int not null,
+    id bigint not null,
+    claim bigint not null,
+    data bytea not null,
+    primary key (queue, id, claim)
+);
+"""
+
+
+def check(link: Link) -> None:
+    """Raise ConfigError unless the tables are there and of our version."""
+    row = link.row("select to_regclass('pq.version') is not null")
+    if row is None or not row[0]:
+        raise no_schema(link.address)
+    row = link.row("select version from pq.version")
+    found = 0 if row is None else row[0]
+    where = link.address.shown
+    if found < VERSION:
+        raise ConfigError(f"{where}: its tables are of an older pq ({found}): run `pq init`")
+    if found > VERSION:
+        raise ConfigError(f"{where}: its tables are of a newer pq ({found}): use that one")
+
+
+def make(link: Link) -> None:
+    """Make the tables, or bring them up to our version: all in one transaction.
+
+    Raises ConfigError for a database that cannot hold them, PermissionDeniedError.
+    """
+    link.begin()
+    try:
+        link.rows("select pg_advisory_xact_lock(%s)", _LOCK)
+        encoding = (link.row("select current_setting('server_encoding')") or ("",))[0]
+        if encoding != "UTF8":
+            raise ConfigError(
+                f"{link.address.shown}: the database is in {printable(encoding)}; pq needs UTF8"
+            )
+        row = link.row("select to_regclass('pq.version') is not null")
+        if row is not None and row[0]:
+            check(link)
+        else:
+            for statement in _statements(_TABLES):
+                link.rows(statement)
+            link.rows("insert into pq.version values (%s)", VERSION)
+    except BaseException:
+        link.rollback()
+        raise
+    link.commit()
+
+
+def _statements(text: str) -> list[str]:
+    lines = (line.partition("--")[0] for line in text.splitlines())
+    return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]

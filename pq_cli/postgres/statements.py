@@ -1,0 +1,137 @@
+"""The SQL. Values are parameters, always; nothing else ever comes into a text from outside."""
+
+from __future__ import annotations
+
+from pq_cli.postgres.rows import COLUMNS
+
+CLOCK = "extract(epoch from clock_timestamp())::float8"
+"""Of the server, Unix seconds. As `(select ...)`, or no index would be used with it."""
+
+_LIVE = "state in ('active', 'pending', 'delayed', 'held')"
+
+OPENING = f"""
+select coalesce(%s::float8, {CLOCK}), queue.aged_at, queue.paused,
+    (select min(not_before) from pq.item where queue = queue.number and state = 'delayed'),
+    (select min(lease_until) from pq.item where queue = queue.number and state = 'active')
+from pq.queue where number = %s
+""".replace("queue = queue.number", "item.queue = queue.number")
+"""Parameters: now or null, queue. The time, the state of the queue, when something is next due."""
+
+DEAD = """
+select number from pq.worker where queue = %s and pg_try_advisory_xact_lock_shared(%s + number)
+"""
+"""Workers whose session is gone: nobody has their lock."""
+
+FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"
+OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE}"
+
+# The heads are looked at without locks and materialised; only then is the first that is free
+# locked. SKIP LOCKED where they are looked for would turn the order round, and without the limits
+# the planner would join with everything.
+NEXT = f"""
+with head as materialized (
+    select found.id, found.lane, found.age
+    from generate_series(1, 10) as lane(priority) cross join lateral (
+        select id, item.priority as lane, %(t)s::float8 - created_at as age from pq.item
+        where queue = %(queue)s and state = 'pending' and item.priority = lane.priority
+            and id <> all(%(passed)s::bigint[])
+        order by id limit %(most)s
+    ) as found
+), ranked as materialized (
+    select id, case when not %(ranks)s::bool then 0
+        when %(ages)s::bool and age >= %(threshold)s::float8 then
+            greatest(1, lane - least(floor(age / %(threshold)s::float8) * %(boost)s::float8,
+                                     %(cap)s::float8))
+        else lane end as rank
+    from head order by rank, id
+)
+select {", ".join("item." + name for name in COLUMNS.split(", "))}
+from ranked join pq.item on item.queue = %(queue)s and item.id = ranked.id
+where item.state = 'pending'
+    and not exists (select 1 from pq.queue where number = %(queue)s and paused is not null)
+order by ranked.rank, ranked.id limit 1
+for update of item skip locked
+"""
+MOST_HEADS = """
+select coalesce(max(found.heads), 0) from generate_series(1, 10) as lane(priority)
+cross join lateral (
+    select count(*) as heads from (
+        select 1 from pq.item where queue = %s and state = 'pending'
+            and item.priority = lane.priority limit %s) as front
+) as found
+"""
+
+OVERDUE = f"""
+select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
+    and (lease_until <= %s or worker = any(%s::bigint[]))
+order by id limit 500 for update
+"""
+PROMOTE = f"""
+select {COLUMNS} from pq.item where queue = %s and state = 'delayed' and not_before <= %s
+order by not_before, id limit 500 for update
+"""
+
+PUT = """
+update pq.item set state = %s, priority = %s, not_before = %s, lease_until = %s, kept_until = %s,
+    worker = %s, moving = %s
+where queue = %s and id = %s
+"""
+PUT_ALL = PUT.replace("moving = %s", "moving = %s, fixed = %s")
+
+DROP = """
+with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[]) returning blob, id),
+    said as (delete from pq.output using gone
+             where output.queue = %s and output.id = gone.id returning 1)
+delete from pq.payload using gone where payload.blob = gone.blob
+"""
+
+LAST_ID = "select last_id from pq.counter where queue = %s for update"
+SET_LAST_ID = "update pq.counter set last_id = %s where queue = %s"
+LIVE_COUNT = f"select count(*) from pq.item where queue = %s and {_LIVE}"
+INSERT = """
+with line as materialized (
+    select * from unnest(%(id)s::bigint[], %(state)s::text[], %(priority)s::int[],
+        %(not_before)s::float8[], %(key)s::text[], %(blob)s::bigint[], %(data)s::bytea[],
+        %(fixed)s::text[], %(moving)s::text[])
+    as line(id, state, priority, not_before, key, blob, data, fixed, moving)
+), numbered as materialized (
+    select line.*, coalesce(blob, nextval('pq.blob')) as number from line
+), content as (
+    insert into pq.payload (blob, queue, no, data)
+    select number, %(queue)s, 0, data from numbered where blob is null and data <> ''
+)
+insert into pq.item (queue, id, state, priority, created_at, not_before, key, blob, fixed, moving)
+select %(queue)s, id, state, priority, %(created_at)s, not_before, key, number, fixed, moving
+from numbered
+"""
+
+NOTE = """
+insert into pq.event (queue, said) select %s, said from unnest(%s::text[]) as said returning seq
+"""
+TRIM = """
+delete from pq.event where (queue, seq) in (
+    select queue, seq from pq.event where queue = %s and seq <= (
+        select seq from pq.event where queue = %s order by seq desc offset %s limit 1)
+    for update skip locked)
+"""
+EVENTS = "select said from pq.event where queue = %s order by seq"
+
+REMOVALS = """
+select kept_until, array_agg(id order by id) from pq.item
+where queue = %s and state = 'removed' and kept_until = (
+    select max(kept_until) from pq.item where queue = %s and state = 'removed' and kept_until < %s)
+group by kept_until
+"""
+EXPIRED = """
+select id from pq.item where queue = %s and state = 'removed' and kept_until <= %s
+order by kept_until, id limit 500 for update skip locked
+"""
+
+SUGGEST = f"""
+select {COLUMNS} from pq.item where queue = %s and state = %s and id between %s and %s
+order by id limit 100
+"""
+KEYS = f"""
+select key from pq.item where queue = %s and key >= %s and key < %s and {_LIVE}
+order by key limit 1000
+"""

@@ -1,0 +1,456 @@
+"""PostgresStore: a `Store` that is a database. See `queue.store` for what each method promises.
+
+A transaction is one of the server's, and it excludes nobody as a whole. Who works on an item locks
+its row, so that many claim side by side, each passing over what others are about to take. Three
+locks for all of a queue are there besides, always taken in this order, so that nobody waits in a
+circle:
+
+- the *order*: shared by those who claim, and held alone by people's verbs, which look an item up by
+  its bare id, and by whoever pauses: else a claim would pass over an item that is just being looked
+  at, and its lane would be out of order;
+- the *keys*: held by those who may give an item a key or the life that goes with it;
+- the counter's row: held by those who enqueue, so that ids become visible in their order.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from pq_cli.core import transitions
+from pq_cli.core.item import ACTIVE, Item, State, printable
+from pq_cli.core.jsonio import parse_python, to_json
+from pq_cli.core.policy import Pause, QueueState
+from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
+from pq_cli.host import this_process
+from pq_cli.postgres import payloads, presence
+from pq_cli.postgres import statements as sql
+from pq_cli.postgres.entry import Entry
+from pq_cli.postgres.listing import Listing
+from pq_cli.postgres.link import Link
+from pq_cli.postgres.rows import item_of, same_fixed, texts, worker_of
+from pq_cli.queue.request import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, BinaryIO
+
+    from pq_cli.core.item import Holder
+    from pq_cli.core.policy import QueueConfig
+    from pq_cli.core.tick import Tick
+    from pq_cli.postgres.address import Address
+    from pq_cli.postgres.payloads import Staged
+    from pq_cli.postgres.presence import Presence
+    from pq_cli.queue.request import Request
+
+_ORDER, _KEYS, _REMOVALS = 0x7071_0001, 0x7071_0002, 0x7071_0003
+_HEADS = 8
+"""Heads of each lane that are looked at: as many as others may be claiming at the moment."""
+_MOST_EVENTS = 10_000
+_TRIM_EVERY = 500
+_CENSUS = 1.0
+"""Seconds between looks for workers that have died."""
+
+
+class PostgresStore:
+    """The items of one queue.
+
+    queue: its number in the database. clock: returns Unix seconds; None: the server's. patience:
+    seconds to wait for others. report: called with the DamagedItemError of each item that is passed
+    over.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        link: Link,
+        queue: int,
+        config: QueueConfig,
+        clock: Callable[[], float] | None,
+        patience: float,
+        report: Callable[[DamagedItemError], None],
+    ) -> None:
+        self._address = address
+        self._link = link
+        self._queue = queue
+        self._config = config
+        self._clock = clock
+        self._patience = patience
+        self._report = report
+        self._lock = RLock()
+        self._looking: list[Link] = []
+        self._attendance: Presence | None = None
+        self._next_census = 0.0
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Forget what was read in a transaction."""
+        self._time: tuple[float, float] | None = None
+        self._state: QueueState | None = None
+        self._next_due: float | None = None
+        self._next_lease: float | None = None
+        self._notes: list[str] = []
+        self._stirred = False
+
+    # -- time and exclusion ------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._begin_anew()
+            self._link.begin()
+            try:
+                yield
+                self._tell()
+            except BaseException:
+                self._link.rollback()
+                raise
+            else:
+                self._link.commit()
+            finally:
+                self._begin_anew()
+
+    def _tell(self) -> None:
+        """Write down what happened, and wake those who wait for it."""
+        if self._notes:
+            rows = self._link.rows(sql.NOTE, self._queue, self._notes)
+            if any(seq % _TRIM_EVERY == 0 for (seq,) in rows):
+                self._link.rows(sql.TRIM, self._queue, self._queue, _MOST_EVENTS)
+        if self._stirred:
+            self._link.rows("select pg_notify(%s, '')", channel(self._queue))
+
+    def now(self) -> float:
+        with self._lock:
+            if not self._link.inside:
+                return self._clock() if self._clock else self._server_time()
+            if self._time is None:
+                self._open()
+            assert self._time is not None
+            then, moment = self._time
+            # It may have waited for others meanwhile.
+            return then if self._clock else then + (time.monotonic() - moment)
+
+    def _server_time(self) -> float:
+        return float((self._link.row(f"select {sql.CLOCK}") or (0.0,))[0])
+
+    def _open(self) -> None:
+        """Read what nearly every verb asks, at once."""
+        given = None if self._clock is None else self._clock()
+        row = self._link.row(sql.OPENING, given, self._queue)
+        if row is None:
+            raise NoSuchItemError(f"{self._address.shown}: this queue has been removed")
+        now, aged_at, paused, self._next_due, self._next_lease = row
+        self._time = now, time.monotonic()
+        self._state = QueueState(aged_at=aged_at, paused=_pause_of(paused))
+
+    def state(self) -> QueueState:
+        with self._lock:
+            if self._state is not None:
+                return self._state
+            row = self._link.row(
+                "select aged_at, paused from pq.queue where number = %s", self._queue
+            )
+            if row is None:
+                raise NoSuchItemError(f"{self._address.shown}: this queue has been removed")
+            return QueueState(aged_at=row[0], paused=_pause_of(row[1]))
+
+    def set_state(self, state: QueueState) -> None:
+        before = self.state()
+        self._exclude(_ORDER)  # who has seen that there is no pause claims first
+        if state.aged_at != before.aged_at:
+            self._link.rows(
+                "update pq.queue set aged_at = %s where number = %s", state.aged_at, self._queue
+            )
+        if state.paused != before.paused:
+            paused = None if state.paused is None else to_json(state.paused.__dict__).decode()
+            self._link.rows(
+                "update pq.queue set paused = %s where number = %s", paused, self._queue
+            )
+        self._state, self._stirred = state, True
+
+    def _exclude(self, *locks: int, shared: bool = False) -> None:
+        how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        calls = ", ".join(f"{how}(%s::int, %s::int)" for _ in locks)
+        self._link.rows(
+            f"select {calls}", *(value for lock in locks for value in (lock, self._queue))
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            self._link.close()
+            while self._looking:
+                self._looking.pop().close()
+
+    # -- finding -----------------------------------------------------------------
+
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        with self._lock:
+            inside = self._link.inside
+            if inside and claim is None:
+                self._exclude(_ORDER, _KEYS)
+            query = sql.FIND + " for update" if inside else sql.FIND
+            row = self._link.row(query, self._queue, item_id)
+            if row is None:
+                raise NoSuchItemError(f"there is no item {item_id}")
+            if inside and self._time is None:
+                now = row[-1] if self._clock is None else self._clock()
+                self._time = now, time.monotonic()
+            return item_of(row)
+
+    def owner(self, key: str) -> Item | None:
+        self._exclude(_KEYS)
+        row = self._link.row(sql.OWNER + " for update", self._queue, key)
+        return None if row is None else item_of(row)
+
+    def next(self, t: float) -> Item | None:
+        config = self._config
+        self._exclude(_ORDER, shared=True)
+        passed: list[int] = []
+        values: dict[str, Any] = {
+            "queue": self._queue, "t": t, "passed": passed, "most": _HEADS,
+            "ranks": config.enable_priority, "ages": config.enable_aging,
+            "threshold": config.aging_threshold_seconds, "boost": config.aging_boost,
+            "cap": config.max_priority_boost,
+        }  # fmt: skip
+        while True:
+            row = self._link.row(sql.NEXT, values)
+            if row is None:
+                heads = (self._link.row(sql.MOST_HEADS, self._queue, values["most"]) or (0,))[0]
+                if heads < values["most"]:
+                    return None  # of what there is, others are claiming the rest
+                values["most"] *= 4
+                continue
+            try:
+                return item_of(row)
+            except DamagedItemError as error:
+                self._report(error)
+                passed.append(row[0])
+
+    def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
+        dead = self._dead()
+        if not dead and (self._next_lease is None or self._next_lease > now):
+            return
+        self._exclude(_ORDER, shared=True)
+        while rows := self._link.rows(sql.OVERDUE, self._queue, now, dead):
+            for row in rows:
+                try:
+                    item = item_of(row)
+                except DamagedItemError as error:
+                    self._report(error)
+                    self._link.rows(
+                        "update pq.item set lease_until = 'infinity', worker = null"
+                        " where queue = %s and id = %s", self._queue, row[0]
+                    )  # fmt: skip
+                    continue
+                over = row[-1] is not None and row[-1] <= now
+                yield item, transitions.LEASE_OVER if over else transitions.WORKER_DIED
+        if dead:
+            self._link.rows("delete from pq.worker where number = any(%s::bigint[])", dead)
+
+    def _dead(self) -> list[int]:
+        """Return the numbers of workers that are certainly gone; looked for once a second."""
+        if time.monotonic() < self._next_census:
+            return []
+        self._next_census = time.monotonic() + _CENSUS
+        return [row[0] for row in self._link.rows(sql.DEAD, self._queue, presence.WORKERS)]
+
+    def promote(self, now: float) -> None:
+        if self._time is not None and (self._next_due is None or self._next_due > now):
+            return
+        self._exclude(_ORDER, shared=True)
+        while rows := self._link.rows(sql.PROMOTE, self._queue, now):
+            for row in rows:
+                try:
+                    item = item_of(row)
+                except DamagedItemError as error:
+                    self._report(error)
+                    self._link.rows(
+                        "update pq.item set not_before = 'infinity' where queue = %s and id = %s",
+                        self._queue, row[0],
+                    )  # fmt: skip
+                    continue
+                self.put(item, transitions.due(item))
+
+    def next_event(self) -> float | None:
+        if self._time is None:
+            self._open()
+        times = [at for at in (self._next_due, self._next_lease) if at is not None]
+        return min((at for at in times if at < math.inf), default=None)
+
+    def idle(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def look_in(self) -> None:
+        """There are no doors but the verbs."""
+
+    # -- keeping -----------------------------------------------------------------
+
+    def put(self, before: Item, after: Item) -> Item:
+        fixed, moving = texts(after)
+        values: list[object] = [
+            str(after.state), after.priority, after.not_before, after.lease_until, after.kept_until,
+            worker_of(after), moving,
+        ]  # fmt: skip
+        statement = sql.PUT
+        if not same_fixed(before, after):
+            statement = sql.PUT_ALL
+            values.append(fixed)
+        self._link.rows(statement, *values, self._queue, after.id)
+        self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
+        return after
+
+    def drop(self, item: Item) -> None:
+        self._drop([item.id])
+
+    def _drop(self, ids: list[int]) -> None:
+        self._link.rows(sql.DROP, self._queue, ids, self._queue)
+
+    def removals(self) -> Iterator[tuple[float, list[int]]]:
+        if self._link.inside:
+            self._exclude(_REMOVALS)  # no two removals have the same second
+        before = math.inf
+        while True:
+            with self._lock:
+                row = self._link.row(sql.REMOVALS, self._queue, self._queue, before)
+            if row is None:
+                return
+            before = row[0]
+            yield before, row[1]
+
+    def expire(self, now: float) -> int:
+        gone = [row[0] for row in self._link.rows(sql.EXPIRED, self._queue, now)]
+        if gone:
+            self._drop(gone)
+        return len(gone)
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
+        with self._lock:
+            return payloads.stage(self._link, self._queue, payload, request)
+
+    def stage_many(
+        self, records: Sequence[tuple[bytes, Request]]
+    ) -> tuple[list[Staged], PqError | OSError | None]:
+        batch: list[Staged] = []
+        try:
+            for payload, request in records:
+                batch.append(self.stage(payload, checked(request)))
+        except (PqError, OSError) as error:
+            return batch, error
+        return batch, None
+
+    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
+        with self._lock:
+            return payloads.stage_file(self._link, self._queue, path, request, move, tick)
+
+    def admit(
+        self, batch: Sequence[Any], now: float, found: list[Item] | None = None
+    ) -> tuple[list[Item], PqError | OSError | None]:
+        if any(staged.request.key is not None for staged in batch):
+            self._exclude(_KEYS)
+        entry = Entry(self._link, self._queue, self._config, now, self.owner, self.drop)
+        items, error = entry.admit(batch, [] if found is None else found)
+        self._notes += entry.notes
+        self._stirred = True
+        return items, error
+
+    def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
+        with self._lock:
+            return payloads.finish(self._link, batch, admitted)
+
+    def holder(self, *, bound: bool) -> Holder:
+        lock = None
+        if self._attendance is not None:
+            self._attendance.hold()
+            lock = self._attendance.name
+        elif bound:
+            lock = presence.of_this_process(self._address, self._queue, self._patience).name
+        return this_process(bound=bound, lock=lock or None)
+
+    def attend(self) -> Presence:
+        self._attendance = presence.Presence(self._address, self._queue, self._patience)
+        return self._attendance
+
+    # -- looking -----------------------------------------------------------------
+
+    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
+        link = self._spare_link()
+        try:
+            listing = Listing(link, self._queue, self._config, now, t, self._report)
+            yield from listing.items(states)
+        finally:
+            with self._lock:
+                self._looking.append(link)
+
+    def _spare_link(self) -> Link:
+        """Return a connection for one listing: it goes on while the queue is changed."""
+        with self._lock:
+            if self._looking:
+                return self._looking.pop()
+        return Link(self._address, self._patience)
+
+    def count(self, states: Iterable[State]) -> int:
+        with self._lock:
+            row = self._link.row(
+                "select count(*) from pq.item where queue = %s and state = any(%s::text[])",
+                self._queue, [str(state) for state in states],
+            )  # fmt: skip
+        return 0 if row is None else int(row[0])
+
+    def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
+        number, dot, _ = prefix.partition(".")
+        for state in states:
+            for low, high in _ranges(number, bool(dot)):
+                with self._lock:
+                    rows = self._link.rows(sql.SUGGEST, self._queue, str(state), low, high)
+                yield from (item for item in map(item_of, rows)
+                            if (item.claim or str(item.id)).startswith(prefix))  # fmt: skip
+
+    def suggest_keys(self, prefix: str) -> list[str]:
+        try:
+            prefix.encode()
+        except UnicodeEncodeError:
+            return []
+        if "\0" in prefix:
+            return []
+        with self._lock:
+            rows = self._link.rows(sql.KEYS, self._queue, prefix, prefix + "\U0010ffff")
+        return [key for (key,) in rows if printable(key) == key]
+
+    def open_payload(self, item: Item) -> BinaryIO:
+        with self._lock:
+            return payloads.open_file_of(self._link, self._queue, item)
+
+    def read_payload(self, item: Item) -> bytes:
+        with self._lock:
+            return payloads.open_stream(self._link, self._queue, item).readall()
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        with self._lock:
+            rows = self._link.rows(sql.EVENTS, self._queue)
+        for (said,) in rows:
+            yield parse_python(said)
+
+    def note(self, event: dict[str, Any]) -> None:
+        self._notes.append(to_json(event).decode())
+
+
+def channel(queue: int) -> str:
+    """Return the channel on which a queue's news are told."""
+    return f"pq_{queue}"
+
+
+def _pause_of(text: str | None) -> Pause | None:
+    return None if text is None else Pause(**parse_python(text))
+
+
+def _ranges(number: str, whole: bool) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of ids whose text begins with these digits; `whole`: is these digits."""
+    if not number:
+        yield 0, 10**18
+    elif number.isascii() and number.isdigit() and len(number) <= 18 and number[0] != "0":
+        value = int(number)
+        for zeros in range(1 if whole else 19 - len(number)):
+            yield value * 10**zeros, (value + 1) * 10**zeros - 1

@@ -1,0 +1,85 @@
+"""What PostgreSQL says when it refuses, as the errors of pq."""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from pq_cli.core.item import printable
+from pq_cli.errors import (
+    ConfigError,
+    LockTimeoutError,
+    PermissionDeniedError,
+    PqError,
+    SpoolIOError,
+    TryAgainError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from pq_cli.postgres.address import Address
+
+_PASSING = ("08", "53", "57", "40")
+"""Classes of SQLSTATE that pass: connection, resources, intervention, rollback for others' sake."""
+_LOST = ("08", "57P")
+_NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
+_DENIED = re.compile(
+    r"authentication failed|no pg_hba\.conf entry|permission denied for database"
+    r"|no password supplied|not permitted to log in|role \".*\" does not exist"
+    r"|certificate verify failed|does not support SSL|private key file"
+)
+_NO_DATABASE = re.compile(r"database \".*\" does not exist")
+_WRONG_URL = re.compile(r"invalid \w+ value: |invalid port number|could not parse port|service file")
+
+
+def no_schema(address: Address) -> ConfigError:
+    """Return the error of a database in which pq has not been set up, or another version."""
+    return ConfigError(f"{address.shown}: there are no tables of pq here: run `pq init` with this URL")
+
+
+def why_not_connected(error: Exception, address: Address) -> PqError:
+    """Return what keeps us from connecting; a TryAgainError if that may pass."""
+    said = " ".join(str(error).split())
+    if isinstance(error, psycopg.ProgrammingError) or _WRONG_URL.search(said):
+        # What libpq says may repeat a piece of the URL, and that may be of the password.
+        return UsageError(
+            f"{address.shown}: not a URL that libpq understands;"
+            " give postgresql://USER@HOST:PORT/DATABASE#QUEUE"
+        )
+    text = f"{address.shown}: {printable(said, 300)}"
+    if _DENIED.search(said):
+        return PermissionDeniedError(text)
+    if _NO_DATABASE.search(said):
+        return ConfigError(text)
+    return TryAgainError(text)
+
+
+def is_lost(error: Exception) -> bool:
+    """Tell whether the connection itself is gone, not just a statement that was refused."""
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return str(state).startswith(_LOST)
+
+
+def translated(error: psycopg.Error, address: Address) -> PqError | OSError:
+    """Return the error of pq that says what a statement met."""
+    state = error.sqlstate or ""
+    said = printable(" ".join(str(error).split()), 300)
+    text = f"{address.shown}: {said}"
+    if state in _NO_SCHEMA:
+        return no_schema(address)
+    if state == "42501":
+        return PermissionDeniedError(text)
+    if state == "25006":
+        return TryAgainError(f"{address.shown}: the server is read-only, a standby?")
+    if state == "55P03":
+        return LockTimeoutError(f"{address.shown}: others kept it locked for longer than allowed")
+    if state in ("53100", "58030"):
+        return OSError(errno.ENOSPC if state == "53100" else errno.EIO, said, address.shown)
+    if not state or state.startswith(_PASSING):
+        return TryAgainError(text)
+    return SpoolIOError(text)
