@@ -11,6 +11,7 @@
 Start with these:
 
     Spool(path)             the queue in a directory, shared with the commands and all processes
+    PostgresQueue(url)      the same verbs on a database, for many machines
     MemoryQueue()           the same verbs without a disk, for tests
     work(queue, handler)    run a function on everything in a queue, several at once
     drain(queue, handler)   the same in a program that has an event loop
@@ -45,6 +46,7 @@ from pq_cli.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pq_cli.backends import open_queue
+    from pq_cli.postgres.queue import PostgresQueue
     from pq_cli.queue.memory import MemoryQueue
     from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict
     from pq_cli.queue.request import Admitted, Request
@@ -61,7 +63,7 @@ __version__ = "0.1.0"
 # In the order in which a newcomer needs them: so `pydoc` shows the classes.
 # fmt: off
 __all__ = [  # noqa: RUF022
-    "Spool", "MemoryQueue", "work", "drain", "open_queue",
+    "Spool", "PostgresQueue", "MemoryQueue", "work", "drain", "open_queue",
     "Queue", "Item", "State", "QueueConfig", "Request", "Admitted", "RetryLater", "GiveUp",
     "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
@@ -73,6 +75,7 @@ __all__ = [  # noqa: RUF022
 _LAZY = {
     "Spool": "spool.spool",
     "open_queue": "backends",
+    "PostgresQueue": "postgres.queue",
     "MemoryQueue": "queue.memory",
     "Queue": "queue.verbs",
     **dict.fromkeys(("Admitted", "Request"), "queue.request"),

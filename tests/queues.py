@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pq_cli import MemoryQueue, QueueConfig, Spool
+from database import need_postgres, server
+
+from pq_cli import MemoryQueue, PostgresQueue, QueueConfig, Spool
 
 START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
-BACKENDS = ("memory", "spool-full", "spool-fast")
+BACKENDS = ("memory", "spool-full", "spool-fast", "postgres")
 OWN = ("path", "holder", "checksum", "written_boot")
 """Fields in which the two backends may differ: where an item lies, and who wrote it."""
 
@@ -34,6 +36,10 @@ def make_queue(backend, folder, clock, jitter=no_jitter, **config):
     """Return a queue of this backend; a Spool lies in `folder`/spool."""
     if backend == "memory":
         return MemoryQueue(QueueConfig(**config), clock=clock, jitter=jitter)
+    if backend == "postgres":
+        need_postgres()
+        config = QueueConfig(**config)
+        return PostgresQueue(server().url(), config=config, clock=clock, jitter=jitter)
     config = QueueConfig(**{"durability": backend.partition("-")[2], **config})
     return Spool(folder / "spool", config=config, clock=clock, jitter=jitter)
 

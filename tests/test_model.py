@@ -10,6 +10,7 @@ import shutil
 import tempfile
 
 import pytest
+from database import need_postgres, server
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,7 +23,7 @@ from hypothesis.stateful import (
 from naive import Naive, shown
 from queues import START, Clock, no_jitter, plain
 
-from pq_cli import MemoryQueue, PqError, QueueConfig, Spool
+from pq_cli import MemoryQueue, PostgresQueue, PqError, QueueConfig, Spool
 from pq_cli.core.item import EVERY
 from pq_cli.spool.disk import layout, state
 
@@ -212,6 +213,16 @@ class Agreement(RuleBasedStateMachine):
         assert list(self.spool.removed()) == list(self.memory.removed())
 
 
+class AgreementOnPostgres(Agreement):
+    """The same with a database in the spool's place."""
+
+    def open(self):
+        """Open the queue anew: nothing is remembered."""
+        if not hasattr(self, "url"):
+            self.url = server().url()
+        return PostgresQueue(self.url, config=self.config, clock=self.clock, jitter=no_jitter)
+
+
 @pytest.fixture
 def small_steps(monkeypatch):
     """Make blocks, due folders and id reservations so small that a short run crosses many."""
@@ -222,10 +233,21 @@ def small_steps(monkeypatch):
 
 def test_the_queues_agree_with_the_definition(small_steps):
     """Whatever is done, in whatever order, under whatever policy: one definition, three answers."""
+    agree(Agreement, 3000 if LONG else 220)
+
+
+def test_a_database_agrees_with_the_definition():
+    """PostgreSQL in the spool's place, a server's transaction and rows for a lock and files."""
+    need_postgres()
+    agree(AgreementOnPostgres, 1000 if LONG else 15)
+
+
+def agree(machine, examples):
+    """Look for a row of verbs after which the machine's queues differ."""
     run_state_machine_as_test(
-        Agreement,
+        machine,
         settings=settings(
-            max_examples=3000 if LONG else 220,
+            max_examples=examples,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

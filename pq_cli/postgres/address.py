@@ -42,7 +42,7 @@ def _valid_name(name: str) -> str:
 
 def _without_secrets(conninfo: str) -> str:
     scheme, _, rest = conninfo.partition("://")
-    # A password may hold what it should not, `/` and `?` among them: up to the last @ all is hidden.
+    # A password may hold what it should not, `/` among it: up to the last @ all is hidden.
     before, at, behind = rest.rpartition("@")
     if at:
         rest = before.partition(":")[0] + at + behind

@@ -11,7 +11,7 @@ from pq_cli.errors import PqError
 from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import texts
-from pq_cli.queue.request import new_item
+from pq_cli.queue.request import Admitted, new_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,15 +45,14 @@ class Entry:
         self._new: list[tuple[Item, Staged]] = []
         self._new_keys: set[str] = set()
 
-    def admit(
-        self, batch: Sequence[Staged], found: list[Item]
-    ) -> tuple[list[Item], PqError | None]:
-        """Make items of a batch, in order; return them, and what stopped it or None."""
+    def admit(self, batch: Sequence[Staged]) -> Admitted:
+        """Make items of a batch, in order, up to what stops it: that is in the result."""
         first = (self._link.row(sql.LAST_ID, self._queue) or (0,))[0]
         self._last_id = first
         if self._config.max_items:
             self._live = (self._link.row(sql.LIVE_COUNT, self._queue) or (0,))[0]
         items: list[Item] = []
+        found: list[Item] = []
         stop: PqError | None = None
         for staged in batch:
             try:
@@ -64,7 +63,7 @@ class Entry:
         self._write()
         if self._last_id != first:
             self._link.rows(sql.SET_LAST_ID, self._last_id, self._queue)
-        return items, stop
+        return Admitted(items=items, found=found, error=stop)
 
     def _one(self, staged: Staged, found: list[Item]) -> Item:
         request = staged.request

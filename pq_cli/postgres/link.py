@@ -14,7 +14,7 @@ from pq_cli.errors import TryAgainError
 from pq_cli.postgres.trouble import is_lost, translated, why_not_connected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from pq_cli.postgres.address import Address

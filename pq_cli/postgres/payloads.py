@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import printable
@@ -18,7 +18,8 @@ from pq_cli.postgres.statements import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import BinaryIO
+    from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO
 
     from pq_cli.core.item import Item
     from pq_cli.core.tick import Tick
@@ -90,9 +91,7 @@ def stage(
     return Staged(request=request, size=size, blob=blob)
 
 
-def _send(
-    link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO, tick: Tick
-) -> int:
+def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO, tick: Tick) -> int:
     size = number = 0
     while chunk:
         link.begin()
@@ -171,11 +170,15 @@ def take(link: Link, blobs: list[int]) -> None:
         raise TryAgainError("the payload took more than a day to come and was cleared away")
 
 
-class Stream(io.RawIOBase):
+class _Rows(Protocol):
+    def ask(self, query: str, *values: object, binary: bool = False) -> list[tuple[Any, ...]]: ...
+
+
+class _Stream(io.RawIOBase):
     """A payload from its start, one row in memory at a time."""
 
-    def __init__(self, link: Link, item: Item, blob: int) -> None:
-        self._link = link
+    def __init__(self, rows: _Rows, item: Item, blob: int) -> None:
+        self._rows = rows
         self._item = item
         self._blob = blob
         self._number = self._seen = 0
@@ -187,7 +190,7 @@ class Stream(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer as far as the present row reaches."""
         if not self._rest and self._seen < self._item.size:
-            rows = self._link.rows(_CHUNK_OUT, self._blob, self._number, binary=True)
+            rows = self._rows.ask(_CHUNK_OUT, self._blob, self._number, binary=True)
             if not rows:
                 raise NoSuchItemError(f"item {self._item.id} has gone while its payload was read")
             self._rest = memoryview(rows[0][0])
@@ -199,27 +202,27 @@ class Stream(io.RawIOBase):
         return count
 
 
-def open_stream(link: Link, queue: int, item: Item) -> Stream:
+def open_stream(rows: _Rows, queue: int, item: Item) -> BinaryIO:
     """Return an item's payload, its size compared. Raises DamagedItemError, NoSuchItemError."""
-    row = link.row(_SIZES, queue, item.id)
-    if row is None:
+    found = rows.ask(_SIZES, queue, item.id)
+    if not found:
         raise NoSuchItemError(f"there is no item {item.id}")
-    blob, size = row
+    blob, size = found[0]
     if (size or 0) != item.size:
         missing = "is missing" if size is None else f"has {size} bytes, not {item.size}"
         raise DamagedItemError(f"item {item.id}: its payload {missing}")
-    return Stream(link, item, blob)
+    return io.BufferedReader(_Stream(rows, item, blob), CHUNK)
 
 
-def open_file_of(link: Link, queue: int, item: Item) -> BinaryIO:
-    """Return an item's payload as a temporary file, which goes when it is closed."""
-    stream = open_stream(link, queue, item)
+def file_of(rows: _Rows, queue: int, item: Item) -> AbstractContextManager[BinaryIO]:
+    """Return a context with an item's payload as a temporary file, which goes at its end."""
     file = tempfile.NamedTemporaryFile(prefix=f"pq-{item.id}-")  # noqa: SIM115
     try:
-        shutil.copyfileobj(stream, file, CHUNK)
+        with open_stream(rows, queue, item) as stream:
+            shutil.copyfileobj(stream, file, CHUNK)
         file.flush()
         file.seek(0)
     except BaseException:
         file.close()
         raise
-    return cast("BinaryIO", file)
+    return cast("AbstractContextManager[BinaryIO]", file)

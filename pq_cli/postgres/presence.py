@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 WORKERS = 0x7071_0000_0000_0000
 """What a worker's number is added to, for its advisory lock."""
-_here: dict[tuple[int, str, int], Presence] = {}
+_here: dict[tuple[int, str], Presence] = {}
 
 
 class Presence:
-    """One worker, from `Presence()` to `close`. Behind a pooler it has no number."""
+    """One worker at some queues of a database, until `close`. Behind a pooler it has no number."""
 
-    def __init__(self, address: Address, queue: int, patience: float) -> None:
-        self._queue = queue
+    def __init__(self, address: Address, patience: float) -> None:
+        self.closed = False
+        self._queues: list[int] = []
         self._number: int | None = None
         self._link = Link(address, patience, self._appear)
         self._link.connection  # noqa: B018
@@ -43,18 +44,25 @@ class Presence:
         if self._number is None:
             self._number = (link.row("select nextval('pq.worker_number')") or (0,))[0]
         link.rows("select pg_advisory_lock(%s)", WORKERS + self._number)
+        for queue in self._queues:
+            self._sign(link, queue)
+
+    def _sign(self, link: Link, queue: int) -> None:
         link.rows(
             "insert into pq.worker values (%s, %s, %s, %s) on conflict do nothing",
-            self._number, self._queue, os.uname().nodename, os.getpid(),
+            queue, self._number, os.uname().nodename, os.getpid(),
         )  # fmt: skip
 
-    def hold(self) -> None:
-        """See to it that the session stands; make it anew if the server has ended it."""
-        connection = self._link.connection
+    def hold(self, queue: int) -> Presence:
+        """See to it that the session stands, and that who is at this queue knows of it."""
         poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
+        poll.register(self.fileno(), select.POLLIN)
         if poll.poll(0):  # said something unasked: most often that it is over
             self._link.rows("select 1")
+        if queue not in self._queues and self._number is not None:
+            self._sign(self._link, queue)
+            self._queues.append(queue)
+        return self
 
     def fileno(self) -> int:
         """Return the session's descriptor; a process that inherits it keeps it from ending."""
@@ -62,6 +70,7 @@ class Presence:
 
     def close(self) -> None:
         """End it: all claims have been settled."""
+        self.closed = True
         try:
             if self._number is not None:
                 self._link.rows("delete from pq.worker where number = %s", self._number)
@@ -70,10 +79,9 @@ class Presence:
         self._link.close()
 
 
-def of_this_process(address: Address, queue: int, patience: float) -> Presence:
-    """Return the presence of this process at a queue, which ends with it and not before."""
-    key = (os.getpid(), address.conninfo, queue)
+def of_this_process(address: Address, patience: float) -> Presence:
+    """Return the presence of this process at a database, which ends with it and not before."""
+    key = (os.getpid(), address.conninfo)
     if key not in _here:
-        _here[key] = Presence(address, queue, patience)
-    _here[key].hold()
+        _here[key] = Presence(address, patience)
     return _here[key]

@@ -81,10 +81,11 @@ create table pq.staging (
 -- Those who are at work, each with a session's advisory lock: when that is free, they are gone.
 create sequence pq.worker_number;
 create table pq.worker (
-    number bigint primary key,
     queue int not null,
+    number bigint not null,
     host text not null,
-    pid int not null
+    pid int not null,
+    primary key (queue, number)
 );
 
 create table pq.event (

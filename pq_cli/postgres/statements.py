@@ -27,7 +27,8 @@ OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE
 
 # The heads are looked at without locks and materialised; only then is the first that is free
 # locked. SKIP LOCKED where they are looked for would turn the order round, and without the limits
-# the planner would join with everything.
+# the planner would join with everything. An item comes after all before it in its lane, whatever
+# the clocks said when it came: so it is placed by the highest (rank, id) up to it.
 NEXT = f"""
 with head as materialized (
     select found.id, found.lane, found.age
@@ -37,19 +38,22 @@ with head as materialized (
             and id <> all(%(passed)s::bigint[])
         order by id limit %(most)s
     ) as found
-), ranked as materialized (
-    select id, case when not %(ranks)s::bool then 0
+), ranked as (
+    select id, lane, case when not %(ranks)s::bool then 0
         when %(ages)s::bool and age >= %(threshold)s::float8 then
             greatest(1, lane - least(floor(age / %(threshold)s::float8) * %(boost)s::float8,
                                      %(cap)s::float8))
-        else lane end as rank
-    from head order by rank, id
+        else lane end::bigint as rank
+    from head
+), placed as materialized (
+    select id, max(array[rank, id]) over (partition by lane order by id) as place from ranked
+    order by place, id
 )
 select {", ".join("item." + name for name in COLUMNS.split(", "))}
-from ranked join pq.item on item.queue = %(queue)s and item.id = ranked.id
+from placed join pq.item on item.queue = %(queue)s and item.id = placed.id
 where item.state = 'pending'
     and not exists (select 1 from pq.queue where number = %(queue)s and paused is not null)
-order by ranked.rank, ranked.id limit 1
+order by placed.place, placed.id limit 1
 for update of item skip locked
 """
 MOST_HEADS = """
@@ -135,3 +139,13 @@ KEYS = f"""
 select key from pq.item where queue = %s and key >= %s and key < %s and {_LIVE}
 order by key limit 1000
 """
+
+KEEP_LOG = """
+insert into pq.output (queue, id, claim, data) values (%s, %s, %s, %b)
+on conflict (queue, id, claim) do update set data = excluded.data
+"""
+TRIM_LOGS = """
+delete from pq.output where queue = %s and id = %s and claim <= (
+    select claim from pq.output where queue = %s and id = %s order by claim desc offset %s limit 1)
+"""
+LOG = "select data from pq.output where queue = %s and id = %s and claim = %s"

@@ -21,7 +21,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from pq_cli.core import transitions
-from pq_cli.core.item import ACTIVE, Item, State, printable
+from pq_cli.core.item import MAX_HISTORY, Item, State
 from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.policy import Pause, QueueState
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
@@ -29,13 +29,13 @@ from pq_cli.host import this_process
 from pq_cli.postgres import payloads, presence
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.entry import Entry
-from pq_cli.postgres.listing import Listing
 from pq_cli.postgres.link import Link
+from pq_cli.postgres.looking import Looks
 from pq_cli.postgres.rows import item_of, same_fixed, texts, worker_of
 from pq_cli.queue.request import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, BinaryIO
 
     from pq_cli.core.item import Holder
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pq_cli.postgres.address import Address
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.presence import Presence
-    from pq_cli.queue.request import Request
+    from pq_cli.queue.request import Admitted, Request
 
 _ORDER, _KEYS, _REMOVALS = 0x7071_0001, 0x7071_0002, 0x7071_0003
 _HEADS = 8
@@ -55,7 +55,7 @@ _CENSUS = 1.0
 """Seconds between looks for workers that have died."""
 
 
-class PostgresStore:
+class PostgresStore(Looks):
     """The items of one queue.
 
     queue: its number in the database. clock: returns Unix seconds; None: the server's. patience:
@@ -73,6 +73,8 @@ class PostgresStore:
         patience: float,
         report: Callable[[DamagedItemError], None],
     ) -> None:
+        self.name = address.url
+        self.where = address.shown
         self._address = address
         self._link = link
         self._queue = queue
@@ -248,7 +250,10 @@ class PostgresStore:
                 over = row[-1] is not None and row[-1] <= now
                 yield item, transitions.LEASE_OVER if over else transitions.WORKER_DIED
         if dead:
-            self._link.rows("delete from pq.worker where number = any(%s::bigint[])", dead)
+            self._link.rows(
+                "delete from pq.worker where queue = %s and number = any(%s::bigint[])",
+                self._queue, dead,
+            )  # fmt: skip
 
     def _dead(self) -> list[int]:
         """Return the numbers of workers that are certainly gone; looked for once a second."""
@@ -345,96 +350,39 @@ class PostgresStore:
         with self._lock:
             return payloads.stage_file(self._link, self._queue, path, request, move, tick)
 
-    def admit(
-        self, batch: Sequence[Any], now: float, found: list[Item] | None = None
-    ) -> tuple[list[Item], PqError | OSError | None]:
+    def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         if any(staged.request.key is not None for staged in batch):
             self._exclude(_KEYS)
         entry = Entry(self._link, self._queue, self._config, now, self.owner, self.drop)
-        items, error = entry.admit(batch, [] if found is None else found)
+        admitted = entry.admit(batch)
         self._notes += entry.notes
         self._stirred = True
-        return items, error
+        return admitted
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         with self._lock:
             return payloads.finish(self._link, batch, admitted)
 
-    def holder(self, *, bound: bool) -> Holder:
-        lock = None
-        if self._attendance is not None:
-            self._attendance.hold()
-            lock = self._attendance.name
-        elif bound:
-            lock = presence.of_this_process(self._address, self._queue, self._patience).name
-        return this_process(bound=bound, lock=lock or None)
-
-    def attend(self) -> Presence:
-        self._attendance = presence.Presence(self._address, self._queue, self._patience)
-        return self._attendance
-
-    # -- looking -----------------------------------------------------------------
-
-    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
-        link = self._spare_link()
-        try:
-            listing = Listing(link, self._queue, self._config, now, t, self._report)
-            yield from listing.items(states)
-        finally:
-            with self._lock:
-                self._looking.append(link)
-
-    def _spare_link(self) -> Link:
-        """Return a connection for one listing: it goes on while the queue is changed."""
-        with self._lock:
-            if self._looking:
-                return self._looking.pop()
-        return Link(self._address, self._patience)
-
-    def count(self, states: Iterable[State]) -> int:
-        with self._lock:
-            row = self._link.row(
-                "select count(*) from pq.item where queue = %s and state = any(%s::text[])",
-                self._queue, [str(state) for state in states],
-            )  # fmt: skip
-        return 0 if row is None else int(row[0])
-
-    def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
-        number, dot, _ = prefix.partition(".")
-        for state in states:
-            for low, high in _ranges(number, bool(dot)):
-                with self._lock:
-                    rows = self._link.rows(sql.SUGGEST, self._queue, str(state), low, high)
-                yield from (item for item in map(item_of, rows)
-                            if (item.claim or str(item.id)).startswith(prefix))  # fmt: skip
-
-    def suggest_keys(self, prefix: str) -> list[str]:
-        try:
-            prefix.encode()
-        except UnicodeEncodeError:
-            return []
-        if "\0" in prefix:
-            return []
-        with self._lock:
-            rows = self._link.rows(sql.KEYS, self._queue, prefix, prefix + "\U0010ffff")
-        return [key for (key,) in rows if printable(key) == key]
-
-    def open_payload(self, item: Item) -> BinaryIO:
-        with self._lock:
-            return payloads.open_file_of(self._link, self._queue, item)
-
-    def read_payload(self, item: Item) -> bytes:
-        with self._lock:
-            return payloads.open_stream(self._link, self._queue, item).readall()
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        with self._lock:
-            rows = self._link.rows(sql.EVENTS, self._queue)
-        for (said,) in rows:
-            yield parse_python(said)
+    def keep_log(self, item: Item, content: bytes) -> None:
+        self._link.rows(sql.KEEP_LOG, self._queue, item.id, item.claims, content)
+        self._link.rows(sql.TRIM_LOGS, self._queue, item.id, self._queue, item.id, MAX_HISTORY)
 
     def note(self, event: dict[str, Any]) -> None:
         self._notes.append(to_json(event).decode())
+
+    def holder(self, *, bound: bool) -> Holder:
+        lock = None
+        if self._attendance is not None and not self._attendance.closed:
+            lock = self._attendance.hold(self._queue).name
+        elif bound:
+            here = presence.of_this_process(self._address, self._patience)
+            lock = here.hold(self._queue).name
+        return this_process(bound=bound, lock=lock or None)
+
+    def attend(self) -> Presence:
+        attendance = presence.Presence(self._address, self._patience)
+        self._attendance = attendance.hold(self._queue)
+        return attendance
 
 
 def channel(queue: int) -> str:
@@ -444,13 +392,3 @@ def channel(queue: int) -> str:
 
 def _pause_of(text: str | None) -> Pause | None:
     return None if text is None else Pause(**parse_python(text))
-
-
-def _ranges(number: str, whole: bool) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of ids whose text begins with these digits; `whole`: is these digits."""
-    if not number:
-        yield 0, 10**18
-    elif number.isascii() and number.isdigit() and len(number) <= 18 and number[0] != "0":
-        value = int(number)
-        for zeros in range(1 if whole else 19 - len(number)):
-            yield value * 10**zeros, (value + 1) * 10**zeros - 1

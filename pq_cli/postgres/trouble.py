@@ -32,12 +32,16 @@ _DENIED = re.compile(
     r"|certificate verify failed|does not support SSL|private key file"
 )
 _NO_DATABASE = re.compile(r"database \".*\" does not exist")
-_WRONG_URL = re.compile(r"invalid \w+ value: |invalid port number|could not parse port|service file")
+_WRONG_URL = re.compile(
+    r"invalid \w+ value: |invalid port number|could not parse port|service file"
+)
 
 
 def no_schema(address: Address) -> ConfigError:
     """Return the error of a database in which pq has not been set up, or another version."""
-    return ConfigError(f"{address.shown}: there are no tables of pq here: run `pq init` with this URL")
+    return ConfigError(
+        f"{address.shown}: there are no tables of pq here: run `pq init` with this URL"
+    )
 
 
 def why_not_connected(error: Exception, address: Address) -> PqError:
