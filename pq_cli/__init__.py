@@ -11,8 +11,8 @@
 Start with these:
 
     Spool(path)             the queue in a directory, shared with the commands and all processes
-    PostgresQueue(url)      the same verbs on a database, for many machines
     MemoryQueue()           the same verbs without a disk, for tests
+    PostgresQueue(url)      the same verbs in a database, for many machines
     work(queue, handler)    run a function on everything in a queue, several at once
     drain(queue, handler)   the same in a program that has an event loop
 
@@ -63,8 +63,8 @@ __version__ = "0.1.0"
 # In the order in which a newcomer needs them: so `pydoc` shows the classes.
 # fmt: off
 __all__ = [  # noqa: RUF022
-    "Spool", "PostgresQueue", "MemoryQueue", "work", "drain", "open_queue",
-    "Queue", "Item", "State", "QueueConfig", "Request", "Admitted", "RetryLater", "GiveUp",
+    "Spool", "MemoryQueue", "work", "drain", "open_queue",
+    "Queue", "PostgresQueue", "Item", "State", "QueueConfig", "Request", "Admitted", "RetryLater", "GiveUp",
     "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",

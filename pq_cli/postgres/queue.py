@@ -9,14 +9,13 @@ from pq_cli.core.arguments import valid_callable, valid_duration, valid_flag
 from pq_cli.core.item import printable
 from pq_cli.core.policy import QueueConfig, config_from, valid_config
 from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError
-from pq_cli.postgres import schema
 from pq_cli.postgres.address import Address
-from pq_cli.postgres.link import Link
-from pq_cli.postgres.store import PostgresStore
 from pq_cli.queue.verbs import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pq_cli.postgres.link import Link
 
 
 class PostgresQueue(Queue):
@@ -54,6 +53,11 @@ class PostgresQueue(Queue):
         if config is not None:
             config = valid_config(config)
         address = Address(url)
+        need_psycopg()
+        from pq_cli.postgres import schema
+        from pq_cli.postgres.link import Link
+        from pq_cli.postgres.store import PostgresStore
+
         link = Link(address, lock_timeout, schema.check)
         number, policy = _found(link, create)
         config = parse_policy(policy, address.shown) if config is None else config
@@ -65,6 +69,16 @@ class PostgresQueue(Queue):
         store = getattr(self, "_store", None)
         if store is not None:
             store.close()
+
+
+def need_psycopg() -> None:
+    """Raise ConfigError where psycopg is missing: it comes only for who asks for it."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"a queue in PostgreSQL needs psycopg: pip install 'pq-cli[postgres]' ({error})"
+        ) from None
 
 
 def _found(link: Link, create: bool) -> tuple[int, str]:
