@@ -64,7 +64,8 @@ __version__ = "0.1.0"
 # fmt: off
 __all__ = [  # noqa: RUF022
     "Spool", "MemoryQueue", "work", "drain", "open_queue",
-    "Queue", "PostgresQueue", "Item", "State", "QueueConfig", "Request", "Admitted", "RetryLater", "GiveUp",
+    "Queue", "PostgresQueue", "Item", "State", "QueueConfig", "Request", "Admitted", "RetryLater",
+    "GiveUp",
     "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
