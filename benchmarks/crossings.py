@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from benchmarks.harness import Bench, child_environment
 from pq_cli import Spool
@@ -45,14 +46,23 @@ def run(bench: Bench) -> None:
     """Count for the four commands that scripts and people use most."""
     spool = bench.fresh()
     with Spool(spool) as queue:
-        for number in range(3):
-            queue.enqueue(b"x", priority=1 + number)
+        for _ in range(3):
+            queue.enqueue(b"x")
         queue.claim()
-    environment, out = child_environment(PQ_SPOOL=spool), b""
+    _count(spool, ["enqueue"])  # the first process of a spool has more to do
+    out = ""
     for form in _FORMS:
-        claim = [out.decode().strip()] if form == ("done",) else []
-        argv = [sys.executable, "-c", _COUNT, *form, *claim]
-        done = subprocess.run(argv, env=environment, input=b"x", capture_output=True, check=True)
-        out, figures = done.stdout, map(int, done.stderr.split()[-2:])
-        for unit, figure in zip(("modules", "crossings"), figures, strict=True):
-            bench.report(NAME, f"pq {form[0]}", [figure], unit)
+        out, modules, crossings = _count(spool, [*form, out] if form == ("done",) else form)
+        bench.report(NAME, f"pq {form[0]}", [modules], "modules")
+        bench.report(NAME, f"pq {form[0]}", [crossings], "crossings")
+
+
+def _count(spool: str, words: Sequence[str]) -> tuple[str, int, int]:
+    """Return what a command printed, the modules that it entered, and the crossings."""
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNT, *words],
+        env=child_environment(PQ_SPOOL=spool), input="x", text=True, capture_output=True,
+        check=True,
+    )  # fmt: skip
+    modules, crossings = done.stderr.split()[-2:]
+    return done.stdout.strip(), int(modules), int(crossings)

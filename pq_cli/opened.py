@@ -100,6 +100,19 @@ def name_of(fd: int) -> str:
         return f"descriptor {fd}"
 
 
+def beginning(path: str, most: int) -> bytes:
+    """Return the first bytes of a file, `most` at the most; a link is an error, a pipe is empty."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        return os.read(fd, most)
+    except BlockingIOError:
+        return b""
+    except OSError as error:
+        raise named(error, fd, path) from None
+    finally:
+        os.close(fd)
+
+
 def read_part(source: About) -> bytes:
     """Return what an open file or pipe gives next, or nothing at its end."""
     with source as fd:

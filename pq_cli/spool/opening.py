@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -16,7 +15,7 @@ from pq_cli.errors import (
     PermissionDeniedError,
     UsageError,
 )
-from pq_cli.opened import Opened
+from pq_cli.opened import beginning
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock
@@ -158,17 +157,11 @@ def read_config(path: str) -> QueueConfig:
     """
     file_name = f"{path}/{layout.CONFIG}"
     try:
-        fd = os.open(file_name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.lstat(file_name).st_mode):
+            raise ConfigError(f"{file_name} is a link or no regular file: not followed")
+        text = beginning(file_name, 1_000_001)
     except FileNotFoundError:
         return QueueConfig()
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise ConfigError(f"{file_name} is a symbolic link: not followed") from None
-        raise
-    with Opened(fd, file_name):
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ConfigError(f"{file_name} is not a regular file")
-        text = os.read(fd, 1_000_001)
     if len(text) > 1_000_000:
         raise ConfigError(f"{file_name} is over 1 MB")
     import tomllib  # costs start-up, and most spools have no queue.toml

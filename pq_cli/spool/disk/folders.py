@@ -27,7 +27,7 @@ _SEARCHED = (State.PENDING, State.ACTIVE, State.HELD, State.FAILED, State.DONE, 
 class Folders:
     """The folders of the spool at `root`; whether one is a link is asked once by a process.
 
-    known: those that were found to be folders; callers on a hot path ask it first.
+    known: those that were found to be folders; callers ask it first.
 
     Guards against a spool that came with links in it, not against its owner changing it under
     our hands: who may write in a spool may do with it what he likes.

@@ -12,7 +12,6 @@ that nobody else has changed the spool since, so what it remembers of it still h
 
 from __future__ import annotations
 
-import errno
 import os
 
 from pq_cli.core.jsonio import parse_python, to_json
@@ -21,7 +20,7 @@ from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.host import NO_BOOT, this_boot
-from pq_cli.opened import Opened, named
+from pq_cli.opened import beginning, named
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 
@@ -81,11 +80,9 @@ def read_state(root: str) -> SpoolState | None:
     """
     path = f"{root}/{layout.STATE}"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        text = beginning(path, 65536)
     except FileNotFoundError:
         return None
-    with Opened(fd, path):
-        text = os.read(fd, 65536)
     try:
         values = parse_python(text)
         _refuse_newer(root, values)
@@ -148,17 +145,10 @@ def write_state(disk: Disk, state: SpoolState) -> None:
 
 def last_given(root: str) -> int | None:
     """Return the last id that `counter` names, or None; for those who only look."""
-    path = f"{root}/{layout.COUNTER}"
     try:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with Opened(os.open(path, flags), path) as fd:
-            return _parse_counter(os.pread(fd, _RECORD, 0))
+        return _parse_counter(beginning(f"{root}/{layout.COUNTER}", _RECORD))
     except (FileNotFoundError, ValueError):
         return None
-    except OSError as error:
-        if error.errno == errno.ESPIPE:
-            return None  # somebody has put a pipe there
-        raise
 
 
 def _parse_counter(text: bytes) -> int:
