@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pq_cli.errors import DamagedItemError
+    from pq_cli.queue.verbs import Queue
     from pq_cli.spool.spool import Spool
 
 LOCK_TIMEOUT = 30.0
@@ -24,7 +25,7 @@ def open_queue(
     create: bool = True,
     lock_timeout: float = LOCK_TIMEOUT,
     report: Callable[[DamagedItemError], None] | None = None,
-) -> Spool:
+) -> Queue:
     """Open the queue that `-s` and `PQ_SPOOL` would name so: a directory.
 
     create: make it when missing (else NoSpoolError). lock_timeout: seconds to wait for other
@@ -32,15 +33,64 @@ def open_queue(
     is passed over. Raises UsageError for a URL: no kind of queue has one yet. Else raises what
     `Spool` raises.
     """
+    scheme = _scheme_of(name)
+    if scheme:
+        raise UsageError(
+            f"{scheme}://...: a queue is a directory; give its path"
+            f" (./{scheme}:/... if that is its name)"
+        )
+    return _spool(name, create, lock_timeout, report)
+
+
+def open_folder(
+    name: str | os.PathLike[str],
+    command: str,
+    *,
+    create: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+    report: Callable[[DamagedItemError], None] | None = None,
+) -> Spool:
+    """Open a queue for a command that is about what its folder holds. Raises like `folder`."""
+    return _spool(folder(name, command), create, lock_timeout, report)
+
+
+def folder(name: str | os.PathLike[str], command: str) -> str:
+    """Return the absolute path of the folder that a queue is.
+
+    Raises UsageError for a queue that is none: `command` has nothing to do there.
+    """
+    path = folder_of(name)
+    if path is None:
+        raise UsageError(
+            f"pq {command} is about a spool in a directory: {_scheme_of(name)}://... is none"
+        )
+    return path
+
+
+def folder_of(name: str | os.PathLike[str]) -> str | None:
+    """Return the absolute path of the folder that a queue is; None if it is none (a URL)."""
+    if _scheme_of(name):
+        return None
+    from pq_cli.spool.opening import absolute
+
+    return absolute(name)
+
+
+def _spool(
+    path: str | os.PathLike[str],
+    create: bool,
+    lock_timeout: float,
+    report: Callable[[DamagedItemError], None] | None,
+) -> Spool:
     from pq_cli.spool.spool import Spool
 
-    return Spool(directory(name), create=create, lock_timeout=lock_timeout, report=report)
+    return Spool(path, create=create, lock_timeout=lock_timeout, report=report)
 
 
-def directory(name: str | os.PathLike[str]) -> str:
-    """Return the path that names a queue. Raises UsageError for what is none.
+def _scheme_of(name: str | os.PathLike[str]) -> str:
+    """Return the scheme of a URL, and nothing for a path. Raises UsageError for what is neither.
 
-    Of a URL only the scheme is repeated: there may be a password in it.
+    Of a URL only the scheme is ever repeated: there may be a password in it.
     """
     if not isinstance(name, str | os.PathLike):
         raise wrong("name", name, "the path of a directory")
@@ -48,9 +98,4 @@ def directory(name: str | os.PathLike[str]) -> str:
     if not isinstance(path, str):
         raise wrong("name", name, "the path of a directory, as text")
     scheme, colon, _ = path.partition("://")
-    if colon and scheme.replace("+", "").isalnum():
-        raise UsageError(
-            f"{scheme}://...: a queue is a directory; give its path"
-            f" (./{scheme}:/... if that is its name)"
-        )
-    return path
+    return scheme if colon and scheme.replace("+", "").isalnum() else ""

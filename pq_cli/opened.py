@@ -12,7 +12,7 @@ import stat
 import zlib
 
 from pq_cli.core.arguments import valid_chunk
-from pq_cli.core.item import printable
+from pq_cli.core.item import checksum_text, printable
 from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -158,11 +158,6 @@ def _stream_name(stream: BinaryIO) -> str:
         return name_of(stream.fileno())
     except (OSError, ValueError, AttributeError):
         return printable(str(getattr(stream, "name", "the stream of a payload")))
-
-
-def checksum_text(crc: int) -> str:
-    """Return a CRC-32 as metas have it of payloads: it tells torn bytes, not forged ones."""
-    return f"crc32:{crc:08x}"
 
 
 def checksum_of(fd: int) -> str:

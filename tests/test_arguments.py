@@ -83,6 +83,7 @@ NOT_VERBS = {
     "arrivals", "attempt_logs", "attend", "commit", "commit_claimed", "departures",
     "keep_log", "log", "open_drop_box", "stage", "stage_file", "backlog", "write_config",
     "removed", "removal", "expire", "unstage", "open_log", "quarantined", "facts", "reference",
+    "taken", "reader_of", "uuid",
 }  # fmt: skip
 """What `Spool` has for the commands alone."""
 INTO = {"retry": "hold", "hold": None, "change": None, "remove": None, "open_payload": None,

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pq_cli.backends import folder, open_folder
 from pq_cli.commands.common import (
     LOCK_TIMEOUT,
     JsonOption,
     LockTimeoutOption,
     SpoolOption,
-    open_spool,
 )
+from pq_cli.core.insight.words import counted, lie_in_quarantine
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import parse_duration
-from pq_cli.core.words import counted, lie_in_quarantine
 from pq_cli.errors import DamageError, PqError, UsageError
 from pq_cli.messages import warn
 from pq_cli.render import emit, emit_json, flush, stdout_is_terminal
@@ -54,7 +54,7 @@ def command(
         if repair or as_json:
             raise UsageError("--restore excludes --repair and --json")
         return _restore(restore, spool, lock_timeout)
-    check = Check(spool, parse_duration(lock_timeout))
+    check = Check(folder(spool, "check"), parse_duration(lock_timeout))
     tell = _teller(as_json)
     damaged = mended = harmless = 0
     with Counting("items looked at", check.count) as counting:
@@ -81,7 +81,8 @@ def _restore(names: list[str], spool: str, lock_timeout: str) -> int:
 
     Returns the status of the first that could not, or 0.
     """
-    quarantine = open_spool(spool, lock_timeout=lock_timeout).quarantine()
+    queue = open_folder(spool, "check", lock_timeout=parse_duration(lock_timeout), report=warn)
+    quarantine = queue.quarantine()
     status = 0
     for name in names:
         try:

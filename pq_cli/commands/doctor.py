@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 from pq_cli import __version__
-from pq_cli.backends import directory, open_queue
+from pq_cli.backends import folder, open_queue
 from pq_cli.commands.common import JsonOption, SpoolOption
 from pq_cli.commands.which import programs, what_to_type
 from pq_cli.core.insight.fact import Fact
@@ -21,7 +21,6 @@ from pq_cli.render import emit, emit_json, stdout_is_terminal
 from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import fact_sheet
 from pq_cli.render.terminal import console
-from pq_cli.spool.opening import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,7 @@ def command(as_json: JsonOption = False, spool: SpoolOption = "") -> int:
     Nothing is changed. Exit 1 if something is wrong; it says what, and what to do. `pq check` looks
     at the items.
     """
-    facts = list(_facts(absolute(directory(spool))))
+    facts = list(_facts(folder(spool, "doctor")))
     if as_json:
         for fact in facts:
             emit_json(dict(fact.__dict__))

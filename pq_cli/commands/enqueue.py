@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pq_cli.commands.enqueue_records import Payload
     from pq_cli.core.item import Item
     from pq_cli.queue.request import Admitted
-    from pq_cli.spool.spool import Spool
+    from pq_cli.queue.verbs import Queue
 
 
 class EnqueueOptions(ItemOptions):
@@ -133,8 +133,8 @@ def _metadata(pairs: Iterable[str]) -> dict[str, str]:
 class _Enqueue:
     """Enqueues one FILE after the other; one that is bad does not stop the others."""
 
-    def __init__(self, spool: Spool, request: Request, counting: Counting) -> None:
-        self._spool = spool
+    def __init__(self, queue: Queue, request: Request, counting: Counting) -> None:
+        self._queue = queue
         self._counting = counting
         self._request = request
         self._last_id = 0
@@ -150,13 +150,13 @@ class _Enqueue:
             if file == "-":
                 check_stdin()
                 stream = self._counting.watched(sys.stdin.buffer)
-                staged = self._spool.stage(stream, self._request)
+                staged = self._queue.stage(stream, self._request)
             else:
                 name = self._request.name or os.path.basename(file)
                 request = self._request.replace(name=name)
                 tick = self._counting.passed
-                staged = self._spool.stage_file(file, request, move=move, tick=tick)
-            admitted = self._spool.commit([staged])
+                staged = self._queue.stage_file(file, request, move=move, tick=tick)
+            admitted = self._queue.commit([staged])
             self._print(admitted)
             self._went_in += not admitted.found
             for item in admitted.found:
@@ -208,7 +208,7 @@ class _Enqueue:
 
     def _batch(self, records: list[Payload]) -> None:
         if records:
-            admitted = self._spool.enqueue_many(records)
+            admitted = self._queue.enqueue_many(records)
             found = admitted.found
             self._went_in += len(admitted.items) - len(found)
             self._taken += len(found)

@@ -22,9 +22,9 @@ from pq_cli.core.item import State
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import PqError, UsageError
 from pq_cli.messages import warn
+from pq_cli.queue.verbs import Queue
 from pq_cli.render import StdoutBytes, check_stdout, flush, stdout_is_terminal
 from pq_cli.render.counting import Counting
-from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonWriter
 from pq_cli.transfer.moving import into, settle, stay
 from pq_cli.transfer.sending import Sending
@@ -80,21 +80,21 @@ class _Trouble:
         self.status = self.status or error.exit_code
 
 
-def _copy(queue: Spool, states: Sequence[State], *, tar: bool) -> int:
+def _copy(queue: Queue, states: Sequence[State], *, tar: bool) -> int:
     check_stdout()
     if tar and stdout_is_terminal():
         raise UsageError("--tar: this is a terminal; write to a file or a pipe")
     trouble = _Trouble()
     with Counting("items", lambda: queue.count(states)) as counting:
         sending = Sending(queue, states, None, trouble, counting.tick)
-        _send(sending, counting.watched(StdoutBytes()), queue.departures().uuid(), tar=tar)
+        _send(sending, counting.watched(StdoutBytes()), queue.uuid(), tar=tar)
         flush()
     return trouble.status
 
 
-def _move(queue: Spool, states: Sequence[State], cmd: Sequence[str], *, tar: bool) -> int:
+def _move(queue: Queue, states: Sequence[State], cmd: Sequence[str], *, tar: bool) -> int:
     departures, trouble = queue.departures(), _Trouble()
-    uuid = departures.uuid()
+    uuid = queue.uuid()
     with Counting("items", lambda: queue.count(states)) as counting:
         sending = Sending(queue, states, departures, trouble, counting.tick)
         try:
@@ -110,5 +110,6 @@ def _move(queue: Spool, states: Sequence[State], cmd: Sequence[str], *, tar: boo
 
 def _send(sending: Sending, stream: BinaryIO, uuid: str, *, tar: bool) -> None:
     writer = TarWriter(stream) if tar else JsonWriter(stream)
-    for _ in sending.send(writer, uuid, os.uname().nodename, format_time(time.time())):
+    at = format_time(time.time())
+    for _ in sending.send(writer, uuid, os.uname().nodename, at):
         pass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import BinaryIO
 
 from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption
@@ -37,7 +36,7 @@ def command(spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIME
     try:
         with Counting("items") as counting, queue.arrivals() as arrivals:
             source = _source(counting.watched(sys.stdin.buffer))
-            receiving = Receiving(queue.path, arrivals, refuse, time.time())
+            receiving = Receiving(queue, arrivals, refuse)
             for received in counting.over(receiving.run(source)):
                 if received.item is None:
                     known += 1

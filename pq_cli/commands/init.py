@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption, open_spool
+from pq_cli.backends import open_folder
+from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption
+from pq_cli.core.timefmt import parse_duration
 from pq_cli.messages import warn
 from pq_cli.spool.disk import layout
 from pq_cli.spool.template import CONFIG_TEMPLATE
@@ -26,7 +28,8 @@ def command(
     files into SPOOL/new/ but neither list nor read anything; 0700 takes that back.
     """
     mode = None if drop_mode is None else layout.parse_drop_mode(drop_mode)
-    queue = open_spool(spool, create=True, lock_timeout=lock_timeout)
+    seconds = parse_duration(lock_timeout)
+    queue = open_folder(spool, "init", create=True, lock_timeout=seconds, report=warn)
     if queue.write_config(CONFIG_TEMPLATE):
         warn(f"made {queue.path}/queue.toml; every line in it is a default, commented out")
     else:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pq_cli.core.tick import Tick
+    from pq_cli.queue.verbs import Queue
     from pq_cli.render.table import Looks
     from pq_cli.render.terminal import Console
-    from pq_cli.spool.spool import Spool
 
 
 class Choice(Record):
@@ -112,17 +112,17 @@ def command(
     return EXIT_OK if found or not choice.narrows else EXIT_NOTHING
 
 
-def _tell_quarantine(queue: Spool) -> None:
+def _tell_quarantine(queue: Queue) -> None:
     """Say what is not listed because a repair has set it aside: nothing else would say so."""
-    aside = len(queue.quarantine())
+    aside = queue.quarantined()
     if aside:
-        from pq_cli.core.words import lie_in_quarantine
+        from pq_cli.core.insight.words import lie_in_quarantine
 
         flush()
         warn(lie_in_quarantine(aside))
 
 
-def _lines(queue: Spool, choice: Choice, *, as_json: bool) -> bool:
+def _lines(queue: Queue, choice: Choice, *, as_json: bool) -> bool:
     """Print the items for programs, as they are found; tell whether there was one."""
     item, t = None, queue.order_time()
     with Counting("items looked at") as counting:
@@ -141,7 +141,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _chosen(queue: Spool, choice: Choice, now: float, tick: Tick = unheard) -> Iterator[Item]:
+def _chosen(queue: Queue, choice: Choice, now: float, tick: Tick = unheard) -> Iterator[Item]:
     def fits(item: Item) -> bool:
         tick(1)
         return (
@@ -153,7 +153,7 @@ def _chosen(queue: Spool, choice: Choice, now: float, tick: Tick = unheard) -> I
     return islice(filter(fits, queue.items(choice.states)), choice.limit)
 
 
-def _table(queue: Spool, choice: Choice, color: str, *, whole: bool) -> bool:
+def _table(queue: Queue, choice: Choice, color: str, *, whole: bool) -> bool:
     """Print the items as a table, a screenful unless `whole`; tell whether there was one."""
     from pq_cli.render.table import item_table, say_more, say_summary
     from pq_cli.render.terminal import console, stdout_height
@@ -198,7 +198,7 @@ def _screenful(
 
 
 def _count_all(
-    queue: Spool, choice: Choice, counts: dict[str, int], rest: Iterator[Item]
+    queue: Queue, choice: Choice, counts: dict[str, int], rest: Iterator[Item]
 ) -> dict[str, int]:
     """Return how many items of each state fit, where `counts` were shown and `rest` were not."""
     if choice == Choice(states=choice.states):  # by their names alone: nothing is opened
@@ -208,7 +208,7 @@ def _count_all(
     return counts
 
 
-def _show_pause(queue: Spool, out: Console, now: float) -> int:
+def _show_pause(queue: Queue, out: Console, now: float) -> int:
     """Tell of a pause; return how many lines that took."""
     from pq_cli.render.table import say_pause
 
@@ -216,13 +216,13 @@ def _show_pause(queue: Spool, out: Console, now: float) -> int:
     return 0 if pause is None else say_pause(pause, now, out)
 
 
-def _nothing(queue: Spool, choice: Choice) -> str:
+def _nothing(queue: Queue, choice: Choice) -> str:
     if choice.narrows:
         return "no item fits; `pq ls` alone lists what is there"
-    return f"nothing in {queue.path}; `pq enqueue` puts something in"
+    return f"nothing in {queue.where}; `pq enqueue` puts something in"
 
 
-def _looks(queue: Spool) -> Looks:
+def _looks(queue: Queue) -> Looks:
     from pq_cli.host import command_of
     from pq_cli.render.table import Looks
 
@@ -232,7 +232,7 @@ def _looks(queue: Spool) -> Looks:
     return Looks(config=queue.config, now=time.time(), t=queue.order_time(), running=running)
 
 
-def _watch(queue: Spool, choice: Choice, color: str, interval: float) -> None:
+def _watch(queue: Queue, choice: Choice, color: str, interval: float) -> None:
     from pq_cli.render.terminal import console
     from pq_cli.render.watch import watch
 
@@ -250,7 +250,7 @@ def _watch(queue: Spool, choice: Choice, color: str, interval: float) -> None:
 class _Live:
     """Counts the live items, but at most a tenth of the time: with a million that takes seconds."""
 
-    def __init__(self, queue: Spool) -> None:
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._known = 0
         self._due = 0.0
@@ -265,15 +265,15 @@ class _Live:
         return self._known
 
 
-def _picture(queue: Spool, choice: Choice, out: Console, rows: int, live: int) -> None:
+def _picture(queue: Queue, choice: Choice, out: Console, rows: int, live: int) -> None:
     """Draw what fits on one screen: a title, the items, how many more there are."""
-    from pq_cli.core.words import counted
+    from pq_cli.core.insight.words import counted
     from pq_cli.render.table import item_table
     from pq_cli.render.terminal import say
 
     looks = _looks(queue)
     moment = time.strftime("%H:%M:%S", time.localtime(looks.now))
-    title = f"{moment}  q quits  {counted(live, 'live item')} in {printable(queue.path)}"
+    title = f"{moment}  q quits  {counted(live, 'live item')} in {printable(queue.where)}"
     say(out, title, "dim")
     room = max(1, rows - 3 - _show_pause(queue, out, looks.now))
     items = list(islice(_chosen(queue, choice, looks.now), room + 1))

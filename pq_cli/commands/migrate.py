@@ -15,14 +15,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from pq_cli.backends import folder_of
 from pq_cli.commands.common import LOCK_TIMEOUT, JsonOption, LockTimeoutOption, SpoolOption
 from pq_cli.commands.spools import open_spool
+from pq_cli.core.insight.words import human_size
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import format_time
-from pq_cli.core.words import human_size
-from pq_cli.errors import EXIT_DATA, UsageError
+from pq_cli.errors import EXIT_DATA, NoSpoolError, UsageError
 from pq_cli.messages import warn
-from pq_cli.migrate.detect import IsSpoolError
+from pq_cli.migrate.detect import spool_format
 from pq_cli.migrate.importing import (
     Entered,
     Event,
@@ -44,10 +45,10 @@ from pq_cli.render.counting import Counting
 from pq_cli.render.sheet import print_plan
 from pq_cli.render.terminal import console
 from pq_cli.render.words import wall_time
-from pq_cli.spool.opening import absolute, open_state
 from pq_cli.transfer.taken import Taken
 
 if TYPE_CHECKING:
+    from pq_cli.queue.verbs import Queue
     from pq_cli.render.terminal import Console
 
 
@@ -109,11 +110,11 @@ def _migrate(options: MigrateOptions) -> int:
     if not options.source:  # Path would take it for the folder that the shell is in
         raise UsageError("SRC is empty: give the folder of the older queue")
     root = Path(options.source)
-    try:
-        reader = reader_for(root, options.reader, options.spool)
-    except IsSpoolError:
-        return _say_that_it_is_one(options.source)
+    known = spool_format(root)
+    if known is not None:
+        return _say_that_it_is_one(options.source, known)
     _refuse_nesting(options.source, options.spool)
+    reader = reader_for(root, options.reader, _there(options))
     if not options.force and not options.dry_run:
         refuse_live(root)
     named = options.tz or "the local zone"
@@ -142,7 +143,10 @@ def _zone(name: str | None) -> tzinfo | None:
 
 def _refuse_nesting(source: str, spool: str) -> None:
     """Raise UsageError when one of the two folders is in the other: each would feed on itself."""
-    real_source, real_spool = os.path.realpath(source), os.path.realpath(absolute(spool))
+    target = folder_of(spool)
+    if target is None:
+        return
+    real_source, real_spool = os.path.realpath(source), os.path.realpath(target)
     if os.path.commonpath([real_source, real_spool]) in (real_source, real_spool):
         raise UsageError(
             f"{printable(source)} and the spool {printable(spool)} lie in one another:"
@@ -150,12 +154,20 @@ def _refuse_nesting(source: str, spool: str) -> None:
         )
 
 
-def _say_that_it_is_one(spool: str) -> int:
+def _say_that_it_is_one(spool: str, known: int) -> int:
     """Say that there is nothing to migrate. Raises ConfigError for a damaged or a newer spool."""
-    known = open_state(absolute(spool)).format
+    open_spool(spool).close()
     warn(f"{spool} is a pq spool of format {known} already: nothing to do")
     warn("to bring its items into another spool: pq export | pq import")
     return 0
+
+
+def _there(options: MigrateOptions) -> Queue | None:
+    """Return the queue into which the items are to go, None if it is not made yet."""
+    try:
+        return open_spool(options.spool, lock_timeout=options.lock_timeout)
+    except NoSpoolError:
+        return None
 
 
 def _import(
@@ -166,7 +178,7 @@ def _import(
         stack.enter_context(queue)
         arrivals = stack.enter_context(queue.arrivals())
         # Read under the import's lock, or another import's items would be missing from it.
-        taken = stack.enter_context(Taken(queue.path, realm_of(root)))
+        taken = stack.enter_context(Taken(queue, realm_of(root)))
         removal = stack.enter_context(Removal(root, ordered)) if options.move else None
         tries = queue.config.max_attempts
         work = Import(root, reader.name, arrivals, taken, removal, tries, time())
@@ -178,7 +190,7 @@ def _dry_run(options: MigrateOptions, root: Path, ordered: Ordered) -> int:
     out = console("auto") if stdout_is_terminal() and not options.as_json else None
     if out is not None:
         print_plan(_HEADER, out)
-    with Taken(os.path.abspath(options.spool), realm_of(root)) as taken:
+    with Taken(_there(options), realm_of(root)) as taken:
         events = plan(ordered, taken, include_done=options.include_done)
         return _tell(_shown(events, out, as_json=options.as_json), options)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pq_cli.core.item import Item
-    from pq_cli.spool.spool import Spool
+    from pq_cli.queue.verbs import Queue
 
 _POLL = 0.2
 """Seconds between looks while waiting: work is noticed within a quarter of a second."""
@@ -91,7 +91,7 @@ def command(options: NextOptions) -> int:
     return 0
 
 
-def _say_idle(queue: Spool) -> None:
+def _say_idle(queue: Queue) -> None:
     """Tell people why there was nothing; programs have the exit status."""
     if stdout_is_terminal():
         from pq_cli.commands.idle import idle_text  # start-up
@@ -101,7 +101,7 @@ def _say_idle(queue: Spool) -> None:
             warn(idle)
 
 
-def refuse_paused(queue: Spool) -> None:
+def refuse_paused(queue: Queue) -> None:
     """Raise PausedError, saying since when and why, if that is why nothing was claimed."""
     pause = queue.paused
     if pause is not None:
@@ -110,7 +110,7 @@ def refuse_paused(queue: Spool) -> None:
         raise PausedError(f"paused since {since[:19]}Z{why}; `pq resume` ends it")
 
 
-def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:
+def _deliver(queue: Queue, item: Item, o: NextOptions) -> None:
     """Print the item; if that fails nobody got it, so it goes back uncounted."""
     try:
         shown = _print(queue, item, o)
@@ -128,14 +128,14 @@ def _deliver(queue: Spool, item: Item, o: NextOptions) -> None:
         warn(f"claimed {item.claim}")
 
 
-def _say_how_on(queue: Spool, item: Item, o: NextOptions, shown: bool) -> None:
+def _say_how_on(queue: Queue, item: Item, o: NextOptions, shown: bool) -> None:
     """Tell people what they have now, and what to type next."""
     lease = format_duration(lease_seconds(o.lease) or queue.config.lease)
     binary = "" if shown else f", {NOT_TEXT}: `pq cat {item.claim} >FILE`, then"
     warn(f"claimed {item.claim}{binary or ':'} `pq done {item.claim}`, else it is back in {lease}")
 
 
-def _give_back(queue: Spool, item: Item) -> None:
+def _give_back(queue: Queue, item: Item) -> None:
     """Release a claim that was cut short, unless it has ended already."""
     try:
         queue.release(item)
@@ -150,7 +150,7 @@ def _patience(wait: str | None) -> float | None:
     return float("inf") if wait == "forever" else parse_duration(wait)
 
 
-def _open(path: str, lock_timeout: str, deadline: float | None) -> Spool:
+def _open(path: str, lock_timeout: str, deadline: float | None) -> Queue:
     while True:
         try:
             return open_spool(path, lock_timeout=lock_timeout)
@@ -170,7 +170,7 @@ def _claim(take: Callable[[], Item | None], deadline: float | None) -> Item | No
         time.sleep(min(_POLL, deadline - now))
 
 
-def _print(queue: Spool, item: Item, o: NextOptions) -> bool:
+def _print(queue: Queue, item: Item, o: NextOptions) -> bool:
     """Print what the options ask for; tell whether it was shown: a terminal gets no binary."""
     shown = True
     if o.claim:
@@ -200,7 +200,7 @@ class _Renewed:
     wherever the program is when the claim turns out to be lost.
     """
 
-    def __init__(self, queue: Spool, item: Item, lease: float) -> None:
+    def __init__(self, queue: Queue, item: Item, lease: float) -> None:
         self._renew = lambda *_: queue.renew(item, lease)
         self._every = lease / 3
 

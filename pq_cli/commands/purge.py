@@ -24,7 +24,7 @@ from pq_cli.render.counting import Counting
 
 if TYPE_CHECKING:
     from pq_cli.core.policy import QueueConfig
-    from pq_cli.spool.spool import Spool
+    from pq_cli.queue.verbs import Queue
 
 
 def command(
@@ -73,7 +73,7 @@ def command(
     return 0
 
 
-def _for_good(queue: Spool) -> int:
+def _for_good(queue: Queue) -> int:
     """Let all that was removed go, and say how much that was."""
     count = queue.count([State.REMOVED])
     with Counting("items", count) as counting:

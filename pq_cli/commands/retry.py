@@ -25,7 +25,7 @@ from pq_cli.render.counting import Counting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pq_cli.spool.spool import Spool
+    from pq_cli.queue.verbs import Queue
 
 _STOPPED = (State.FAILED, State.HELD, State.DELAYED)
 
@@ -94,7 +94,7 @@ class _Chosen:
         return (item for item in items if item in self)
 
 
-def _retry(queue: Spool, found: list[str], base: int | None, chosen: _Chosen) -> int:
+def _retry(queue: Queue, found: list[str], base: int | None, chosen: _Chosen) -> int:
     count = 0
 
     def again(ref: str) -> None:

@@ -26,8 +26,8 @@ from pq_cli.commands.spools import brief_lock, open_spool
 from pq_cli.core.item import State
 from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError, PqError
 from pq_cli.messages import warn
+from pq_cli.queue.verbs import Queue
 from pq_cli.render import check_stdout, emit, emit_json
-from pq_cli.spool.spool import Spool
 from pq_cli.worker.command import CommandGate, Runner
 from pq_cli.worker.contract import arguments
 from pq_cli.worker.descendants import reap_orphans
@@ -135,12 +135,12 @@ def _run(options: RunOptions) -> int:
     return asyncio.run(_Run(queue, plan).work())
 
 
-def _dry_run(queue: Spool, plan: Plan) -> int:
+def _dry_run(queue: Queue, plan: Plan) -> int:
     """Print what would run, in order: id and command line."""
     for number, item in enumerate(queue.items([State.PENDING])):
         if number == plan.limits.max_items:
             break
-        argv = arguments(plan.command, item)
+        argv = arguments(plan.command, item.path or "{}")
         if plan.as_json:
             emit_json({"event": "would run", "id": item.id, "argv": argv})
         else:
@@ -151,7 +151,7 @@ def _dry_run(queue: Spool, plan: Plan) -> int:
 class _Run:
     """One `pq run` at work, on the event loop."""
 
-    def __init__(self, queue: Spool, plan: Plan) -> None:
+    def __init__(self, queue: Queue, plan: Plan) -> None:
         self._queue = queue
         self._plan = plan
         self._stop = Stop()

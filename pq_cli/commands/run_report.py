@@ -12,9 +12,9 @@ from pq_cli.core.item import Item, State
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_duration
 from pq_cli.messages import os_error_text, warn
+from pq_cli.queue.verbs import Queue
 from pq_cli.render.bar import Bar
 from pq_cli.render.progress import Tally
-from pq_cli.spool.spool import Spool
 from pq_cli.worker.command import CommandGate
 from pq_cli.worker.contract import Verdict
 from pq_cli.worker.events import COUNTED, Event
@@ -46,7 +46,7 @@ class Reporter:
     """
 
     def __init__(
-        self, queue: Spool, plan: Plan, out: Outlet, err: Outlet, gate: CommandGate | None
+        self, queue: Queue, plan: Plan, out: Outlet, err: Outlet, gate: CommandGate | None
     ) -> None:
         shown = _how_shown(plan)
         self._out, self._err = out, err

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
     from pq_cli.commands.fates import Fates
     from pq_cli.queue.verbs import Queue
-    from pq_cli.spool.spool import Spool
 
 _BRIEF = 1.0
 lock.say = warn  # for all commands: a wait of more than a second is told
 
 
-def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Spool:
+def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Queue:
     """Open the spool a command was told to use; damaged items are named on stderr."""
     seconds = parse_duration(lock_timeout)
     return open_queue(path, create=create, lock_timeout=seconds, report=warn)

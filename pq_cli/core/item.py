@@ -19,6 +19,8 @@ MAX_ERROR_CHARS = 2000
 MAX_METADATA_BYTES = 256 * 1024
 MAX_HISTORY = 20
 """Attempts remembered in an item; the oldest are dropped first."""
+META = ".meta.json"
+"""Ending of the file beside a payload that lies in a folder of its own; see `Item.path`."""
 
 
 class State(StrEnum):
@@ -132,6 +134,11 @@ def whole(text: str, digits: int = 18) -> int | None:
     Without sign, spaces or the digits of other scripts: `int` would take those.
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
+def checksum_text(crc: int) -> str:
+    """Return the CRC-32 of a payload as items have it: it tells torn bytes, not forged ones."""
+    return f"crc32:{crc:08x}"
 
 
 def printable(text: str, limit: int = 0) -> str:

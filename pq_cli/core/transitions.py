@@ -190,6 +190,20 @@ def restored(item: Item, now: float) -> Item:
     return due(after) if late else after
 
 
+def leaving(item: Item, now: float, export: str) -> Item:
+    """Mark an item that `export` sends to another queue: nobody here is to work at it meanwhile."""
+    was = stayed(item)
+    due_at = None if was.not_before is None else format_time(was.not_before)
+    mark = {"state": str(was.state), "not_before": due_at, "export": export}
+    waits = item.state in (State.PENDING, State.DELAYED)
+    return item.replace(
+        state=State.HELD if waits else item.state,
+        not_before=None,
+        updated_at=stamp(now),
+        extra={**item.extra, LEAVING: mark},
+    )
+
+
 def stayed(item: Item) -> Item:
     """Return an item that was to leave for another queue as it was before it was marked."""
     mark = item.extra.get(LEAVING)

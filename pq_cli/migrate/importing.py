@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pq_cli.core.item import MAX_METADATA_BYTES, Item, State
 from pq_cli.core.jsonio import to_json
+from pq_cli.core.origin import Origin
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import PqError, QueueFullError
 from pq_cli.migrate.detect import choose
@@ -25,9 +26,8 @@ from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.migrate.removal import Removal
 from pq_cli.migrate.traces import Reader
-from pq_cli.spool.doors import ledger
-from pq_cli.spool.doors.arrivals import Arrivals
-from pq_cli.spool.doors.ledger import Origin
+from pq_cli.queue.store import Arrivals
+from pq_cli.queue.verbs import Queue
 from pq_cli.transfer.taken import Taken
 
 
@@ -63,9 +63,14 @@ class Planned:
 Event = Entered | Known | Finished | Planned | Reported
 
 
-def reader_for(root: Path, name: str | None, spool: str) -> Reader:
-    """Return the reader that `--from` names, or that read the folder before, or that fits."""
-    return choose(root, name or ledger.reader_of(spool, realm_of(root)))
+def reader_for(root: Path, name: str | None, queue: Queue | None) -> Reader:
+    """Return the reader that `--from` names, or that read the folder before, or that fits.
+
+    queue: where the items are to go; None if it is not made yet.
+    """
+    if name is None and queue is not None:
+        name = queue.reader_of(realm_of(root))
+    return choose(root, name)
 
 
 def realm_of(root: Path) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pq_cli.core.policy import QueueConfig
     from pq_cli.core.tick import Tick
     from pq_cli.postgres.address import Address
+    from pq_cli.queue.store import Arrivals
 
 
 class Looks:
@@ -117,6 +118,20 @@ class Looks:
 
     def at_path(self, path: str) -> NoReturn:
         raise UsageError(f"{printable(path)}: a queue in a database has no paths: give an id")
+
+    # Not there yet: these need a table of origins and a column for the uuid.
+
+    def uuid(self, *, lasting: bool = False) -> str:
+        raise UsageError(f"{self._address.shown}: pq export does not know this kind of queue yet")
+
+    def arrivals(self) -> Arrivals:
+        raise UsageError(f"{self._address.shown}: pq import does not know this kind of queue yet")
+
+    def taken(self, realm: str) -> Iterator[bytes]:
+        raise UsageError(f"{self._address.shown}: pq import does not know this kind of queue yet")
+
+    def reader_of(self, realm: str) -> str | None:
+        raise UsageError(f"{self._address.shown}: pq migrate does not know this kind of queue yet")
 
     def quarantined(self) -> int:
         return 0

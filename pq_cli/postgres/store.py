@@ -307,6 +307,10 @@ class PostgresStore(Looks):
         self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
         return after
 
+    def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
+        for before, after in changes:
+            self.put(before, after)
+
     def drop(self, item: Item) -> None:
         self._drop([item.id])
 

@@ -146,6 +146,18 @@ class Looking:
         parsed = self._store.at_path(text) if "/" in text else parse_reference(text)
         return str(parsed[0]) if parsed[1] is None else f"{parsed[0]}.{parsed[1]}"
 
+    def uuid(self) -> str:
+        """Return what tells this queue from all others, wherever it is moved or copied."""
+        return self._store.uuid()
+
+    def taken(self, realm: str) -> Iterator[bytes]:
+        """Yield the digests (`core.origin.digest`) of the names that have entered from a realm."""
+        return self._store.taken(realm)
+
+    def reader_of(self, realm: str) -> str | None:
+        """Return how a realm was read before (see `Arrivals.describe`), or None."""
+        return self._store.reader_of(realm)
+
     def quarantined(self) -> int:
         """Return how many things a repair has set aside."""
         return self._store.quarantined()

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from heapq import heappop, heappush
 from itertools import chain
+from secrets import token_hex
 from threading import Condition, RLock
 from typing import TYPE_CHECKING, cast
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, NoReturn
 
     from pq_cli.core.tick import Tick
+    from pq_cli.queue.memory_arrivals import MemoryArrivals
 
 _MOST_EVENTS = 10_000
 
@@ -82,7 +84,7 @@ class MemoryStore:
 
     def __init__(self, config: QueueConfig, clock: Callable[[], float]) -> None:
         self.now = clock
-        self._config = config
+        self.config = config
         self._floors = floors(config)
         self._lock = RLock()  # reentrant: what looks takes it too, also within a transaction
         self._changed = Condition(self._lock)
@@ -96,6 +98,9 @@ class MemoryStore:
         self._live = 0
         self._last_id = 0
         self._state = QueueState()
+        self._uuid = token_hex(16)
+        self.origins: dict[str, dict[bytes, None]] = {}
+        self.readers: dict[str, str] = {}
         self._events: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)
 
     def transaction(self) -> AbstractContextManager[object]:
@@ -124,7 +129,7 @@ class MemoryStore:
         return self._items.get(self._keys.get(key, 0))
 
     def next(self, t: float) -> Item | None:
-        found = choose(sorted(self._lanes), self._config, self._floors, t, self._head)
+        found = choose(sorted(self._lanes), self.config, self._floors, t, self._head)
         return None if found is None else self._items[found[1]]
 
     def _head(self, lane: int) -> tuple[int, float] | None:
@@ -206,20 +211,23 @@ class MemoryStore:
 
     def _admit(self, staged: MemoryStaged, now: float, found: list[Item]) -> Item:
         request = staged.request
-        item = new_item(request, self._last_id + 1, now, self._config)
+        item = new_item(request, self._last_id + 1, now, self.config)
         other = check_key(item, self.owner, request.if_exists)
         if other is not None and request.if_exists == "skip":
             found.append(other.for_bystanders())
             return found[-1]
         if other is None:
-            check_room(self._config.max_items, self._live)
+            check_room(self.config.max_items, self._live)
         else:
             self.drop(other)
-        self._last_id += 1
-        item = item.replace(size=len(staged.content))
-        self._payloads[item.id] = staged.content
         self.note(events.record("enqueued", item, now))
-        return self._move(None, item)
+        return self.enter(item, staged.content)
+
+    def enter(self, item: Item, content: bytes) -> Item:
+        """Keep a new item under the next id."""
+        self._last_id += 1
+        self._payloads[self._last_id] = content
+        return self._move(None, item.replace(id=self._last_id, size=len(content)))
 
     def finish(self, batch: Sequence[Any], admitted: int) -> None:
         """Leave what was staged to the garbage collector."""
@@ -251,6 +259,10 @@ class MemoryStore:
         self._items[after.id] = after
         return after
 
+    def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
+        for before, after in changes:
+            self._move(before, after)
+
     def drop(self, item: Item) -> None:
         if item.state is State.PENDING:
             self._lanes[item.priority].discard(item.id)
@@ -260,6 +272,23 @@ class MemoryStore:
                 self._keys.pop(item.key, None)
         self._logs.pop(item.id, None)
         del self._items[item.id], self._payloads[item.id]
+
+    # -- to and from other queues ------------------------------------------------
+
+    def uuid(self, *, lasting: bool = False) -> str:
+        return self._uuid
+
+    def arrivals(self) -> MemoryArrivals:
+        from pq_cli.queue.memory_arrivals import MemoryArrivals
+
+        return MemoryArrivals(self)
+
+    def taken(self, realm: str) -> Iterator[bytes]:
+        with self._lock:
+            return iter(list(self.origins.get(realm, ())))
+
+    def reader_of(self, realm: str) -> str | None:
+        return self.readers.get(realm)
 
     # -- looking ---------------------------------------------------------------
 
@@ -282,7 +311,7 @@ class MemoryStore:
         if state is not State.PENDING:
             return iter(items)
         lanes = {p: iter([i for i in items if i.priority == p]) for p in range(1, 11)}
-        return serving_order(lanes, self._config, t, lambda i: (i.id, i.created_at))
+        return serving_order(lanes, self.config, t, lambda i: (i.id, i.created_at))
 
     def count(self, states: Iterable[State]) -> int:
         wanted = set(states)

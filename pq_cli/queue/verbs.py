@@ -6,8 +6,6 @@ what becomes of it, put that.
 
 from __future__ import annotations
 
-import math
-
 from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key
 from pq_cli.core.arguments import (
@@ -22,6 +20,7 @@ from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
 from pq_cli.core.tick import unheard
 from pq_cli.errors import LockTimeoutError
 from pq_cli.queue.looking import Looking
+from pq_cli.queue.removing import Removing
 from pq_cli.queue.request import Request, checked, valid_records
 from pq_cli.queue.working import Working
 
@@ -31,11 +30,12 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
     from pq_cli.core.tick import Tick
+    from pq_cli.queue.departures import Departures
     from pq_cli.queue.request import Admitted
-    from pq_cli.queue.store import Attendance, Staged, Store
+    from pq_cli.queue.store import Arrivals, Attendance, Staged, Store
 
 
-class Queue(Working, Looking):
+class Queue(Working, Looking, Removing):
     """What `Spool` and `MemoryQueue` both are: a program can be given either.
 
     An item is named by its id (int or text), by a claim (`"1742.2"`), or by the Item itself. What
@@ -291,6 +291,18 @@ class Queue(Working, Looking):
             head = {"claim": before.claim, "exit": status, **times}
             self._store.keep_log(before, to_json(head) + b"\n" + content)
 
+    # -- to and from other queues ------------------------------------------------
+
+    def arrivals(self) -> Arrivals:
+        """Return a context in which items that have a past enter, each exactly once."""
+        return self._store.arrivals()
+
+    def departures(self) -> Departures:
+        """Return what marks items as leaving for another queue, and puts them back."""
+        from pq_cli.queue.departures import Departures  # start-up
+
+        return Departures(self._store)
+
     # -- changes by people -----------------------------------------------------
 
     def retry(self, item: Item | int | str, priority: int | None = None) -> Item:
@@ -307,72 +319,6 @@ class Queue(Working, Looking):
         with self._store.transaction():
             before = self.get(item)
             return self._put(before, transitions.held(before, self._store.now()))
-
-    def remove(
-        self,
-        item: Item | int | str,
-        *,
-        state: State | None = None,
-        kept_until: float | None = None,
-    ) -> Item:
-        """Remove an item that nobody works on; `restore` brings it back, for `keep_removed`.
-
-        state: remove it only if it is (still) in this state. kept_until: what `removal` gave, for
-        items that are removed together. Raises ConflictError, NoSuchItemError.
-        """
-        store = self._store
-        if kept_until is not None:
-            valid_time("kept_until", kept_until)
-        with store.transaction():
-            before = self.get(item)
-            transitions.check_removable(before, state)
-            now = store.now()
-            if not self.config.keep_removed:
-                store.drop(before)
-                after = before
-            else:
-                until = self._removal(now) if kept_until is None else kept_until
-                after = store.put(before, transitions.removed(before, until))
-            store.note(events.record("removed", before, now))
-            store.expire(now)
-            return after
-
-    def removal(self) -> float:
-        """Return a Unix second, for one removal of many items, at which they go for good.
-
-        No other removal has it: so `removed` knows what was removed together.
-        """
-        return self._removal(self._store.now())
-
-    def _removal(self, now: float) -> float:
-        second = float(int(now + self.config.keep_removed))
-        latest, _ = next(self._store.removals(), (0.0, []))
-        return max(second, latest + 1)
-
-    def restore(self, item: Item | int | str) -> Item:
-        """Bring a removed item back into the state it had.
-
-        Raises NoSuchItemError when it is gone, ConflictError when it is not removed, KeyTakenError,
-        DamagedItemError when its payload is not whole.
-        """
-        store = self._store
-        with store.transaction():
-            before = self.get(item)
-            now = store.now()
-            after = transitions.restored(before, now)
-            check_key(after, store.owner)
-            store.open_payload(before).close()
-            after = store.put(before, after)
-            store.note(events.record("restored", after, now))
-            return after
-
-    def expire(self) -> Iterator[int]:
-        """Let everything that was removed go for good; yield how many have gone at each step."""
-        gone = 1
-        while gone:
-            with self._store.transaction():
-                gone = self._store.expire(math.inf)
-            yield gone
 
     def change(
         self,

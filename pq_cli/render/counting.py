@@ -99,8 +99,8 @@ class Counting:
         self._next = time.monotonic() + _EVERY
 
     def _words(self, total: int | None) -> str:
+        from pq_cli.core.insight.words import human_size
         from pq_cli.core.timefmt import format_duration  # start-up: this module loads always
-        from pq_cli.core.words import human_size
 
         passed = time.monotonic() - self._began
         if self._what == "bytes":

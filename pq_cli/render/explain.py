@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from pq_cli.core.insight.explain import Reason
+from pq_cli.core.insight.words import counted
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
-from pq_cli.core.words import counted
 from pq_cli.render.fold import fold
 
 TYPE_CHECKING = False

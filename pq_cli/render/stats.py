@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pq_cli.core.insight.flow import LaneFlow
 from pq_cli.core.insight.shape import AGE_EDGES, LaneShape
+from pq_cli.core.insight.words import lie_in_quarantine
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration, format_time
-from pq_cli.core.words import lie_in_quarantine
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import Cell, print_row, say
 from pq_cli.render.words import short_duration

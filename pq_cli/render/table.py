@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from itertools import chain, islice
 
+from pq_cli.core.insight.words import counted, human_size
 from pq_cli.core.item import Item, printable
 from pq_cli.core.policy import Pause, QueueConfig, effective
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration
-from pq_cli.core.words import counted, human_size
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row, say
 from pq_cli.render.words import pause_line, short_duration

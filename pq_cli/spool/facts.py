@@ -8,7 +8,7 @@ import shutil
 import stat
 
 from pq_cli.core.insight.fact import Fact
-from pq_cli.core.words import counted, human_size, lie_in_quarantine
+from pq_cli.core.insight.words import counted, human_size, lie_in_quarantine
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.lock import is_locked
 from pq_cli.spool.files import Files

@@ -22,8 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pq_cli.spool.doors.arrivals import Arrivals
-    from pq_cli.spool.doors.departures import Departures
     from pq_cli.spool.doors.restoring import Quarantine
 
 DEFAULT_LOCK_TIMEOUT = 30.0
@@ -82,27 +80,13 @@ class Spool(Queue):
         if store is not None and os is not None:  # None: the interpreter is going down
             store.close()
 
-    # -- to and from other queues -------------------------------------------------
-
-    def arrivals(self) -> Arrivals:
-        """Return a context in which items that have a past enter, each exactly once."""
-        from pq_cli.spool.doors.arrivals import Arrivals
-
-        return Arrivals(self._store.files)
-
-    def departures(self) -> Departures:
-        """Return what marks items as leaving for another spool, and lets them go."""
-        from pq_cli.spool.doors.departures import Departures
-
-        return Departures(self._store.files, self._store.now)
+    # -- what only a folder has ------------------------------------------------------
 
     def quarantine(self) -> Quarantine:
         """Return what a repair has set aside, and the way back from there."""
         from pq_cli.spool.doors.restoring import Quarantine
 
         return Quarantine(self._store.files, self._store.now)
-
-    # -- what only a folder has ------------------------------------------------------
 
     def write_config(self, text: str) -> bool:
         """Write a queue.toml unless there is one; tell whether it was written."""

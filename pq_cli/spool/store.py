@@ -23,6 +23,7 @@ from pq_cli.spool.disk.payload import (
     stage_stream,
 )
 from pq_cli.spool.disk.spare import is_full
+from pq_cli.spool.disk.state import spool_uuid
 from pq_cli.spool.doors.intake import admit, are_many
 from pq_cli.spool.files import Files
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pq_cli.core.tick import Tick
     from pq_cli.queue.request import Admitted, Request
     from pq_cli.spool.claims.workers import Attendance
+    from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
 
     T = TypeVar("T")
@@ -134,17 +136,27 @@ class SpoolStore:
     # -- keeping -----------------------------------------------------------------
 
     def put(self, before: Item, after: Item) -> Item:
+        # A claim or a renewal that a power loss takes back was promised to nobody.
+        return self._put(before, after, sync=after.state is not ACTIVE)
+
+    def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
+        # Each new meta is synced before it takes the place of the old one; the moves together.
+        for before, after in changes:
+            self._put(before, after, sync=False)
+        if self.files.disk.sync:
+            self.files.disk.sync_file_system()
+
+    def _put(self, before: Item, after: Item, *, sync: bool) -> Item:
         files = self.files
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
         if before.state is State.REMOVED and before.extra == after.extra:
-            return files.shift(before, after, sync=True)
+            return files.shift(before, after, sync=sync)
         if after.state is State.REMOVED:
-            return self._remove(before, after)
+            return self._remove(before, after, sync=sync)
         if before.state is ACTIVE and after.state is State.DELAYED:
             after = self._with_room(after)
-        # A claim or a renewal that a power loss takes back was promised to nobody.
-        return files.move(before, after, sync=after.state is not ACTIVE)
+        return files.move(before, after, sync=sync)
 
     def _with_room(self, item: Item) -> Item:
         """Return an item that is tried again later, on a full disk at the end of that minute.
@@ -159,12 +171,12 @@ class SpoolStore:
             return item.replace(not_before=-(-item.not_before // _MINUTE) * _MINUTE)
         return item
 
-    def _remove(self, before: Item, after: Item) -> Item:
+    def _remove(self, before: Item, after: Item, *, sync: bool) -> Item:
         from pq_cli.spool.removals import with_room  # start-up: most remove nothing
 
         if self.files.reader.said(before) != before.state:
             self.files.move(before, before)  # what is removed is known by its meta alone
-        return self.files.shift(before, with_room(self.files, after), sync=True)
+        return self.files.shift(before, with_room(self.files, after), sync=sync)
 
     def drop(self, item: Item) -> None:
         self.files.erase(item)
@@ -241,6 +253,32 @@ class SpoolStore:
         sweep(self.files.disk)
         self._attendance = made[0]
         return made[0]
+
+    # -- to and from other queues --------------------------------------------------
+
+    def uuid(self, *, lasting: bool = False) -> str:
+        if not lasting:
+            return spool_uuid(self.files.present_state(), self.files.root)
+        state = self.files.state
+        uuid = spool_uuid(state, self.files.root)
+        if state.uuid is None:
+            self.files.set_state(state.replace(uuid=uuid))
+        return uuid
+
+    def arrivals(self) -> Arrivals:
+        from pq_cli.spool.doors.arrivals import Arrivals
+
+        return Arrivals(self.files)
+
+    def taken(self, realm: str) -> Iterator[bytes]:
+        from pq_cli.spool.doors.ledger import taken
+
+        return taken(self.files.root, realm)
+
+    def reader_of(self, realm: str) -> str | None:
+        from pq_cli.spool.doors.ledger import reader_of
+
+        return reader_of(self.files.root, realm)
 
     # -- looking -----------------------------------------------------------------
 

@@ -19,8 +19,8 @@ from pq_cli.errors import (
 from pq_cli.transfer.sending import Sending
 
 if TYPE_CHECKING:
-    from pq_cli.spool.doors.departures import Departures
-    from pq_cli.spool.spool import Spool
+    from pq_cli.queue.departures import Departures
+    from pq_cli.queue.verbs import Queue
 
 _TOGETHER = 100
 """Items put back under one lock and one sync."""
@@ -60,17 +60,17 @@ def _started(cmd: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def settle(
-    spool: Spool, departures: Departures, sending: Sending, report: Callable[[PqError], None]
+    queue: Queue, departures: Departures, sending: Sending, report: Callable[[PqError], None]
 ) -> int:
     """Remove what was sent, together, and put back what was not; return how many have left.
 
     report: called with why an item cannot be removed.
     """
-    until, left = spool.removal(), 0
+    until, left = queue.removal(), 0
     for item_id in sending.sent:
         try:
             state = departures.check_removable(item_id)
-            spool.remove(item_id, state=state, kept_until=until)
+            queue.remove(item_id, state=state, kept_until=until)
             left += 1
         except NoSuchItemError:
             continue  # somebody has removed it meanwhile

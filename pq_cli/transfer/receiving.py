@@ -1,4 +1,4 @@
-"""Receiving the items of another spool, each exactly once."""
+"""Receiving the items of another queue, each exactly once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pq_cli.core.item import Item
+from pq_cli.core.origin import Origin, origin_of, realm_of
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import DataError, PqError, QueueFullError
-from pq_cli.spool.doors.arrivals import Arrivals
-from pq_cli.spool.doors.departures import origin_of
-from pq_cli.spool.doors.ledger import Origin
+from pq_cli.queue.store import Arrivals
+from pq_cli.queue.verbs import Queue
 from pq_cli.transfer.stream import Header, Sent, Source, read_item
 from pq_cli.transfer.taken import Taken
 
@@ -27,17 +27,13 @@ class Received:
 class Receiving:
     """Lets what a source yields enter through `arrivals`.
 
-    root: the spool's folder. report: called with why an item was refused; the others enter.
-    now: Unix seconds.
+    arrivals: those of the queue. report: called with why an item was refused; the others enter.
     """
 
-    def __init__(
-        self, root: str, arrivals: Arrivals, report: Callable[[PqError], None], now: float
-    ) -> None:
-        self._root = root
+    def __init__(self, queue: Queue, arrivals: Arrivals, report: Callable[[PqError], None]) -> None:
+        self._queue = queue
         self._arrivals = arrivals
         self._report = report
-        self._now = now
         self._taken: Taken | None = None
         self._uuid = ""
         self._number = 0
@@ -47,7 +43,7 @@ class Receiving:
         """Yield each item once it is durably here.
 
         Raises DataError where the stream is cut short, when what came before has entered; and
-        QueueFullError and others of the spool.
+        QueueFullError and others of the queue.
         """
         try:
             for entry in source.read():
@@ -73,7 +69,7 @@ class Receiving:
         if self._taken is not None:
             self._taken.close()
         self._uuid = header.spool
-        self._taken = Taken(self._root, f"spool {header.spool}")
+        self._taken = Taken(self._queue, realm_of(header.spool))
 
     def _take(self, sent: Sent) -> None:
         self._number += 1
@@ -101,7 +97,7 @@ class Receiving:
         if received.size != item.size or not same:
             self._arrivals.discard(received)
             raise DataError(f"{where}: the payload is not the one that its meta tells of")
-        self._arrivals.add(received, item.replace(updated_at=stamp(self._now)), origin)
+        self._arrivals.add(received, item.replace(updated_at=stamp(self._queue.now())), origin)
         self._waiting[origin] = True
 
     def _commit(self) -> Iterator[Received]:

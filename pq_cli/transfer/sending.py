@@ -1,4 +1,4 @@
-"""Sending the items of a spool, oldest id first, to keep or for good."""
+"""Sending the items of a queue, oldest id first, to keep or for good."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pq_cli.core.item import Item, State
+from pq_cli.core.origin import as_sent, sent_state
 from pq_cli.errors import DamagedItemError, DataError, NoSuchItemError, PqError
 from pq_cli.opened import Reading
-from pq_cli.spool.doors.departures import Departures, as_sent, sent_state
+from pq_cli.queue.departures import Departures
 from pq_cli.transfer.stream import Writer, header_values, item_values
 
 if TYPE_CHECKING:
     from pq_cli.core.tick import Tick
-    from pq_cli.spool.spool import Spool
+    from pq_cli.queue.verbs import Queue
 
 _TOGETHER = 100
 """Items marked under one lock and one sync."""
 
 
 class Sending:
-    """Sends the items of `spool` that are in `states`.
+    """Sends the items of `queue` that are in `states`.
 
     departures: marks each item before it is sent (`--move`), or None to leave all as it is.
     report: called with what keeps an item from being sent; it stays as it is. tick: called with 0
@@ -31,14 +32,14 @@ class Sending:
 
     def __init__(
         self,
-        spool: Spool,
+        queue: Queue,
         states: Iterable[State],
         departures: Departures | None,
         report: Callable[[PqError], None],
         tick: Tick,
     ) -> None:
         self._tick = tick
-        self._spool = spool
+        self._queue = queue
         self._states = set(states)
         self._departures = departures
         self._report = report
@@ -60,7 +61,7 @@ class Sending:
     def _ids(self) -> array[int]:
         """Return the ids to send, sorted, in eight bytes each: so lanes keep their order."""
         looked_at = self._states | ({State.HELD} if self._departures else set())  # a crash's
-        found = self._spool.items(looked_at)
+        found = self._queue.items(looked_at)
         wanted = (item.id for item in found if self._wanted(item))
         return array("Q", sorted(array("Q", wanted)))
 
@@ -78,7 +79,7 @@ class Sending:
         items = []
         for item_id in ids:
             try:
-                items.append(as_sent(self._spool.get(item_id)))
+                items.append(as_sent(self._queue.get(item_id)))
             except NoSuchItemError:
                 continue  # it has gone since
             except DamagedItemError as error:
@@ -87,7 +88,7 @@ class Sending:
 
     def _is_whole(self, item_id: int) -> bool:
         try:
-            self._spool.open_payload(item_id).close()
+            self._queue.open_payload(item_id).close()
         except NoSuchItemError:
             return False
         except DamagedItemError as error:
@@ -97,7 +98,7 @@ class Sending:
 
     def _one(self, writer: Writer, item: Item) -> bool:
         try:
-            payload = self._spool.open_payload(item.id)
+            payload = self._queue.open_payload(item.id)
         except NoSuchItemError:
             return False
         except DamagedItemError as error:

@@ -15,7 +15,6 @@ from pq_cli.core.jsonio import MAX_DEPTH, JsonError, check_depth, to_json
 from pq_cli.core.meta import as_dict, decode
 from pq_cli.errors import DamagedItemError, DataError, UsageError
 from pq_cli.queue.request import Request, checked
-from pq_cli.spool.doors.departures import origin_of
 
 VERSION = 1
 _LOCAL = ("claim", "holder", "lease_until", "path", "written_boot", "claims")
@@ -100,9 +99,3 @@ def read_item(values: dict[str, Any], where: str) -> Item:
     except (DamagedItemError, UsageError, JsonError) as error:
         raise DataError(f"{where}: {error}") from None
     return item
-
-
-__all__ = [
-    "Header", "Sent", "Source", "Writer", "header_values", "item_values", "origin_of",
-    "read_header", "read_item",
-]  # fmt: skip

@@ -12,7 +12,7 @@ from pq_cli.errors import (
     PqError,
     StaleClaimError,
 )
-from pq_cli.spool.spool import Spool
+from pq_cli.queue.verbs import Queue
 from pq_cli.worker.child import STOPPING, HeldSignals, lost_output, run_child
 from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
@@ -54,13 +54,13 @@ class Foreground:
 
     def __init__(
         self,
-        spool: Spool,
+        queue: Queue,
         lease: float,
         patience: float,
         environ: Mapping[str, str],
         warn: Callable[[object], None],
     ) -> None:
-        self._spool = spool
+        self._queue = queue
         self._lease = lease
         self._patience = patience
         self._environ = environ
@@ -69,7 +69,7 @@ class Foreground:
         self._attendance: Attendance | None = None
 
     def __enter__(self) -> Self:
-        self._attendance = self._patiently(self._spool.attend)
+        self._attendance = self._patiently(self._queue.attend)
         self._signals.__enter__()
         return self
 
@@ -146,22 +146,20 @@ class Foreground:
         return status, None
 
     def _run(self, item: Item, command: Sequence[str]) -> tuple[int, int | None]:
-        payload = self._spool.open_payload(item)
-        env = {**self._environ, **environment(self._spool.path, item)}
-        renewal = _Renewal(self._spool, item, self._lease, self._warn)
-        argv = arguments(command, item)
-        try:
-            guard = self._guard()
+        renewal = _Renewal(self._queue, item, self._lease, self._warn)
+        with self._queue.file_of(item) as payload:
+            env = {**self._environ, **environment(self._queue.name, item, payload.name)}
+            argv = arguments(command, payload.name)
             try:
-                status, sent = run_child(
-                    argv, env, payload.fileno(), self._signals, guard, self._lease / 3, renewal
-                )
-            finally:
-                guard.close()
-        except OSError as error:
-            raise not_runnable(command[0], error) from None
-        finally:
-            payload.close()
+                guard = self._guard()
+                try:
+                    status, sent = run_child(
+                        argv, env, payload.fileno(), self._signals, guard, self._lease / 3, renewal
+                    )
+                finally:
+                    guard.close()
+            except OSError as error:
+                raise not_runnable(command[0], error) from None
         if renewal.lost is not None:
             raise renewal.lost
         return status, sent
@@ -174,7 +172,7 @@ class Foreground:
     def _settle(self, item: Item, outcome: Outcome) -> None:
         """End the claim. A first signal does not end that: what was done must not be forgotten."""
         signals = 0
-        for error, waiting in settling(self._spool, item, outcome, self._lease):
+        for error, waiting in settling(self._queue, item, outcome, self._lease):
             if waiting.news():
                 self._warn(f"{item.claim}: cannot be ended yet, trying again: {_words(error)}")
             info = self._signals.receive(SETTLE_AGAIN)
@@ -189,16 +187,16 @@ class _Renewal:
     """Renews a claim when called, and returns the seconds until the next time; None: it is lost."""
 
     def __init__(
-        self, spool: Spool, item: Item, lease: float, warn: Callable[[object], None]
+        self, queue: Queue, item: Item, lease: float, warn: Callable[[object], None]
     ) -> None:
-        self._spool, self._item, self._lease, self._warn = spool, item, lease, warn
+        self._queue, self._item, self._lease, self._warn = queue, item, lease, warn
         self._refused = False
         self.lost: PqError | None = None
 
     def __call__(self) -> float | None:
         claim = self._item.claim
         try:
-            self._spool.renew(self._item, self._lease)
+            self._queue.renew(self._item, self._lease)
         except (StaleClaimError, NoSuchItemError) as error:
             self._warn(f"{claim}: the claim was lost; the command is stopped, its result refused")
             self.lost = error

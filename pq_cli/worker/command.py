@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
@@ -19,7 +20,7 @@ from pq_cli.errors import (
     PqError,
     StaleClaimError,
 )
-from pq_cli.spool.spool import Spool
+from pq_cli.queue.verbs import Queue
 from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
@@ -78,7 +79,7 @@ class Runner:
 
     def __init__(
         self,
-        spool: Spool,
+        queue: Queue,
         command: Sequence[str],
         environ: Mapping[str, str],
         terms: Terms,
@@ -88,12 +89,12 @@ class Runner:
         *,
         alone: bool = False,
     ) -> None:
-        self._spool = spool
+        self._queue = queue
         # Found once: a search of PATH for each of 10,000 items costs a failed exec per folder.
         self._command = [shutil.which(command[0]) or command[0], *command[1:]]
         self._environ = {**environ, **guard.environment}
         self._terms = terms
-        self._defer_on = spool.config.defer_on if terms.defer_on is None else terms.defer_on
+        self._defer_on = queue.config.defer_on if terms.defer_on is None else terms.defer_on
         self._guard = guard
         self._outlets = outlets
         self._unlogged = unlogged
@@ -101,18 +102,17 @@ class Runner:
 
     async def __call__(self, item: Item) -> Outcome:
         """Make one attempt; the handler of `drain`."""
-        try:
-            payload = self._spool.open_payload(item)
-        except DamagedItemError as error:
-            return Outcome(verdict=Verdict.DEAD, error=str(error))
         capture = Capture() if self._terms.log else None
         try:
-            status = await self._run(item, payload.fileno(), capture)
-        except OSError as error:
-            fatal = error if error.errno in _EXHAUSTED else not_runnable(self._command[0], error)
-            return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
-        finally:
-            payload.close()
+            with self._queue.file_of(item) as payload:
+                try:
+                    status = await self._run(item, payload, capture)
+                except OSError as error:
+                    worn = error.errno in _EXHAUSTED
+                    fatal = error if worn else not_runnable(self._command[0], error)
+                    return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
+        except DamagedItemError as error:
+            return Outcome(verdict=Verdict.DEAD, error=str(error))
         outcome = self._outcome(status, capture)
         try:
             await self._keep(item, outcome, capture)
@@ -120,14 +120,14 @@ class Runner:
             pass  # the log is best effort: what the command has done is not forgotten for it
         return outcome
 
-    async def _run(self, item: Item, stdin: int, capture: Capture | None) -> int:
+    async def _run(self, item: Item, payload: BinaryIO, capture: Capture | None) -> int:
         out, err = self._streams(item, capture)
         streams = [stream for stream in dict.fromkeys((out, err)) if stream is not None]
         ends = tuple(None if stream is None else stream.write_end for stream in (out, err))
-        env = self._environ | environment(self._spool.path, item)
+        env = self._environ | environment(self._queue.name, item, payload.name)
         try:
-            argv = arguments(self._command, item)
-            child = Child(argv, env, (stdin, *ends), self._guard)
+            argv = arguments(self._command, payload.name)
+            child = Child(argv, env, (payload.fileno(), *ends), self._guard)
             for stream in streams:
                 stream.start()
             status, late = await self._wait(child)
@@ -187,13 +187,13 @@ class Runner:
 
         The log is best effort: the exit status alone says what becomes of the item.
         """
-        vanishes = outcome.verdict is Verdict.DONE and not self._spool.config.keep_done
+        vanishes = outcome.verdict is Verdict.DONE and not self._queue.config.keep_done
         if capture is None or vanishes:
             return
         waiting = Waiting(self._terms.lock_timeout)
         while True:
             try:
-                self._spool.keep_log(item, outcome.status or 0, capture.content())
+                self._queue.keep_log(item, outcome.status or 0, capture.content())
             except (StaleClaimError, NoSuchItemError):
                 pass  # the pool will find that out by itself
             except (PqError, OSError) as error:

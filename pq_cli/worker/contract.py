@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import Item, printable, whole
+from pq_cli.core.item import META, Item, printable, whole
 from pq_cli.core.policy import QueueConfig, valid_status
 from pq_cli.core.shellwords import as_command, shell_only
 from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
 from pq_cli.queue.outcome import Outcome as Outcome
 from pq_cli.queue.outcome import Verdict as Verdict
-from pq_cli.spool.disk.layout import META
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,11 +86,13 @@ def _number(text: str) -> int | None:
     return whole(text.strip())
 
 
-def environment(spool_path: str, item: Item) -> dict[str, str]:
-    """Return the `PQ_*` variables that a command sees. Absent values are empty."""
-    path = item.path or ""
+def environment(queue: str, item: Item, path: str) -> dict[str, str]:
+    """Return the `PQ_*` variables that a command sees. Absent values are empty.
+
+    queue: what opens it again. path: where the payload is for as long as the command runs.
+    """
     return {
-        "PQ_SPOOL": spool_path,
+        "PQ_SPOOL": queue,
         "PQ_ID": str(item.id),
         "PQ_CLAIM": item.claim or "",
         "PQ_ATTEMPT": str(item.attempts),
@@ -100,13 +101,13 @@ def environment(spool_path: str, item: Item) -> dict[str, str]:
         "PQ_KEY": item.key or "",
         "PQ_NAME": (item.name or "").replace("\0", "\ufffd"),
         "PQ_FILE": path,
-        "PQ_META": path + META,
+        "PQ_META": "" if item.path is None else item.path + META,
     }
 
 
-def arguments(command: Sequence[str], item: Item) -> list[str]:
+def arguments(command: Sequence[str], path: str) -> list[str]:
     """Return the argument vector for an item: every `{}` becomes the payload's path."""
-    return [part.replace("{}", item.path or "") for part in command]
+    return [part.replace("{}", path) for part in command]
 
 
 def not_runnable(name: str, error: OSError) -> NotExecutableError | CommandNotFoundError:

@@ -166,11 +166,11 @@ def _old_queue(root: Path, count: int) -> None:
 def _import(root: Path, spool: Path, *, move: bool) -> None:
     """Import as the command does, in small batches."""
     queue = Spool(spool)
-    reader = reader_for(root, None, str(spool))
+    reader = reader_for(root, None, queue)
     with (
         Ordered(reader.read(root, None)) as ordered,
         queue.arrivals() as arrivals,
-        Taken(str(spool), realm_of(root)) as taken,
+        Taken(queue, realm_of(root)) as taken,
         Removal(root, ordered) as removal,
     ):
         gone = removal if move else None

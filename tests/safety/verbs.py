@@ -215,11 +215,11 @@ def _submit(spool: Spool, *, works: bool) -> list[int]:
 
 def _migrate(spool: Spool, *, move: bool) -> list[int]:
     root = outside(spool) / "queue"
-    reader = reader_for(root, None, spool.path)
+    reader = reader_for(root, None, spool)
     with (
         Ordered(reader.read(root, UTC)) as ordered,
         spool.arrivals() as arrivals,
-        Taken(spool.path, realm_of(root)) as taken,
+        Taken(spool, realm_of(root)) as taken,
         Removal(root, ordered) as removal,
     ):
         work = Import(root, reader.name, arrivals, taken, removal if move else None, 3, NOW)
@@ -244,7 +244,7 @@ def _stream() -> bytes:
 
 def _import(spool: Spool) -> list[int]:
     with spool.arrivals() as arrivals:
-        receiving = Receiving(spool.path, arrivals, _refuse, NOW)
+        receiving = Receiving(spool, arrivals, _refuse)
         received = list(receiving.run(JsonSource(io.BytesIO(_stream()))))
     return [each.item.id for each in received if each.item is not None]
 
@@ -258,7 +258,7 @@ def _export(spool: Spool, *, taken: bool | None) -> list[int]:
     states = [State.PENDING, State.FAILED]
     departures = spool.departures()
     sending = Sending(spool, states, departures, _refuse, tick=lambda _: None)
-    for _ in sending.send(JsonWriter(io.BytesIO()), departures.uuid(), "here", "2027"):
+    for _ in sending.send(JsonWriter(io.BytesIO()), spool.uuid(), "here", "2027"):
         pass
     if taken:
         settle(spool, departures, sending, _refuse)

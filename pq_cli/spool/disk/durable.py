@@ -12,9 +12,10 @@ import os
 import stat
 import zlib
 
+from pq_cli.core.item import checksum_text
 from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
-from pq_cli.opened import CHUNK, About, Opened, checksum_of, checksum_text, named, read_some
+from pq_cli.opened import CHUNK, About, Opened, checksum_of, named, read_some
 from pq_cli.spool.disk.folders import Folders, owner_to_keep
 
 TYPE_CHECKING = False

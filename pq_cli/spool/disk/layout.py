@@ -10,10 +10,10 @@ from itertools import count
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable, whole
+from pq_cli.core.item import META as META
 from pq_cli.errors import UsageError
 
 FORMAT = 1
-META = ".meta.json"
 CONFIG = "queue.toml"
 STATE = "state.json"
 COUNTER = "counter"

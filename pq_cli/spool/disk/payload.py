@@ -7,11 +7,11 @@ import os
 import stat
 from zlib import crc32
 
-from pq_cli.core.item import Item, printable
+from pq_cli.core.item import Item, checksum_text, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, SpoolIOError
 from pq_cli.host import boot_id
-from pq_cli.opened import About, Opened, checksum_of, checksum_text, open_file
+from pq_cli.opened import About, Opened, checksum_of, open_file
 from pq_cli.queue.request import Request
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL, Disk

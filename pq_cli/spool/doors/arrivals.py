@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.meta import encode
+from pq_cli.core.origin import Origin, arriving
 from pq_cli.core.record import Record
 from pq_cli.errors import KeyTakenError, LockTimeoutError, PqError, QueueFullError, TryAgainError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.doors import handover
-from pq_cli.spool.doors.ledger import Origin, describe
+from pq_cli.spool.doors.ledger import describe
 from pq_cli.spool.doors.porch import Porch
 from pq_cli.spool.files import Files
 
@@ -123,13 +124,8 @@ class Arrivals:
         keeps_id: it was in this spool before, and has its id and the number of its claims again,
         unless another item has that id now.
         """
-        item = item.replace(
-            claims=item.claims if keeps_id else 0,
-            holder=None,
-            lease_until=None,
-            extra={**item.extra, "origin": dict(origin.__dict__)},
-        )
-        self._waiting.append((received, item, keeps_id))
+        came = arriving(item, origin).replace(claims=item.claims if keeps_id else 0)
+        self._waiting.append((received, came, keeps_id))
         self._bytes += received.size
 
     @property

@@ -15,10 +15,10 @@ from pq_cli.core.admission import check_key
 from pq_cli.core.events import record
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import decode, encode, parse_meta
+from pq_cli.core.origin import Origin
 from pq_cli.errors import DamagedItemError, KeyTakenError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.doors import ledger
-from pq_cli.spool.doors.ledger import Origin
 from pq_cli.spool.files import Files
 from pq_cli.spool.opening import open_state, read_config
 from pq_cli.spool.quarantine import set_pair_aside

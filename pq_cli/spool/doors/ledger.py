@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.jsonio import parse_own, to_json
-from pq_cli.core.record import Record
+from pq_cli.core.origin import DIGITS, Origin, digest
 from pq_cli.opened import Reading
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
@@ -20,22 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_DIGITS = 32
-_LINE = _DIGITS + 1
-
-
-class Origin(Record):
-    """Where an item comes from: a realm, and a name that is unique in it for all time."""
-
-    realm: str
-    name: str
-
-
-def digest(text: str) -> bytes:
-    """Return the 32 hexadecimal digits that stand for a realm or a name: half of its SHA-256."""
-    from hashlib import sha256  # 2 ms of start-up that only imports need
-
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS].encode()
+_LINE = DIGITS + 1
 
 
 def path_of(realm: str) -> str:
@@ -65,7 +50,7 @@ def taken(root: str, realm: str) -> Iterator[bytes]:
     with file, Reading(file):
         for line in file:
             if len(line) == _LINE and line.endswith(b"\n"):
-                yield line[:_DIGITS]
+                yield line[:DIGITS]
 
 
 def describe(disk: Disk, realm: str, reader: str) -> None:

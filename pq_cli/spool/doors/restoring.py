@@ -7,13 +7,13 @@ import stat
 
 from pq_cli.core.item import Item, State, printable
 from pq_cli.core.meta import decode, parse_meta
+from pq_cli.core.origin import Origin, digest
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import ConflictError, DamagedItemError, NoSuchItemError, PqError
 from pq_cli.queue.request import Request, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.doors.arrivals import Arrivals
-from pq_cli.spool.doors.ledger import Origin
 from pq_cli.spool.files import Files
 from pq_cli.spool.quarantine import Aside, asides, count_asides, forget
 
@@ -54,7 +54,7 @@ class Quarantine:
         aside = self._find(name)
         with Arrivals(self._files) as arrivals:
             # Only in here: what a crash cut short is finished on entering, and then in the ledger.
-            if ledger.digest(aside.name) in set(ledger.taken(self._files.root, REALM)):
+            if digest(aside.name) in set(ledger.taken(self._files.root, REALM)):
                 forget(self._files.disk, aside.name)
                 raise NoSuchItemError(f"{printable(aside.name)} was brought back before")
             with self._payload(aside) as payload:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
+from pq_cli.core.origin import digest
 from pq_cli.spool.disk import layout
-from pq_cli.spool.doors.ledger import digest
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False

@@ -1,0 +1,84 @@
+"""Arrivals into a queue in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from pq_cli.core import events
+from pq_cli.core.admission import check_key, check_room
+from pq_cli.core.item import LIVE, Item, checksum_text
+from pq_cli.core.origin import Origin, arriving, digest
+from pq_cli.core.record import Record
+from pq_cli.errors import KeyTakenError, PqError, QueueFullError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, Self
+
+    from pq_cli.queue.memory import MemoryStore
+
+_MOST = 500
+
+
+class MemoryReceived(Record):
+    """A payload that has been taken in."""
+
+    content: bytes
+    size: int
+    checksum: str
+
+
+class MemoryArrivals:
+    """See `queue.store.Arrivals`."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._waiting: list[tuple[MemoryReceived, Item, Origin]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.clear()
+
+    def describe(self, realm: str, reader: str) -> None:
+        """Remember how a realm is read."""
+        self._store.readers[realm] = reader
+
+    def receive(self, stream: BinaryIO) -> MemoryReceived:
+        """Take a payload in."""
+        content = stream.read()
+        return MemoryReceived(
+            content=content, size=len(content), checksum=checksum_text(crc32(content))
+        )
+
+    def discard(self, received: MemoryReceived) -> None:
+        """Leave it to the garbage collector."""
+
+    def add(self, received: MemoryReceived, item: Item, origin: Origin) -> None:
+        """Let an item enter with this payload."""
+        self._waiting.append((received, arriving(item, origin), origin))
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it is time to commit."""
+        return len(self._waiting) >= _MOST
+
+    def commit(self) -> list[Item | PqError]:
+        """Let the batch enter."""
+        waiting, self._waiting = self._waiting, []
+        with self._store.transaction():
+            return [self._enter(*each) for each in waiting]
+
+    def _enter(self, received: MemoryReceived, item: Item, origin: Origin) -> Item | PqError:
+        store = self._store
+        try:
+            check_key(item, store.owner, "fail")
+            if item.state in LIVE:
+                check_room(store.config.max_items, store.count(LIVE))
+        except (KeyTakenError, QueueFullError) as error:
+            return error
+        item = store.enter(item, received.content)
+        store.origins.setdefault(origin.realm, {})[digest(origin.name)] = None
+        store.note(events.record("imported", item, item.updated_at))
+        return item
