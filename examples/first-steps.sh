@@ -1,5 +1,6 @@
 #!/bin/sh
-# pq from end to end: two priorities from a pipe, a look, a worker. Runs in a spool of its own.
+# pq from end to end: two priorities from a pipe, a look, a worker, and a worker that is killed.
+# Runs in a spool of its own.
 set -eu
 
 PQ_SPOOL=$(mktemp -d)/spool
@@ -35,3 +36,19 @@ pq run --defer-on 6,7,22,28 -- sh "$PQ_SPOOL.upload"
 
 say "pq ls                                                # nothing is left"
 pq ls
+
+say "echo 'one more' | pq enqueue"
+echo 'one more' | pq enqueue
+
+say "pq run -- sh -c '...; sleep 1000' &                  # a worker that is in the middle of it"
+pq run -- sh -c "touch '$PQ_SPOOL.begun'; sleep 1000" &
+until [ -e "$PQ_SPOOL.begun" ]; do sleep 0.1; done
+
+say "kill -9 \$!                                           # and is gone, with no time to clean up"
+kill -9 $!
+
+say "pq next --wait=60 -- ./upload                        # the next worker has it at once"
+pq next --wait=60 -- sh "$PQ_SPOOL.upload"
+
+say "pq log | tail -n 3                                   # what happened"
+pq log | tail -n 3

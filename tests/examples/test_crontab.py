@@ -115,7 +115,10 @@ def test_the_manual_shows_a_name_in_a_url(station):
 
 
 def test_first_steps(tmp_path):
-    """The first command of the README ends well, and what it queued has gone out, live first."""
+    """The first command of the README ends well, and what it queued has gone out, live first.
+
+    So has what a worker had at hand that was killed: the next one gets it.
+    """
     env = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
     script = str(ROOT / "examples/first-steps.sh")
     done = subprocess.run(
@@ -127,4 +130,7 @@ def test_first_steps(tmp_path):
         "https://example.org/live.txt <- live report",
         "https://example.org/1 <- import 2019",
         "https://example.org/2 <- import 2020",
+        "https://example.org/4 <- one more",
     ]
+    events = [line.split("\t")[1] for line in done.stdout.splitlines()[-3:]]
+    assert events == ["lost", "claimed", "done"]
