@@ -12,7 +12,7 @@ from strategies import KNOWN, counts, holders, items, text, times, values
 from pq_cli import DamagedItemError, Holder, Item, State, UsageError
 from pq_cli.core import transitions
 from pq_cli.core.item import parse_reference, printable, valid_key, whole
-from pq_cli.core.meta import as_dict, claim_patch, decode, encode
+from pq_cli.core.meta import SECTOR, as_dict, claim_over, decode, encode
 
 
 def read(data, item):
@@ -24,7 +24,7 @@ def read(data, item):
 def test_an_item_survives_as_text(item):
     """Lone surrogates, integers of any size, unknown fields: all come back, and are text again."""
     data = encode(item)
-    assert data.decode("utf-8").endswith("\n}\n") and data.count(b"\n") == 2
+    assert data.decode("utf-8").endswith("}\n") and data.count(b"\n") == 2
     again = read(data, item)
     assert again == item.replace(path="p")
     assert encode(again) == data
@@ -84,42 +84,52 @@ def test_items_that_were_read_share_nothing():
         assert (read(data, NEW).metadata, Item._defaults["metadata"]) == ({}, {})
 
 
-def patched(data, item):
-    """Write a claim into a meta, as the disk does."""
-    offset, line = claim_patch(data, item)
-    return data[:offset] + line + data[offset + len(line) :]
+def only_once(pairs):
+    """Return an object, if no name comes twice in it."""
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
 
 
-@given(items(), counts, holders, times, st.integers(0, 600))
-def test_a_claim_written_into_a_meta_is_the_claim(item, claims, holder, until, cut):
-    """It is read as if it were written anew, also by any reader of JSON; cut short it is none.
+@given(items(), counts, holders, times)
+def test_a_claim_is_one_sector_of_the_meta(item, claims, holder, until):
+    """What a claim changes is the last sector, and all of it: the rest of the file stays.
 
-    A claim written over one that never came about, and a renewal, are read like the first.
+    Any reader of JSON, the strictest, reads the same before, then, and after a renewal.
     """
     before = item.replace(state=State.PENDING, not_before=None, lease_until=None, holder=None)
-    longer = before.replace(
-        state=State.ACTIVE, attempts=10**17, claims=10**17, holder=holder, lease_until=until
-    )
-    after = longer.replace(claims=claims or 1, holder=holder.replace(host="h"))
-    for data in (encode(before), patched(encode(before), longer)):
-        claimed = patched(data, after)
-        assert read(claimed, after) == after.replace(path="p")
-        assert as_dict(after).items() <= json.loads(claimed).items()
-        torn = claimed[: len(encode(before)) - 2 + cut]
-        if torn.rstrip() != claimed.rstrip():
-            assert read(torn, before) == before.replace(path="p")
-            zeros = torn + bytes(len(claimed) - len(torn))
-            assert read(zeros, before) == before.replace(path="p")
+    claimed = before.replace(
+        state=State.ACTIVE, attempts=10**17, claims=claims or 1, lease_until=until,
+        holder=holder.replace(host=holder.host[:64]),
+    )  # fmt: skip
+    renewed = claimed.replace(updated_at=0.0)
+    for old, new in ((before, claimed), (claimed, renewed), (renewed, before)):
+        offset, line = claim_over(encode(old), new)
+        assert (offset % SECTOR, len(line), encode(old)[offset - 1]) == (0, SECTOR, ord("\n"))
+        text = encode(old)[:offset] + line
+        assert text == encode(new) and read(text, new) == new.replace(path="p")
+        values = json.loads(text, object_pairs_hook=only_once)
+        assert as_dict(new).items() <= values.items()
+
+
+ONE = Item(id=1, state=State.ACTIVE, priority=3, created_at=0.0, updated_at=0.0)
 
 
 @pytest.mark.parametrize("text", [
-    b"", b"{", b"{}", b"{}\n", b'{"id":1}\n', b'{\n "id": 1\n}\n', b'{"id":1\n,"x":2}\n',
-    b'{"id":1\n}', b'{"id":1\n,"state":"active",',
+    b"", b"{", b"{}\n", encode(ONE)[:-1], encode(ONE) + b" ", encode(ONE.replace(key="k")),
+    encode(ONE).replace(b',"size":0', b',"size":1'), encode(ONE).replace(b"\n,", b" ,", 1),
+    json.dumps(json.loads(encode(ONE)), indent=2).encode(),
+    encode(ONE.replace(priority=4)),
 ])  # fmt: skip
 def test_a_meta_that_others_wrote_is_not_written_into(text):
-    """Where the last brace does not stand by itself nobody knows what would be overwritten."""
-    item = Item(id=1, state=State.ACTIVE, priority=3, created_at=0.0, updated_at=0.0)
-    assert claim_patch(text, item) is None
+    """Where anything but the second line differs, a claim writes a new meta."""
+    assert claim_over(text, ONE) is None
+
+
+def test_a_holder_too_long_for_a_sector_is_not_written_over():
+    """A claim whose line takes two sectors is a new meta, and is read like any other."""
+    long = ONE.replace(claims=1, holder=HOLDER.replace(host="h" * 600))
+    assert claim_over(encode(ONE), long) is claim_over(encode(long), long) is None
+    assert read(encode(long), long) == long.replace(path="p")
 
 
 JUNK = [

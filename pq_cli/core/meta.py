@@ -37,13 +37,12 @@ _MISSING = {
     "history": [],
 }  # fmt: skip
 """What is read for a field that a meta lacks; of those without which there is no item, None."""
-_END = b"\n}\n"
-_CLAIM = b',"state":"active",'
+SECTOR = 512
+"""Bytes that a power loss leaves old or new, never mixed."""
 _CLAIMED = (
-    "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
-    "claim",
+    "state", "attempts", "claims", "updated_at", "not_before", "lease_until", "holder", "claim",
 )  # fmt: skip
-"""What the second line of a claimed item's meta says again; `_CLAIM` is how it begins."""
+"""What stands on the second line: what a claim changes."""
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
@@ -66,43 +65,40 @@ def as_dict(item: Item) -> dict[str, Any]:
 
 
 def encode(item: Item) -> bytes:
-    """Return the text of the item's `.meta.json`: UTF-8 JSON, its last brace on a second line."""
-    return to_json(as_dict(item))[:-1] + _END
+    """Return the text of the item's `.meta.json`: one JSON object in UTF-8, on two lines.
 
-
-def claim_patch(text: bytes, item: Item) -> tuple[int, bytes] | None:
-    """Return (offset, bytes) that make the present `text` of a meta that of a claimed `item`.
-
-    The second line is written anew: not the brace alone, but the fields that a claim changes,
-    again; of a field that comes twice the readers of JSON take the last. The first line is left as
-    it is, so that a claim which is cut short is read as none (`parse_meta`). None where the text
-    is not of our making.
+    The second line has what a claim changes and is one sector, but for the longest holders; the
+    first has all else and ends with a sector. So a claim can be written over the second in place:
+    no byte that must survive shares a sector with one that may not.
     """
-    start = text.find(b"\n") + 1
-    old = text[start:]
-    if not start or not (old == _END[1:] or (old.startswith(_CLAIM) and old.endswith(_END[-2:]))):
+    values = as_dict(item)
+    changing = {name: values.pop(name) for name in _CLAIMED}
+    first, second = to_json(values)[:-1], b"," + to_json(changing)[1:-1]
+    return whole_sectors(first, b"\n") + whole_sectors(second, b"}\n")
+
+
+def whole_sectors(text: bytes, end: bytes) -> bytes:
+    """Return text, spaces and end: as many whole sectors as it takes."""
+    size = -(-(len(text) + len(end)) // SECTOR) * SECTOR
+    return text.ljust(size - len(end)) + end
+
+
+def claim_over(text: bytes, item: Item) -> tuple[int, bytes] | None:
+    """Return (offset, one sector) that turn the present `text` of a meta into that of `item`.
+
+    None where more than the second line would change, or it takes more than a sector, or the text
+    is not as we write it: then a new meta is needed.
+    """
+    new = encode(item)
+    start = len(new) - SECTOR
+    if len(text) != len(new) or text[:start] != new[:start] or text[start - 1 : start] != b"\n":
         return None
-    return start, _claim_line(item).ljust(len(old) - 1) + b"\n"
-
-
-def _claim_line(item: Item) -> bytes:
-    """Return what a claim changes, or the place of the meta may have overruled before it."""
-    now = as_dict(item)
-    return b"," + to_json({name: now[name] for name in _CLAIMED})[1:]
+    return start, new[start:]
 
 
 def parse_meta(text: bytes) -> Any:
-    """Return the JSON value of a meta's text; without a second line that was cut short.
-
-    Raises ValueError or RecursionError.
-    """
-    try:
-        return parse_edited(text)
-    except ValueError:
-        first, newline, _ = text.partition(b"\n")
-        if not newline:
-            raise
-        return parse_edited(first + b"}")
+    """Return the JSON value of a meta's text. Raises ValueError or RecursionError."""
+    return parse_edited(text)
 
 
 def decode(text: bytes, *, item_id: int, state: State, priority: int | None, path: str) -> Item:

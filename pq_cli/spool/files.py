@@ -12,7 +12,7 @@ import os
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
-from pq_cli.core.meta import claim_patch, encode
+from pq_cli.core.meta import claim_over, encode
 from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
@@ -162,14 +162,13 @@ class Files:
     def _rewrite(self, path: str, target: str, after: Item) -> None:
         """Put the meta of `after` over the one beside the payload `path`, and make its new home.
 
-        In "fast" a claim is written into the meta that is there. In "full" nothing that is durable
-        is ever written in place.
+        A claim is written over the second line of the meta that is there, unsynced: after a power
+        loss that sector is old or new, and nobody was promised anything by it.
         """
         if target != path:
             self.make_folder(_folder(target))
-        in_place = after.state is ACTIVE and not self.disk.sync
         meta = path + layout.META
-        if in_place and self.disk.patch(meta, claim_patch, after):
+        if after.state is ACTIVE and self.disk.patch(meta, claim_over, after):
             return
         tmp = layout.tmp_name("meta")
         self.disk.write_new(tmp, encode(after))

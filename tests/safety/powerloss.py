@@ -9,8 +9,8 @@ goes there:
   changes to the same name the earlier one comes first. A rename is whole: old name or new name. A
   folder that still holds something cannot be gone. A folder whose own entry was not made
   durable may be gone with all that is in it, synced or not.
-- Data. What was not synced may be as before, whole, cut short, or zeros. An overwrite in place of
-  at most one sector is old or new.
+- Data. What was not synced may be as before, whole, cut short, or zeros. Where it was overwritten
+  in place, each sector for itself is as it was before or after one of the writes, never mixed.
 """
 
 from __future__ import annotations
@@ -205,6 +205,7 @@ class Disk:
         self._data = dict(record.data)
         self._base = record.tree
         self._now: dict[int, bytes] = dict(record.data)
+        self._since: dict[int, list[bytes]] = {}  # contents that were overwritten since a sync
         self._events: list[Event] = []
         self._durable: set[int] = set()
         for event in record.events[:count]:
@@ -212,15 +213,18 @@ class Disk:
 
     def _take(self, event: Event, drop: str | None) -> None:
         if event.kind == "data":
+            self._since.setdefault(event.inode, []).append(self._now[event.inode])
             self._now[event.inode] = event.value
         elif event.kind.startswith("sync"):
             if event.site == drop:
                 return
             if event.kind == "sync file":
                 self._data[event.inode] = self._now[event.inode]
+                self._since.pop(event.inode, None)
                 return
             if event.kind == "sync all":
                 self._data = dict(self._now)
+                self._since.clear()
             for number, earlier in enumerate(self._events):
                 if event.kind == "sync all" or event.inode in earlier.folders:
                     self._make_durable(number)
@@ -292,19 +296,26 @@ class Disk:
                         if isinstance(i, int) and self._now[i] != self._data[i]})  # fmt: skip
         flavours: list[dict[int, bytes]] = [{}]
         if dirty:
-            flavours = [{i: self._variants(i)[v] for i in dirty} for v in range(4)]
+            variants = {i: self._variants(i, dice) for i in dirty}
+            flavours = [{i: variants[i][v] for i in dirty} for v in range(4)]
             for _ in range(2):
-                flavours.append({i: dice.choice(self._variants(i)) for i in dirty})
+                flavours.append({i: dice.choice(variants[i]) for i in dirty})
         paths = list(_paths(tree))
         for flavour in [dice.choice(flavours)] if one else flavours:
             content = {**self._now, **flavour}
             yield {p: content[e] if isinstance(e, int) else e for p, e in paths}
 
-    def _variants(self, inode: int) -> list[bytes]:
+    def _variants(self, inode: int, dice: random.Random) -> list[bytes]:
         old, new = self._data[inode], self._now[inode]
-        if len(old) == len(new) <= SECTOR:
-            return [new, old, old, new]
-        return [new, old, new[: len(new) // 2], bytes(len(new))]
+        if len(old) != len(new):
+            return [new, old, new[: len(new) // 2], bytes(len(new))]
+        written = [old, *(v for v in self._since[inode] if len(v) == len(new)), new]
+        sectors = range(0, len(new), SECTOR)
+
+        def mixed() -> bytes:
+            return b"".join(dice.choice(written)[at : at + SECTOR] for at in sectors)
+
+        return [new, old, mixed(), mixed(), mixed(), mixed()]
 
 
 def _paths(tree: Tree) -> Iterator[tuple[str, object]]:

@@ -18,6 +18,7 @@ from survived import TALLY
 from verbs import BIG, NOW, VERBS, body
 
 from pq_cli import host
+from pq_cli.core import meta
 from pq_cli.core.item import Item
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import PqError
@@ -277,6 +278,20 @@ def goes_red(site: str, names: list[str], scratch: Path, set_boot) -> bool:
             except (Broken, PqError, OSError):
                 return True
     return False
+
+
+@pytest.mark.parametrize("name", ["next", "submit"])
+def test_the_padding_is_needed(name: str, scratch: Path, other_boot, monkeypatch) -> None:
+    """Without it a claim would share a sector with what must survive, and tear it."""
+    real = meta.whole_sectors
+
+    def unpadded(text: bytes, end: bytes) -> bytes:
+        return text + end if end == b"\n" else real(text, end)
+
+    monkeypatch.setattr(meta, "whole_sectors", unpadded)
+    sweep = sweep_of(scratch, [(name, None)], "full", other_boot)
+    with pytest.raises((Broken, PqError)):
+        sweep.run(drop="none", most=10**9)
 
 
 BETWEEN_TWO = {"mark for _ready"}

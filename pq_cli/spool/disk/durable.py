@@ -34,7 +34,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
 _NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
                   errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
-_PATCHED = 4096  # bytes of the largest file that is patched in place: one page, cut by no signal
 SMALL = 1024 * 1024
 """Payloads up to this size are read whole where that is simpler than copying in the kernel."""
 
@@ -190,14 +189,14 @@ class Disk:
             raise named(error, fd) from None
 
     def patch(self, path: str, change: Change, *args: object) -> bool:
-        """Overwrite the end of a small file in place, unsynced; tell whether it was done.
+        """Overwrite a sector of a file in place, unsynced; tell whether it was done.
 
-        change(content, *args): (offset, bytes) or None. A power loss may tear these bytes.
+        change(content, *args): (offset, bytes) or None. Neither a signal nor a power loss tears a
+        sector: it is old or new.
         """
         full = self._at(path)
         with Opened(os.open(full, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), full) as fd:
-            content = os.read(fd, _PATCHED)
-            found = change(content, *args) if len(content) < _PATCHED else None
+            found = change(os.read(fd, os.fstat(fd).st_size), *args)
             if found is not None:
                 os.lseek(fd, found[0], os.SEEK_SET)
                 _write_all(fd, found[1])

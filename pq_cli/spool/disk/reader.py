@@ -57,9 +57,15 @@ class Reader(Folders):
 
     def read_at(self, path: str, item_id: int, state: State, priority: int | None) -> Item:
         """Return what the meta beside the payload `path` says. Raises like `read`."""
-        text = self.meta_text(path + layout.META, item_id)
         whole = f"{self.root}/{path}"
-        return decode(text, item_id=item_id, state=state, priority=priority, path=whole)
+        while True:
+            text = self.meta_text(path + layout.META, item_id)
+            try:
+                return decode(text, item_id=item_id, state=state, priority=priority, path=whole)
+            except DamagedItemError:
+                # A claim that is written over it just now may be seen half.
+                if text == self.meta_text(path + layout.META, item_id):
+                    raise
 
     def said(self, item: Item) -> object:
         """Return the state that the meta of an item names; where it lies counts more."""
