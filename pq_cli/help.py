@@ -56,7 +56,7 @@ def _fitted(lines: Iterable[str]) -> str:
     return "\n".join(fitted)
 
 
-_MEANT = {
+MEANT = {
     "enqueue": "add push put insert append queue schedule at",
     "next": "pop get take claim pull shift dequeue fetch reserve receive",
     "run": "work worker exec consume process",
@@ -91,7 +91,7 @@ def unknown(name: str) -> str:
     """Return what is wrong with the name of a command, and what may have been meant."""
     if name.startswith("-"):
         return f"no such option before a command: {name}; `pq help` tells what there is"
-    meant = next((typed for typed, words in _MEANT.items() if name in words.split()), None)
+    meant = next((typed for typed, words in MEANT.items() if name in words.split()), None)
     meant = meant or near(name, COMMANDS)
     hint = f"did you mean `pq {meant}`?" if meant else "`pq help` lists them"
     return f"there is no command {name!r}; {hint}"

@@ -13,7 +13,8 @@ pid = os.getpid()
 """Of this process; kept, because asking the kernel each time took a tenth of a claim."""
 NO_BOOT = "unknown"
 """Stands for the boot where the system does not tell one from the other."""
-_boot: tuple[int, str | None] = (0, None)
+known_boot: tuple[int, str | None] = (0, None)
+"""The process that asked for its boot, and what it was told."""
 _me: dict[tuple[int, str | None, bool, str | None], Holder] = {}
 
 
@@ -27,15 +28,15 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def boot_id() -> str | None:
     """Return what identifies this boot and pid namespace, or None where the system has no word."""
-    global _boot
-    if _boot[0] != pid:
+    global known_boot
+    if known_boot[0] != pid:
         try:
             with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
                 text = file.read().strip()
-            _boot = (pid, f"{text}/{os.readlink('/proc/self/ns/pid')}")
+            known_boot = (pid, f"{text}/{os.readlink('/proc/self/ns/pid')}")
         except OSError:
-            _boot = (pid, None)
-    return _boot[1]
+            known_boot = (pid, None)
+    return known_boot[1]
 
 
 def this_boot() -> str:

@@ -120,7 +120,7 @@ def _kill(path: str) -> str:
     """A process that is killed at any moment loses nothing and blocks nobody."""
     spool = Spool(path)
     began = time.monotonic()
-    _serve_one(spool, _unheard)
+    serve_one(spool, _unheard)
     span = 2 * (time.monotonic() - began)
     entered: set[int] = set()
     ending: set[int] = set()
@@ -155,10 +155,10 @@ def _serve(path: str, tell: Callable[[bytes], object]) -> None:
     spool = Spool(path)
     tell(b"ready\n")
     while True:
-        _serve_one(spool, tell)
+        serve_one(spool, tell)
 
 
-def _serve_one(spool: Spool, tell: Callable[[bytes], object]) -> None:
+def serve_one(spool: Spool, tell: Callable[[bytes], object]) -> None:
     """Let an item enter, claim one and end it; tell what is safe and what may be gone."""
     tell(b"in %d\n" % spool.enqueue(b"payload").id)
     item = spool.claim(lease=60)

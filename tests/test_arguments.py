@@ -176,7 +176,7 @@ def test_every_argument_of_drain_and_work_is_checked(name):
 
 def test_every_limit_is_checked():
     """No bound of a drain may be text, a truth value or below zero."""
-    for name in Limits._fields:
+    for name in Limits.FIELDS:
         for value in ("5", "10/s", True if name != "slow_down" else 1, -1, math.nan, [5]):
             with pytest.raises(UsageError, match=name):
                 work(MemoryQueue(), print, limits=Limits(**{name: value}))
@@ -184,7 +184,7 @@ def test_every_limit_is_checked():
 
 def test_every_field_of_the_policy_is_checked():
     """A field of QueueConfig that is of another type is a ConfigError that names it."""
-    for name in QueueConfig._fields:
+    for name in QueueConfig.FIELDS:
         for value in (object(), [object()], None):
             with pytest.raises(ConfigError, match=rf"{name} = .*allowed is"):
                 MemoryQueue(QueueConfig(**{name: value}))

@@ -137,7 +137,7 @@ def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch, durability)
     items = queue.enqueue_many([(b"whole", Request())] * 8).items
     with open(items[0].path, "wb") as file:
         file.write(bytes(5))
-    monkeypatch.setattr(host, "_boot", (os.getpid(), "another/boot"))
+    monkeypatch.setattr(host, "known_boot", (os.getpid(), "another/boot"))
     told = []
     later = Spool(queue.path, config=queue.config, clock=Clock(), report=told.append)
     assert later.claim().id == 2 and "checksum" in str(told[0])

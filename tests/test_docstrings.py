@@ -42,7 +42,7 @@ def test_every_public_name_is_explained(name):
 def test_the_fields_are_explained(name):
     """Everything that a class takes or holds is named in its docstring."""
     cls = getattr(pq_cli, name)
-    fields = getattr(cls, "_fields", None)
+    fields = getattr(cls, "FIELDS", None)
     if fields is None:
         fields = [p for p in inspect.signature(cls).parameters if p not in ("kwargs",)]
     text = inspect.getdoc(cls)

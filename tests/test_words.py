@@ -9,7 +9,7 @@ import pytest
 from support import Pq
 
 from pq_cli.commands.table import COMMANDS, load
-from pq_cli.help import _MEANT, near, unknown
+from pq_cli.help import MEANT, near, unknown
 
 MAN = Path(__file__).parents[1] / "man"
 
@@ -42,10 +42,10 @@ def test_a_wrong_guess_is_not_made(word: str) -> None:
 
 def test_the_other_words_lead_to_commands_that_there_are() -> None:
     """Each leads to one command, and none of them is a command itself."""
-    words = [word for words in _MEANT.values() for word in words.split()]
+    words = [word for words in MEANT.values() for word in words.split()]
     assert len(words) == len(set(words))
     assert not set(words) & set(COMMANDS)
-    assert {typed.split()[0] for typed in _MEANT} <= set(COMMANDS)
+    assert {typed.split()[0] for typed in MEANT} <= set(COMMANDS)
 
 
 def test_near_is_one_slip_and_no_more() -> None:

@@ -70,7 +70,7 @@ def config_from(values: Mapping[str, Any], where: str) -> QueueConfig:
 
     Raises ConfigError naming the file, the key and what is allowed.
     """
-    known = QueueConfig._fields
+    known = QueueConfig.FIELDS
     fields: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self, dataclass_transform
+    from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
     def dataclass_transform(**_):
@@ -22,22 +22,23 @@ else:
 class Record:
     """Base of frozen, keyword-only values: annotated names are fields, assignments defaults."""
 
-    _fields: tuple[str, ...] = ()
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+    """The names of the fields, in order."""
     _defaults: dict[str, Any] = {}
 
     def __init_subclass__(cls) -> None:
         own = tuple(n for n in cls.__annotations__ if not n.startswith("_"))
-        cls._fields = cls._fields + tuple(n for n in own if n not in cls._fields)
+        cls.FIELDS = cls.FIELDS + tuple(n for n in own if n not in cls.FIELDS)
         cls._defaults = cls._defaults | {n: cls.__dict__[n] for n in own if n in cls.__dict__}
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(self._defaults)
         self.__dict__.update(values)
-        if len(self.__dict__) != len(self._fields):
+        if len(self.__dict__) != len(self.FIELDS):
             raise self._wrong()
 
     def _wrong(self) -> TypeError:
-        wrong = sorted(set(self._fields).symmetric_difference(self.__dict__))
+        wrong = sorted(set(self.FIELDS).symmetric_difference(self.__dict__))
         return TypeError(f"{type(self).__name__}: missing or unknown fields: {', '.join(wrong)}")
 
     @classmethod
@@ -48,7 +49,7 @@ class Record:
         """
         value = object.__new__(cls)
         object.__setattr__(value, "__dict__", fields)
-        if len(fields) != len(cls._fields):
+        if len(fields) != len(cls.FIELDS):
             raise value._wrong()
         return value
 
@@ -63,10 +64,10 @@ class Record:
         return self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), *(_hashable(self.__dict__[name]) for name in self._fields)))
+        return hash((type(self), *(_hashable(self.__dict__[name]) for name in self.FIELDS)))
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{n}={getattr(self, n)!r}" for n in self._fields)
+        fields = ", ".join(f"{n}={getattr(self, n)!r}" for n in self.FIELDS)
         return f"{type(self).__name__}({fields})"
 
     def replace(self, **changes: Any) -> Self:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Item
     from pq_cli.queue.verbs import Queue
 
-_AGAIN = 1.0
+END_AGAIN = 1.0
 """Seconds between tries to write down how the work ended, while disk or lock refuse."""
 
 
@@ -75,7 +75,7 @@ class Claimed:
             except (OSError, TryAgainError):
                 if outcome.verdict is Verdict.RELEASE or time.monotonic() >= deadline:
                     raise
-            time.sleep(_AGAIN)
+            time.sleep(END_AGAIN)
 
 
 class _Renewal:
@@ -96,7 +96,7 @@ class _Renewal:
             except (StaleClaimError, NoSuchItemError):
                 return
             except (PqError, OSError):  # again soon; should the lease end first, the claim is lost
-                pause = min(_AGAIN, self._lease / 6)
+                pause = min(END_AGAIN, self._lease / 6)
 
     def stop(self) -> None:
         """Renew no more."""

@@ -40,7 +40,7 @@ def heading(item: Item) -> str:
 
 def sentences(reasons: Iterable[Reason], now: float) -> list[str]:
     """Return one sentence for each reason, in their order; `now` in Unix seconds."""
-    return [_WORDS[reason.kind](reason.values, now) for reason in reasons]
+    return [WORDS[reason.kind](reason.values, now) for reason in reasons]
 
 
 def _moment(at: float, now: float) -> str:
@@ -113,7 +113,7 @@ def _aged(values: dict[str, Any], _: float) -> str:
     )
 
 
-_WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
+WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
     "next": lambda v, now: "it is the next to be served",
     "ahead_by_priority": lambda v, now: _ahead(v["count"], "more urgent"),
     "ahead_by_age": lambda v, now: _ahead(v["count"], "as urgent, and enqueued earlier"),

@@ -21,7 +21,8 @@ from pq_cli.errors import UsageError
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.doors.dropbox import Dropbox, priority_in
+from pq_cli.spool.doors.dropbox import priority_in
+from pq_cli.spool.doors.resting import Resting
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to others needs root")
@@ -142,15 +143,14 @@ def test_a_sidecar_that_comes_late_still_counts(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is renamed in while its file is being picked up is read, not left behind."""
-    real = Dropbox._stage
+    real = Resting.is_whole
 
-    def slow(self: Dropbox, name: str, has_sidecar: bool, now: float) -> Any:
-        staged = real(self, name, has_sidecar, now)
-        if not has_sidecar:
+    def slow(self: Resting, name: str, fd: int, now: float) -> bool:
+        if not (root / "new/a.meta.json").exists():
             drop(root, "a.meta.json", b'{"priority": 1}')
-        return staged
+        return real(self, name, fd, now)
 
-    monkeypatch.setattr(Dropbox, "_stage", slow)
+    monkeypatch.setattr(Resting, "is_whole", slow)
     drop(root, "a")
     assert served(root) == []
     assert served(root) == [("a", 1, b"x")]

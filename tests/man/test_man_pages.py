@@ -144,7 +144,7 @@ def test_the_fields_and_defaults_of_queue_toml_are_those_of_the_code():
     heads = re.findall(r"^\.It Li (.*)$", page("pq-queue.toml.5"), re.M)
     text = "\n".join(head.replace("\\(dq", '"') for head in heads)
     values = tomllib.loads(text)
-    assert sorted(values) == sorted(QueueConfig._fields)
+    assert sorted(values) == sorted(QueueConfig.FIELDS)
     assert config_from(values, "pq-queue.toml.5") == QueueConfig()
 
 

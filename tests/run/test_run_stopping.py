@@ -225,17 +225,28 @@ def test_a_failed_command_leaves_nothing_at_work(bench, tools, status):
     until(lambda: not alive(pid), "a process of the group survived")
 
 
+CLAIMER = """
+import sys, time, pq_cli
+spool = pq_cli.Spool(sys.argv[1])
+attendance, item = spool.attend(), spool.claim()
+print(item.path, item.holder.host, flush=True)
+time.sleep(600)
+"""
+
+
 def test_dead_worker_is_seen_from_elsewhere(bench):
     """Another host (here: a claim that names one) learns from the lock that the worker is gone."""
-    spool = bench.spool(lease="1h")
-    spool.enqueue(b"x")
-    attendance = spool.attend()
-    item = spool.claim()
-    meta = Path(f"{item.path}.meta.json")
-    meta.write_text(meta.read_text().replace(f'"host":"{item.holder.host}"', '"host":"elsewhere"'))
-    meta.write_text(meta.read_text().replace(f'"pid":{os.getpid()}', '"pid":1'))
-    assert bench.pq("run", "--", "cat").stdout == b""
-    attendance._lock.close()  # what the kernel does when a process dies
+    bench.spool(lease="1h").enqueue(b"x")
+    worker = subprocess.Popen([sys.executable, "-c", CLAIMER, bench.path], stdout=subprocess.PIPE)
+    try:
+        path, host = worker.stdout.readline().decode().split()
+        meta = Path(f"{path}.meta.json")
+        text = meta.read_text().replace(f'"host":"{host}"', '"host":"elsewhere"')
+        meta.write_text(text.replace(f'"pid":{worker.pid}', '"pid":1'))
+        assert bench.pq("run", "--", "cat").stdout == b""
+    finally:
+        worker.kill()
+        worker.communicate()
     assert bench.pq("run", "--", "cat").stdout == b"x"
 
 

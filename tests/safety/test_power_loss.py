@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -48,7 +49,7 @@ def _about(spool: Spool) -> tuple:
     """Return what verbs promise about the spool itself; it stands under the id 0, never given."""
     config = Path(spool.path, "queue.toml")
     text = config.read_bytes() if config.exists() else None
-    return (spool.paused, spool._store.state().aged_at, text)
+    return (spool.paused, json.loads(Path(spool.path, "state.json").read_bytes())["aged_at"], text)
 
 
 def _facts(item: Item) -> tuple:
@@ -61,7 +62,7 @@ def other_boot():
     own = host.boot_id()
 
     def set_boot(name: str | None) -> None:
-        host._boot = (os.getpid(), own if name is None else f"{name}/pid:[1]")
+        host.known_boot = (os.getpid(), own if name is None else f"{name}/pid:[1]")
 
     yield set_boot
     set_boot(None)

@@ -67,7 +67,7 @@ def test_selftest_notices_what_a_kill_loses(tmp_path: Path, monkeypatch) -> None
         tell(b"in %d\n" % item.id)
         spool.remove(item)
 
-    monkeypatch.setattr(selftest, "_serve_one", lose)
+    monkeypatch.setattr(selftest, "serve_one", lose)
     results = {r.name: r for r in selftest.run(str(tmp_path))}
     assert results["kill"].held is False and "lost" in results["kill"].detail
 
@@ -78,7 +78,7 @@ def test_selftest_notices_what_a_kill_tears(tmp_path: Path, monkeypatch) -> None
     def tear(spool: Spool, tell: Callable[[bytes], object]) -> None:
         Path(spool.enqueue(b"payload").path).write_bytes(b"pay")
 
-    monkeypatch.setattr(selftest, "_serve_one", tear)
+    monkeypatch.setattr(selftest, "serve_one", tear)
     assert {r.name: r.held for r in selftest.run(str(tmp_path))}["kill"] is False
 
 

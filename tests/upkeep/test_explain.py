@@ -14,7 +14,7 @@ from pq_cli.core.insight.explain import KINDS, Reason, ahead, explain
 from pq_cli.core.insight.shape import AGE_EDGES, lane_shape
 from pq_cli.core.item import Item
 from pq_cli.core.order import serving_order
-from pq_cli.render.explain import _WORDS, sentences
+from pq_cli.render.explain import WORDS, sentences
 
 
 class Clock:
@@ -179,7 +179,7 @@ def test_a_pause_and_each_state_give_their_reason(tmp_path):
 
 def test_every_reason_has_words():
     """The table of words and the table of kinds are the same."""
-    assert set(_WORDS) == set(KINDS)
+    assert set(WORDS) == set(KINDS)
 
 
 def test_what_is_shown_cannot_drive_a_terminal():
