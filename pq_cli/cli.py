@@ -12,6 +12,7 @@ import sys
 
 from pq_cli import quick
 from pq_cli.errors import OutputError, PqError, UsageError
+from pq_cli.screen import Screen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,57 +28,58 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1) means it
             signal.signal(number, _terminate)
+    screen = Screen()
     status = 70
     try:
-        status = _run(arguments)
-        _flush()
+        status = _run(arguments, screen)
+        screen.flush()
     except KeyboardInterrupt:
         status = 130
     except BaseException as error:
-        status = _report(error)
-    _leave(status)
+        status = _report(error, screen)
+    _leave(status, screen)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], screen: Screen) -> int:
     if not arguments:
         from pq_cli.help import short_help
 
-        _print(short_help())
+        screen.emit(short_help())
         return 0
     spool, (name, *rest) = _leading_spool(arguments)
     try:
-        return _command(name, spool, rest)
+        return _command(name, spool, rest, screen)
     except OSError as error:
         if error.filename is None and not isinstance(error, BrokenPipeError):
             error.filename = name  # about no file, but this process: it has no descriptor left
         raise
 
 
-def _command(name: str, spool: list[str], rest: list[str]) -> int:
+def _command(name: str, spool: list[str], rest: list[str], screen: Screen) -> int:
     planned = quick.plan(name, [*spool, *rest], os.environ, default_spool())
     if planned is not None:
         from pq_cli.spool.disk import lock
 
         lock.brief = True
-        action, options = planned
-        return action(options)
+        command, options = planned
+        return command(options, screen)
     if name in ("--version", "-V"):
         from pq_cli import __version__
 
-        _print(f"pq {__version__}")
+        screen.emit(f"pq {__version__}")
         return 0
     if name == "__complete":  # asked by the completion scripts at every Tab
         from pq_cli.commands.complete import complete
 
-        return complete(rest, os.environ.get("PQ_SPOOL") or default_spool())
+        return complete(rest, os.environ.get("PQ_SPOOL") or default_spool(), screen)
     if name in ("--help", "-h") or (name == "help" and not rest):
         from pq_cli.help import full_help
 
-        _print(full_help())
+        screen.emit(full_help())
         return 0
     if name == "help":
         name, rest = rest[0], ["--help"]
-    return _invoke(name, [*spool, *rest])
+    return _invoke(name, [*spool, *rest], screen)
 
 
 def _leading_spool(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -94,16 +96,16 @@ def _leading_spool(arguments: list[str]) -> tuple[list[str], list[str]]:
     raise UsageError("a command is missing; `pq help` lists them")
 
 
-def _invoke(name: str, arguments: list[str]) -> int:
+def _invoke(name: str, arguments: list[str], screen: Screen) -> int:
     """Go the full way. Raises UsageError when there is no such command."""
-    from pq_cli.commands.table import COMMANDS, load
+    from pq_cli.commands.table import COMMANDS, find, load
 
     if name not in COMMANDS:
         from pq_cli.help import unknown
 
         raise UsageError(unknown(name))
     # Not `main`: it turns a broken pipe into exit 1, and Ctrl-C into an exception of its own.
-    command = load(name)
+    parser = load(name)
     words = _with_values(name, arguments)
     settings: dict[str, Any] = {"default_map": {"spool": default_spool()}}
     if {"--help", "-h"} & set(arguments):
@@ -111,9 +113,9 @@ def _invoke(name: str, arguments: list[str]) -> int:
 
         # By itself it is never narrower than 50 columns.
         settings["terminal_width"] = min(80, stdout_width() or 80) - 2
-    with command.make_context(f"pq {name}", words, **settings) as context:
-        result = command.invoke(context)
-    return result if isinstance(result, int) else 0
+    with parser.make_context(f"pq {name}", words, **settings) as context:
+        options = parser.invoke(context)
+    return int(find(name).command(options, screen))
 
 
 def _with_values(name: str, arguments: list[str]) -> list[str]:
@@ -134,41 +136,27 @@ def default_spool() -> str:
     return os.path.join(state_home, "pq", "default")
 
 
-def _print(text: str) -> None:
-    from pq_cli.render import emit
-
-    emit(text)
-
-
 # -- from errors to exit statuses ------------------------------------------------
 
 
-def _report(error: BaseException) -> int:
+def _report(error: BaseException, screen: Screen) -> int:
     """Say what went wrong in one line on stderr; return the exit status."""
-    from pq_cli import messages
-
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
-    if isinstance(error, PqError):
-        messages.warn(error)
-        return error.exit_code
     if isinstance(error, BrokenPipeError):
         return 128 + signal.SIGPIPE
-    if isinstance(error, OSError):
-        messages.warn(messages.os_error_text(error))
-        return messages.os_error_status(error)
+    if isinstance(error, PqError | OSError):
+        return screen.report(error)
     if type(error).__module__.partition(".")[0] in ("click", "typer"):
-        return _report_click(error)
+        return _report_click(error, screen)
     if isinstance(error, MemoryError | RecursionError):
-        messages.warn(f"out of {'memory' if isinstance(error, MemoryError) else 'stack'}")
+        screen.warn(f"out of {'memory' if isinstance(error, MemoryError) else 'stack'}")
         return 74
-    messages.warn(f"internal error, please report it: {type(error).__name__}: {error}")
+    screen.warn(f"internal error, please report it: {type(error).__name__}: {error}")
     return 70
 
 
-def _report_click(error: Any) -> int:
-    from pq_cli import messages
-
+def _report_click(error: Any, screen: Screen) -> int:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         where = f"{context.command_path.removeprefix('pq ')}: " if context is not None else ""
@@ -178,7 +166,7 @@ def _report_click(error: Any) -> int:
 
             known = [word for p in context.command.params for word in (*p.opts, *p.secondary_opts)]
             said = unknown_option(error.option_name, known, context.command.name)
-        messages.warn(f"{where}{said}")
+        screen.warn(f"{where}{said}")
         return 2
     if type(error).__name__ == "Abort":
         return 130
@@ -188,17 +176,6 @@ def _report_click(error: Any) -> int:
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     """Let SIGTERM and SIGHUP unwind, so that what is half done is undone."""
     raise SystemExit(128 + number)
-
-
-def _flush() -> None:
-    """Send what stdout still holds. Raises OutputError, or BrokenPipeError."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError.because(error) from None
 
 
 def _guard_standard_streams() -> None:
@@ -215,15 +192,15 @@ def _guard_standard_streams() -> None:
                 os.set_inheritable(fd, True)
 
 
-def _leave(status: int) -> NoReturn:
+def _leave(status: int, screen: Screen) -> NoReturn:
     """Exit; whatever stdout still holds was reported already and must not be retried."""
     try:
-        _flush()
+        screen.flush()
     except (OSError, OutputError) as error:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 1)
         if status == 0:
-            status = _report(error)
+            status = _report(error, screen)
     if status == 128 + signal.SIGPIPE:
         os._exit(status)
     sys.exit(status)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 256 * 1024
 """Bytes that are read at once."""
+_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _STANDARD = ("standard input", "standard output", "standard error")
 
 
@@ -169,3 +170,21 @@ def checksum_of(fd: int) -> str:
             crc = zlib.crc32(chunk, crc)
         os.lseek(fd, 0, os.SEEK_SET)
     return checksum_text(crc)
+
+
+def os_error_text(error: OSError) -> str:
+    """Return what and where, without Python's decoration.
+
+    Of two names (a rename, a link) the second is meant where there is no room.
+    """
+    what = error.strerror or str(error)
+    second = error.filename2 if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    name = second or error.filename
+    if not isinstance(name, str | bytes):
+        return what
+    return f"{os.fsdecode(name) or repr('')}: {what}"
+
+
+def os_error_status(error: OSError) -> int:
+    """Return the exit status of an error of the operating system: 77 permission, else 74 I/O."""
+    return 77 if error.errno in _PERMISSION else 74

@@ -7,6 +7,7 @@ commands must start without it.
 
 from __future__ import annotations
 
+from pq_cli.core.item import State
 from pq_cli.core.record import Record
 
 TYPE_CHECKING = False
@@ -41,9 +42,14 @@ def repeated(*names: str, metavar: str, help: str) -> Any:
     return Option(names=names, help=help, metavar=metavar, default=(), many=True)
 
 
-def flag(*names: str, help: str) -> Any:
-    """Declare an option without a value."""
-    return Option(names=names, help=help, default=False)
+def flag(*names: str, help: str, default: bool | None = False) -> Any:
+    """Declare an option without a value; `--x/--no-x` may say the contrary of its default."""
+    return Option(names=names, help=help, default=default)
+
+
+def operand(*, metavar: str, help: str, default: str | None = None, needs: bool = False) -> Any:
+    """Declare the one word that may stand beside the options."""
+    return Option(names=(), help=help, metavar=metavar, default=default, needs=needs)
 
 
 def operands(*, metavar: str, help: str, needs: bool = False) -> Any:
@@ -68,12 +74,18 @@ LOCK_TIMEOUT = "30s"
 """How long a command waits for the spool's lock unless it is told otherwise."""
 
 
-class Options(Declared):
+class LookOptions(Declared):
     """What every command on a spool may be told; in help it stands last."""
 
     spool: str = option(
         "--spool", "-s", metavar="DIR", envvar="PQ_SPOOL", default="", help="The spool directory."
     )
+    lock_timeout = LOCK_TIMEOUT
+
+
+class Options(LookOptions):
+    """And what those may be told that take its lock."""
+
     lock_timeout: str = option(
         "--lock-timeout",
         metavar="D",
@@ -89,10 +101,26 @@ def declared(options: type[Declared]) -> dict[str, Option]:
     return own | {f: each for f, each in options._declared.items() if f in shared}
 
 
-class ItemOptions(Options):
+ITEMS = operands(
+    metavar="ITEM...", help="An id, a claim, or a path; - reads them from stdin.", needs=True
+)
+PRIORITY = option("--priority", "-p", metavar="N", help="1 (most urgent) to 10.")
+STATES = repeated("--state", metavar="S", help=f"Of {', '.join(State)}; may be repeated.")
+DEFER_ON = option("--defer-on", metavar="N,...", help="Statuses of CMD: later, uncounted.")
+AS_JSON = flag("--json", help="Print JSON Lines.")
+COLOR = option("--color", metavar="WHEN", default="auto", help="auto, always or never.")
+
+
+class ItemsOptions(Options):
+    """What those may be told that act on items which are there."""
+
+    items: tuple[str, ...] = ITEMS
+
+
+class NewItemOptions(Options):
     """What may be said of a new item, by whoever makes one."""
 
-    priority: str | None = option("--priority", "-p", metavar="N", help="1 (most urgent) to 10.")
+    priority: str | None = PRIORITY
     key: str | None = option("--key", metavar="KEY", help="Unique among live items.")
     if_exists: str = option(
         "--if-exists",
@@ -105,9 +133,3 @@ class ItemOptions(Options):
     )
     name: str | None = option("--name", metavar="NAME", help="A name to show.")
     metadata: tuple[str, ...] = repeated("-m", "--metadata", metavar="K=V", help="May be repeated.")
-
-
-ITEMS = operands(
-    metavar="ITEM...", help="An id, a claim, or a path; - reads them from stdin.", needs=True
-)
-DEFER_ON = option("--defer-on", metavar="N,...", help="Statuses of CMD: later, uncounted.")

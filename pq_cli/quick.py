@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pq_cli.options import Option, Options
+    from pq_cli.screen import Screen
 
 
 def parse(options: type[Options], arguments: Sequence[str]) -> dict[str, Any] | None:
@@ -58,7 +59,7 @@ def grammar(options: type[Options]) -> dict[str, tuple[str, Option]]:
 
 def plan(
     name: str, arguments: Sequence[str], environ: Mapping[str, str], default_spool: str
-) -> tuple[Callable[[Any], int], Options] | None:
+) -> tuple[Callable[[Any, Screen], int], Options] | None:
     """Return (command, options) of a plain command line, or None: go the full way."""
     found = _command(name)
     fields = None if found is None else parse(found[1], arguments)
@@ -69,18 +70,15 @@ def plan(
     return command, options(**fields)
 
 
-def _command(name: str) -> tuple[Callable[[Any], int], type[Options]] | None:
+def _command(name: str) -> tuple[Callable[[Any, Screen], int], type[Options]] | None:
     """Return the function and the declared options of a command that has a plain form."""
+    module: Any
     if name == "enqueue":
-        from pq_cli.commands import enqueue
-
-        return enqueue.command, enqueue.OPTIONS
-    if name == "next":
-        from pq_cli.commands import next as next_
-
-        return next_.command, next_.OPTIONS
-    if name == "done":
-        from pq_cli.commands import done
-
-        return done.command, done.OPTIONS
-    return None
+        from pq_cli.commands import enqueue as module
+    elif name == "next":
+        from pq_cli.commands import next as module
+    elif name == "done":
+        from pq_cli.commands import done as module
+    else:
+        return None
+    return module.command, module.OPTIONS

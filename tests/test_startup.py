@@ -19,12 +19,12 @@ _TELL = (
 PQ = {
     "pq_cli", "pq_cli.backends", "pq_cli.cli", "pq_cli.commands", "pq_cli.core", "pq_cli.errors",
     "pq_cli.host",
-    "pq_cli.messages", "pq_cli.opened", "pq_cli.options",
+    "pq_cli.opened", "pq_cli.options",
     "pq_cli.quick", "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
     "pq_cli.queue.removing", "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render",
     "pq_cli.render.counting",
     "pq_cli.render.plain",
-    "pq_cli.spool",
+    "pq_cli.screen", "pq_cli.spool",
 }  # fmt: skip
 """Our own modules that every command may load; below core, spool and commands all are allowed."""
 LATER = {

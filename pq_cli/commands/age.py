@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    JsonOption,
-    LockTimeoutOption,
-    SpoolOption,
-    open_spool,
-)
+from pq_cli.commands.spools import open_spool
 from pq_cli.core.timefmt import parse_time
-from pq_cli.messages import warn
-from pq_cli.render import emit, emit_json, stdout_is_terminal
+from pq_cli.options import AS_JSON, Options, flag, option
 from pq_cli.render.counting import Counting
+from pq_cli.render.present import present
 from pq_cli.render.sheet import age_sheet
-from pq_cli.render.terminal import console
+from pq_cli.screen import Screen
 
 
-def command(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report; move nothing.")] = False,
-    at: Annotated[str | None, typer.Option(metavar="T", help="As of this time.")] = None,
-    as_json: JsonOption = False,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class AgeOptions(Options):
+    """The command line of `pq age`, as typed."""
+
+    dry_run: bool = flag("--dry-run", help="Report; move nothing.")
+    at: str | None = option("--at", metavar="T", help="As of this time.")
+    as_json: bool = AS_JSON
+
+
+OPTIONS = AgeOptions
+
+
+def command(o: AgeOptions, screen: Screen) -> int:
     """Report which pending items have aged, and by how much.
 
     With aging_clock = "manual" this also moves the aging clock to now, or to --at T: the order
     then stays as it is until the next `pq age`. Columns: priority, effective, count, oldest id.
     """
-    moment = None if at is None else parse_time(at)
-    queue = open_spool(spool, lock_timeout=lock_timeout)
-    with Counting("items looked at") as counting:
-        groups = queue.age(moment, dry_run=dry_run, tick=counting.tick)
-    if stdout_is_terminal() and not as_json:
-        age_sheet(groups, console("auto")) if groups else warn("nothing has aged")
-        return 0
-    for group in groups:
-        if as_json:
-            emit_json(dict(group.__dict__))
-        else:
-            emit(f"{group.priority}\t{group.effective}\t{group.count}\t{group.oldest_id}")
+    moment = None if o.at is None else parse_time(o.at)
+    queue = open_spool(o, screen)
+    with Counting(screen, "items looked at") as counting:
+        groups = queue.age(moment, dry_run=o.dry_run, tick=counting.tick)
+    present(
+        groups,
+        screen,
+        as_json=o.as_json,
+        record=lambda group: dict(group.__dict__),
+        line=lambda g: f"{g.priority}\t{g.effective}\t{g.count}\t{g.oldest_id}",
+        table=age_sheet,
+        nothing="nothing has aged",
+    )
     return 0

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from pq_cli.commands.common import ItemsArgument, SpoolOption, for_each, open_spool
+from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.errors import UsageError
-from pq_cli.render import check_stdout, copy_to_stdout
+from pq_cli.options import ITEMS, LookOptions, flag
 from pq_cli.render.plain import NOT_TEXT, unfit_for_terminal
+from pq_cli.screen import Screen
 
 
-def command(
-    items: ItemsArgument,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="To a terminal, too, what is not text.")
-    ] = False,
-    spool: SpoolOption = "",
-) -> int:
+class CatOptions(LookOptions):
+    """The command line of `pq cat`, as typed."""
+
+    items: tuple[str, ...] = ITEMS
+    raw: bool = flag("--raw", help="To a terminal, too, what is not text.")
+
+
+OPTIONS = CatOptions
+
+
+def command(o: CatOptions, screen: Screen) -> int:
     """Print the payload, byte for byte; nothing is claimed or changed.
 
     A terminal gets no payload that is not text, unless --raw asks for it.
     """
-    queue = open_spool(spool)
-    check_stdout()
+    queue = open_spool(o, screen)
+    screen.check()
 
     def print_payload(ref: str) -> None:
         with queue.open_payload(ref) as payload:
-            if not raw and unfit_for_terminal(payload.fileno()):
+            if not o.raw and unfit_for_terminal(screen, payload.fileno()):
                 raise UsageError(
                     f"item {ref} is {NOT_TEXT}: --raw prints it, or `pq cat {ref} >FILE`"
                 )
-            copy_to_stdout(payload.fileno())
+            screen.copy(payload.fileno())
 
-    return for_each(queue, items, print_payload)
+    return for_each(queue, o.items, screen, print_payload)

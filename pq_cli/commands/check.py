@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from pq_cli.backends import folder, open_folder
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    JsonOption,
-    LockTimeoutOption,
-    SpoolOption,
-)
-from pq_cli.core.insight.words import counted, lie_in_quarantine
+from pq_cli.backends import folder
+from pq_cli.commands.spools import open_own_folder
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import parse_duration
+from pq_cli.core.insight.words import counted, lie_in_quarantine
 from pq_cli.errors import DamageError, PqError, UsageError
-from pq_cli.messages import warn
-from pq_cli.render import emit, emit_json, flush, stdout_is_terminal
+from pq_cli.options import AS_JSON, Options, flag, repeated
 from pq_cli.render.counting import Counting
-from pq_cli.render.sheet import print_finding
-from pq_cli.render.terminal import console
+from pq_cli.render.present import present
+from pq_cli.render.sheet import finding_sheet
+from pq_cli.screen import Screen
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.check.findings import KINDS, Finding
 from pq_cli.spool.disk.layout import QUARANTINE
 from pq_cli.spool.quarantine import Aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator
+
+    from pq_cli.render.terminal import Console
 
 
-def command(
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be mended; delete no payload.")
-    ] = False,
-    restore: Annotated[
-        list[str] | None,
-        typer.Option("--restore", metavar="NAME", help="Make an item of what lies in quarantine."),
-    ] = None,
-    as_json: JsonOption = False,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class CheckOptions(Options):
+    """The command line of `pq check`, as typed."""
+
+    repair: bool = flag("--repair", help="Mend what can be mended; delete no payload.")
+    restore: tuple[str, ...] = repeated(
+        "--restore", metavar="NAME", help="Make an item of what lies in quarantine."
+    )
+    as_json: bool = AS_JSON
+
+
+OPTIONS = CheckOptions
+
+
+def command(o: CheckOptions, screen: Screen) -> int:
     """Compare the spool with what pq-spool(5) allows; read every payload. Exit 5: damage found.
 
     What a crash leaves is told, but is no damage: the next commands deal with it. With --repair,
@@ -50,50 +48,49 @@ def command(
     tab-separated severity, kind, id, path, detail. What lies in quarantine is listed too; with
     --restore it is an item again, and its id is printed.
     """
-    if restore:
-        if repair or as_json:
+    if o.restore:
+        if o.repair or o.as_json:
             raise UsageError("--restore excludes --repair and --json")
-        return _restore(restore, spool, lock_timeout)
-    check = Check(folder(spool, "check"), parse_duration(lock_timeout))
-    tell = _teller(as_json)
-    damaged = mended = harmless = 0
-    with Counting("items looked at", check.count) as counting:
-        for finding in check.run(repair=repair, tick=counting.tick):
-            damaged += finding.damage
-            mended += finding.mended
-            harmless += not (finding.damage or finding.mended)
-            tell(_record(finding))
-    asides = check.asides()
-    for aside in () if repair else asides:  # those that it has moved there it has told of
-        tell(_aside_record(aside))
-    aside_words = f"; {lie_in_quarantine(len(asides))}" if asides else ""
-    if damaged:
-        hint = "" if repair else "; `pq check --repair` mends what can be mended"
-        raise DamageError(
-            f"{damaged} damaged, {mended} mended, {harmless} harmless{hint}{aside_words}"
-        )
-    warn(f"no damage; {mended} mended, {harmless} harmless leftovers{aside_words}")
+        return _restore(o, screen)
+    check = Check(folder(o.spool, "check"), parse_duration(o.lock_timeout))
+    seen: Counter[str] = Counter()
+
+    def records() -> Iterator[dict[str, Any]]:
+        with Counting(screen, "items looked at", check.count) as counting:
+            for finding in check.run(repair=o.repair, tick=counting.tick):
+                seen[_severity(finding)] += 1
+                yield _record(finding)
+        if not o.repair:  # which tells itself of what it has moved there
+            yield from map(_aside_record, check.asides())
+
+    present(records(), screen, as_json=o.as_json, line=_line, table=_table)
+    aside = len(check.asides())
+    rest = f"; {lie_in_quarantine(aside)}" if aside else ""
+    told = f"{seen['mended']} mended, {seen['harmless']} harmless"
+    if seen["damage"]:
+        hint = "" if o.repair else "; `pq check --repair` mends what can be mended"
+        raise DamageError(f"{seen['damage']} damaged, {told}{hint}{rest}")
+    screen.warn(f"no damage; {told} leftovers{rest}")
     return 0
 
 
-def _restore(names: list[str], spool: str, lock_timeout: str) -> int:
+def _restore(o: CheckOptions, screen: Screen) -> int:
     """Bring back what has these names in quarantine; one that cannot be does not stop the others.
 
     Returns the status of the first that could not, or 0.
     """
-    queue = open_folder(spool, "check", lock_timeout=parse_duration(lock_timeout), report=warn)
-    quarantine = queue.quarantine()
+    quarantine = open_own_folder(o, screen, "check").quarantine()
     status = 0
-    for name in names:
+    for name in o.restore:
         try:
             item = quarantine.restore(name.removesuffix("/").rpartition("quarantine/")[2])
         except PqError as error:
-            warn(error)
-            status = status or error.exit_code
+            failed = screen.report(error)
+            status = status or failed
             continue
-        emit(str(item.id))
-        flush()
-        warn(f"item {item.id} is back: {item.state}, {counted(item.size, 'byte')}")
+        screen.emit(str(item.id))
+        screen.flush()
+        screen.warn(f"item {item.id} is back: {item.state}, {counted(item.size, 'byte')}")
     return status
 
 
@@ -103,14 +100,12 @@ def _severity(finding: Finding) -> str:
     return "harmless" if KINDS[finding.kind].harmless else "damage"
 
 
-def _teller(as_json: bool) -> Callable[[dict[str, Any]], None]:
-    """Return what prints a record, for people or for programs."""
-    if as_json:
-        return emit_json
-    if not stdout_is_terminal():
-        return lambda record: emit("\t".join(_words(record)))
-    out = console("auto")
-    return lambda record: print_finding(_words(record), out)
+def _line(record: dict[str, Any]) -> str:
+    return "\t".join(_words(record))
+
+
+def _table(records: Iterable[dict[str, Any]], out: Console) -> None:
+    finding_sheet(map(_words, records), out)
 
 
 def _words(record: dict[str, Any]) -> list[str]:

@@ -1,49 +1,13 @@
-"""The options that the commands share, declared once."""
+"""What several commands ask of their options."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-from typer.core import TyperCommand
-
-from pq_cli.commands.spools import for_each, lease_seconds, open_spool
-from pq_cli.commands.typed import typed
-from pq_cli.core.item import State, printable
-from pq_cli.core.shellwords import as_command
-from pq_cli.core.shellwords import typed as as_typed
+from pq_cli.core.item import State, printable, whole
 from pq_cli.errors import UsageError
-from pq_cli.options import DEFER_ON, ITEMS, LOCK_TIMEOUT, ItemOptions, declared
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-__all__ = [
-    "LOCK_TIMEOUT",
-    "STATES_HELP",
-    "ColorOption",
-    "DeferOnOption",
-    "ItemsArgument",
-    "JsonOption",
-    "LockTimeoutOption",
-    "Parser",
-    "PriorityOption",
-    "SpoolOption",
-    "check_color",
-    "for_each",
-    "lease_seconds",
-    "open_spool",
-    "states_from",
-]  # fmt: skip
-
-_SHARED = declared(ItemOptions)
-SpoolOption = Annotated[str, typed(_SHARED["spool"])]
-LockTimeoutOption = Annotated[str, typed(_SHARED["lock_timeout"])]
-PriorityOption = Annotated[str | None, typed(_SHARED["priority"])]
-DeferOnOption = Annotated[str | None, typed(DEFER_ON)]
-ItemsArgument = Annotated[list[str], typed(ITEMS)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
-ColorOption = Annotated[str, typer.Option("--color", metavar="WHEN", help="auto, always or never.")]
 
 
 def check_color(color: str) -> None:
@@ -54,46 +18,12 @@ def check_color(color: str) -> None:
         raise UsageError(f"--color {color!r}: allowed is {', '.join(COLORS)}")
 
 
-STATES_HELP = f"Of {', '.join(State)}; may be repeated."
-
-
-class Parser(TyperCommand):
-    """The parser of a pq command. In a usage line operands stand as in the manual: `ITEM...`."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the pieces, without typer's braces around what is required."""
-        operands = (p.metavar or "" for p in self.params if p.param_type_name == "argument")
-        return [self.options_metavar or "", *operands]
-
-
-class CommandAfterDashes(Parser):
-    """The parser of a pq command that ends in `-- CMD...`: without the `--` nothing is run.
-
-    Else `next --wait 3` would wait, and then run `3`.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse. Raises UsageError for words before `--` that belong to no option."""
-        # From the first such word on all is the command's: its options are not taken for ours.
-        ctx.allow_interspersed_args = False
-        after = len(args) - args.index("--") - 1 if "--" in args else 0
-        rest = super().parse_args(ctx, list(args))
-        words = ctx.params.get("cmd") or []
-        if len(words) > after:
-            own = args[: len(args) - len(words)]
-            raise UsageError(_misplaced((ctx.info_name or "").split()[-1], own, list(words)))
-        return rest
-
-
-def _misplaced(command: str, own: list[str], words: list[str]) -> str:
-    """Return what to say of words that stand where an option should, and what to type."""
-    option, equals, _ = (own or [""])[-1].partition("=")
-    if words[0][:1].isdigit() and equals:
-        return f"{printable(words[0], 40)!r} belongs to no option: write {option}={words[0]}"
-    line = as_command([word for word in words if word != "--"])
-    return (
-        f"put the command after --: {printable(f'pq {as_typed([command, *own])} -- {line}', 400)}"
-    )
+def count_from(text: str | None, digits: int = 15) -> int | None:
+    """Return the number of `-n`, None when it was not given."""
+    number = None if text is None else whole(text, digits)
+    if text is not None and number is None:
+        raise UsageError(f"-n {text!r}: give a whole number")
+    return number
 
 
 def states_from(names: Iterable[str]) -> list[State]:

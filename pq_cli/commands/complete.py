@@ -14,12 +14,13 @@ from contextlib import suppress
 from pq_cli.commands.table import COMMANDS, load
 from pq_cli.core.item import Item, State, printable
 from pq_cli.errors import PqError
-from pq_cli.render import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
+
+    from pq_cli.screen import Screen
 
 _WAITING = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
 _STATES = {
@@ -47,21 +48,21 @@ _LEADING = {
 """What may stand before the command."""
 
 
-def complete(words: Sequence[str], default_spool: str) -> int:
+def complete(words: Sequence[str], default_spool: str, screen: Screen) -> int:
     """Print what the last word may become, or what the shell is to complete in its stead."""
     *before, current = words or [""]
     line = _Line(before, current)
     if line.kind in ("files", "dirs"):
-        emit(line.kind)
+        screen.emit(line.kind)
     elif line.kind == "command":
         if line.after:  # without the `--` nothing would be run
-            emit(f"command {line.after}")
+            screen.emit(f"command {line.after}")
     else:
         with suppress(PqError, OSError):
             spool = os.path.expanduser(line.spool) or default_spool
             for value, text in _candidates(line, spool):
                 if value.startswith(line.prefix):
-                    emit(f"{value}\t{text}")
+                    screen.emit(f"{value}\t{text}")
     return 0
 
 
@@ -144,9 +145,9 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
     elif line.kind == "commands":
         yield from ((row.name, row.help) for row in COMMANDS.values())
     elif line.kind in ("items", "keys"):
-        from pq_cli.commands.spools import open_spool
+        from pq_cli.backends import open_queue
 
-        queue = open_spool(spool)
+        queue = open_queue(spool, create=False)
         if line.kind == "keys":
             yield from ((key, "") for key in queue.suggest_keys(line.prefix))
         else:

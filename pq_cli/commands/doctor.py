@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from pq_cli import __version__
 from pq_cli.backends import folder, open_queue
-from pq_cli.commands.common import JsonOption, SpoolOption
 from pq_cli.commands.which import programs, what_to_type
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.item import State, printable
 from pq_cli.errors import NoSpoolError, PqError
-from pq_cli.messages import os_error_text
-from pq_cli.render import emit, emit_json, stdout_is_terminal
+from pq_cli.opened import os_error_text
+from pq_cli.options import AS_JSON, LookOptions
 from pq_cli.render.counting import Counting
+from pq_cli.render.present import present
 from pq_cli.render.sheet import fact_sheet
-from pq_cli.render.terminal import console
+from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,26 +28,39 @@ if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue
 
 
-def command(as_json: JsonOption = False, spool: SpoolOption = "") -> int:
+class DoctorOptions(LookOptions):
+    """The command line of `pq doctor`, as typed."""
+
+    as_json: bool = AS_JSON
+
+
+OPTIONS = DoctorOptions
+
+
+def command(o: DoctorOptions, screen: Screen) -> int:
     """Show versions, the spool, its permissions, file system, lock and policy: for a bug report.
 
     Nothing is changed. Exit 1 if something is wrong; it says what, and what to do. `pq check` looks
     at the items.
     """
-    facts = list(_facts(folder(spool, "doctor")))
-    if as_json:
-        for fact in facts:
-            emit_json(dict(fact.__dict__))
-    elif stdout_is_terminal():
-        fact_sheet([(fact.name, fact.value, fact.wrong) for fact in facts], console("auto"))
-    else:
-        for fact in facts:
-            trouble = f"\tWRONG: {printable(fact.wrong)}" if fact.wrong else ""
-            emit(f"{fact.name}\t{printable(fact.value)}{trouble}")
+    facts = list(_facts(folder(o.spool, "doctor"), screen))
+    present(
+        facts,
+        screen,
+        as_json=o.as_json,
+        record=lambda fact: dict(fact.__dict__),
+        line=_line,
+        table=lambda rows, out: fact_sheet([(f.name, f.value, f.wrong) for f in rows], out),
+    )
     return int(any(fact.wrong is not None for fact in facts))
 
 
-def _facts(path: str) -> Iterator[Fact]:
+def _line(fact: Fact) -> str:
+    trouble = f"\tWRONG: {printable(fact.wrong)}" if fact.wrong else ""
+    return f"{fact.name}\t{printable(fact.value)}{trouble}"
+
+
+def _facts(path: str, screen: Screen) -> Iterator[Fact]:
     yield Fact(name="pq", value=f"{__version__} at {os.path.dirname(os.path.dirname(__file__))}")
     yield _on_path()
     yield Fact(name="python", value=f"{platform.python_version()} at {sys.executable}")
@@ -74,7 +87,7 @@ def _facts(path: str) -> Iterator[Fact]:
     except OSError as error:
         yield Fact(name="state", value="cannot be opened", wrong=os_error_text(error))
         return
-    yield from _about(queue)
+    yield from _about(queue, screen)
 
 
 def _on_path() -> Fact:
@@ -108,7 +121,7 @@ def _can_be_made(path: str) -> bool:
     return os.access(path, os.W_OK | os.X_OK)
 
 
-def _about(queue: Queue) -> Iterator[Fact]:
+def _about(queue: Queue, screen: Screen) -> Iterator[Fact]:
     yield from queue.facts()
     differing = {
         name: value
@@ -120,7 +133,7 @@ def _about(queue: Queue) -> Iterator[Fact]:
     pause = queue.paused
     if pause is not None:
         yield Fact(name="paused", value=pause.reason or "yes", wrong="`pq resume` ends it")
-    with Counting("items looked at") as counting:
+    with Counting(screen, "items looked at") as counting:
         backlog = queue.backlog(counting.tick)
     counts = {str(s): queue.count([s]) for s in (State.ACTIVE, State.HELD, State.FAILED)}
     counts |= {"pending": sum(map(len, backlog.lanes.values())), "delayed": backlog.delayed}

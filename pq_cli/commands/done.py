@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pq_cli.commands.spools import for_each, open_spool
-from pq_cli.options import ITEMS, Options
+from pq_cli.options import ItemsOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pq_cli.screen import Screen
+
+OPTIONS = ItemsOptions
 
 
-class DoneOptions(Options):
-    """The command line of `pq done`, as typed: nothing is checked yet."""
-
-    items: tuple[str, ...] = ITEMS
-
-
-OPTIONS = DoneOptions
-
-
-def command(options: DoneOptions) -> int:
+def command(o: ItemsOptions, screen: Screen) -> int:
     """Finish claimed items. A claim that was taken away is refused (exit 4)."""
-    queue = open_spool(options.spool, lock_timeout=options.lock_timeout)
-    return for_each(queue, options.items, queue.done)
+    queue = open_spool(o, screen)
+    return for_each(queue, o.items, screen, queue.done)

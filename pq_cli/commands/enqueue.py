@@ -10,11 +10,9 @@ from pq_cli.commands.spools import open_spool, taken_text
 from pq_cli.core.item import printable, valid_priority, whole
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
-from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.opened import About, open_file
-from pq_cli.options import ItemOptions, flag, operands, option
+from pq_cli.options import NewItemOptions, flag, operands, option
 from pq_cli.queue.request import Request, checked
-from pq_cli.render import check_stdout, emit, flush
 from pq_cli.render.counting import Counting
 from pq_cli.spool.disk.layout import BLOCK_SIZE
 
@@ -25,11 +23,12 @@ if TYPE_CHECKING:
     from pq_cli.commands.enqueue_records import Payload
     from pq_cli.core.item import Item
     from pq_cli.queue.request import Admitted
+    from pq_cli.screen import Screen
     from pq_cli.queue.verbs import Queue
 
 
-class EnqueueOptions(ItemOptions):
-    """The command line of `pq enqueue`, as typed: nothing is checked yet."""
+class EnqueueOptions(NewItemOptions):
+    """The command line of `pq enqueue`, as typed."""
 
     files: tuple[str, ...] = operands(metavar="[FILE...]", help="Default: stdin, as is -.")
     name: str | None = option("--name", metavar="NAME", help="A name to show; default: FILE's.")
@@ -44,12 +43,11 @@ class EnqueueOptions(ItemOptions):
 OPTIONS = EnqueueOptions
 
 
-def command(options: EnqueueOptions) -> int:
+def command(o: EnqueueOptions, screen: Screen) -> int:
     """Add stdin, or each FILE, to the queue; print the ids, one a line.
 
     An id that was printed is safe, also from a power loss.
     """
-    o = options
     modes = o.lines + o.null + o.jsonl
     if modes > 1:
         raise UsageError("--lines, -0 and --jsonl exclude each other")
@@ -58,10 +56,10 @@ def command(options: EnqueueOptions) -> int:
     request = request_of(o, delay=o.delay, at=o.at)
     if not o.files:
         check_stdin()
-    check_stdout()
-    queue = open_spool(o.spool, create=True, lock_timeout=o.lock_timeout)
-    with _counting(o, modes) as counting:
-        work = _Enqueue(queue, request, counting)
+    screen.check()
+    queue = open_spool(o, screen, create=True)
+    with _counting(o, modes, screen) as counting:
+        work = _Enqueue(queue, request, counting, screen)
         for file in o.files or ("-",):
             if modes:
                 work.records(file, lines=o.lines, null=o.null)
@@ -71,13 +69,13 @@ def command(options: EnqueueOptions) -> int:
     return work.status
 
 
-def _counting(o: EnqueueOptions, records: int) -> Counting:
+def _counting(o: EnqueueOptions, records: int, screen: Screen) -> Counting:
     """Return what shows progress: of records and of several FILEs the items, of one its bytes."""
     if records:
-        return Counting("items")
+        return Counting(screen, "items")
     if len(o.files) > 1:
-        return Counting("items", len(o.files))
-    return Counting("bytes", lambda: _size_of(*o.files))
+        return Counting(screen, "items", len(o.files))
+    return Counting(screen, "bytes", lambda: _size_of(*o.files))
 
 
 def _size_of(file: str = "-") -> int | None:
@@ -89,7 +87,7 @@ def _size_of(file: str = "-") -> int | None:
     return info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
-def request_of(o: ItemOptions, *, delay: str | None = None, at: str | None = None) -> Request:
+def request_of(o: NewItemOptions, *, delay: str | None = None, at: str | None = None) -> Request:
     """Return what the options ask for. Raises UsageError naming what is wrong."""
     return checked(
         Request(
@@ -133,8 +131,9 @@ def _metadata(pairs: Iterable[str]) -> dict[str, str]:
 class _Enqueue:
     """Enqueues one FILE after the other; one that is bad does not stop the others."""
 
-    def __init__(self, queue: Queue, request: Request, counting: Counting) -> None:
+    def __init__(self, queue: Queue, request: Request, counting: Counting, screen: Screen) -> None:
         self._queue = queue
+        self._screen = screen
         self._counting = counting
         self._request = request
         self._last_id = 0
@@ -160,7 +159,9 @@ class _Enqueue:
             self._print(admitted)
             self._went_in += not admitted.found
             for item in admitted.found:
-                warn(taken_text(item, f"{file} stays" if move else "nothing was queued"))
+                self._screen.warn(
+                    taken_text(item, f"{file} stays" if move else "nothing was queued")
+                )
         except (PqError, OSError) as error:
             self._note(error)
 
@@ -196,11 +197,13 @@ class _Enqueue:
     def sum_up(self, files: int) -> None:
         """Tell of the records whose keys were taken, and how many of several FILEs went in."""
         if self._taken == 1 and self._owner is not None:
-            warn(taken_text(self._owner, "nothing was queued for it"))
+            self._screen.warn(taken_text(self._owner, "nothing was queued for it"))
         elif self._taken:
-            warn(f"{self._taken:,} keys were taken already; new items: {self._went_in:,}")
+            self._screen.warn(
+                f"{self._taken:,} keys were taken already; new items: {self._went_in:,}"
+            )
         if self._failed and files > 1:
-            warn(f"{self._went_in} of {files} FILEs were queued")
+            self._screen.warn(f"{self._went_in} of {files} FILEs were queued")
 
     def _to_end_of_block(self) -> int:
         """Return how many ids are left in the present block: a batch that fills one is cheapest."""
@@ -218,10 +221,12 @@ class _Enqueue:
     def _print(self, admitted: Admitted) -> None:
         items = admitted.items
         if items:
-            emit("\n".join(str(item.id) for item in items))  # in one write: safe they are together
+            self._screen.emit(
+                "\n".join(str(item.id) for item in items)
+            )  # in one write: safe they are together
             self._last_id = items[-1].id
         self._counting.tick(len(items))
-        flush()
+        self._screen.flush()
         if admitted.error is not None:
             raise admitted.error
 
@@ -230,10 +235,5 @@ class _Enqueue:
         if isinstance(error, OutputError | BrokenPipeError):
             raise error
         self._failed += 1
-        if isinstance(error, PqError):
-            warn(f"{before}{error}{behind}")
-            self.status = self.status or error.exit_code
-            return
-        # An error of the system names its file.
-        warn(f"{os_error_text(error)}{behind}")
-        self.status = self.status or os_error_status(error)
+        failed = self._screen.report(error, before, behind)
+        self.status = self.status or failed

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    ItemsArgument,
-    LockTimeoutOption,
-    SpoolOption,
-    for_each,
-    open_spool,
-)
+from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.options import ItemsOptions, flag, option
+from pq_cli.screen import Screen
 
 
-def command(
-    items: ItemsArgument,
-    error: Annotated[
-        str | None, typer.Option("--error", metavar="TEXT", help="What failed.")
-    ] = None,
-    dead: Annotated[bool, typer.Option("--dead", help="Do not retry.")] = False,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class FailOptions(ItemsOptions):
+    """The command line of `pq fail`, as typed."""
+
+    error: str | None = option("--error", metavar="TEXT", help="What failed.")
+    dead: bool = flag("--dead", help="Do not retry.")
+
+
+OPTIONS = FailOptions
+
+
+def command(o: FailOptions, screen: Screen) -> int:
     """Say that the attempt failed: the item is retried later, or fails for good at max_attempts."""
-    queue = open_spool(spool, lock_timeout=lock_timeout)
-    return for_each(queue, items, lambda ref: queue.fail(ref, error, dead=dead))
+    queue = open_spool(o, screen)
+    return for_each(queue, o.items, screen, lambda ref: queue.fail(ref, o.error, dead=o.dead))

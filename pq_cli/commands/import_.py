@@ -5,36 +5,37 @@ from __future__ import annotations
 import sys
 from typing import BinaryIO
 
-from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption
 from pq_cli.commands.spools import open_spool
 from pq_cli.errors import EXIT_DATA, PqError, SpoolIOError
-from pq_cli.messages import warn
-from pq_cli.render import check_stdout, emit, flush
+from pq_cli.options import Options
 from pq_cli.render.counting import Counting
+from pq_cli.screen import Screen
 from pq_cli.transfer.jsonl import JsonSource
 from pq_cli.transfer.receiving import Receiving
 from pq_cli.transfer.stream import Source
 from pq_cli.transfer.tarred import TarSource
 
+OPTIONS = Options
 
-def command(spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT) -> int:
+
+def command(o: Options, screen: Screen) -> int:
     """Read what `pq export` wrote from stdin; print the new ids, one a line.
 
     An item that came before does not come again, so a stream that was cut short is sent anew.
     """
-    check_stdout()
+    screen.check()
     if sys.stdin is None:
         raise SpoolIOError("standard input is closed")
-    queue = open_spool(spool, create=True, lock_timeout=lock_timeout)
+    queue = open_spool(o, screen, create=True)
     refused: list[PqError] = []
 
     def refuse(error: PqError) -> None:
-        warn(error)
+        screen.warn(error)
         refused[:] = [error]
 
     entered = known = 0
     try:
-        with Counting("items") as counting, queue.arrivals() as arrivals:
+        with Counting(screen, "items") as counting, queue.arrivals() as arrivals:
             source = _source(counting.watched(sys.stdin.buffer))
             receiving = Receiving(queue, arrivals, refuse)
             for received in counting.over(receiving.run(source)):
@@ -42,10 +43,10 @@ def command(spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIME
                     known += 1
                 else:
                     entered += 1
-                    emit(str(received.item.id))
-                flush()
+                    screen.emit(str(received.item.id))
+                screen.flush()
     finally:
-        warn(f"{entered} items imported" + (f"; {known} had come before" if known else ""))
+        screen.warn(f"{entered} items imported" + (f"; {known} had come before" if known else ""))
     return EXIT_DATA if refused else 0
 
 

@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pq_cli.commands.common import JsonOption, SpoolOption, open_spool
-from pq_cli.core.item import whole
-from pq_cli.errors import UsageError
-from pq_cli.render import emit, emit_json, stdout_is_terminal
+from pq_cli.commands.common import count_from
+from pq_cli.commands.spools import open_spool
+from pq_cli.options import AS_JSON, LookOptions, operands, option
 from pq_cli.render.log import log_line
+from pq_cli.render.present import present
 from pq_cli.render.sheet import log_sheet
-from pq_cli.render.terminal import console
+from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
 
-def command(
-    items: Annotated[
-        list[str] | None, typer.Argument(metavar="[ITEM...]", help="Only about these items.")
-    ] = None,
-    count: Annotated[str | None, typer.Option("-n", metavar="N", help="The last N only.")] = None,
-    as_json: JsonOption = False,
-    spool: SpoolOption = "",
-) -> int:
+class LogOptions(LookOptions):
+    """The command line of `pq log`, as typed."""
+
+    items: tuple[str, ...] = operands(metavar="[ITEM...]", help="Only about these items.")
+    count: str | None = option("-n", metavar="N", help="The last N only.")
+    as_json: bool = AS_JSON
+
+
+OPTIONS = LogOptions
+
+
+def command(o: LogOptions, screen: Screen) -> int:
     """Print what happened in the spool lately, oldest first: time, event, item, and more.
 
     The log is bounded and derived: it may lack an event, and losing it loses no item. In a pipe
     each line is time, event, id, priority and words, tab-separated.
     """
-    queue = open_spool(spool)
-    wanted = {int(queue.reference(ref).partition(".")[0]) for ref in items or ()}
+    queue = open_spool(o, screen)
+    wanted = {int(queue.reference(ref).partition(".")[0]) for ref in o.items}
     found: Iterable[dict[str, Any]] = (
         r for r in queue.log() if not wanted or r.get("id") in wanted
     )
+    count = count_from(o.count)
     if count is not None:
-        last = whole(count, 9)
-        if last is None:
-            raise UsageError(f"-n {count!r}: give a whole number")
-        found = deque(found, maxlen=last)
-    if stdout_is_terminal() and not as_json:
-        log_sheet(found, time.time(), console("auto"))
-        return 0
-    for record in found:
-        if as_json:
-            emit_json(record)
-        else:
-            emit(log_line(record))
+        found = deque(found, maxlen=count)
+    present(found, screen, as_json=o.as_json, line=log_line, table=log_sheet)
     return 0

@@ -5,35 +5,47 @@ from __future__ import annotations
 import time
 from fnmatch import fnmatchcase
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pq_cli.commands.common import (
-    STATES_HELP,
-    ColorOption,
-    JsonOption,
-    SpoolOption,
-    check_color,
-    open_spool,
-    states_from,
-)
-from pq_cli.core.item import LIVE, Item, State, printable, valid_priority, whole
+from pq_cli.commands.common import check_color, count_from, states_from
+from pq_cli.commands.spools import open_spool
+from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
 from pq_cli.core.record import Record
 from pq_cli.core.tick import unheard
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
-from pq_cli.messages import warn
-from pq_cli.render import emit, emit_json, flush, item_columns, item_json, stdout_is_terminal
+from pq_cli.options import AS_JSON, COLOR, STATES, LookOptions, flag, option
 from pq_cli.render.counting import Counting
+from pq_cli.render.plain import item_columns, item_json
+from pq_cli.render.present import present
+from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pq_cli.core.tick import Tick
-    from pq_cli.queue.verbs import Queue
     from pq_cli.render.table import Looks
     from pq_cli.render.terminal import Console
+    from pq_cli.queue.verbs import Queue
+
+
+class LsOptions(LookOptions):
+    """The command line of `pq ls`, as typed."""
+
+    states: tuple[str, ...] = STATES
+    priority: str | None = option("--priority", "-p", metavar="N", help="Only this base priority.")
+    older_than: str | None = option("--older-than", metavar="D", help="Created more than D ago.")
+    key: str | None = option("--key", metavar="GLOB", help="Key matches.")
+    count: str | None = option("-n", metavar="N", help="The first N only.")
+    everything: bool = flag("--all", help="All of them, also where a terminal gets a screenful.")
+    watch: str | None = option(
+        "--watch", metavar="[=D]", implied="2s", help="Show it anew every D (2s); q quits."
+    )
+    as_json: bool = AS_JSON
+    color: str = COLOR
+
+
+OPTIONS = LsOptions
 
 
 class Choice(Record):
@@ -55,32 +67,8 @@ _USUAL = [*LIVE, State.FAILED]
 _LEAST, _WIDE = 3, 80
 """Rows on a screen, however low; columns from which on the summary takes one line only."""
 
-IMPLIED = {"--watch": "2s"}
-"""Options that may stand without their value, and the value that they then have."""
 
-
-def command(
-    states: Annotated[
-        list[str] | None, typer.Option("--state", metavar="S", help=STATES_HELP)
-    ] = None,
-    priority: Annotated[
-        str | None, typer.Option("--priority", "-p", metavar="N", help="Only this base priority.")
-    ] = None,
-    older_than: Annotated[
-        str | None, typer.Option("--older-than", metavar="D", help="Created more than D ago.")
-    ] = None,
-    key: Annotated[str | None, typer.Option("--key", metavar="GLOB", help="Key matches.")] = None,
-    count: Annotated[str | None, typer.Option("-n", metavar="N", help="The first N only.")] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All of them, also where a terminal gets a screenful.")
-    ] = False,
-    watch: Annotated[
-        str | None, typer.Option(metavar="[=D]", help="Show it anew every D (2s); q quits.")
-    ] = None,
-    as_json: JsonOption = False,
-    color: ColorOption = "auto",
-    spool: SpoolOption = "",
-) -> int:
+def command(o: LsOptions, screen: Screen) -> int:
     """List the items: active first, then pending in serving order, delayed, held, failed.
 
     Done items are listed with --state done. Nothing is locked or changed. A terminal gets a
@@ -88,57 +76,64 @@ def command(
     effective, created_at, attempts, size, key, name. Exit 1: no item fits.
     """
     choice = Choice(
-        states=states_from(states) if states else _USUAL,
-        priority=None if priority is None else valid_priority(priority),
-        age=None if older_than is None else parse_duration(older_than),
-        key=key,
-        limit=None if count is None else _count(count),
+        states=states_from(o.states) if o.states else _USUAL,
+        priority=None if o.priority is None else valid_priority(o.priority),
+        age=None if o.older_than is None else parse_duration(o.older_than),
+        key=o.key,
+        limit=count_from(o.count),
     )
-    if watch is not None and as_json:
+    if o.watch is not None and o.as_json:
         raise UsageError("--watch and --json exclude each other")
-    if everything and (count is not None or watch is not None):
+    if o.everything and (o.count is not None or o.watch is not None):
         raise UsageError("--all excludes -n and --watch")
-    check_color(color)
-    interval = None if watch is None else max(0.1, parse_duration(watch))
-    queue = open_spool(spool)
+    check_color(o.color)
+    interval = None if o.watch is None else max(0.1, parse_duration(o.watch))
+    queue = open_spool(o, screen)
     if interval is not None:
-        _watch(queue, choice, color, interval)
+        _watch(queue, choice, o.color, interval, screen)
         return EXIT_OK
-    if not as_json and (stdout_is_terminal() or color == "always"):
-        found = _table(queue, choice, color, whole=everything or count is not None)
-    else:
-        found = _lines(queue, choice, as_json=as_json)
-    _tell_quarantine(queue)
+    found = _list(queue, choice, o, screen)
+    _tell_quarantine(queue, screen)
     return EXIT_OK if found or not choice.narrows else EXIT_NOTHING
 
 
-def _tell_quarantine(queue: Queue) -> None:
+def _tell_quarantine(queue: Queue, screen: Screen) -> None:
     """Say what is not listed because a repair has set it aside: nothing else would say so."""
     aside = queue.quarantined()
     if aside:
         from pq_cli.core.insight.words import lie_in_quarantine
 
-        flush()
-        warn(lie_in_quarantine(aside))
+        screen.flush()
+        screen.warn(lie_in_quarantine(aside))
 
 
-def _lines(queue: Queue, choice: Choice, *, as_json: bool) -> bool:
-    """Print the items for programs, as they are found; tell whether there was one."""
-    item, t = None, queue.order_time()
-    with Counting("items looked at") as counting:
-        for item in _chosen(queue, choice, time.time(), counting.tick):
-            if as_json:
-                emit_json(item_json(item, queue.config, t))
-            else:
-                emit(item_columns(item, queue.config, t))
-    return item is not None
+def _list(queue: Queue, choice: Choice, o: LsOptions, screen: Screen) -> bool:
+    """Print the items as they are found; tell whether there was one."""
+    now, t = time.time(), queue.order_time()
+    found = False
 
+    def items() -> Iterator[Item]:
+        nonlocal found
+        for item in _chosen(queue, choice, now, counting.tick):
+            found = True
+            yield item
 
-def _count(text: str) -> int:
-    number = whole(text, 15)
-    if number is None:
-        raise UsageError(f"-n {text!r}: give a whole number")
-    return number
+    def table(items: Iterable[Item], out: Console) -> None:
+        height = None if o.everything or o.count is not None else _height()
+        if not _table(queue, choice, iter(items), out, height):
+            screen.warn(_nothing(queue, choice))
+
+    with Counting(screen, "items looked at") as counting:
+        present(
+            items(),
+            screen,
+            as_json=o.as_json,
+            color=o.color,
+            record=lambda item: item_json(item, queue.config, t),
+            line=lambda item: item_columns(item, queue.config, t),
+            table=table,
+        )
+    return found
 
 
 def _chosen(queue: Queue, choice: Choice, now: float, tick: Tick = unheard) -> Iterator[Item]:
@@ -153,32 +148,34 @@ def _chosen(queue: Queue, choice: Choice, now: float, tick: Tick = unheard) -> I
     return islice(filter(fits, queue.items(choice.states)), choice.limit)
 
 
-def _table(queue: Queue, choice: Choice, color: str, *, whole: bool) -> bool:
-    """Print the items as a table, a screenful unless `whole`; tell whether there was one."""
+def _table(
+    queue: Queue, choice: Choice, items: Iterator[Item], out: Console, height: int | None
+) -> bool:
+    """Print the items as a table, what fits into `height`; tell whether there was one."""
     from pq_cli.render.table import item_table, say_more, say_summary
-    from pq_cli.render.terminal import console, stdout_height
 
     looks = _looks(queue)
-    out = console(color)
-    height = None if whole else stdout_height()
-    with Counting("items looked at") as counting:
-        items = _chosen(queue, choice, looks.now, counting.tick)
-        first = next(items, None)
-        paused = _show_pause(queue, out, looks.now)
-        if first is None:
-            warn(_nothing(queue, choice))
-            return False
-        page, rest = _screenful(chain([first], items), out, height, paused)
-        counts = item_table(page, looks, out)
-        behind = next(rest, None)
-        if behind is not None:
-            flush()
-            shown = sum(counts.values())
-            counts = _count_all(queue, choice, counts, chain([behind], rest))
-            say_more(sum(counts.values()) - shown, out)
+    first = next(items, None)
+    paused = _show_pause(queue, out, looks.now)
+    if first is None:
+        return False
+    page, rest = _screenful(chain([first], items), out, height, paused)
+    counts = item_table(page, looks, out)
+    behind = next(rest, None)
+    if behind is not None:
+        out.file.flush()
+        shown = sum(counts.values())
+        counts = _count_all(queue, choice, counts, chain([behind], rest))
+        say_more(sum(counts.values()) - shown, out)
     cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
     say_summary(counts, out, "dim", cut)
     return True
+
+
+def _height() -> int | None:
+    from pq_cli.render.terminal import stdout_height
+
+    return stdout_height()
 
 
 def _screenful(
@@ -232,14 +229,14 @@ def _looks(queue: Queue) -> Looks:
     return Looks(config=queue.config, now=time.time(), t=queue.order_time(), running=running)
 
 
-def _watch(queue: Queue, choice: Choice, color: str, interval: float) -> None:
+def _watch(queue: Queue, choice: Choice, color: str, interval: float, screen: Screen) -> None:
     from pq_cli.render.terminal import console
     from pq_cli.render.watch import watch
 
     live = _Live(queue)
 
     def draw(columns: int, rows: int) -> list[str]:
-        out = console(color, columns)
+        out = console(screen, color, columns)
         with out.capture() as capture:
             _picture(queue, choice, out, rows, live.count())
         return capture.get().split("\n")[:-1]

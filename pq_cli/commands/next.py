@@ -16,24 +16,15 @@ from pq_cli.errors import (
     StaleClaimError,
     UsageError,
 )
-from pq_cli.messages import warn
 from pq_cli.options import DEFER_ON, Options, flag, operands, option
-from pq_cli.render import (
-    check_stdout,
-    copy_to_stdout,
-    emit,
-    emit_json,
-    flush,
-    item_json,
-    stdout_is_terminal,
-)
-from pq_cli.render.plain import NOT_TEXT, end_line, unfit_for_terminal
+from pq_cli.render.plain import NOT_TEXT, end_line, item_json, unfit_for_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pq_cli.core.item import Item
+    from pq_cli.screen import Screen
     from pq_cli.queue.verbs import Queue
 
 _POLL = 0.2
@@ -41,7 +32,7 @@ _POLL = 0.2
 
 
 class NextOptions(Options):
-    """The command line of `pq next`, as typed: nothing is checked yet."""
+    """The command line of `pq next`, as typed."""
 
     cmd: tuple[str, ...] = operands(
         metavar="[-- CMD...]", help="Run CMD with the payload on its stdin."
@@ -61,13 +52,12 @@ class NextOptions(Options):
 OPTIONS = NextOptions
 
 
-def command(options: NextOptions) -> int:
+def command(o: NextOptions, screen: Screen) -> int:
     """Claim the next item and print its payload; the claim is named on stderr.
 
     With CMD: run it with the payload on stdin; exit 0 ends the item, 75 or 111 puts it off, 100
     fails it for good, anything else retries it until max_attempts. Exit 1: nothing to do.
     """
-    o = options
     if o.claim + o.path + o.as_json + o.ack + bool(o.cmd) > 1:
         raise UsageError("--claim, --path, --json, --ack and CMD exclude each other")
     if o.raw and (o.claim or o.path or o.as_json or o.cmd):
@@ -77,28 +67,28 @@ def command(options: NextOptions) -> int:
     if o.defer_on is not None and not o.cmd:
         raise UsageError("--defer-on is about CMD's exit status: give -- CMD...")
     if not o.cmd:
-        check_stdout()
+        screen.check()
     deadline = None if patience is None else time.monotonic() + patience
     if o.cmd:
-        return _run(o, lease, deadline)
-    queue = _open(o.spool, o.lock_timeout, deadline)
+        return _run(o, screen, lease, deadline)
+    queue = _open(o, screen, deadline)
     item = _claim(lambda: queue.claim(lease=lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
-        _say_idle(queue)
+        _say_idle(queue, screen)
         return 1
-    _deliver(queue, item, o)
+    _deliver(queue, item, o, screen)
     return 0
 
 
-def _say_idle(queue: Queue) -> None:
+def _say_idle(queue: Queue, screen: Screen) -> None:
     """Tell people why there was nothing; programs have the exit status."""
-    if stdout_is_terminal():
+    if screen.is_terminal():
         from pq_cli.commands.idle import idle_text  # start-up
 
         idle = idle_text(queue)
         if idle is not None:
-            warn(idle)
+            screen.warn(idle)
 
 
 def refuse_paused(queue: Queue) -> None:
@@ -110,10 +100,10 @@ def refuse_paused(queue: Queue) -> None:
         raise PausedError(f"paused since {since[:19]}Z{why}; `pq resume` ends it")
 
 
-def _deliver(queue: Queue, item: Item, o: NextOptions) -> None:
+def _deliver(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> None:
     """Print the item; if that fails nobody got it, so it goes back uncounted."""
     try:
-        shown = _print(queue, item, o)
+        shown = _print(queue, item, o, screen)
     except DamagedItemError as error:
         queue.fail(item, str(error), dead=True)
         raise
@@ -122,17 +112,19 @@ def _deliver(queue: Queue, item: Item, o: NextOptions) -> None:
         raise
     if o.ack:
         queue.done(item)
-    elif stdout_is_terminal():
-        _say_how_on(queue, item, o, shown)
+    elif screen.is_terminal():
+        _say_how_on(queue, item, o, screen, shown=shown)
     elif not (o.claim or o.path or o.as_json):
-        warn(f"claimed {item.claim}")
+        screen.warn(f"claimed {item.claim}")
 
 
-def _say_how_on(queue: Queue, item: Item, o: NextOptions, shown: bool) -> None:
+def _say_how_on(queue: Queue, item: Item, o: NextOptions, screen: Screen, *, shown: bool) -> None:
     """Tell people what they have now, and what to type next."""
     lease = format_duration(lease_seconds(o.lease) or queue.config.lease)
     binary = "" if shown else f", {NOT_TEXT}: `pq cat {item.claim} >FILE`, then"
-    warn(f"claimed {item.claim}{binary or ':'} `pq done {item.claim}`, else it is back in {lease}")
+    screen.warn(
+        f"claimed {item.claim}{binary or ':'} `pq done {item.claim}`, else it is back in {lease}"
+    )
 
 
 def _give_back(queue: Queue, item: Item) -> None:
@@ -150,10 +142,12 @@ def _patience(wait: str | None) -> float | None:
     return float("inf") if wait == "forever" else parse_duration(wait)
 
 
-def _open(path: str, lock_timeout: str, deadline: float | None) -> Queue:
+def _open(
+    o: NextOptions, screen: Screen, deadline: float | None, lock_timeout: str | None = None
+) -> Queue:
     while True:
         try:
-            return open_spool(path, lock_timeout=lock_timeout)
+            return open_spool(o, screen, lock_timeout=lock_timeout)
         except NoSpoolError:
             if deadline is None or time.monotonic() >= deadline:
                 raise
@@ -170,26 +164,26 @@ def _claim(take: Callable[[], Item | None], deadline: float | None) -> Item | No
         time.sleep(min(_POLL, deadline - now))
 
 
-def _print(queue: Queue, item: Item, o: NextOptions) -> bool:
+def _print(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> bool:
     """Print what the options ask for; tell whether it was shown: a terminal gets no binary."""
     shown = True
     if o.claim:
-        emit(item.claim or "")
+        screen.emit(item.claim or "")
     elif o.path:
-        emit(item.path or "")
+        screen.emit(item.path or "")
     elif o.as_json:
-        emit_json(item_json(item, queue.config, queue.order_time()))
+        screen.emit_json(item_json(item, queue.config, queue.order_time()))
     else:
         with queue.open_payload(item) as payload:
             fd = payload.fileno()
-            shown = o.raw or not unfit_for_terminal(fd)
+            shown = o.raw or not unfit_for_terminal(screen, fd)
             if not shown and o.ack:
                 raise UsageError(f"item {item.id} is {NOT_TEXT}; --raw prints it, or go to a file")
             if shown:
                 with _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease):
-                    copy_to_stdout(fd)
-                    end_line(fd)
-    flush()
+                    screen.copy(fd)
+                    end_line(screen, fd)
+    screen.flush()
     return shown
 
 
@@ -212,15 +206,15 @@ class _Renewed:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(o: NextOptions, lease: float | None, deadline: float | None) -> int:
+def _run(o: NextOptions, screen: Screen, lease: float | None, deadline: float | None) -> int:
     from pq_cli.worker.attempt import Foreground
     from pq_cli.worker.contract import judging
 
     patience = parse_duration(o.lock_timeout)
-    queue = _open(o.spool, brief_lock(patience), deadline)
+    queue = _open(o, screen, deadline, brief_lock(patience))
     judge = judging(o.defer_on, queue.config)
     seconds = queue.config.lease if lease is None else lease
-    with Foreground(queue, seconds, patience, os.environ, warn) as foreground:
+    with Foreground(queue, seconds, patience, os.environ, screen.warn) as foreground:
         item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=lease)), deadline)
         if item is None:
             refuse_paused(queue)
@@ -229,5 +223,5 @@ def _run(o: NextOptions, lease: float | None, deadline: float | None) -> int:
     if sent is not None:
         return 128 + sent
     if status:
-        warn(f"{item.claim}: {o.cmd[0]} exited with status {status}")
+        screen.warn(f"{item.claim}: {o.cmd[0]} exited with status {status}")
     return 6 if status else 0

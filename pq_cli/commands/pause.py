@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption, open_spool
+from pq_cli.commands.spools import open_spool
 from pq_cli.errors import UsageError
+from pq_cli.options import Options, operand
+from pq_cli.screen import Screen
 
 _MAX_REASON = 500
 
 
-def command(
-    reason: Annotated[
-        str | None, typer.Argument(metavar="[REASON]", help="Shown to everyone who asks.")
-    ] = None,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class PauseOptions(Options):
+    """The command line of `pq pause`, as typed."""
+
+    reason: str | None = operand(metavar="[REASON]", help="Shown to everyone who asks.")
+
+
+OPTIONS = PauseOptions
+
+
+def command(o: PauseOptions, screen: Screen) -> int:
     """Let nothing be claimed until `pq resume`: `pq next` exits 75 and says why.
 
     Those who wait go on waiting; enqueue goes on, and what is active may finish. Pausing again
     replaces the reason.
     """
-    if reason is not None and len(reason) > _MAX_REASON:
+    if o.reason is not None and len(o.reason) > _MAX_REASON:
         raise UsageError(f"a reason has at most {_MAX_REASON} characters")
-    open_spool(spool, create=True, lock_timeout=lock_timeout).pause(reason)
+    open_spool(o, screen, create=True).pause(o.reason)
     return 0

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    ItemsArgument,
-    LockTimeoutOption,
-    SpoolOption,
-    for_each,
-    open_spool,
-)
+from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.options import ItemsOptions
+from pq_cli.screen import Screen
+
+OPTIONS = ItemsOptions
 
 
-def command(
-    items: ItemsArgument, spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT
-) -> int:
+def command(o: ItemsOptions, screen: Screen) -> int:
     """Give claimed items back, in their old place; the attempt does not count."""
-    queue = open_spool(spool, lock_timeout=lock_timeout)
-    return for_each(queue, items, queue.release)
+    queue = open_spool(o, screen)
+    return for_each(queue, o.items, screen, queue.release)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    ItemsArgument,
-    LockTimeoutOption,
-    SpoolOption,
-    for_each,
-    lease_seconds,
-    open_spool,
-)
+from pq_cli.commands.spools import for_each, lease_seconds, open_spool
+from pq_cli.options import ItemsOptions, option
+from pq_cli.screen import Screen
 
 
-def command(
-    items: ItemsArgument,
-    lease: Annotated[str | None, typer.Option(metavar="D", help="How long from now.")] = None,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class RenewOptions(ItemsOptions):
+    """The command line of `pq renew`, as typed."""
+
+    lease: str | None = option("--lease", metavar="D", help="How long from now.")
+
+
+OPTIONS = RenewOptions
+
+
+def command(o: RenewOptions, screen: Screen) -> int:
     """Prolong the lease of claimed items, counted from now."""
-    seconds = lease_seconds(lease)
-    queue = open_spool(spool, lock_timeout=lock_timeout)
-    return for_each(queue, items, lambda ref: queue.renew(ref, seconds))
+    seconds = lease_seconds(o.lease)
+    queue = open_spool(o, screen)
+    return for_each(queue, o.items, screen, lambda ref: queue.renew(ref, seconds))

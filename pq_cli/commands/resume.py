@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.common import LOCK_TIMEOUT, LockTimeoutOption, SpoolOption, open_spool
-from pq_cli.messages import warn
+from pq_cli.commands.spools import open_spool
+from pq_cli.options import Options
+from pq_cli.screen import Screen
+
+OPTIONS = Options
 
 
-def command(spool: SpoolOption = "", lock_timeout: LockTimeoutOption = LOCK_TIMEOUT) -> int:
+def command(o: Options, screen: Screen) -> int:
     """Let items be claimed again. A queue that is not paused stays as it is."""
-    if not open_spool(spool, lock_timeout=lock_timeout).resume():
-        warn("the queue was not paused")
+    if not open_spool(o, screen).resume():
+        screen.warn("the queue was not paused")
     return 0

@@ -2,82 +2,68 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    LockTimeoutOption,
-    PriorityOption,
-    SpoolOption,
-    for_each,
-    open_spool,
-    states_from,
-)
+from pq_cli.commands.common import states_from
+from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.core.item import Item, State, valid_priority
 from pq_cli.core.transitions import awaits_retry
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
-from pq_cli.messages import warn
-from pq_cli.render import emit
+from pq_cli.options import PRIORITY, Options, flag, operands, repeated
 from pq_cli.render.counting import Counting
+from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pq_cli.queue.verbs import Queue
 
 _STOPPED = (State.FAILED, State.HELD, State.DELAYED)
 
 
-def command(
-    items: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ITEM...]", help="Those to send back, if not --all."),
-    ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All that failed, also where the retry is still to come.")
-    ] = False,
-    states: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--state", metavar="S", help="All that are failed, held or delayed; may be repeated."
-        ),
-    ] = None,
-    priority: PriorityOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print the ids of those it would be.")
-    ] = False,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class RetryOptions(Options):
+    """The command line of `pq retry`, as typed."""
+
+    items: tuple[str, ...] = operands(metavar="[ITEM...]", help="Those to send back, if not --all.")
+    everything: bool = flag("--all", help="All that failed, also where the retry is still to come.")
+    states: tuple[str, ...] = repeated(
+        "--state", metavar="S", help="All that are failed, held or delayed; may be repeated."
+    )
+    priority: str | None = PRIORITY
+    dry_run: bool = flag("--dry-run", help="Only print the ids of those it would be.")
+
+
+OPTIONS = RetryOptions
+
+
+def command(o: RetryOptions, screen: Screen) -> int:
     """Send failed, held or delayed items back to pending: attempts reset, id and place kept.
 
     --all means what failed: what was held or scheduled by somebody must be named by --state.
     """
-    if bool(items) == bool(everything or states):
+    if bool(o.items) == bool(o.everything or o.states):
         raise UsageError("give ITEMs, or --all (what failed), or --state failed, held or delayed")
-    if items and dry_run:
+    if o.items and o.dry_run:
         raise UsageError("--dry-run goes with --all or --state")
-    base = None if priority is None else valid_priority(priority)
-    chosen = _Chosen(states or [])
-    queue = open_spool(spool, lock_timeout=lock_timeout)
-    if items:
-        return for_each(queue, items, lambda ref: queue.retry(ref, base))
-    with Counting("items found") as counting:
+    base = None if o.priority is None else valid_priority(o.priority)
+    chosen = _Chosen(o.states)
+    queue = open_spool(o, screen)
+    if o.items:
+        return for_each(queue, o.items, screen, lambda ref: queue.retry(ref, base))
+    with Counting(screen, "items found") as counting:
         found = [str(item.id) for item in chosen.of(counting.over(queue.items(_STOPPED)))]
-    if dry_run:
+    if o.dry_run:
         for ref in found:
-            emit(ref)
-        warn(f"{len(found)} item{'' if len(found) == 1 else 's'} would be pending again")
+            screen.emit(ref)
+        screen.warn(f"{len(found)} item{'' if len(found) == 1 else 's'} would be pending again")
         return 0
-    return _retry(queue, found, base, chosen)
+    return _retry(queue, found, base, chosen, screen)
 
 
 class _Chosen:
     """Which stopped items are meant: those of the states, or without any what failed."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         self._states = states_from(names)
         for state in self._states:
             if state not in _STOPPED:
@@ -94,7 +80,9 @@ class _Chosen:
         return (item for item in items if item in self)
 
 
-def _retry(queue: Queue, found: list[str], base: int | None, chosen: _Chosen) -> int:
+def _retry(
+    queue: Queue, found: list[str], base: int | None, chosen: _Chosen, screen: Screen
+) -> int:
     count = 0
 
     def again(ref: str) -> None:
@@ -109,8 +97,8 @@ def _retry(queue: Queue, found: list[str], base: int | None, chosen: _Chosen) ->
             return
         count += 1
 
-    status = for_each(queue, found, again)
-    warn(f"{_items(count)} pending again")
+    status = for_each(queue, found, screen, again)
+    screen.warn(f"{_items(count)} pending again")
     return status
 
 

@@ -8,26 +8,18 @@ import shlex
 import shutil
 import signal
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from itertools import islice
+from typing import TYPE_CHECKING
 
-import typer
-
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    CommandAfterDashes,
-    DeferOnOption,
-    LockTimeoutOption,
-    SpoolOption,
-)
 from pq_cli.commands.next import refuse_paused
 from pq_cli.commands.run_options import Plan, RunOptions, plan_of
 from pq_cli.commands.run_report import Reporter
 from pq_cli.commands.spools import brief_lock, open_spool
 from pq_cli.core.item import State
 from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError, PqError
-from pq_cli.messages import warn
+from pq_cli.render.present import present
+from pq_cli.screen import Screen
 from pq_cli.queue.verbs import Queue
-from pq_cli.render import check_stdout, emit, emit_json
 from pq_cli.worker.command import CommandGate, Runner
 from pq_cli.worker.contract import arguments
 from pq_cli.worker.descendants import reap_orphans
@@ -49,110 +41,48 @@ _STOPPING = (
     "stopping what runs, its items go back; a third signal kills it",
 )
 
+OPTIONS = RunOptions
 
-PARSER = CommandAfterDashes
 
-
-def command(
-    cmd: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="-- CMD...", help="Run on each item; {} becomes the payload's path."
-        ),
-    ] = None,
-    jobs: Annotated[
-        str, typer.Option("-j", "--jobs", metavar="N", help="At most N at once.")
-    ] = "1",
-    follow: Annotated[bool, typer.Option("--follow", help="Wait for more, for ever.")] = False,
-    max_items: Annotated[
-        str | None, typer.Option("--max", metavar="N", help="Claim at most N items.")
-    ] = None,
-    max_time: Annotated[
-        str | None, typer.Option("--max-time", metavar="D", help="Claim nothing after D.")
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="D", help="Stop CMD after D (exit 124).")
-    ] = None,
-    kill_after: Annotated[
-        str, typer.Option("--kill-after", metavar="D", help="From TERM to KILL.")
-    ] = "10s",
-    halt_after: Annotated[
-        str | None,
-        typer.Option("--halt-after", metavar="N", help="Stop after N failures in a row."),
-    ] = None,
-    rate: Annotated[
-        str | None,
-        typer.Option("--rate", metavar="N/s", help="Start at most N a second (m, h, d)."),
-    ] = None,
-    nice: Annotated[
-        str | None, typer.Option("--nice", metavar="N", help="Run at this niceness, 0 to 19.")
-    ] = None,
-    when: Annotated[
-        str | None, typer.Option("--when", metavar="CMD", help="Claim only while CMD exits 0.")
-    ] = None,
-    log: Annotated[bool, typer.Option("--log", help="Keep CMD's output with the item.")] = False,
-    tag: Annotated[bool, typer.Option("--tag", help="Put the id before each line.")] = False,
-    progress: Annotated[
-        bool | None, typer.Option("--progress/--no-progress", help="Show how far it has come.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run.")] = False,
-    defer_on: DeferOnOption = None,
-    lease: Annotated[
-        str | None, typer.Option("--lease", metavar="D", help="Renewed while CMD runs.")
-    ] = None,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+def command(o: RunOptions, screen: Screen) -> int:
     """Run CMD on the items, the most urgent first, until none is pending (or for ever: --follow).
 
     The payload is CMD's stdin. Exit 0 ends the item, 75 or 111 puts it off, 100 fails it for good,
     anything else retries it until max_attempts. Exit 6: some attempt failed.
     """
-    return _run(
-        RunOptions(
-            cmd=tuple(cmd or ()), jobs=jobs, follow=follow, max_items=max_items, max_time=max_time,
-            timeout=timeout, kill_after=kill_after, halt_after=halt_after, rate=rate, nice=nice,
-            when=when, log=log, tag=tag, progress=progress, as_json=as_json, dry_run=dry_run,
-            lease=lease, defer_on=defer_on, spool=spool, lock_timeout=lock_timeout,
-        )
-    )  # fmt: skip
-
-
-def _run(options: RunOptions) -> int:
-    """Drain or follow the queue with the command; return the exit status."""
-    plan = plan_of(options)
+    plan = plan_of(o)
     brief = brief_lock(plan.terms.lock_timeout)
-    queue = open_spool(options.spool, create=plan.follow, lock_timeout=brief)
+    queue = open_spool(o, screen, create=plan.follow, lock_timeout=brief)
     if plan.dry_run:
-        return _dry_run(queue, plan)
+        return _dry_run(queue, plan, screen)
     if plan.when and shutil.which(plan.when[0]) is None:
         raise CommandNotFoundError(f"--when: {plan.when[0]}: command not found")
     if plan.as_json:
-        check_stdout()
+        screen.check()
     if plan.nice:
         os.nice(plan.nice)
-    return asyncio.run(_Run(queue, plan).work())
+    return asyncio.run(_Run(queue, plan, screen).work())
 
 
-def _dry_run(queue: Queue, plan: Plan) -> int:
+def _dry_run(queue: Queue, plan: Plan, screen: Screen) -> int:
     """Print what would run, in order: id and command line."""
-    for number, item in enumerate(queue.items([State.PENDING])):
-        if number == plan.limits.max_items:
-            break
-        argv = arguments(plan.command, item.path or "{}")
-        if plan.as_json:
-            emit_json({"event": "would run", "id": item.id, "argv": argv})
-        else:
-            emit(f"{item.id}\t{shlex.join(argv)}")
+    items = islice(queue.items([State.PENDING]), plan.limits.max_items)
+    present(
+        ((item.id, arguments(plan.command, item.path or "{}")) for item in items),
+        screen,
+        as_json=plan.as_json,
+        record=lambda told: {"event": "would run", "id": told[0], "argv": told[1]},
+        line=lambda told: f"{told[0]}\t{shlex.join(told[1])}",
+    )
     return 0
 
 
 class _Run:
     """One `pq run` at work, on the event loop."""
 
-    def __init__(self, queue: Queue, plan: Plan) -> None:
+    def __init__(self, queue: Queue, plan: Plan, screen: Screen) -> None:
         self._queue = queue
+        self._screen = screen
         self._plan = plan
         self._stop = Stop()
         self._signal: int | None = None
@@ -164,14 +94,13 @@ class _Run:
         with ExitStack() as held:
             out, err = Outlet(1, self._output_broke), Outlet(2, self._output_broke)
             gate = CommandGate(plan.when, os.environ) if plan.when else None
-            reporter = Reporter(queue, plan, out, err, gate)
-            out.before = err.before = reporter.clear
+            reporter = Reporter(queue, plan, self._screen, out, err, gate)
             attendance = await self._attend()
             held.callback(attendance.close)
             guard = Guard(plan.jobs, attendance.name, attendance.fileno())
             held.callback(guard.close)
             held.callback(reporter.close)
-            self._obey_signals(reporter)
+            self._obey_signals()
             self._reap_orphans(guard)
             self._alone = plan.jobs == 1 and not (plan.terms.tag or plan.as_json or reporter.bar)
             runner = Runner(
@@ -203,7 +132,7 @@ class _Run:
                 if waiting.over():
                     raise
                 if waiting.news():
-                    warn(f"nothing can be claimed yet: {error}")
+                    self._screen.warn(f"nothing can be claimed yet: {error}")
             await asyncio.sleep(0)
 
     def _outlets(self, out: Outlet, err: Outlet) -> tuple[Outlet | None, Outlet | None]:
@@ -228,11 +157,11 @@ class _Run:
             if self._stop.requests < 2:
                 await outlet.drained()
 
-    def _obey_signals(self, reporter: Reporter) -> None:
+    def _obey_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._signalled, number, reporter)
+                loop.add_signal_handler(number, self._signalled, number)
 
     def _reap_orphans(self, guard: Guard) -> None:
         """As PID 1: reap what others leave behind, from now on."""
@@ -245,11 +174,10 @@ class _Run:
         if os.getpid() == 1:
             loop.add_signal_handler(signal.SIGCHLD, reap)
 
-    def _signalled(self, number: int, reporter: Reporter) -> None:
+    def _signalled(self, number: int) -> None:
         self._signal = number
         if self._stop.requests < 2:
-            reporter.clear()
-            warn(_STOPPING[self._stop.requests])
+            self._screen.warn(_STOPPING[self._stop.requests])
         self._stop.request()
 
     def _output_broke(self, error: OSError) -> None:

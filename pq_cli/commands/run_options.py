@@ -10,7 +10,7 @@ from pq_cli.core.record import Record
 from pq_cli.core.shellwords import quoted, shell_only, through_shell
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
-from pq_cli.options import LOCK_TIMEOUT
+from pq_cli.options import DEFER_ON, Options, flag, operands, option
 from pq_cli.worker.command import Terms
 from pq_cli.worker.contract import statuses
 from pq_cli.worker.limits import Limits
@@ -22,29 +22,33 @@ _MOST_JOBS = 10_000
 _PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class RunOptions(Record):
-    """The command line of `pq run`, as typed: nothing is checked yet."""
+class RunOptions(Options):
+    """The command line of `pq run`, as typed."""
 
-    cmd: tuple[str, ...] = ()
-    jobs: str = "1"
-    follow: bool = False
-    max_items: str | None = None
-    max_time: str | None = None
-    timeout: str | None = None
-    kill_after: str = "10s"
-    halt_after: str | None = None
-    defer_on: str | None = None
-    lease: str | None = None
-    rate: str | None = None
-    nice: str | None = None
-    when: str | None = None
-    log: bool = False
-    tag: bool = False
-    progress: bool | None = None
-    as_json: bool = False
-    dry_run: bool = False
-    spool: str = ""
-    lock_timeout: str = LOCK_TIMEOUT
+    cmd: tuple[str, ...] = operands(
+        metavar="-- CMD...", help="Run on each item; {} becomes the payload's path."
+    )
+    jobs: str = option("-j", "--jobs", metavar="N", default="1", help="At most N at once.")
+    follow: bool = flag("--follow", help="Wait for more, for ever.")
+    max_items: str | None = option("--max", metavar="N", help="Claim at most N items.")
+    max_time: str | None = option("--max-time", metavar="D", help="Claim nothing after D.")
+    timeout: str | None = option("--timeout", metavar="D", help="Stop CMD after D (exit 124).")
+    kill_after: str = option("--kill-after", metavar="D", default="10s", help="From TERM to KILL.")
+    halt_after: str | None = option(
+        "--halt-after", metavar="N", help="Stop after N failures in a row."
+    )
+    rate: str | None = option("--rate", metavar="N/s", help="Start at most N a second (m, h, d).")
+    nice: str | None = option("--nice", metavar="N", help="Run at this niceness, 0 to 19.")
+    when: str | None = option("--when", metavar="CMD", help="Claim only while CMD exits 0.")
+    log: bool = flag("--log", help="Keep CMD's output with the item.")
+    tag: bool = flag("--tag", help="Put the id before each line.")
+    progress: bool | None = flag(
+        "--progress/--no-progress", default=None, help="Show how far it has come."
+    )
+    as_json: bool = flag("--json", help="Print events as JSON Lines.")
+    dry_run: bool = flag("--dry-run", help="Print what would run.")
+    defer_on: str | None = DEFER_ON
+    lease: str | None = option("--lease", metavar="D", help="Renewed while CMD runs.")
 
 
 class Plan(Record):

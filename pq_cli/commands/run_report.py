@@ -11,10 +11,11 @@ from pq_cli.commands.run_options import Plan
 from pq_cli.core.item import Item, State
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_duration
-from pq_cli.messages import os_error_text, warn
-from pq_cli.queue.verbs import Queue
+from pq_cli.opened import os_error_text
 from pq_cli.render.bar import Bar
 from pq_cli.render.progress import Tally
+from pq_cli.screen import Screen
+from pq_cli.queue.verbs import Queue
 from pq_cli.worker.command import CommandGate
 from pq_cli.worker.contract import Verdict
 from pq_cli.worker.events import COUNTED, Event
@@ -46,11 +47,20 @@ class Reporter:
     """
 
     def __init__(
-        self, queue: Queue, plan: Plan, out: Outlet, err: Outlet, gate: CommandGate | None
+        self,
+        queue: Queue,
+        plan: Plan,
+        screen: Screen,
+        out: Outlet,
+        err: Outlet,
+        gate: CommandGate | None,
     ) -> None:
         shown = _how_shown(plan)
-        self._out, self._err = out, err
+        self._screen, self._out, self._err = screen, out, err
         self.bar = Bar() if shown == "bar" else None
+        if self.bar is not None:
+            screen.clear = self.bar.clear
+        out.before = err.before = screen.make_way
         self._queue = queue
         self._json = plan.as_json
         self._gate, self._is_open = gate, True
@@ -76,12 +86,7 @@ class Reporter:
             self._timer.cancel()
         if self.bar is not None:
             self.bar.close()
-            self.bar = None
-
-    def clear(self) -> None:
-        """Clear the bar away: something else is about to be written."""
-        if self.bar is not None:
-            self.bar.clear()
+            self.bar = self._screen.clear = None
 
     def __call__(self, event: Event) -> None:
         """Take note of what happened in the pool, and tell what must be told."""
@@ -151,7 +156,6 @@ class Reporter:
     def _pass_on(self, words: bytes) -> None:
         """Write to stderr what the gate wrote there."""
         if words:
-            self.clear()
             self._err.write(words if words.endswith(b"\n") else words + b"\n")
 
     def _pace(self, event: Event) -> None:
@@ -178,8 +182,9 @@ class Reporter:
         self._trouble(f"{item.claim}: its log {'waits' if again else 'was not kept'}", error)
 
     def _trouble(self, what: str, error: Exception | None) -> None:
-        self.clear()
-        warn(f"{what}: {os_error_text(error) if isinstance(error, OSError) else error}")
+        self._screen.warn(
+            f"{what}: {os_error_text(error) if isinstance(error, OSError) else error}"
+        )
 
     def end(self) -> None:
         """Sum up, if there is somebody who asked for it or something went wrong."""
@@ -190,12 +195,12 @@ class Reporter:
             self._write({"event": "end", **self._counts, "seconds": round(seconds, 6)})
         elif idle is not None:  # not under cron: that would be a mail at every run
             self.close()
-            warn(idle)
+            self._screen.warn(idle)
         elif not quiet:
             self.close()
             counts = [f"{self._counts.get('done', 0)} done"]
             counts += [f"{n} {_WORDS[name]}" for name, n in self._counts.items() if name != "done"]
-            warn(f"{', '.join(counts)} in {format_duration(seconds)}")
+            self._screen.warn(f"{', '.join(counts)} in {format_duration(seconds)}")
 
     # -- progress ----------------------------------------------------------
 
@@ -207,7 +212,7 @@ class Reporter:
         if self.bar is not None:
             self.bar.draw(self._tally.text(), self._tally.ended, self._tally.total)
         else:
-            warn(self._tally.text())
+            self._screen.warn(self._tally.text())
         if self._every is not None:
             self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
 
@@ -220,8 +225,7 @@ class Reporter:
 
     def _say(self, message: str) -> None:
         if not self._json:
-            self.clear()
-            warn(message)
+            self._screen.warn(message)
 
     def _write(self, record: dict[str, Any]) -> None:
         self._out.write(to_json(record) + b"\n")

@@ -3,45 +3,58 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pq_cli.commands.common import JsonOption
 from pq_cli.core.item import printable
 from pq_cli.errors import CannotCreateError, DamageError
-from pq_cli.render import emit, emit_json, flush, stdout_is_terminal
-from pq_cli.render.sheet import print_promise
-from pq_cli.render.terminal import console
+from pq_cli.options import AS_JSON, Declared, operand
+from pq_cli.render.present import present
+from pq_cli.render.sheet import promise_sheet
+from pq_cli.screen import Screen
 from pq_cli.selftest import run
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def command(
-    folder: Annotated[
-        str, typer.Argument(metavar="[DIR]", help="A folder of that file system.")
-    ] = ".",
-    as_json: JsonOption = False,
-) -> int:
+    from pq_cli.selftest import Result
+
+
+class SelftestOptions(Declared):
+    """The command line of `pq selftest`, as typed."""
+
+    folder: str = operand(metavar="[DIR]", default=".", help="A folder of that file system.")
+    as_json: bool = AS_JSON
+
+
+OPTIONS = SelftestOptions
+
+
+def command(o: SelftestOptions, screen: Screen) -> int:
     """Try pq's promises in DIR (default: here): lock, syncs, contention, death at each step.
 
     Works in a folder of its own there and removes it. Exit 5 when a promise does not hold on this
     file system. Power loss cannot be tried by a program: pq-spool(5), ASSUMPTIONS.
     """
-    if not os.path.isdir(folder):
-        raise CannotCreateError(f"{printable(folder)} is not a directory")
+    if not os.path.isdir(o.folder):
+        raise CannotCreateError(f"{printable(o.folder)} is not a directory")
     broken = []
-    out = console("auto") if stdout_is_terminal() else None
-    for result in run(folder):
-        if as_json:
-            emit_json({"name": result.name, "held": result.held, "detail": result.detail})
-        elif out is not None:
-            print_promise(result.name, result.held, result.detail, out)
-        else:
-            word = "holds" if result.held else "BROKEN"
-            emit(f"{result.name}\t{word}\t{printable(result.detail)}")
-        flush()
-        if not result.held:
-            broken.append(result.name)
+
+    def results() -> Iterator[Result]:
+        for result in run(o.folder):
+            yield result
+            screen.flush()
+            if not result.held:
+                broken.append(result.name)
+
+    present(results(), screen, as_json=o.as_json, record=_record, line=_line, table=promise_sheet)
     if broken:
         raise DamageError(f"not kept on this file system: {', '.join(broken)}")
     return 0
+
+
+def _record(result: Result) -> dict[str, object]:
+    return {"name": result.name, "held": result.held, "detail": result.detail}
+
+
+def _line(result: Result) -> str:
+    return f"{result.name}\t{'holds' if result.held else 'BROKEN'}\t{printable(result.detail)}"

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from pq_cli.commands.common import (
-    LOCK_TIMEOUT,
-    ItemsArgument,
-    LockTimeoutOption,
-    PriorityOption,
-    SpoolOption,
-    for_each,
-    open_spool,
-)
+from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.core.item import valid_priority
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
+from pq_cli.options import PRIORITY, ItemsOptions, option
+from pq_cli.screen import Screen
 
 
-def command(
-    items: ItemsArgument,
-    priority: PriorityOption = None,
-    delay: Annotated[str | None, typer.Option(metavar="D", help="Not before D from now.")] = None,
-    spool: SpoolOption = "",
-    lock_timeout: LockTimeoutOption = LOCK_TIMEOUT,
-) -> int:
+class SetOptions(ItemsOptions):
+    """The command line of `pq set`, as typed."""
+
+    priority: str | None = PRIORITY
+    delay: str | None = option("--delay", metavar="D", help="Not before D from now.")
+
+
+OPTIONS = SetOptions
+
+
+def command(o: SetOptions, screen: Screen) -> int:
     """Move items to another lane, in their place by id, or change when they come due."""
-    if priority is None and delay is None:
+    if o.priority is None and o.delay is None:
         raise UsageError("nothing to set: give -p N or --delay D")
-    base = None if priority is None else valid_priority(priority)
-    seconds = None if delay is None else parse_duration(delay)
-    queue = open_spool(spool, lock_timeout=lock_timeout)
-    return for_each(queue, items, lambda ref: queue.change(ref, priority=base, delay=seconds))
+    base = None if o.priority is None else valid_priority(o.priority)
+    seconds = None if o.delay is None else parse_duration(o.delay)
+    queue = open_spool(o, screen)
+    return for_each(
+        queue, o.items, screen, lambda ref: queue.change(ref, priority=base, delay=seconds)
+    )

@@ -2,53 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from pq_cli.commands.common import ItemsArgument, JsonOption, SpoolOption, for_each, open_spool
-from pq_cli.core.item import Item
+from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.errors import NoSuchItemError
-from pq_cli.messages import warn
-from pq_cli.render import emit, emit_json, item_fields, item_json, stdout_is_terminal
+from pq_cli.options import AS_JSON, ITEMS, LookOptions, flag
 from pq_cli.render.attempts import log_json, log_text
+from pq_cli.render.plain import fields_of, item_json
+from pq_cli.render.present import present
 from pq_cli.render.sheet import field_sheet
-from pq_cli.render.terminal import console
+from pq_cli.screen import Screen
 
 
-def command(
-    items: ItemsArgument,
-    as_json: JsonOption = False,
-    log: Annotated[bool, typer.Option("--log", help="Show what `pq run --log` kept.")] = False,
-    spool: SpoolOption = "",
-) -> int:
+class ShowOptions(LookOptions):
+    """The command line of `pq show`, as typed."""
+
+    items: tuple[str, ...] = ITEMS
+    as_json: bool = AS_JSON
+    log: bool = flag("--log", help="Show what `pq run --log` kept.")
+
+
+OPTIONS = ShowOptions
+
+
+def command(o: ShowOptions, screen: Screen) -> int:
     """Show all that is known about items, one field a line; nothing is claimed or changed."""
-    queue = open_spool(spool)
+    queue = open_spool(o, screen)
     t = queue.order_time()
     first = True
 
-    def emit_item(item: Item) -> None:
+    def show(ref: str) -> None:
         nonlocal first
+        item = queue.get(ref)
         logs = queue.attempt_logs(item)
-        if as_json:
-            extra = {"logs": [log_json(queue.open_log(item, n)) for n in logs]} if log else {}
-            emit_json(item_json(item, queue.config, t) | extra)
-            return
-        if not first:
-            emit("")
+        if not (first or o.as_json):
+            screen.emit("")
         first = False
-        if log:
+        if o.log and not o.as_json:
             for number in logs:
-                emit(log_text(queue.open_log(item, number)))
+                screen.emit(log_text(queue.open_log(item, number)))
             return
-        fields = [*item_fields(item, queue.config, t), *(("log", where) for where in logs.values())]
-        if stdout_is_terminal():
-            field_sheet(fields, item, queue.now(), console("auto"))
-            return
-        for name, value in fields:
-            emit(f"{name}\t{value}")
+        extra = {"logs": [log_json(queue.open_log(item, n)) for n in logs]} if o.log else {}
+        known = item_json(item, queue.config, t)
+        fields = [*fields_of(known), *(("log", where) for where in logs.values())]
+        present(
+            [item],
+            screen,
+            as_json=o.as_json,
+            record=lambda _: known | extra,
+            line=lambda _: "\n".join(f"{name}\t{value}" for name, value in fields),
+            table=lambda _, out: field_sheet(fields, item, queue.now(), out),
+        )
 
-    status = for_each(queue, items, lambda ref: emit_item(queue.get(ref)))
-    if log and status == NoSuchItemError.exit_code and not queue.config.keep_done:
-        warn("a log is kept as long as its item: keep_done in queue.toml keeps what is done")
+    status = for_each(queue, o.items, screen, show)
+    if o.log and status == NoSuchItemError.exit_code and not queue.config.keep_done:
+        screen.warn("a log is kept as long as its item: keep_done in queue.toml keeps what is done")
     return status

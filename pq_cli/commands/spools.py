@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from pq_cli.backends import open_queue
+from pq_cli.backends import open_folder, open_queue
 from pq_cli.core.item import Item, State, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
-from pq_cli.messages import os_error_status, os_error_text, warn
 from pq_cli.opened import lines_of
-from pq_cli.options import LOCK_TIMEOUT
 from pq_cli.spool.disk import lock
 
 TYPE_CHECKING = False
@@ -18,16 +16,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pq_cli.commands.fates import Fates
+    from pq_cli.options import LookOptions
     from pq_cli.queue.verbs import Queue
+    from pq_cli.screen import Screen
+    from pq_cli.spool.spool import Spool
 
 _BRIEF = 1.0
-lock.say = warn  # for all commands: a wait of more than a second is told
 
 
-def open_spool(path: str, *, create: bool = False, lock_timeout: str = LOCK_TIMEOUT) -> Queue:
-    """Open the spool a command was told to use; damaged items are named on stderr."""
-    seconds = parse_duration(lock_timeout)
-    return open_queue(path, create=create, lock_timeout=seconds, report=warn)
+def open_spool(
+    o: LookOptions, screen: Screen, *, create: bool = False, lock_timeout: str | None = None
+) -> Queue:
+    """Open the queue a command was told to use; damaged items are named on stderr.
+
+    lock_timeout: instead of that of the options.
+    """
+    lock.say = screen.warn  # a wait of more than a second is told
+    seconds = parse_duration(lock_timeout or o.lock_timeout)
+    return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
+
+
+def open_own_folder(
+    o: LookOptions, screen: Screen, command: str, *, create: bool = False
+) -> Spool:
+    """Open the spool for a command that is about what its folder holds, as `open_spool`."""
+    lock.say = screen.warn
+    seconds = parse_duration(o.lock_timeout)
+    return open_folder(
+        o.spool, command, create=create, lock_timeout=seconds, report=screen.warn
+    )
 
 
 def brief_lock(patience: float) -> str:
@@ -62,7 +79,9 @@ def stdin_lines() -> Iterator[str]:
             yield raw.decode("utf-8", "surrogateescape")
 
 
-def for_each(queue: Queue, arguments: Sequence[str], verb: Callable[[str], object]) -> int:
+def for_each(
+    queue: Queue, arguments: Sequence[str], screen: Screen, verb: Callable[[str], object]
+) -> int:
     """Apply a verb to every ITEM; one that fails is reported and does not stop the others.
 
     Returns the status of the first failure, or 0.
@@ -72,30 +91,20 @@ def for_each(queue: Queue, arguments: Sequence[str], verb: Callable[[str], objec
     total = None if "-" in arguments else len(arguments)
     fates: list[Fates] = []
     status = 0
-    with Counting("items", total) as counting:
-        for argument in each_argument(arguments):
-            failed = _try(verb, queue, argument, fates)
-            status = status or failed
-            counting.tick()
+    with Counting(screen, "items", total) as counting:
+        for argument in counting.over(each_argument(arguments)):
+            try:
+                named = queue.reference(argument)
+                verb(named)
+            except (OutputError, BrokenPipeError):
+                raise
+            except NoSuchItemError as error:
+                screen.warn(_with_fate(error, queue, named, fates))
+                status = status or error.exit_code
+            except (PqError, OSError) as error:
+                failed = screen.report(error)
+                status = status or failed
     return status
-
-
-def _try(verb: Callable[[str], object], queue: Queue, argument: str, fates: list[Fates]) -> int:
-    try:
-        named = queue.reference(argument)
-        verb(named)
-    except (OutputError, BrokenPipeError):
-        raise
-    except NoSuchItemError as error:
-        warn(_with_fate(error, queue, named, fates))
-        return error.exit_code
-    except PqError as error:
-        warn(error)
-        return error.exit_code
-    except OSError as error:
-        warn(os_error_text(error))
-        return os_error_status(error)
-    return 0
 
 
 def _with_fate(error: NoSuchItemError, queue: Queue, named: str, fates: list[Fates]) -> str:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pq_cli.commands.common import (
-    ColorOption,
-    JsonOption,
-    SpoolOption,
-    check_color,
-    open_spool,
-)
+from pq_cli.commands.common import check_color
+from pq_cli.commands.spools import open_spool
 from pq_cli.core.insight.flow import flows
 from pq_cli.core.insight.shape import lane_shape
 from pq_cli.core.item import State
 from pq_cli.errors import UsageError
-from pq_cli.messages import warn
-from pq_cli.render import emit, emit_json
+from pq_cli.options import AS_JSON, COLOR, LookOptions, flag
 from pq_cli.render.counting import Counting
 from pq_cli.render.stats import Stats, stats_json, stats_table
+from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
     from pq_cli.core.tick import Tick
@@ -32,37 +25,41 @@ _MAX_LETTERS = 1000
 """Dead letters whose errors are looked at: enough to name the common ones."""
 
 
-def command(
-    as_json: JsonOption = False,
-    prometheus: Annotated[
-        bool, typer.Option("--prometheus", help="Print metrics for a textfile collector.")
-    ] = False,
-    color: ColorOption = "auto",
-    spool: SpoolOption = "",
-) -> int:
+class StatsOptions(LookOptions):
+    """The command line of `pq stats`, as typed."""
+
+    as_json: bool = AS_JSON
+    prometheus: bool = flag("--prometheus", help="Print metrics for a textfile collector.")
+    color: str = COLOR
+
+
+OPTIONS = StatsOptions
+
+
+def command(o: StatsOptions, screen: Screen) -> int:
     """Show pending items by lane and age, what was done in the last hour, the dead letters.
 
     Columns are ages: an item under `5m` is 5 minutes old or older, and younger than the next.
     Throughput and waiting times come from the log and may lack an event. Nothing is changed.
     """
-    if as_json and prometheus:
+    if o.as_json and o.prometheus:
         raise UsageError("--json and --prometheus exclude each other")
-    check_color(color)
-    with Counting("items looked at") as counting:
-        stats = _gather(open_spool(spool), counting.tick)
-    if as_json:
-        emit_json(stats_json(stats))
-    elif prometheus:
+    check_color(o.color)
+    with Counting(screen, "items looked at") as counting:
+        stats = _gather(open_spool(o, screen), counting.tick)
+    if o.as_json:
+        screen.emit_json(stats_json(stats))
+    elif o.prometheus:
         from pq_cli.render.prometheus import metrics
 
         for line in metrics(stats):
-            emit(line)
+            screen.emit(line)
     else:
         from pq_cli.render.terminal import console
 
-        stats_table(stats, console(color))
+        stats_table(stats, console(screen, o.color))
         if not any(stats.counts.values()):
-            warn(f"nothing in {stats.path}; `pq enqueue` puts something in")
+            screen.warn(f"nothing in {stats.path}; `pq enqueue` puts something in")
     return 0
 
 

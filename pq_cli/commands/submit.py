@@ -17,9 +17,8 @@ from pq_cli.errors import (
     PqError,
     UsageError,
 )
-from pq_cli.messages import os_error_text, warn
-from pq_cli.options import DEFER_ON, ItemOptions, operands, option
-from pq_cli.render import check_stdout, emit, flush
+from pq_cli.opened import os_error_text
+from pq_cli.options import DEFER_ON, NewItemOptions, operands, option
 from pq_cli.worker.attempt import Foreground
 from pq_cli.worker.contract import Outcome, Verdict, explain, judging, statuses
 
@@ -27,11 +26,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pq_cli.screen import Screen
     from pq_cli.worker.contract import Judge
 
 
-class SubmitOptions(ItemOptions):
-    """The command line of `pq submit`, as typed: nothing is checked yet."""
+class SubmitOptions(NewItemOptions):
+    """The command line of `pq submit`, as typed."""
 
     cmd: tuple[str, ...] = operands(metavar="-- CMD...", help="Run with the payload on its stdin.")
     defer_on: str | None = DEFER_ON
@@ -41,7 +41,7 @@ class SubmitOptions(ItemOptions):
 OPTIONS = SubmitOptions
 
 
-def command(options: SubmitOptions) -> int:
+def command(o: SubmitOptions, screen: Screen) -> int:
     """Run CMD on stdin now; if it fails, leave the payload in the queue for a later `pq run`.
 
     Exit 0: delivered, or queued; the id is printed only when it is queued. Exit 6: CMD said
@@ -49,18 +49,17 @@ def command(options: SubmitOptions) -> int:
     """
     # The payload is in the queue, durably and under a claim of our own, before CMD starts: should
     # all else fail, the claim ends with this process and the item is pending.
-    o = options
     if not o.cmd:
         raise UsageError("give the command to run: pq submit [OPTIONS] -- CMD...")
     lease = lease_seconds(o.lease)
     statuses(o.defer_on)  # a bad list is refused before anything is queued
     request = request_of(o)
     check_stdin()
-    check_stdout()
+    screen.check()
     patience = parse_duration(o.lock_timeout)
-    queue = open_spool(o.spool, create=True, lock_timeout=brief_lock(patience))
+    queue = open_spool(o, screen, create=True, lock_timeout=brief_lock(patience))
     seconds = queue.config.lease if lease is None else lease
-    with Foreground(queue, seconds, patience, os.environ, warn) as foreground:
+    with Foreground(queue, seconds, patience, os.environ, screen.warn) as foreground:
         staged = queue.stage(sys.stdin.buffer, request)
         try:
             item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
@@ -68,35 +67,39 @@ def command(options: SubmitOptions) -> int:
             queue.unstage(staged)
             raise
         if item.claim is None:  # its key was taken, by an item that others may be working on
-            warn(taken_text(item, "nothing was run"))
-            emit(str(item.id))
+            screen.warn(taken_text(item, "nothing was run"))
+            screen.emit(str(item.id))
             return 0
-        return _try(foreground, item, o.cmd, judging(o.defer_on, queue.config))
+        return _try(foreground, item, o.cmd, judging(o.defer_on, queue.config), screen)
 
 
-def _try(foreground: Foreground, item: Item, cmd: Sequence[str], judge: Judge) -> int:
+def _try(
+    foreground: Foreground, item: Item, cmd: Sequence[str], judge: Judge, screen: Screen
+) -> int:
     """Run the command. Whatever goes wrong from here on, the payload is in the queue."""
     try:
         status, sent = foreground.attempt(item, cmd, lambda status: _spared(judge(status)))
     except (CommandNotFoundError, NotExecutableError):
-        emit(str(item.id))
-        flush()
+        screen.emit(str(item.id))
+        screen.flush()
         raise
     except (PqError, OSError) as error:
         why = os_error_text(error) if isinstance(error, OSError) else error
-        return _queued(item, f"{cmd[0]}: its result could not be written down: {why}", 0)
+        return _queued(screen, item, f"{cmd[0]}: its result could not be written down: {why}", 0)
     if not status:
         return 0
     if judge(status).verdict is Verdict.DEAD:
-        warn(f"item {item.id}: {cmd[0]}: exit {status}: failed for good; `pq retry` tries again")
-        emit(str(item.id))
+        screen.warn(
+            f"item {item.id}: {cmd[0]}: exit {status}: failed for good; `pq retry` tries again"
+        )
+        screen.emit(str(item.id))
         return EXIT_COMMAND_FAILED
-    return _queued(item, f"{cmd[0]}: {explain(status)}", 0 if sent is None else 128 + sent)
+    return _queued(screen, item, f"{cmd[0]}: {explain(status)}", 0 if sent is None else 128 + sent)
 
 
-def _queued(item: Item, why: str, status: int) -> int:
-    warn(f"item {item.id}: {why}: queued")
-    emit(str(item.id))
+def _queued(screen: Screen, item: Item, why: str, status: int) -> int:
+    screen.warn(f"item {item.id}: {why}: queued")
+    screen.emit(str(item.id))
     return status
 
 

@@ -84,33 +84,21 @@ COMMANDS = {
 
 
 def load(name: str) -> Any:
-    """Import a command's module and return its parser."""
-    import typer
+    """Import a command's module and return the parser of its options."""
+    from pq_cli.commands.typed import parser
 
-    from pq_cli.commands.common import CommandAfterDashes, Parser
-    from pq_cli.commands.typed import signed
-
-    module = _module(name)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    settings = {"help_option_names": ["-h", "--help"]}
-    kind, command = getattr(module, "PARSER", Parser), module.command
-    if hasattr(module, "OPTIONS"):
-        kind = CommandAfterDashes if "cmd" in declared(module.OPTIONS) else Parser
-        command = signed(command, module.OPTIONS)
-    app.command(name, cls=kind, context_settings=settings)(command)
-    return typer.main.get_command(app)
+    module = find(name)
+    return parser(name, module.OPTIONS, module.command.__doc__)
 
 
 def implied(name: str) -> dict[str, str]:
     """Return the options of a command that may stand without their value, and what they imply."""
-    module = _module(name)
-    if not hasattr(module, "OPTIONS"):
-        return getattr(module, "IMPLIED", {})
-    options = declared(module.OPTIONS).values()
+    options = declared(find(name).OPTIONS).values()
     return {word: each.implied for each in options if each.implied for word in each.names}
 
 
-def _module(name: str) -> Any:
+def find(name: str) -> Any:
+    """Import a command's module: it has the OPTIONS and the `command` that obeys them."""
     from importlib import import_module
 
     return import_module(f"pq_cli.commands.{COMMANDS[name].module or name}")

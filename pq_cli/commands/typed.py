@@ -1,4 +1,4 @@
-"""From declared options to what typer reads; the one place where both are known."""
+"""From declared options to a parser of typer's; the one place where both are known."""
 
 from __future__ import annotations
 
@@ -6,17 +6,55 @@ import inspect
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from pq_cli.core.item import printable
+from pq_cli.core.shellwords import as_command
+from pq_cli.core.shellwords import typed as as_typed
+from pq_cli.errors import UsageError
 from pq_cli.options import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pq_cli.options import Declared, Option
 
 
-def typed(option: Option) -> Any:
-    """Return what typer is to know of an option, for use in `Annotated`."""
+def parser(name: str, options: type[Declared], text: str | None) -> Any:
+    """Return what parses the words of a command, and when invoked returns the `options` they give.
+
+    text: what the help begins with.
+    """
+    known = declared(options)
+
+    def read(**values: Any) -> Declared:
+        many = {field: tuple(values[field] or ()) for field in known if known[field].many}
+        return options(**values | many)
+
+    parameters = [_parameter(field, option) for field, option in known.items()]
+    read.__doc__ = text
+    read.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    read.__annotations__ = {each.name: each.annotation for each in parameters}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    kind = CommandAfterDashes if "cmd" in known else Parser
+    app.command(name, cls=kind, context_settings={"help_option_names": ["-h", "--help"]})(read)
+    return typer.main.get_command(app)
+
+
+def _parameter(field: str, option: Option) -> inspect.Parameter:
+    kind: Any = str if option.metavar else bool
+    default: Any = option.default
+    if option.many:
+        kind, default = list[str], None
+    if option.needs:
+        default = inspect.Parameter.empty
+    elif default is None:
+        kind = kind | None
+    said = Annotated[kind, _said(option)]
+    only = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field, only, annotation=said, default=default)
+
+
+def _said(option: Option) -> Any:
+    """Return what typer is to know of an option."""
     if not option.names:
         return typer.Argument(metavar=option.metavar, help=option.help)
     return typer.Option(
@@ -28,32 +66,40 @@ def typed(option: Option) -> Any:
     )
 
 
-def signed(command: Callable[[Any], int], options: type[Declared]) -> Callable[..., int]:
-    """Return the command as a function whose signature typer can read: one parameter an option."""
-    known = declared(options)
+class Parser(TyperCommand):
+    """The parser of a pq command. In a usage line operands stand as in the manual: `ITEM...`."""
 
-    def call(**values: Any) -> int:
-        many = {name: tuple(values[name] or ()) for name in known if known[name].many}
-        return command(options(**values | many))
-
-    parameters = [_parameter(name, option) for name, option in known.items()]
-    call.__doc__ = command.__doc__
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {each.name: each.annotation for each in parameters}
-    return call
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the pieces, without typer's braces around what is required."""
+        operands = (p.metavar or "" for p in self.params if p.param_type_name == "argument")
+        return [self.options_metavar or "", *operands]
 
 
-def _parameter(name: str, option: Option) -> inspect.Parameter:
-    kind: Any = str | None
-    default: Any = option.default
-    if option.many:
-        kind, default = list[str] | None, None
-    elif isinstance(default, bool):
-        kind = bool
-    elif default is not None:
-        kind = str
-    if option.needs:
-        kind, default = list[str], inspect.Parameter.empty
-    said = Annotated[kind, typed(option)]
-    only = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, only, annotation=said, default=default)
+class CommandAfterDashes(Parser):
+    """The parser of a pq command that ends in `-- CMD...`: without the `--` nothing is run.
+
+    Else `next --wait 3` would wait, and then run `3`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse. Raises UsageError for words before `--` that belong to no option."""
+        # From the first such word on all is the command's: its options are not taken for ours.
+        ctx.allow_interspersed_args = False
+        after = len(args) - args.index("--") - 1 if "--" in args else 0
+        rest = super().parse_args(ctx, list(args))
+        words = ctx.params.get("cmd") or []
+        if len(words) > after:
+            own = args[: len(args) - len(words)]
+            raise UsageError(_misplaced((ctx.info_name or "").split()[-1], own, list(words)))
+        return rest
+
+
+def _misplaced(command: str, own: list[str], words: list[str]) -> str:
+    """Return what to say of words that stand where an option should, and what to type."""
+    option, equals, _ = (own or [""])[-1].partition("=")
+    if words[0][:1].isdigit() and equals:
+        return f"{printable(words[0], 40)!r} belongs to no option: write {option}={words[0]}"
+    line = as_command([word for word in words if word != "--"])
+    return (
+        f"put the command after --: {printable(f'pq {as_typed([command, *own])} -- {line}', 400)}"
+    )

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli import messages
 from pq_cli.opened import Reading
-from pq_cli.render import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from pq_cli.render.bar import Bar
+    from pq_cli.screen import Screen
 
     T = TypeVar("T")
 
@@ -35,7 +34,10 @@ class Counting:
     first drawn: counting costs time, too.
     """
 
-    def __init__(self, what: str, total: int | Callable[[], int | None] | None = None) -> None:
+    def __init__(
+        self, screen: Screen, what: str, total: int | Callable[[], int | None] | None = None
+    ) -> None:
+        self._screen = screen
         self._what = what
         self._total = total
         self._known: int | None = None
@@ -46,19 +48,19 @@ class Counting:
         self._outer: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
-        self._outer = messages.make_way
+        self._outer = self._screen.clear
         if os.isatty(2) and os.environ.get("TERM") != "dumb":
             self._began = time.monotonic()
             self._next = self._began + _PATIENCE
-            messages.make_way = self._clear
+            self._screen.clear = self._clear
             if self._outer is not None:
                 self._outer()
         return self
 
     def __exit__(self, error: object, *_: object) -> None:
-        messages.make_way = self._outer
-        if error is None and self._next != _NEVER and plain.stdout_is_terminal():
-            plain.flush()  # what was told comes before the words that sum it up
+        self._screen.clear = self._outer
+        if error is None and self._next != _NEVER and self._screen.is_terminal():
+            self._screen.flush()  # what was told comes before the words that sum it up
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -74,8 +76,8 @@ class Counting:
     def over(self, things: Iterable[T]) -> Iterator[T]:
         """Pass things on, and count them."""
         for thing in things:
-            self.tick()
             yield thing
+            self.tick()
 
     def watched(self, stream: Any) -> Any:
         """Return a binary stream of which every read and write counts as bytes that passed."""
@@ -87,8 +89,8 @@ class Counting:
             self._draw()
 
     def _draw(self) -> None:
-        if plain.stdout_is_terminal():
-            plain.flush()  # a line that is written in two parts would take the bar in its middle
+        if self._screen.is_terminal():
+            self._screen.flush()  # else a line written in two parts has the bar in its middle
         if self._bar is None:
             from pq_cli.render.bar import Bar
 

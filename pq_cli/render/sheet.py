@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from itertools import chain
+
 from pq_cli.core.insight.explain import attempt
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import parse_time
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.policy import AgedGroup
     from pq_cli.render.terminal import Console
+    from pq_cli.selftest import Result
 
 _GAP = 2
 _NARROW = 50
@@ -64,10 +68,10 @@ def field_sheet(fields: Iterable[tuple[str, str]], item: Item, now: float, out: 
     print_sheet(rows, [False, False], out)
 
 
-def log_sheet(records: Iterable[dict[str, Any]], now: float, out: Console) -> None:
+def log_sheet(records: Iterable[dict[str, Any]], out: Console) -> None:
     """Print records of the log; times as the clock on the wall shows them."""
     titles = [(title, "bold") for title in ("TIME", "EVENT", "ITEM", "PRI", "")]
-    rows = []
+    rows, now = [], time.time()
     for at, event, *rest in map(log_columns, records):
         style = {"failed": "red", "lost": "red", "paused": "bold", "done": "green"}.get(event, "")
         rows.append([(_log_time(at, now), "dim"), (event, style), *((text, "") for text in rest)])
@@ -81,9 +85,10 @@ def _log_time(at: str, now: float) -> str:
         return at
 
 
-def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], now: float, out: Console) -> None:
+def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], out: Console) -> None:
     """Print what was removed together, and until when (Unix seconds) it is kept."""
     titles: list[Cell] = [(title, "bold") for title in ("KEPT UNTIL", "COUNT", "ITEMS")]
+    now = time.time()
     rows: list[list[Cell]] = [
         [(wall_time(at, now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
         for at, ids in batches
@@ -102,37 +107,39 @@ def _ranges(ids: Iterable[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
-def print_finding(words: Sequence[str], out: Console) -> None:
-    """Print (severity, kind, id, path, detail) of one finding of `check`; all are printable."""
-    severity, kind, number, path, detail = words
-    style = {"damage": "bold red", "mended": "green", "harmless": "dim", "aside": "yellow"}.get(
-        severity, ""
-    )
-    row = [(severity, style), (kind, ""), (number, ""), (f"{path}: {detail}", "")]
+def finding_sheet(findings: Iterable[Sequence[str]], out: Console) -> None:
+    """Print (severity, kind, id, path, detail) of each finding of `check`; all are printable."""
+    styles = {"damage": "bold red", "mended": "green", "harmless": "dim", "aside": "yellow"}
     widths = [len("harmless"), max(map(len, KINDS)), len("1,000,000")]
-    _print_folded(row, widths, [False, False, True, False], out)
+    for severity, kind, number, path, detail in findings:
+        style = styles.get(severity, "")
+        row = [(severity, style), (kind, ""), (number, ""), (f"{path}: {detail}", "")]
+        _print_folded(row, widths, [False, False, True, False], out)
 
 
+_PLAN_TITLES = ("ACTION", "STATE", "PRI", "CREATED", "TRY", "SIZE", "SOURCE")
 _PLAN_WIDTHS = (6, 9, 3, 19, 3, 5)
 
 
-def print_plan(words: Sequence[str], out: Console) -> None:
-    """Print action, state, priority, creation, attempts, size and source of a migration's item.
+def plan_sheet(rows: Iterable[Sequence[str]], out: Console) -> None:
+    """Print action, state, priority, creation, attempts, size and source of a migration's items.
 
     A line is made by itself, so a plan of a million lines needs the memory of one.
     """
     right = [False, False, True, False, True, True, False]
-    _print_folded([(printable(word), "") for word in words], _PLAN_WIDTHS, right, out)
+    for words in chain([_PLAN_TITLES], rows):
+        _print_folded([(printable(word), "") for word in words], _PLAN_WIDTHS, right, out)
 
 
-def print_promise(name: str, held: bool, detail: str, out: Console) -> None:
-    """Print one promise that `selftest` tried."""
-    word = ("holds", "green") if held else ("BROKEN", "bold red")
-    row = [(name, ""), word, (printable(detail), "")]
-    _print_folded(row, [len("contention"), len("BROKEN")], [False] * 3, out)
+def promise_sheet(results: Iterable[Result], out: Console) -> None:
+    """Print the promises that `selftest` tries, each as soon as it is known."""
+    for result in results:
+        word = ("holds", "green") if result.held else ("BROKEN", "bold red")
+        row = [(result.name, ""), word, (printable(result.detail), "")]
+        _print_folded(row, [len("contention"), len("BROKEN")], [False] * 3, out)
 
 
-def age_sheet(groups: Sequence[AgedGroup], out: Console) -> None:
+def age_sheet(groups: Iterable[AgedGroup], out: Console) -> None:
     """Print what has aged, from which priority to which."""
     titles: list[Cell] = [(title, "bold") for title in ("PRI", "COUNT", "OLDEST")]
     rows: list[list[Cell]] = [

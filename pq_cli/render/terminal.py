@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from pq_cli.render.plain import Stdout, check_stdout
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO
 
     from rich.console import Console as Console
+
+    from pq_cli.screen import Screen
 
 COLORS = ("auto", "always", "never")
 
@@ -26,7 +26,7 @@ STATE_STYLE = {
 """Colours that can be read on light and on dark; every one goes with a word that says the same."""
 
 
-def console(color: str, width: int | None = None) -> Console:
+def console(screen: Screen, color: str = "auto", width: int | None = None) -> Console:
     """Return a rich console on stdout; `color` is one of COLORS.
 
     "auto" colours a terminal unless NO_COLOR is set or TERM is dumb. width: columns; None asks the
@@ -40,8 +40,8 @@ def console(color: str, width: int | None = None) -> Console:
         def on_broken_pipe(self) -> None:
             raise  # noqa: PLE0704  called while it is handled
 
-    check_stdout()
-    out = cast("IO[str]", Stdout())
+    screen.check()
+    out = cast("IO[str]", _Text(screen))
     width = width if width is not None else stdout_width()
     if color == "always":
         return Console(
@@ -51,6 +51,24 @@ def console(color: str, width: int | None = None) -> Console:
     return Console(
         file=out, highlight=False, color_system=None if color == "never" else "auto", width=width
     )
+
+
+class _Text:
+    """stdout as a text file."""
+
+    encoding = "utf-8"
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self.flush = screen.flush
+        self.isatty = screen.is_terminal
+
+    def write(self, text: str) -> int:
+        self._screen.write(text.encode("utf-8", "surrogateescape"))
+        return len(text)
+
+    def fileno(self) -> int:
+        return 1
 
 
 def stdout_width() -> int | None:

@@ -19,7 +19,7 @@ from test_kill_sweep import known_ids, verify
 from verbs import NOW, VERBS
 
 from pq_cli.errors import PqError
-from pq_cli.messages import os_error_status
+from pq_cli.opened import os_error_status
 from pq_cli.spool.disk import durable
 from pq_cli.spool.spool import Spool
 

@@ -14,6 +14,7 @@ from support import need_tool
 from pq_cli import Spool
 from pq_cli.commands.complete import complete
 from pq_cli.commands.table import COMMANDS, load
+from pq_cli.screen import Screen
 
 SCRIPTS = Path(__file__).parents[2] / "pq_cli" / "completions"
 FILES = {"bash": "pq.bash", "zsh": "_pq", "fish": "pq.fish"}
@@ -44,7 +45,7 @@ def test_an_unknown_shell_is_refused():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_every_command_is_offered_with_its_help(name, capsys):
     """By its long name, and what says the contrary too; in the words of `--help`."""
-    complete([name, "-"], "/nowhere")
+    complete([name, "-"], "/nowhere", Screen())
     told = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
     options = [p for p in load(name).params if p.opts[0].startswith("-")]
     names = [names for p in options for names in (p.opts, p.secondary_opts) if names]
@@ -67,7 +68,7 @@ def test_every_option_of_every_command_is_offered_with_its_help(name, capsys):
 )  # fmt: skip
 def test_a_word_is_completed_by_what_it_stands_for(words, wanted, capsys):
     """Commands, options, values that are known beforehand; or what the shell is to complete."""
-    complete(words.split(" "), "/nowhere")
+    complete(words.split(" "), "/nowhere", Screen())
     out = capsys.readouterr().out.splitlines()
     told = out[0] if out and "\t" not in out[0] else [line.partition("\t")[0] for line in out]
     assert told == wanted

@@ -1,0 +1,123 @@
+"""What this process writes to: stdout, stderr, and the line of progress that makes way for both.
+
+`cli.main` makes the one `Screen` and hands it to the command; whoever prints, warns or counts on
+the way was given it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pq_cli.core.item import printable
+from pq_cli.core.jsonio import to_safe_json
+from pq_cli.errors import OutputError, PqError
+from pq_cli.opened import About, os_error_status, os_error_text, read_part
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+class Screen:
+    """stdout for data, stderr for what is said to people.
+
+    clear: takes a line of progress off the terminal, while there may be one; called before
+    anything else is written there.
+    """
+
+    def __init__(self) -> None:
+        self.clear: Callable[[], None] | None = None
+
+    def make_way(self) -> None:
+        """Clear a line of progress away: something else is about to be written there."""
+        if self.clear is not None:
+            self.clear()
+
+    def warn(self, message: object) -> None:
+        """Write one line to stderr, with nothing in it that drives a terminal."""
+        self.make_way()
+        text = f"pq: {printable(' '.join(str(message).split()))}\n"
+        try:
+            os.write(2, text.encode("utf-8", "replace"))
+        except OSError:
+            pass  # nobody listens
+
+    def report(self, error: PqError | OSError, before: str = "", behind: str = "") -> int:
+        """Say what went wrong; return the exit status that it has.
+
+        before: what an error is about that does not name it; those of the system do.
+        """
+        if isinstance(error, OSError):
+            self.warn(f"{os_error_text(error)}{behind}")
+            return os_error_status(error)
+        self.warn(f"{before}{error}{behind}")
+        return error.exit_code
+
+    def is_terminal(self) -> bool:
+        """Tell whether people are looking at stdout."""
+        return sys.stdout is not None and os.isatty(1)
+
+    def check(self) -> None:
+        """Raise OutputError when stdout is closed: call before doing what must then be printed."""
+        if sys.stdout is None:
+            raise OutputError("standard output is closed")
+
+    def emit(self, line: str) -> None:
+        """Write one line of data to stdout. Buffered; `flush` or the end of the program sends it.
+
+        Like all that writes here, raises BrokenPipeError when nobody reads any more, and
+        OutputError for everything else that stdout may have against it.
+        """
+        self.write(line.encode("utf-8", "surrogateescape") + b"\n")
+
+    def emit_json(self, value: dict[str, Any]) -> None:
+        """Write one JSON Lines record to stdout, what could drive a terminal as `\\u` escapes."""
+        self.write(to_safe_json(value) + b"\n")
+
+    def write(self, data: bytes) -> int:
+        """Write bytes to stdout; they may wait for `flush`."""
+        self.check()
+        if self.clear is not None and self.is_terminal():
+            self.clear()
+        try:
+            sys.stdout.buffer.write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError.because(error) from None
+        return len(data)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError.because(error) from None
+
+    def copy(self, fd: int) -> None:
+        """Copy an open file to stdout, all of it; what was written before goes first."""
+        self.flush()
+        source = About(fd)
+        while chunk := read_part(source):
+            view = memoryview(chunk)
+            while view:
+                view = view[_write_some(view) :]
+
+
+def _write_some(view: memoryview) -> int:
+    try:
+        return os.write(1, view)
+    except BlockingIOError:  # somebody who shares this stdout made it non-blocking
+        import select
+
+        select.select([], [1], [])
+        return 0
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError.because(error) from None
