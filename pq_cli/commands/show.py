@@ -5,7 +5,7 @@ from __future__ import annotations
 from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.errors import NoSuchItemError
 from pq_cli.options import AS_JSON, ITEMS, LookOptions, flag
-from pq_cli.render.attempts import log_json, log_text
+from pq_cli.render.log import log_json, log_text
 from pq_cli.render.plain import fields_of, item_json
 from pq_cli.render.present import present
 from pq_cli.render.sheet import field_sheet

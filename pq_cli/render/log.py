@@ -1,13 +1,15 @@
-"""A line of `pq log`."""
+"""A line of `pq log`; and the logs of attempts, as `pq run --log` left them."""
 
 from __future__ import annotations
 
 from pq_cli.core.item import printable
+from pq_cli.core.jsonio import parse_own
 from pq_cli.core.timefmt import format_duration
+from pq_cli.opened import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, BinaryIO
 
 
 def log_line(record: dict[str, Any]) -> str:
@@ -35,3 +37,36 @@ def _words(record: dict[str, Any]) -> str:
     if "error" in record:
         parts.append(f"({record['error']})")
     return " ".join(parts)
+
+
+def log_text(log: BinaryIO) -> str:
+    """Return a log as text: a line about the attempt, then its output, safe for a terminal.
+
+    It is closed.
+    """
+    head, output = _parts(log)
+    words = (f"{name} {printable(str(head[name]))}" for name in head if name != "claim")
+    title = f"== {printable(str(head.get('claim', '?')))}: {', '.join(words)}"
+    lines = (printable(line.replace("\t", "    ")) for line in output.rstrip("\n").split("\n"))
+    return "\n".join([title, *lines] if output else [title])
+
+
+def log_json(log: BinaryIO) -> dict[str, Any]:
+    """Return a log as JSON values: claim, exit, started_at, ended_at, host, pid, output.
+
+    It is closed.
+    """
+    head, output = _parts(log)
+    return {**head, "output": output}
+
+
+def _parts(log: BinaryIO) -> tuple[dict[str, Any], str]:
+    """Return (what is known of the attempt, what it wrote); a torn log gives what it can."""
+    with log as file, Reading(file):
+        first, _, rest = file.read().partition(b"\n")
+    try:
+        head = parse_own(first)
+    except ValueError:
+        head = None
+    known = head if isinstance(head, dict) else {}
+    return known, rest.decode("utf-8", "replace")
