@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pq_cli.backends import folder
 from pq_cli.commands.spools import open_own_folder
+from pq_cli.core.insight.words import counted, lie_in_quarantine
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import parse_duration
-from pq_cli.core.insight.words import counted, lie_in_quarantine
 from pq_cli.errors import DamageError, PqError, UsageError
 from pq_cli.options import AS_JSON, Options, flag, repeated
 from pq_cli.render.counting import Counting

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pq_cli.commands.enqueue_records import Payload
     from pq_cli.core.item import Item
     from pq_cli.queue.request import Admitted
-    from pq_cli.screen import Screen
     from pq_cli.queue.verbs import Queue
+    from pq_cli.screen import Screen
 
 
 class EnqueueOptions(NewItemOptions):

@@ -13,9 +13,9 @@ from pq_cli.core.item import State
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import PqError, UsageError
 from pq_cli.options import STATES, Options, flag, operands
+from pq_cli.queue.verbs import Queue
 from pq_cli.render.counting import Counting
 from pq_cli.screen import Screen
-from pq_cli.queue.verbs import Queue
 from pq_cli.transfer.jsonl import JsonWriter
 from pq_cli.transfer.moving import into, settle, stay
 from pq_cli.transfer.sending import Sending

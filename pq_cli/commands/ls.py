@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pq_cli.core.tick import Tick
+    from pq_cli.queue.verbs import Queue
     from pq_cli.render.table import Looks
     from pq_cli.render.terminal import Console
-    from pq_cli.queue.verbs import Queue
 
 
 class LsOptions(LookOptions):

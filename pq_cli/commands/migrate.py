@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pq_cli.backends import folder_of
 from pq_cli.commands.spools import open_spool
+from pq_cli.core.insight.words import human_size
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import format_time
-from pq_cli.core.insight.words import human_size
 from pq_cli.errors import EXIT_DATA, NoSpoolError, UsageError
 from pq_cli.migrate.detect import spool_format
 from pq_cli.migrate.importing import (

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pq_cli.core.item import Item
-    from pq_cli.screen import Screen
     from pq_cli.queue.verbs import Queue
+    from pq_cli.screen import Screen
 
 _POLL = 0.2
 """Seconds between looks while waiting: work is noticed within a quarter of a second."""

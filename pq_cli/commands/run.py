@@ -17,9 +17,9 @@ from pq_cli.commands.run_report import Reporter
 from pq_cli.commands.spools import brief_lock, open_spool
 from pq_cli.core.item import State
 from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError, PqError
+from pq_cli.queue.verbs import Queue
 from pq_cli.render.present import present
 from pq_cli.screen import Screen
-from pq_cli.queue.verbs import Queue
 from pq_cli.worker.command import CommandGate, Runner
 from pq_cli.worker.contract import arguments
 from pq_cli.worker.descendants import reap_orphans

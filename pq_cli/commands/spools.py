@@ -36,15 +36,11 @@ def open_spool(
     return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
 
 
-def open_own_folder(
-    o: LookOptions, screen: Screen, command: str, *, create: bool = False
-) -> Spool:
+def open_own_folder(o: LookOptions, screen: Screen, command: str, *, create: bool = False) -> Spool:
     """Open the spool for a command that is about what its folder holds, as `open_spool`."""
     lock.say = screen.warn
     seconds = parse_duration(o.lock_timeout)
-    return open_folder(
-        o.spool, command, create=create, lock_timeout=seconds, report=screen.warn
-    )
+    return open_folder(o.spool, command, create=create, lock_timeout=seconds, report=screen.warn)
 
 
 def brief_lock(patience: float) -> str:
