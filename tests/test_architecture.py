@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from pathlib import Path
@@ -42,3 +43,18 @@ def test_rooms_can_be_taken_in_at_a_glance():
     """No folder holds more than 16 files; `commands` holds one a command."""
     rooms = Counter(path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
     assert {room: n for room, n in rooms.items() if n > 16}.keys() <= {"commands", "worker"}
+
+
+BEHIND_THE_SEAM = {"Arrivals", "Attendance", "Received", "Staged", "Listing"}
+"""What each backend has of its own, under the name that `queue.store` or its neighbour gives it."""
+
+
+def test_a_class_name_means_one_thing():
+    """No two classes are called the same, but what is the same behind the seam of the backends."""
+    names = Counter(
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, n in names.items() if n > 1} == BEHIND_THE_SEAM

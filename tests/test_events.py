@@ -30,7 +30,7 @@ def called(item):
 @given(items(), st.sampled_from(events.EVENTS), times)
 def test_a_record_says_what_the_item_is(item, event, at):
     """Quotes, control characters and lone surrogates in names come back as they can be shown."""
-    line = fields(events.record(event, item, at))
+    line = fields(events.event_of(event, item, at))
     expected = {"id": item.id, "priority": item.priority, "state": item.state, "event": event}
     assert line.items() >= {**expected, **called(item)}.items()
     assert set(line) - {"name"} == {"at", *expected}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.tick import Tick
     from pq_cli.queue.verbs import Queue
-    from pq_cli.render.table import Looks
+    from pq_cli.render.table import Scene
     from pq_cli.render.terminal import Console
 
 
@@ -154,13 +154,13 @@ def _table(
     """Print the items as a table, what fits into `height`; tell whether there was one."""
     from pq_cli.render.table import item_table, say_more, say_summary
 
-    looks = _looks(queue)
+    scene = _scene(queue)
     first = next(items, None)
-    paused = _show_pause(queue, out, looks.now)
+    paused = _show_pause(queue, out, scene.now)
     if first is None:
         return False
     page, rest = _screenful(chain([first], items), out, height, paused)
-    counts = item_table(page, looks, out)
+    counts = item_table(page, scene, out)
     behind = next(rest, None)
     if behind is not None:
         out.file.flush()
@@ -219,14 +219,14 @@ def _nothing(queue: Queue, choice: Choice) -> str:
     return f"nothing in {queue.where}; `pq enqueue` puts something in"
 
 
-def _looks(queue: Queue) -> Looks:
+def _scene(queue: Queue) -> Scene:
     from pq_cli.host import command_of
-    from pq_cli.render.table import Looks
+    from pq_cli.render.table import Scene
 
     def running(item: Item) -> str | None:
         return None if item.holder is None else command_of(item.holder)
 
-    return Looks(config=queue.config, now=time.time(), t=queue.order_time(), running=running)
+    return Scene(config=queue.config, now=time.time(), t=queue.order_time(), running=running)
 
 
 def _watch(queue: Queue, choice: Choice, color: str, interval: float, screen: Screen) -> None:
@@ -268,13 +268,13 @@ def _picture(queue: Queue, choice: Choice, out: Console, rows: int, live: int) -
     from pq_cli.render.table import item_table
     from pq_cli.render.terminal import say
 
-    looks = _looks(queue)
-    moment = time.strftime("%H:%M:%S", time.localtime(looks.now))
+    scene = _scene(queue)
+    moment = time.strftime("%H:%M:%S", time.localtime(scene.now))
     title = f"{moment}  q quits  {counted(live, 'live item')} in {printable(queue.where)}"
     say(out, title, "dim")
-    room = max(1, rows - 3 - _show_pause(queue, out, looks.now))
-    items = list(islice(_chosen(queue, choice, looks.now), room + 1))
-    item_table(items[:room], looks, out)
+    room = max(1, rows - 3 - _show_pause(queue, out, scene.now))
+    items = list(islice(_chosen(queue, choice, scene.now), room + 1))
+    item_table(items[:room], scene, out)
     if not items:
         say(out, _nothing(queue, choice))
     elif len(items) > room:

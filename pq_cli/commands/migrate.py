@@ -34,7 +34,7 @@ from pq_cli.migrate.live import refuse_live
 from pq_cli.migrate.model import Reported
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
-from pq_cli.migrate.traces import Reader
+from pq_cli.migrate.traces import Format
 from pq_cli.options import AS_JSON, Options, flag, operand, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.present import present
@@ -142,7 +142,7 @@ def _there(o: MigrateOptions, screen: Screen) -> Queue | None:
 
 
 def _import(
-    o: MigrateOptions, root: Path, reader: Reader, ordered: Ordered, screen: Screen
+    o: MigrateOptions, root: Path, reader: Format, ordered: Ordered, screen: Screen
 ) -> Iterator[Event]:
     queue = open_spool(o, screen, create=True)
     with ExitStack() as stack:

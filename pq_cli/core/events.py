@@ -20,7 +20,7 @@ EVENTS = (
 _MAX_TEXT = 200
 
 
-def record(event: str, item: Item, at: float) -> dict[str, Any]:
+def event_of(event: str, item: Item, at: float) -> dict[str, Any]:
     """Return the event that at `at` (Unix seconds) made the item what it is."""
     said: dict[str, Any] = {
         "at": format_time(at),
@@ -45,7 +45,7 @@ def transition(before: Item, after: Item, *, own: bool = False) -> dict[str, Any
     if event is None:
         return None
     at = after.updated_at
-    said = record(event, after, at)
+    said = event_of(event, after, at)
     if event == "claimed":
         said["claim"] = after.claim
         said |= {"own": True} if own else {"waited": round(max(0.0, at - after.created_at), 3)}

@@ -17,19 +17,19 @@ from pq_cli.migrate.readers import (
     simple_queue,
     ui_queue,
 )
-from pq_cli.migrate.traces import Evidence, Reader, traces_of
+from pq_cli.migrate.traces import Evidence, Format, traces_of
 
-READERS: dict[str, Reader] = {
+FORMATS: dict[str, Format] = {
     reader.name: reader
     for reader in (
-        pywats_persistent.READER,
-        simple_queue.READER,
-        async_pending.READER,
-        report_queue.READER,
-        ui_queue.READER,
-        plain.READER,
-        maildir.READER,
-        dirq.READER,
+        pywats_persistent.FORMAT,
+        simple_queue.FORMAT,
+        async_pending.FORMAT,
+        report_queue.FORMAT,
+        ui_queue.FORMAT,
+        plain.FORMAT,
+        maildir.FORMAT,
+        dirq.FORMAT,
     )
 }
 _ENDINGS = pywats_persistent.ENDINGS | simple_queue.ENDINGS | async_pending.ENDINGS
@@ -73,7 +73,7 @@ def spool_format(root: Path) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def choose(root: Path, name: str | None = None) -> Reader:
+def choose(root: Path, name: str | None = None) -> Format:
     """Return the reader for a folder; `name` (of `--from`) overrides looking.
 
     Raises NotAFolderError, UnknownReaderError, IsSpoolError (also with a name: its files
@@ -85,28 +85,28 @@ def choose(root: Path, name: str | None = None) -> Reader:
     if (found := spool_format(root)) is not None:
         raise IsSpoolError(root, found)
     if name is not None:
-        reader = READERS.get(name.replace("-", "_"))
+        reader = FORMATS.get(name.replace("-", "_"))
         if reader is None:
-            raise UnknownReaderError(f"no reader is called {name!r}; there are {_names(READERS)}")
+            raise UnknownReaderError(f"no reader is called {name!r}; there are {_names(FORMATS)}")
         return reader
     return _look(root)
 
 
-def _look(root: Path) -> Reader:
+def _look(root: Path) -> Format:
     seen = traces_of(root, _ENDINGS)
     evidence = {
         name: found
-        for name, reader in READERS.items()
+        for name, reader in FORMATS.items()
         if (found := reader.looks_like(seen)) is not None
     }
     strong = {name: found for name, found in evidence.items() if found.strong}
     candidates = strong or evidence
     if len(candidates) == 1:
-        return READERS[next(iter(candidates))]
+        return FORMATS[next(iter(candidates))]
     if not candidates:
         raise UnknownSourceError(
             f"{str(root)!r} is no queue known here: seen: {seen.describe()}; "
-            f"pass --from NAME, one of {_names(READERS)}"
+            f"pass --from NAME, one of {_names(FORMATS)}"
         )
     raise AmbiguousSourceError(_ambiguous(root, candidates), tuple(candidates))
 
@@ -117,5 +117,5 @@ def _ambiguous(root: Path, candidates: dict[str, Evidence]) -> str:
     return f"{str(root)!r} could be more than one thing ({what}); pass {options}"
 
 
-def _names(readers: dict[str, Reader]) -> str:
+def _names(readers: dict[str, Format]) -> str:
     return ", ".join(readers)

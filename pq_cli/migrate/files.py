@@ -38,7 +38,7 @@ MAX_DOCUMENT = 64 << 20
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """What a folder entry is, links not followed."""
 
     FILE = "file"
@@ -51,18 +51,18 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _kind(entry: os.DirEntry[str]) -> Kind:
+def _kind(entry: os.DirEntry[str]) -> FileKind:
     try:
         if entry.is_file(follow_symlinks=False):
-            return Kind.FILE
+            return FileKind.FILE
         if entry.is_dir(follow_symlinks=False):
-            return Kind.FOLDER
+            return FileKind.FOLDER
     except OSError:
-        return Kind.OTHER
-    return Kind.OTHER
+        return FileKind.OTHER
+    return FileKind.OTHER
 
 
-def scan(root: Path, folder: str = "") -> Iterator[tuple[str, Kind]]:
+def scan(root: Path, folder: str = "") -> Iterator[tuple[str, FileKind]]:
     """Yield (name, kind) of each entry of a folder as the system lists it.
 
     Raises SourceUnreadableError, also half way: an incomplete listing would look like a
@@ -86,10 +86,10 @@ def report_tree(root: Path, folder: str) -> Iterator[Reported]:
         try:
             for name, kind in scan(root, here):
                 path = join(here, name)
-                if kind is Kind.FOLDER:
+                if kind is FileKind.FOLDER:
                     todo.append(path)
                 else:
-                    yield Reported(path, IN_SUBFOLDER if kind is Kind.FILE else NOT_A_FILE)
+                    yield Reported(path, IN_SUBFOLDER if kind is FileKind.FILE else NOT_A_FILE)
         except SourceUnreadableError as error:
             yield Reported(here, UNREADABLE, str(error))
 
@@ -97,9 +97,9 @@ def report_tree(root: Path, folder: str) -> Iterator[Reported]:
 def files_in(root: Path, folder: str = "") -> Iterator[str | Reported]:
     """Yield the name of each regular file in a folder, and a report for everything else."""
     for name, kind in scan(root, folder):
-        if kind is Kind.FILE:
+        if kind is FileKind.FILE:
             yield name
-        elif kind is Kind.FOLDER:
+        elif kind is FileKind.FOLDER:
             yield from report_tree(root, join(folder, name))
         else:
             yield Reported(join(folder, name), NOT_A_FILE, "a link or special file")

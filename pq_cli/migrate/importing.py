@@ -25,7 +25,7 @@ from pq_cli.migrate.model import (
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.migrate.removal import Removal
-from pq_cli.migrate.traces import Reader
+from pq_cli.migrate.traces import Format
 from pq_cli.queue.store import Arrivals
 from pq_cli.queue.verbs import Queue
 from pq_cli.transfer.taken import Taken
@@ -63,7 +63,7 @@ class Planned:
 Event = Entered | Known | Finished | Planned | Reported
 
 
-def reader_for(root: Path, name: str | None, queue: Queue | None) -> Reader:
+def reader_for(root: Path, name: str | None, queue: Queue | None) -> Format:
     """Return the reader that `--from` names, or that read the folder before, or that fits.
 
     queue: where the items are to go; None if it is not made yet.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from heapq import nsmallest
 from pathlib import Path
-from typing import Protocol
 
-from pq_cli.migrate.files import Kind, join, read_object, scan
+from pq_cli.migrate.files import FileKind, join, read_object, scan
 from pq_cli.migrate.model import Entry, FileProblemError, Json
 
 _PEEK = 32
@@ -42,7 +41,7 @@ class Traces:
 
     def peek_names(self, folder: str) -> list[str]:
         """Return the first few file names of a folder, by name and not by listing order."""
-        return nsmallest(_PEEK, (n for n, kind in scan(self.root, folder) if kind is Kind.FILE))
+        return nsmallest(_PEEK, (n for n, kind in scan(self.root, folder) if kind is FileKind.FILE))
 
     def peek_objects(self, folder: str) -> Iterator[Json]:
         """Yield those of the first few `.json` files of a folder that hold an object."""
@@ -68,7 +67,7 @@ def traces_of(root: Path, endings: frozenset[str]) -> Traces:
     """List a folder once; only the given endings are counted. Raises SourceUnreadableError."""
     seen = Traces(root)
     for name, kind in scan(root):
-        if kind is Kind.FOLDER:
+        if kind is FileKind.FOLDER:
             seen.folders += 1
             if name in _KNOWN_FOLDERS:
                 seen.known_folders.add(name)
@@ -76,9 +75,9 @@ def traces_of(root: Path, endings: frozenset[str]) -> Traces:
                 seen.hex_folders.append(name)
                 if len(seen.hex_folders) >= 2 * _PEEK:
                     seen.hex_folders = nsmallest(_PEEK, seen.hex_folders)
-        elif kind is Kind.FILE and name.startswith("."):
+        elif kind is FileKind.FILE and name.startswith("."):
             seen.hidden += 1
-        elif kind is Kind.FILE:
+        elif kind is FileKind.FILE:
             seen.visible += 1
             _count_endings(name, endings, seen.endings)
     seen.hex_folders = nsmallest(_PEEK, seen.hex_folders)
@@ -101,19 +100,16 @@ class Evidence:
     seen: str
 
 
-class Reader(Protocol):
-    """Reads one family of older queues."""
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One family of older queues, and its reader.
 
-    @property
-    def name(self) -> str:
-        """Return the word for `--from`."""
+    name: the word for `--from`. looks_like: returns what speaks for it in the folder, or None.
+    read: yields an entry for every file under a folder, in no promised order; times recorded
+    without a zone are of the one given, None is this machine's. Raises SourceUnreadableError or
+    ScratchError; trouble with single files is yielded.
+    """
 
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """Return what speaks for this format in the folder, or None."""
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """Yield an entry for every file under `root`, in no promised order.
-
-        `tz` is the zone of times recorded without one; None is this machine's. Raises
-        SourceUnreadableError or ScratchError; trouble with single files is yielded.
-        """
+    name: str
+    looks_like: Callable[[Traces], Evidence | None]
+    read: Callable[[Path, tzinfo | None], Iterator[Entry]]

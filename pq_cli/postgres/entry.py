@@ -85,7 +85,7 @@ class Entry:
         self._new.append((item, staged))
         if item.key is not None:
             self._new_keys.add(item.key)
-        self.notes.append(to_json(events.record("enqueued", item, self._now)).decode())
+        self.notes.append(to_json(events.event_of("enqueued", item, self._now)).decode())
         return item
 
     def _write(self) -> None:

@@ -220,7 +220,7 @@ class MemoryStore:
             check_room(self.config.max_items, self._live)
         else:
             self.drop(other)
-        self.note(events.record("enqueued", item, now))
+        self.note(events.event_of("enqueued", item, now))
         return self.enter(item, staged.content)
 
     def enter(self, item: Item, content: bytes) -> Item:

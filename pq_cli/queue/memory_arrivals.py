@@ -80,5 +80,5 @@ class MemoryArrivals:
             return error
         item = store.enter(item, received.content)
         store.origins.setdefault(origin.realm, {})[digest(origin.name)] = None
-        store.note(events.record("imported", item, item.updated_at))
+        store.note(events.event_of("imported", item, item.updated_at))
         return item

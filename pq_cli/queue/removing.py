@@ -48,7 +48,7 @@ class Removing:
             else:
                 until = self._removal(now) if kept_until is None else kept_until
                 after = store.put(before, transitions.removed(before, until))
-            store.note(events.record("removed", before, now))
+            store.note(events.event_of("removed", before, now))
             store.expire(now)
             return after
 
@@ -78,7 +78,7 @@ class Removing:
             check_key(after, store.owner)
             store.open_payload(before).close()
             after = store.put(before, after)
-            store.note(events.record("restored", after, now))
+            store.note(events.event_of("restored", after, now))
             return after
 
     def expire(self) -> Iterator[int]:

@@ -168,13 +168,13 @@ class Queue(Working, Looking, Removing):
         store.look_in()
         with store.transaction():
             now = store.now()
-            self._settle(now)
+            self._catch_up(now)
             if store.state().paused is not None:
                 return None
             item = store.next(self._order_time(now))
             return None if item is None else self._claim(item, now, lease, bound)
 
-    def _settle(self, now: float) -> None:
+    def _catch_up(self, now: float) -> None:
         """Take back the claims that are over, and bring in what is due."""
         for item, reason in self._store.overdue(now):
             self._put(item, transitions.expired(item, now, reason))
@@ -205,7 +205,7 @@ class Queue(Working, Looking, Removing):
         host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
         """
         with self._store.transaction():
-            self._settle(self._store.now())
+            self._catch_up(self._store.now())
             return self._store.attend()
 
     def next_event(self) -> float | None:

@@ -32,7 +32,7 @@ _LEAST_NOTE = 16
 _URGENT = 2
 
 
-class Looks(Record):
+class Scene(Record):
     """What the rows of a listing depend on besides the items.
 
     now: Unix seconds; t: the time at which order is computed. running: says what a claim's
@@ -45,14 +45,14 @@ class Looks(Record):
     running: Callable[[Item], str | None]
 
 
-def item_table(items: Iterable[Item], looks: Looks, out: Console) -> dict[str, int]:
+def item_table(items: Iterable[Item], scene: Scene, out: Console) -> dict[str, int]:
     """Print items as a table as wide as `out`; return how many there were of each state."""
     counts: dict[str, int] = {}
     longest = [0] * len(_TITLES)
     rest = iter(items)
     first = True
     while page := list(islice(rest, _PAGE)):
-        rows = [_row(item, looks, out.width) for item in page]
+        rows = [_row(item, scene, out.width) for item in page]
         titles = [(title, "bold") for title in _TITLES]
         for row in chain([titles] if first else [], rows):
             for column, (text, _) in enumerate(row):
@@ -84,11 +84,11 @@ def _widths(longest: list[int], width: int, gap: int) -> list[int]:
     return [*fixed, name, note]
 
 
-def _row(item: Item, looks: Looks, width: int) -> list[Cell]:
-    now_at = effective(looks.config, item.priority, item.created_at, looks.t)
+def _row(item: Item, scene: Scene, width: int) -> list[Cell]:
+    now_at = effective(scene.config, item.priority, item.created_at, scene.t)
     pri = str(item.priority) if now_at == item.priority else f"{item.priority}→{now_at}"
     waits = item.state == "pending"
-    age = max(0.0, looks.now - item.created_at)
+    age = max(0.0, scene.now - item.created_at)
     return [
         (str(item.id), ""),
         (str(item.state), STATE_STYLE[item.state]),
@@ -97,15 +97,15 @@ def _row(item: Item, looks: Looks, width: int) -> list[Cell]:
         (f"{item.attempts}/{item.max_attempts}", ""),
         (human_size(item.size), ""),
         (printable(item.name or item.key or ""), ""),
-        (note(item, looks), "red" if item.state == "failed" else "dim"),
+        (note(item, scene), "red" if item.state == "failed" else "dim"),
     ]
 
 
-def note(item: Item, looks: Looks) -> str:
+def note(item: Item, scene: Scene) -> str:
     """Return what matters about an item in its state: who, since when, until when, why."""
-    now = looks.now
+    now = scene.now
     if item.state == "active":
-        return _claim_note(item, looks)
+        return _claim_note(item, scene)
     if item.state == "delayed" and item.not_before is not None:
         due = f"in {format_duration(float(int(max(1.0, item.not_before - now))))}"
         return f"{due}, after: {printable(item.last_error)}" if item.last_error else due
@@ -114,14 +114,14 @@ def note(item: Item, looks: Looks) -> str:
     return printable(item.last_error or "")
 
 
-def _claim_note(item: Item, looks: Looks) -> str:
+def _claim_note(item: Item, scene: Scene) -> str:
     if item.holder is None or item.lease_until is None:
         return "just being claimed"
-    left = item.lease_until - looks.now
+    left = item.lease_until - scene.now
     lease = f"lease {short_duration(left)}" if left > 0 else "lease is over"
     who = f"{printable(item.holder.host)}:{item.holder.pid}"
-    since = short_duration(looks.now - item.holder.since)
-    command = looks.running(item) or ""
+    since = short_duration(scene.now - item.holder.since)
+    command = scene.running(item) or ""
     # Of `pq run -j 4 -- ./upload` people want to see ./upload, on a narrow terminal above all.
     what = printable(command.partition(" -- ")[2] or command)
     return f"{since}{f': {what},' if what else ''} by {who}, {lease}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pq_cli.core.item import printable
 from pq_cli.errors import (
-    EXIT_COMMAND_FAILED,
+    CommandFailedError,
     CommandNotFoundError,
     NoSuchItemError,
     NotExecutableError,
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
 _TOGETHER = 100
 """Items put back under one lock and one sync."""
-
-
-class CommandFailedError(PqError):
-    """The command did not take what was sent to it."""
-
-    exit_code = EXIT_COMMAND_FAILED
 
 
 @contextmanager

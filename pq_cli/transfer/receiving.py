@@ -17,7 +17,7 @@ from pq_cli.transfer.taken import Taken
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class Arrived:
     """An item is durably here: `item` if it has entered now, None if it came before."""
 
     origin: Origin
@@ -39,7 +39,7 @@ class Receiving:
         self._number = 0
         self._waiting: dict[Origin, bool] = {}
 
-    def run(self, source: Source) -> Iterator[Received]:
+    def run(self, source: Source) -> Iterator[Arrived]:
         """Yield each item once it is durably here.
 
         Raises DataError where the stream is cut short, when what came before has entered; and
@@ -100,19 +100,19 @@ class Receiving:
         self._arrivals.add(received, item.replace(updated_at=stamp(self._queue.now())), origin)
         self._waiting[origin] = True
 
-    def _commit(self) -> Iterator[Received]:
+    def _commit(self) -> Iterator[Arrived]:
         waiting, self._waiting = self._waiting, {}
         results = iter(self._arrivals.commit())
         full: PqError | None = None
         for origin, is_new in waiting.items():
             if not is_new:
-                yield Received(origin, None)
+                yield Arrived(origin, None)
                 continue
             result = next(results)
             if isinstance(result, Item):
                 if self._taken is not None:
                     self._taken.add(origin.name)
-                yield Received(origin, result)
+                yield Arrived(origin, result)
             elif isinstance(result, QueueFullError):
                 full = result
             else:

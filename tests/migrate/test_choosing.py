@@ -10,7 +10,7 @@ import pytest
 from support import Pq, tree
 
 from pq_cli.migrate.detect import (
-    READERS,
+    FORMATS,
     AmbiguousSourceError,
     IsSpoolError,
     NotAFolderError,
@@ -50,7 +50,7 @@ def test_unknown_folders_are_refused(fill: Fill, files: list[str]) -> None:
     root = fill(dict.fromkeys(files, "{}"))
     with pytest.raises(UnknownSourceError, match="--from NAME") as caught:
         choose(root)
-    assert all(name in str(caught.value) for name in READERS)
+    assert all(name in str(caught.value) for name in FORMATS)
     assert ("it is empty" in str(caught.value)) is (not files)
 
 
@@ -67,7 +67,7 @@ def test_endings_are_unmistakable() -> None:
             assert not [other for other in module.ENDINGS if other != one and other.endswith(one)]
 
 
-@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("name", sorted(FORMATS))
 def test_from_overrides_looking(fill: Fill, name: str, read: Callable[..., Any]) -> None:
     """`--from NAME` is obeyed, with - or _, and every reader takes an empty folder."""
     root = fill({})

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pq_cli.migrate.detect import READERS
+from pq_cli.migrate.detect import FORMATS
 from pq_cli.migrate.model import LegacyItem, Reported, Stamp, Warned
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.readers import values
@@ -270,7 +270,7 @@ def test_every_file_is_accounted_for(tree: dict[str, bytes]) -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
             made.add(name)
-        for reader in READERS.values():
+        for reader in FORMATS.values():
             with Ordered(reader.read(root, None)) as ordered:
                 items: list[LegacyItem] = list(ordered.items())
                 reported: list[Reported] = list(ordered.reported())

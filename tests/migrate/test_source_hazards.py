@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pq_cli.migrate import files
-from pq_cli.migrate.detect import READERS, choose
+from pq_cli.migrate.detect import FORMATS, choose
 from pq_cli.migrate.model import (
     FileProblemError,
     SourceChangedError,
@@ -313,4 +313,4 @@ def test_trouble_with_the_scratch_is_its_own_error() -> None:
 
 def test_there_is_a_source_of_every_format() -> None:
     """The tests above run on every reader there is."""
-    assert set(ONE_OF_EACH) == set(READERS)
+    assert set(ONE_OF_EACH) == set(FORMATS)

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.files import stamp_of
 from pq_cli.migrate.model import (
     META_OF_BAD_PAYLOAD,
     ORPHAN_META,
     Entry,
-    FileProblemError,
     Json,
     LegacyItem,
     Reported,
@@ -23,9 +21,16 @@ from pq_cli.migrate.model import (
     Warned,
 )
 from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import ending_classifier, evidence, fill, state_of, try_object
+from pq_cli.migrate.readers.flat import (
+    ending_classifier,
+    evidence,
+    fill,
+    state_of,
+    try_object,
+    try_stamp,
+)
 from pq_cli.migrate.readers.index import NameIndex
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 STATES = ("queued", "processing", "error", "completed")
 _ERROR = STATES.index("error")
@@ -41,23 +46,19 @@ _classify = ending_classifier(
 _Sidecar = tuple[str, Json]
 
 
-class AsyncReader:
-    """Reads v4."""
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format."""
+    own, shared = traces.count(*_OWN), traces.count(*_SHARED)
+    metas = traces.count(".meta.json") if own else 0
+    return evidence(traces, own, shared + metas, "NAME.STATE/.error.info")
 
-    name = "async_pending"
 
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader."""
-        own, shared = traces.count(*_OWN), traces.count(*_SHARED)
-        metas = traces.count(".meta.json") if own else 0
-        return evidence(traces, own, shared + metas, "NAME.STATE/.error.info")
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader; no time of this format needs `tz`."""
-        with NameIndex() as index:
-            yield from fill(index, root, _classify)
-            for owner, members in index.groups():
-                yield from _group(root, owner, members)
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format; no time of this format needs `tz`."""
+    with NameIndex() as index:
+        yield from fill(index, root, _classify)
+        for owner, members in index.groups():
+            yield from _group(root, owner, members)
 
 
 def _group(root: Path, owner: str, members: dict[int, str]) -> Iterator[Entry]:
@@ -68,10 +69,11 @@ def _group(root: Path, owner: str, members: dict[int, str]) -> Iterator[Entry]:
     }
     good: dict[int, Stamp] = {}
     for tag, path in members.items():
-        try:
-            good[tag] = stamp_of(root, path)
-        except FileProblemError as error:
-            yield Reported(path, error.reason, error.detail)
+        stamp = try_stamp(root, path)
+        if isinstance(stamp, Reported):
+            yield stamp
+        else:
+            good[tag] = stamp
     contents: dict[int, _Sidecar] = {}
     for tag, path in sidecars.items():
         if not served[tag] & set(good):
@@ -115,4 +117,4 @@ def _item(
     )
 
 
-READER: Reader = AsyncReader()
+FORMAT = Format("async_pending", looks_like, read)

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.files import Kind, files_in, join, report_tree, scan, stamp_of
+from pq_cli.migrate.files import files_in, join
 from pq_cli.migrate.model import (
     META_OF_BAD_PAYLOAD,
-    NOT_A_FILE,
     ORPHAN_LOCK,
     UNREADABLE,
     Entry,
-    FileProblemError,
     LegacyItem,
     Reported,
     SourceUnreadableError,
@@ -26,33 +24,29 @@ from pq_cli.migrate.model import (
     Verbatim,
 )
 from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import unnamed
+from pq_cli.migrate.readers.flat import folders_in, try_stamp, unnamed
 from pq_cli.migrate.readers.index import NameIndex
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _DIR = re.compile(r"[0-9a-f]{8}")
 _ELEMENT = re.compile(r"([0-9a-f]{14})(\.lck)?")
 _ELEMENT_TAG, _LOCK_TAG = 0, 1
 
 
-class DirqReader:
-    """Reads a directory queue of the simple kind."""
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format."""
+    if not traces.hex_folders:
+        return None
+    strong = any(_has_elements(traces, name) for name in traces.hex_folders)
+    return Evidence(strong, f"folders such as {traces.hex_folders[0]}")
 
-    name = "dirq"
 
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader."""
-        if not traces.hex_folders:
-            return None
-        strong = any(_has_elements(traces, name) for name in traces.hex_folders)
-        return Evidence(strong, f"folders such as {traces.hex_folders[0]}")
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader; no time of this format needs `tz`."""
-        with NameIndex() as index:
-            yield from _fill(index, root)
-            for owner, members in index.groups():
-                yield from _element(root, owner, members)
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format; no time of this format needs `tz`."""
+    with NameIndex() as index:
+        yield from _fill(index, root)
+        for owner, members in index.groups():
+            yield from _element(root, owner, members)
 
 
 def _has_elements(traces: Traces, folder: str) -> bool:
@@ -63,18 +57,14 @@ def _has_elements(traces: Traces, folder: str) -> bool:
 
 
 def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
-    for name, kind in scan(root):
-        if kind is Kind.OTHER:
-            yield Reported(name, NOT_A_FILE, "a link or special file")
-        elif kind is Kind.FILE:
-            yield unnamed(name)
-        elif not _DIR.fullmatch(name):
-            yield from report_tree(root, name)
-        else:
-            try:
-                yield from _fill_folder(index, root, name)
-            except SourceUnreadableError as error:
-                yield Reported(name, UNREADABLE, str(error))
+    for folder in folders_in(root, _DIR.fullmatch):
+        if isinstance(folder, Reported):
+            yield folder
+            continue
+        try:
+            yield from _fill_folder(index, root, folder)
+        except SourceUnreadableError as error:
+            yield Reported(folder, UNREADABLE, str(error))
 
 
 def _fill_folder(index: NameIndex, root: Path, folder: str) -> Iterator[Reported]:
@@ -93,10 +83,9 @@ def _element(root: Path, owner: str, members: dict[int, str]) -> Iterator[Entry]
     if path is None:
         yield from (Reported(each, ORPHAN_LOCK, "being removed") for each in members.values())
         return
-    try:
-        stamp = stamp_of(root, path)
-    except FileProblemError as error:
-        yield Reported(path, error.reason, error.detail)
+    stamp = try_stamp(root, path)
+    if isinstance(stamp, Reported):
+        yield stamp
         if lock is not None:
             yield Reported(lock, META_OF_BAD_PAYLOAD)
         return
@@ -118,4 +107,4 @@ def created_us(element: str, stamp: Stamp) -> int:
     return values.mtime_us(stamp) if us is None else us
 
 
-READER: Reader = DirqReader()
+FORMAT = Format("dirq", looks_like, read)

@@ -11,18 +11,14 @@ from typing import Any
 from pq_cli.core.jsonio import canonical_json
 from pq_cli.migrate.files import (
     MAX_DOCUMENT,
-    Kind,
     check_depth,
     files_in,
     join,
     parse_json,
     read_file,
-    report_tree,
-    scan,
 )
 from pq_cli.migrate.model import (
     BAD_ENVELOPE,
-    NOT_A_FILE,
     Embedded,
     Entry,
     FileProblemError,
@@ -33,7 +29,7 @@ from pq_cli.migrate.model import (
     Warned,
 )
 from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import state_of, unnamed
+from pq_cli.migrate.readers.flat import folders_in, state_of, unnamed
 from pq_cli.migrate.readers.index import NameIndex
 
 _ENDING = ".json"
@@ -60,7 +56,7 @@ class _Copy:
 
 
 def read_envelopes(root: Path, layout: Layout, tz: tzinfo | None) -> Iterator[Entry]:
-    """Yield the entries of such a queue; see Reader.read."""
+    """Yield the entries of such a queue; see Format."""
     with NameIndex() as index:
         yield from _fill(index, root, layout)
         for owner, members in index.groups():
@@ -75,15 +71,11 @@ def read_envelopes(root: Path, layout: Layout, tz: tzinfo | None) -> Iterator[En
 
 
 def _fill(index: NameIndex, root: Path, layout: Layout) -> Iterator[Reported]:
-    for name, kind in scan(root):
-        if kind is Kind.OTHER:
-            yield Reported(name, NOT_A_FILE, "a link or special file")
-        elif kind is Kind.FILE:
-            yield unnamed(name)
-        elif name not in layout.folders:
-            yield from report_tree(root, name)
+    for folder in folders_in(root, layout.folders.__contains__):
+        if isinstance(folder, Reported):
+            yield folder
         else:
-            yield from _fill_state(index, root, name, layout.folders.index(name))
+            yield from _fill_state(index, root, folder, layout.folders.index(folder))
 
 
 def _fill_state(index: NameIndex, root: Path, folder: str, tag: int) -> Iterator[Reported]:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pq_cli.migrate.files import MAX_DOCUMENT, check_json, files_in, read_file, read_object
+from pq_cli.migrate.files import (
+    MAX_DOCUMENT,
+    FileKind,
+    check_json,
+    files_in,
+    read_file,
+    read_object,
+    report_tree,
+    scan,
+    stamp_of,
+)
 from pq_cli.migrate.model import (
     BAD_PAYLOAD,
+    NOT_A_FILE,
     TMP_LEFTOVER,
     UNKNOWN_FILE,
     FileProblemError,
@@ -41,6 +52,27 @@ def ending_classifier(endings: dict[str, int]) -> Classify:
 def unnamed(path: str) -> Reported:
     """Return the report of a regular file that no rule names."""
     return Reported(path, TMP_LEFTOVER if path.endswith(".tmp") else UNKNOWN_FILE)
+
+
+def folders_in(root: Path, wanted: Callable[[str], object]) -> Iterator[str | Reported]:
+    """Yield the folders of a source whose names are wanted, and a report for everything else."""
+    for name, kind in scan(root):
+        if kind is FileKind.OTHER:
+            yield Reported(name, NOT_A_FILE, "a link or special file")
+        elif kind is FileKind.FILE:
+            yield unnamed(name)
+        elif wanted(name):
+            yield name
+        else:
+            yield from report_tree(root, name)
+
+
+def try_stamp(root: Path, path: str) -> Stamp | Reported:
+    """Return the stamp of a payload of any bytes, or the report of why it cannot be read."""
+    try:
+        return stamp_of(root, path)
+    except FileProblemError as error:
+        return Reported(path, error.reason, error.detail)
 
 
 def fill(index: NameIndex, root: Path, classify: Classify) -> Iterator[Reported]:

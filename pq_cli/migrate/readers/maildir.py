@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.files import Kind, files_in, join, report_tree, scan, stamp_of
+from pq_cli.migrate.files import files_in, join
 from pq_cli.migrate.model import (
     HIDDEN_FILE,
-    NOT_A_FILE,
     TMP_LEFTOVER,
     Entry,
-    FileProblemError,
     LegacyItem,
     LegacyState,
     Reported,
@@ -21,36 +19,28 @@ from pq_cli.migrate.model import (
     Verbatim,
 )
 from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import unnamed
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.readers.flat import folders_in, try_stamp
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _FOLDERS = frozenset({"new", "cur", "tmp"})
 _TIMED_NAME = re.compile(r"([0-9]{1,12})\.(?:[^.]*?M([0-9]{1,6})(?![0-9]))?")
 
 
-class MaildirReader:
-    """Reads a Maildir; each message is an item, whole."""
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format."""
+    found = _FOLDERS & traces.known_folders
+    if not {"new", "cur"} <= found:
+        return None
+    return Evidence(found == _FOLDERS, f"folders {', '.join(sorted(found))}")
 
-    name = "maildir"
 
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader."""
-        found = _FOLDERS & traces.known_folders
-        if not {"new", "cur"} <= found:
-            return None
-        return Evidence(found == _FOLDERS, f"folders {', '.join(sorted(found))}")
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader; no time of this format needs `tz`."""
-        for name, kind in scan(root):
-            if kind is Kind.OTHER:
-                yield Reported(name, NOT_A_FILE, "a link or special file")
-            elif kind is Kind.FILE:
-                yield unnamed(name)
-            elif name not in _FOLDERS:
-                yield from report_tree(root, name)
-            else:
-                yield from _folder(root, name)
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format; no time of this format needs `tz`."""
+    for folder in folders_in(root, _FOLDERS.__contains__):
+        if isinstance(folder, Reported):
+            yield folder
+        else:
+            yield from _folder(root, folder)
 
 
 def _folder(root: Path, folder: str) -> Iterator[Entry]:
@@ -69,10 +59,9 @@ def _folder(root: Path, folder: str) -> Iterator[Entry]:
 
 def _message(root: Path, folder: str, name: str) -> Entry:
     path = join(folder, name)
-    try:
-        stamp = stamp_of(root, path)
-    except FileProblemError as error:
-        return Reported(path, error.reason, error.detail)
+    stamp = try_stamp(root, path)
+    if isinstance(stamp, Reported):
+        return stamp
     unique, _, info = name.partition(":")
     flags = info.removeprefix("2,") if info.startswith("2,") else ""
     state = _state(flags) if folder == "cur" else "pending"
@@ -103,4 +92,4 @@ def created_us(unique: str, stamp: Stamp) -> int:
     return values.mtime_us(stamp)
 
 
-READER: Reader = MaildirReader()
+FORMAT = Format("maildir", looks_like, read)

@@ -8,13 +8,12 @@ from datetime import tzinfo
 from pathlib import Path
 
 from pq_cli.core.unfinished import looks_unfinished, marks
-from pq_cli.migrate.files import files_in, stamp_of
+from pq_cli.migrate.files import files_in
 from pq_cli.migrate.model import (
     HIDDEN_FILE,
     ORPHAN_META,
     TMP_LEFTOVER,
     Entry,
-    FileProblemError,
     Json,
     LegacyItem,
     Reported,
@@ -22,35 +21,31 @@ from pq_cli.migrate.model import (
     Warned,
 )
 from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import try_object
+from pq_cli.migrate.readers.flat import try_object, try_stamp
 from pq_cli.migrate.readers.index import NameIndex
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _SIDECAR = ".meta.json"
 _FILE_TAG, _SIDECAR_TAG, _MARK_TAG = 0, 1, 2
 
 
-class PlainReader:
-    """Reads folders that no queue program made."""
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format; any file is a payload, so this never counts as strong."""
+    return Evidence(False, f"{traces.visible} files") if traces.visible else None
 
-    name = "plain"
 
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader; any file is a payload, so this never counts as strong."""
-        return Evidence(False, f"{traces.visible} files") if traces.visible else None
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader; no time of this format needs `tz`."""
-        with NameIndex() as index:
-            yield from _fill(index, root)
-            for name, members in index.groups():
-                if _FILE_TAG in members and _MARK_TAG in members:
-                    mark = f"{members[_MARK_TAG]} marks it as not finished"
-                    yield Reported(name, TMP_LEFTOVER, mark)
-                elif _FILE_TAG in members:
-                    yield from _one(index, root, name)
-            for sidecar in index.unmarked(_SIDECAR_TAG):
-                yield Reported(sidecar, ORPHAN_META, "no file uses it")
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format; no time of this format needs `tz`."""
+    with NameIndex() as index:
+        yield from _fill(index, root)
+        for name, members in index.groups():
+            if _FILE_TAG in members and _MARK_TAG in members:
+                mark = f"{members[_MARK_TAG]} marks it as not finished"
+                yield Reported(name, TMP_LEFTOVER, mark)
+            elif _FILE_TAG in members:
+                yield from _one(index, root, name)
+        for sidecar in index.unmarked(_SIDECAR_TAG):
+            yield Reported(sidecar, ORPHAN_META, "no file uses it")
 
 
 def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
@@ -70,10 +65,9 @@ def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
 
 
 def _one(index: NameIndex, root: Path, name: str) -> Iterator[Entry]:
-    try:
-        stamp = stamp_of(root, name)
-    except FileProblemError as error:
-        yield Reported(name, error.reason, error.detail)
+    stamp = try_stamp(root, name)
+    if isinstance(stamp, Reported):
+        yield stamp
         return
     sidecar: tuple[str, Json] | None = None
     for owner in dict.fromkeys((name, os.path.splitext(name)[0])):
@@ -103,4 +97,4 @@ def _one(index: NameIndex, root: Path, name: str) -> Iterator[Entry]:
     )
 
 
-READER: Reader = PlainReader()
+FORMAT = Format("plain", looks_like, read)

@@ -34,7 +34,7 @@ from pq_cli.migrate.readers.flat import (
     try_object,
 )
 from pq_cli.migrate.readers.index import NameIndex
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 # In the order in which a tie of two metas is decided: the later one wins.
 STATES = ("pending", "processing", "suspended", "failed", "completed")
@@ -60,24 +60,20 @@ class _Meta:
     updated_us: int
 
 
-class PersistentReader:
-    """Reads v1 (renamed), v1-torn (never renamed) and v2 (without priority)."""
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format."""
+    shared = traces.count(*_SHARED)
+    metas = traces.count(*_METAS)
+    own = traces.count(*_OWN) + (metas if shared else 0)
+    return evidence(traces, own, shared + (0 if shared else metas), "ID.STATE.wsjf/.meta.json")
 
-    name = "pywats_persistent"
 
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader."""
-        shared = traces.count(*_SHARED)
-        metas = traces.count(*_METAS)
-        own = traces.count(*_OWN) + (metas if shared else 0)
-        return evidence(traces, own, shared + (0 if shared else metas), "ID.STATE.wsjf/.meta.json")
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader."""
-        with NameIndex() as index:
-            yield from fill(index, root, _classify)
-            for owner, members in index.groups():
-                yield from _group(root, tz, owner, members)
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format."""
+    with NameIndex() as index:
+        yield from fill(index, root, _classify)
+        for owner, members in index.groups():
+            yield from _group(root, tz, owner, members)
 
 
 def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -> Iterator[Entry]:
@@ -167,4 +163,4 @@ def _item(
     )
 
 
-READER: Reader = PersistentReader()
+FORMAT = Format("pywats_persistent", looks_like, read)

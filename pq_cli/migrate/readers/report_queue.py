@@ -8,28 +8,24 @@ from pathlib import Path
 
 from pq_cli.migrate.model import Entry
 from pq_cli.migrate.readers.envelopes import Layout, read_envelopes
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _LAYOUT = Layout(("completed", "failed", "pending"), "report_data", "created_at")
 
 
-class ReportReader:
-    """Reads v5."""
-
-    name = "report_queue"
-
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader."""
-        folders = sorted(traces.known_folders & set(_LAYOUT.folders))
-        if any("report_data" in obj for name in folders for obj in traces.peek_objects(name)):
-            return Evidence(True, f"envelopes with report_data in {', '.join(folders)}")
-        if {"pending", "completed"} <= traces.known_folders:
-            return Evidence(False, f"folders {', '.join(folders)}")
-        return None
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader."""
-        return read_envelopes(root, _LAYOUT, tz)
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format."""
+    folders = sorted(traces.known_folders & set(_LAYOUT.folders))
+    if any("report_data" in obj for name in folders for obj in traces.peek_objects(name)):
+        return Evidence(True, f"envelopes with report_data in {', '.join(folders)}")
+    if {"pending", "completed"} <= traces.known_folders:
+        return Evidence(False, f"folders {', '.join(folders)}")
+    return None
 
 
-READER: Reader = ReportReader()
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format."""
+    return read_envelopes(root, _LAYOUT, tz)
+
+
+FORMAT = Format("report_queue", looks_like, read)

@@ -28,7 +28,7 @@ from pq_cli.migrate.readers.flat import (
     try_object,
 )
 from pq_cli.migrate.readers.index import NameIndex
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 STATES = ("pending", "submitting", "error", "completed")
 _ERROR = STATES.index("error")
@@ -44,24 +44,20 @@ _classify = ending_classifier(
 )
 
 
-class SimpleReader:
-    """Reads v3."""
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format."""
+    shared = traces.count(*_SHARED)
+    metas = traces.count(_META_ENDING)
+    own = traces.count(*_OWN) + (metas if shared else 0)
+    return evidence(traces, own, shared + (0 if shared else metas), "NAME.STATE.wsjf")
 
-    name = "simple_queue"
 
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader."""
-        shared = traces.count(*_SHARED)
-        metas = traces.count(_META_ENDING)
-        own = traces.count(*_OWN) + (metas if shared else 0)
-        return evidence(traces, own, shared + (0 if shared else metas), "NAME.STATE.wsjf")
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader."""
-        with NameIndex() as index:
-            yield from fill(index, root, _classify)
-            for owner, members in index.groups():
-                yield from _group(root, tz, owner, members)
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format."""
+    with NameIndex() as index:
+        yield from fill(index, root, _classify)
+        for owner, members in index.groups():
+            yield from _group(root, tz, owner, members)
 
 
 def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -> Iterator[Entry]:
@@ -130,4 +126,4 @@ def _item(
     )
 
 
-READER: Reader = SimpleReader()
+FORMAT = Format("simple_queue", looks_like, read)

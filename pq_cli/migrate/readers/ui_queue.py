@@ -8,30 +8,26 @@ from pathlib import Path
 
 from pq_cli.migrate.model import Entry
 from pq_cli.migrate.readers.envelopes import Layout, read_envelopes
-from pq_cli.migrate.traces import Evidence, Reader, Traces
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _LAYOUT = Layout(("sent", "failed", "pending"), "data", "created")
 
 
-class UiReader:
-    """Reads v6."""
-
-    name = "ui_queue"
-
-    def looks_like(self, traces: Traces) -> Evidence | None:
-        """See Reader."""
-        folders = sorted(traces.known_folders & set(_LAYOUT.folders))
-        objects = (obj for name in folders for obj in traces.peek_objects(name))
-        # Envelopes of report_queue may hold a stray `data` as well, but never this pair.
-        if any("data" in obj and "operation_type" in obj for obj in objects):
-            return Evidence(True, f"envelopes with operation_type in {', '.join(folders)}")
-        if {"pending", "sent"} <= traces.known_folders:
-            return Evidence(False, f"folders {', '.join(folders)}")
-        return None
-
-    def read(self, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-        """See Reader."""
-        return read_envelopes(root, _LAYOUT, tz)
+def looks_like(traces: Traces) -> Evidence | None:
+    """See Format."""
+    folders = sorted(traces.known_folders & set(_LAYOUT.folders))
+    objects = (obj for name in folders for obj in traces.peek_objects(name))
+    # Envelopes of report_queue may hold a stray `data` as well, but never this pair.
+    if any("data" in obj and "operation_type" in obj for obj in objects):
+        return Evidence(True, f"envelopes with operation_type in {', '.join(folders)}")
+    if {"pending", "sent"} <= traces.known_folders:
+        return Evidence(False, f"folders {', '.join(folders)}")
+    return None
 
 
-READER: Reader = UiReader()
+def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    """See Format."""
+    return read_envelopes(root, _LAYOUT, tz)
+
+
+FORMAT = Format("ui_queue", looks_like, read)

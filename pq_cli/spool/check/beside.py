@@ -27,7 +27,7 @@ class Annexes:
     """The annexes of one spool.
 
     rights, folder, foreign: the looks of `check` at the mode and owner of a path, at a folder, and
-    at a name that does not belong where it is. known: whether the survey has met an id.
+    at a name that does not belong where it is. known: whether the walk has met an id.
     stale_after: seconds without a change before which no lock is tried: to try one may be in its
     owner's way.
     """

@@ -1,6 +1,6 @@
 """Check: a spool against the table of legal states in pq-spool(5).
 
-The survey walks the spool without a lock. Whoever only looks takes none and writes nothing: what
+It walks the spool without a lock. Whoever only looks takes none and writes nothing: what
 looks wrong is looked at again after a while, and told if it is still so, so that an item on the
 move is never taken for damage. To mend, it is looked at again under the lock, and mended there.
 """
@@ -146,7 +146,7 @@ class Check:
         detail = f"{len(names)} items"
         return [Finding(kind="handover", path=handover.FOLDER, id=first, detail=detail)]
 
-    # -- the survey ----------------------------------------------------------
+    # -- the walk -------------------------------------------------------------
 
     def _everything(self) -> Iterator[Look]:
         yield partial(self._rights, "")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.admission import check_key
-from pq_cli.core.events import record
+from pq_cli.core.events import event_of
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import decode, encode, parse_meta
 from pq_cli.core.origin import Origin
@@ -56,12 +56,12 @@ def hand_over(files: Files, items: Sequence[Item], event: str = "imported") -> N
     event: what the log says of it.
     """
     disk = files.disk
-    ledger.record(disk, origins(items))
+    ledger.append(disk, origins(items))
     for place in (_place_payload, _place_meta):
         with disk.together():
             for item in items:
                 place(files, item)
-    files.log.note(*(record(event, item, item.updated_at) for item in items))
+    files.log.note(*(event_of(event, item, item.updated_at) for item in items))
     for name in files.reader.names(FOLDER):
         if name.endswith((SIDECAR, ORIGINAL)):
             disk.discard(f"{FOLDER}/{name}")  # its item is in

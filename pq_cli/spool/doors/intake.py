@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pq_cli.core.events import record
+from pq_cli.core.events import event_of
 from pq_cli.core.meta import encode
 from pq_cli.errors import PqError
 from pq_cli.queue.request import Admitted, new_item
@@ -37,7 +37,7 @@ def admit(files: Files, batch: Sequence[Staged], now: float) -> Admitted:
     work = _Admission(files, len(batch), now)
     try:
         work.admit(batch)
-        files.log.note(*(record("enqueued", i, i.created_at) for i in work.fresh))
+        files.log.note(*(event_of("enqueued", i, i.created_at) for i in work.fresh))
     except OSError as error:
         work.withdraw()
         return Admitted(items=[], found=[], error=error)

@@ -28,7 +28,7 @@ def path_of(realm: str) -> str:
     return f"{layout.IMPORTS}/{digest(realm).decode()[:16]}.taken"
 
 
-def record(disk: Disk, origins: Iterable[Origin]) -> None:
+def append(disk: Disk, origins: Iterable[Origin]) -> None:
     """Write down that these enter. To write one twice does no harm.
 
     Not synced: the sync that lets their metas take their places (see `handover`) is this one's too.
