@@ -77,8 +77,8 @@ def command(o: MigrateOptions, screen: Screen) -> int:
     known = spool_format(root)
     if known is not None:
         return _say_that_it_is_one(o, known, screen)
-    reader = reader_for(root, o.reader, _there(o, screen))
     _refuse_nesting(o.source, o.spool)
+    reader = reader_for(root, o.reader, _there(o, screen))
     if not o.force and not o.dry_run:
         refuse_live(root)
     named = o.tz or "the local zone"
