@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from pq_cli import quick
+from pq_cli import host, quick
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.screen import Screen
 
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1) means it
             signal.signal(number, _terminate)
     screen = Screen()
+    host.say = screen.warn  # a wait of more than a second is told
     status = 70
     try:
         status = _run(arguments, screen)
@@ -58,9 +59,7 @@ def _run(arguments: list[str], screen: Screen) -> int:
 def _command(name: str, spool: list[str], rest: list[str], screen: Screen) -> int:
     planned = quick.plan(name, [*spool, *rest], os.environ, default_spool())
     if planned is not None:
-        from pq_cli.spool.disk import lock
-
-        lock.brief = True
+        host.brief = True
         command, options = planned
         return command(options, screen)
     if name in ("--version", "-V"):

@@ -9,10 +9,19 @@ import os
 
 from pq_cli.core.item import Holder
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 pid = os.getpid()
 """Of this process; kept, because asking the kernel each time took a tenth of a claim."""
 NO_BOOT = "unknown"
 """Stands for the boot where the system does not tell one from the other."""
+brief = False
+"""Whether this process makes one change and ends: it does without libraries that are slow to load.
+"""
+say: Callable[[str], None] | None = None
+"""Called with what this process waits for, once it has waited a second: a command's `warn`."""
 known_boot: tuple[int, str | None] = (0, None)
 """The process that asked for its boot, and what it was told."""
 _me: dict[tuple[int, str | None, bool, str | None], Holder] = {}

@@ -12,12 +12,15 @@ import sys
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import to_safe_json
 from pq_cli.errors import OutputError, PqError
-from pq_cli.opened import About, os_error_status, os_error_text, read_part
+from pq_cli.opened import os_error_status, os_error_text, read_some
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, BinaryIO
+
+_LOOKED_AT = 64 * 1024
+"""Bytes by which it is told whether a payload is text."""
 
 
 class Screen:
@@ -99,14 +102,39 @@ class Screen:
         except OSError as error:
             raise OutputError.because(error) from None
 
-    def copy(self, fd: int) -> None:
-        """Copy an open file to stdout, all of it; what was written before goes first."""
+    def copy(self, stream: BinaryIO, *, raw: bool, ends: bool = False) -> bool:
+        """Copy a stream to stdout, all of it; what was written before goes first.
+
+        raw: also what is not text, to a terminal; else nothing of that is copied, and False is
+        returned. ends: on a terminal the last line ends, whether or not it does so itself.
+        """
         self.flush()
-        source = About(fd)
-        while chunk := read_part(source):
+        for_people = self.is_terminal()
+        chunk = last = read_some(stream)
+        if for_people and not raw and not _is_text(chunk[:_LOOKED_AT]):
+            return False
+        while chunk:
             view = memoryview(chunk)
             while view:
                 view = view[_write_some(view) :]
+            last, chunk = chunk, read_some(stream)
+        if ends and for_people and last and not last.endswith(b"\n"):
+            self.emit("")
+        return True
+
+
+def _is_text(start: bytes) -> bool:
+    """Tell whether what begins so is UTF-8 without control characters.
+
+    But for tab, newline, form feed and carriage return.
+    """
+    from codecs import getincrementaldecoder
+
+    try:
+        text = getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return not any((c < " " and c not in "\t\n\f\r") or "\x7f" <= c < "\xa0" for c in text)
 
 
 def _write_some(view: memoryview) -> int:

@@ -37,6 +37,14 @@ def test_commands_refuse_a_url(pq: Pq):
     assert list(pq.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", [("check",), ("check", "--restore", "x"), ("next", "--path")])
+def test_what_is_about_a_folder_refuses_a_url_in_one_sentence(pq: Pq, command):
+    """Status 2, and it is told which command it is that has nothing to do there."""
+    said = pq(*command, "-s", "postgresql://u:secret@h/d", cwd=pq.folder, expect=2)
+    assert said.err.startswith(f"pq: pq {command[0]}") and "in a directory" in said.err
+    assert "secret" not in said.err and len(said.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", [None, 5, b"spool", ["s"]])
 def test_a_name_is_text_or_a_path(name):
     """Anything else is a UsageError that says so."""

@@ -11,8 +11,7 @@ import pytest
 from queues import snapshot
 from support import need_tool
 
-from pq_cli import LockTimeoutError, Spool
-from pq_cli.spool.disk import lock
+from pq_cli import LockTimeoutError, Spool, host
 
 
 @pytest.fixture
@@ -79,14 +78,14 @@ def test_with_and_without_the_library_the_lock_is_one(spool, monkeypatch, brief)
     other = Spool(spool.path, lock_timeout=0.05)
 
     def try_it():
-        monkeypatch.setattr(lock, "brief", not brief)
+        monkeypatch.setattr(host, "brief", not brief)
         with pytest.raises(LockTimeoutError):
             other.claim()
-        monkeypatch.setattr(lock, "brief", brief)
+        monkeypatch.setattr(host, "brief", brief)
 
-    monkeypatch.setattr(lock, "brief", brief)
+    monkeypatch.setattr(host, "brief", brief)
     assert meanwhile(spool, try_it).claim().id == 1
-    monkeypatch.setattr(lock, "brief", not brief)
+    monkeypatch.setattr(host, "brief", not brief)
     assert other.claim() is None
 
 

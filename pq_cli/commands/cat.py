@@ -5,7 +5,7 @@ from __future__ import annotations
 from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.errors import UsageError
 from pq_cli.options import ITEMS, LookOptions, flag
-from pq_cli.render.plain import NOT_TEXT, unfit_for_terminal
+from pq_cli.render.plain import NOT_TEXT
 from pq_cli.screen import Screen
 
 
@@ -29,10 +29,9 @@ def command(o: CatOptions, screen: Screen) -> int:
 
     def print_payload(ref: str) -> None:
         with queue.open_payload(ref) as payload:
-            if not o.raw and unfit_for_terminal(screen, payload.fileno()):
+            if not screen.copy(payload, raw=o.raw):
                 raise UsageError(
                     f"item {ref} is {NOT_TEXT}: --raw prints it, or `pq cat {ref} >FILE`"
                 )
-            screen.copy(payload.fileno())
 
     return for_each(queue, o.items, screen, print_payload)

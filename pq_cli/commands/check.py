@@ -105,7 +105,7 @@ def _line(record: dict[str, Any]) -> str:
 
 
 def _table(records: Iterable[dict[str, Any]], out: Console) -> None:
-    finding_sheet(map(_words, records), out)
+    finding_sheet(map(_words, records), max(map(len, KINDS)), out)
 
 
 def _words(record: dict[str, Any]) -> list[str]:

@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 from pq_cli import __version__
-from pq_cli.backends import folder, open_queue
+from pq_cli.backends import folder_of, open_queue
 from pq_cli.commands.which import programs, what_to_type
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.item import State, printable
-from pq_cli.errors import NoSpoolError, PqError
+from pq_cli.errors import NoSpoolError, PqError, UsageError
 from pq_cli.opened import os_error_text
 from pq_cli.options import AS_JSON, LookOptions
 from pq_cli.render.counting import Counting
@@ -43,7 +43,7 @@ def command(o: DoctorOptions, screen: Screen) -> int:
     Nothing is changed. Exit 1 if something is wrong; it says what, and what to do. `pq check` looks
     at the items.
     """
-    facts = list(_facts(folder(o.spool, "doctor"), screen))
+    facts = list(_facts(o.spool, screen))
     present(
         facts,
         screen,
@@ -60,7 +60,7 @@ def _line(fact: Fact) -> str:
     return f"{fact.name}\t{printable(fact.value)}{trouble}"
 
 
-def _facts(path: str, screen: Screen) -> Iterator[Fact]:
+def _facts(spool: str, screen: Screen) -> Iterator[Fact]:
     yield Fact(name="pq", value=f"{__version__} at {os.path.dirname(os.path.dirname(__file__))}")
     yield _on_path()
     yield Fact(name="python", value=f"{platform.python_version()} at {sys.executable}")
@@ -75,11 +75,16 @@ def _facts(path: str, screen: Screen) -> Iterator[Fact]:
                 value="none: the standard library reads JSON" if spare else "missing",
                 wrong=None if spare else "install pq again",
             )
-    yield Fact(name="spool", value=path)
+    path = folder_of(spool)
+    if path is not None:
+        yield Fact(name="spool", value=path)
     try:
-        queue = open_queue(path, create=False)
+        queue = open_queue(spool, create=False)
+    except UsageError:
+        raise
     except NoSpoolError as error:
-        yield Fact(name="state", value="none yet", wrong=None if _can_be_made(path) else str(error))
+        made = path is not None and _can_be_made(path)
+        yield Fact(name="state", value="none yet", wrong=None if made else str(error))
         return
     except PqError as error:
         yield Fact(name="state", value="cannot be opened", wrong=str(error))
@@ -87,6 +92,8 @@ def _facts(path: str, screen: Screen) -> Iterator[Fact]:
     except OSError as error:
         yield Fact(name="state", value="cannot be opened", wrong=os_error_text(error))
         return
+    if path is None:
+        yield Fact(name="queue", value=queue.where)
     yield from _about(queue, screen)
 
 

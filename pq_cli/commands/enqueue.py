@@ -14,7 +14,6 @@ from pq_cli.opened import About, open_file
 from pq_cli.options import NewItemOptions, flag, operands, option
 from pq_cli.queue.request import Request, checked
 from pq_cli.render.counting import Counting
-from pq_cli.spool.disk.layout import BLOCK_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +135,6 @@ class _Enqueue:
         self._screen = screen
         self._counting = counting
         self._request = request
-        self._last_id = 0
         self._failed = 0
         self._went_in = 0
         self._taken = 0
@@ -179,9 +177,9 @@ class _Enqueue:
         try:
             if lines or null:
                 end = b"\0" if null else b"\n"
-                batches = split_records(source, end, self._request, self._to_end_of_block)
+                batches = split_records(source, end, self._request)
             else:
-                batches = json_records(source, self._request, self._to_end_of_block)
+                batches = json_records(source, self._request)
             for batch in batches:
                 self._batch(batch.records)
                 if batch.error is not None:
@@ -205,10 +203,6 @@ class _Enqueue:
         if self._failed and files > 1:
             self._screen.warn(f"{self._went_in} of {files} FILEs were queued")
 
-    def _to_end_of_block(self) -> int:
-        """Return how many ids are left in the present block: a batch that fills one is cheapest."""
-        return BLOCK_SIZE - (self._last_id + 1) % BLOCK_SIZE
-
     def _batch(self, records: list[Payload]) -> None:
         if records:
             admitted = self._queue.enqueue_many(records)
@@ -221,10 +215,8 @@ class _Enqueue:
     def _print(self, admitted: Admitted) -> None:
         items = admitted.items
         if items:
-            self._screen.emit(
-                "\n".join(str(item.id) for item in items)
-            )  # in one write: safe they are together
-            self._last_id = items[-1].id
+            # In one write: safe they are together.
+            self._screen.emit("\n".join(str(item.id) for item in items))
         self._counting.tick(len(items))
         self._screen.flush()
         if admitted.error is not None:

@@ -18,7 +18,7 @@ from pq_cli.queue.request import Request, checked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from pq_cli.opened import About
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 MAX_RECORD = 64 * 1024 * 1024
 """The longest record in bytes: one record is held in memory; bigger payloads go in as files."""
+_MOST = 1000
 _MOST_BYTES = 768 * 1024
-"""Bytes after which a batch is full, however few records it has."""
+"""Records, and bytes, after which a batch is full: others wait while it is let in."""
 
 
 class Batch:
@@ -39,29 +40,26 @@ class Batch:
         self.error = error
 
 
-def split_records(
-    source: About, end: bytes, request: Request, most: Callable[[], int]
-) -> Iterator[Batch]:
+def split_records(source: About, end: bytes, request: Request) -> Iterator[Batch]:
     """Yield batches of the records that `end` ends; the last one may lack it.
 
-    source: what is open and, for errors, how it is called. most: says how many the next batch
-    should have at the most.
+    source: what is open and, for errors, how it is called.
     """
     try:
-        for raw in _raw_batches(source, end, most):
+        for raw in _raw_batches(source, end):
             yield Batch([(record, request) for record in raw])
     except UsageError as error:
         yield Batch([], error)
 
 
-def json_records(source: About, request: Request, most: Callable[[], int]) -> Iterator[Batch]:
+def json_records(source: About, request: Request) -> Iterator[Batch]:
     """Yield batches of JSON records; a malformed one ends the stream and names its line.
 
-    source, most: as for `split_records`.
+    source: as for `split_records`.
     """
     number = 0
     try:
-        for raw in _raw_batches(source, b"\n", most):
+        for raw in _raw_batches(source, b"\n"):
             records: list[Payload] = []
             for line in raw:
                 number += 1
@@ -77,7 +75,7 @@ def json_records(source: About, request: Request, most: Callable[[], int]) -> It
         yield Batch([], error)
 
 
-def _raw_batches(source: About, end: bytes, most: Callable[[], int]) -> Iterator[list[bytes]]:
+def _raw_batches(source: About, end: bytes) -> Iterator[list[bytes]]:
     rest = bytearray()
     waiting: list[bytes] = []
     number = size = 0
@@ -89,9 +87,9 @@ def _raw_batches(source: About, end: bytes, most: Callable[[], int]) -> Iterator
             number += len(more)
             rest = bytearray(more[-1])
             size += len(chunk)
-        while waiting and len(waiting) >= (count := most()):
-            yield waiting[:count]
-            del waiting[:count]
+        while len(waiting) >= _MOST:
+            yield waiting[:_MOST]
+            del waiting[:_MOST]
             size = sum(map(len, waiting))
         if waiting and (size >= _MOST_BYTES or len(rest) > MAX_RECORD or not _more_at_hand(source)):
             yield waiting

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 from pq_cli.core.timefmt import parse_time
@@ -28,7 +27,7 @@ class Fates:
         if event not in ("done", "removed"):
             return None
         try:
-            when = wall_time(parse_time(str(at)), time.time())
+            when = wall_time(parse_time(str(at)), self._queue.now())
         except UsageError:
             return None
         return f"it was {event} at {when}"

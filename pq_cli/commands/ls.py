@@ -109,7 +109,7 @@ def _tell_quarantine(queue: Queue, screen: Screen) -> None:
 
 def _list(queue: Queue, choice: Choice, o: LsOptions, screen: Screen) -> bool:
     """Print the items as they are found; tell whether there was one."""
-    now, t = time.time(), queue.order_time()
+    now, t = queue.now(), queue.order_time()
     found = False
 
     def items() -> Iterator[Item]:
@@ -226,7 +226,7 @@ def _scene(queue: Queue) -> Scene:
     def running(item: Item) -> str | None:
         return None if item.holder is None else command_of(item.holder)
 
-    return Scene(config=queue.config, now=time.time(), t=queue.order_time(), running=running)
+    return Scene(config=queue.config, now=queue.now(), t=queue.order_time(), running=running)
 
 
 def _watch(queue: Queue, choice: Choice, color: str, interval: float, screen: Screen) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+from pq_cli.backends import folder
 from pq_cli.commands.spools import brief_lock, lease_seconds, open_spool
 from pq_cli.core.timefmt import format_duration, format_time, parse_duration
 from pq_cli.errors import (
@@ -17,7 +18,7 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.options import DEFER_ON, Options, flag, operands, option
-from pq_cli.render.plain import NOT_TEXT, end_line, item_json, unfit_for_terminal
+from pq_cli.render.plain import NOT_TEXT, item_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def command(o: NextOptions, screen: Screen) -> int:
     patience = _patience(o.wait)
     if o.defer_on is not None and not o.cmd:
         raise UsageError("--defer-on is about CMD's exit status: give -- CMD...")
+    if o.path:
+        folder(o.spool, "next --path")
     if not o.cmd:
         screen.check()
     deadline = None if patience is None else time.monotonic() + patience
@@ -174,15 +177,11 @@ def _print(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> bool:
     elif o.as_json:
         screen.emit_json(item_json(item, queue.config, queue.order_time()))
     else:
-        with queue.open_payload(item) as payload:
-            fd = payload.fileno()
-            shown = o.raw or not unfit_for_terminal(screen, fd)
-            if not shown and o.ack:
-                raise UsageError(f"item {item.id} is {NOT_TEXT}; --raw prints it, or go to a file")
-            if shown:
-                with _Renewed(queue, item, lease_seconds(o.lease) or queue.config.lease):
-                    screen.copy(fd)
-                    end_line(screen, fd)
+        lease = lease_seconds(o.lease) or queue.config.lease
+        with queue.open_payload(item) as payload, _Renewed(queue, item, lease):
+            shown = screen.copy(payload, raw=o.raw, ends=True)
+        if not shown and o.ack:
+            raise UsageError(f"item {item.id} is {NOT_TEXT}; --raw prints it, or go to a file")
     screen.flush()
     return shown
 

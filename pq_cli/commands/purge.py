@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.common import states_from
@@ -48,7 +47,7 @@ def command(o: PurgeOptions, screen: Screen) -> int:
     if wanted == [State.REMOVED]:
         return _for_good(queue, screen)
     age = 0.0 if o.older_than is None else parse_duration(o.older_than)
-    now, until = time.time(), queue.removal()
+    now, until = queue.now(), queue.removal()
     count = 0
     with Counting(screen, "items", lambda: queue.count(wanted)) as counting:
         for item in counting.over(queue.items(wanted)):

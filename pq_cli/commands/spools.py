@@ -9,17 +9,16 @@ from pq_cli.core.item import Item, State, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
 from pq_cli.opened import lines_of
-from pq_cli.spool.disk import lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pq_cli import Spool
     from pq_cli.commands.fates import Fates
     from pq_cli.options import LookOptions
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
-    from pq_cli.spool.spool import Spool
 
 _BRIEF = 1.0
 
@@ -31,14 +30,12 @@ def open_spool(
 
     lock_timeout: instead of that of the options.
     """
-    lock.say = screen.warn  # a wait of more than a second is told
     seconds = parse_duration(lock_timeout or o.lock_timeout)
     return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
 
 
 def open_own_folder(o: LookOptions, screen: Screen, command: str, *, create: bool = False) -> Spool:
     """Open the spool for a command that is about what its folder holds, as `open_spool`."""
-    lock.say = screen.warn
     seconds = parse_duration(o.lock_timeout)
     return open_folder(o.spool, command, create=create, lock_timeout=seconds, report=screen.warn)
 

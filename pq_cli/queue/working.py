@@ -35,10 +35,9 @@ class Working:
         CPU. bound: the claim ends with this process, if it dies before the lease does; give False
         when the work outlives the process that claims.
         """
-        if lease is not None:
-            valid_lease(lease)
+        _valid(lease, wait)
         valid_flag("bound", bound)
-        deadline = time.monotonic() + valid_wait(wait)
+        deadline = time.monotonic() + wait
         while True:
             item = self._claim_now(lease, bound)
             if item is not None or not wait:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pq_cli.core.item import Item, printable
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.meta import as_dict
@@ -15,34 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from pq_cli.screen import Screen
-
 NOT_TEXT = "not text, and this is a terminal"
-_LOOKED_AT = 64 * 1024
-"""Bytes by which it is told whether a payload is text."""
-
-
-def unfit_for_terminal(screen: Screen, fd: int) -> bool:
-    """Tell whether stdout is a terminal and what an open file begins with is not text.
-
-    Text is UTF-8 without control characters, but for tab, newline, form feed and carriage return.
-    """
-    if not screen.is_terminal():
-        return False
-    from codecs import getincrementaldecoder
-
-    try:
-        text = getincrementaldecoder("utf-8")().decode(os.pread(fd, _LOOKED_AT, 0))
-    except UnicodeDecodeError:
-        return True
-    return any((c < " " and c not in "\t\n\f\r") or "\x7f" <= c < "\xa0" for c in text)
-
-
-def end_line(screen: Screen, fd: int) -> None:
-    """End the last line of a file that was copied to a terminal, if it does not do so itself."""
-    size = os.fstat(fd).st_size
-    if screen.is_terminal() and size and os.pread(fd, 1, size - 1) != b"\n":
-        screen.emit("")
 
 
 def item_json(item: Item, config: QueueConfig, t: float) -> dict[str, Any]:

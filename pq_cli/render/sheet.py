@@ -14,7 +14,6 @@ from pq_cli.render.fold import LEAST, fold
 from pq_cli.render.log import log_columns
 from pq_cli.render.terminal import Cell, cell_width, print_row
 from pq_cli.render.words import wall_time
-from pq_cli.spool.check.findings import KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,10 +106,13 @@ def _ranges(ids: Iterable[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
-def finding_sheet(findings: Iterable[Sequence[str]], out: Console) -> None:
-    """Print (severity, kind, id, path, detail) of each finding of `check`; all are printable."""
+def finding_sheet(findings: Iterable[Sequence[str]], widest: int, out: Console) -> None:
+    """Print (severity, kind, id, path, detail) of each finding of `check`; all are printable.
+
+    widest: columns of the longest kind that there is.
+    """
     styles = {"damage": "bold red", "mended": "green", "harmless": "dim", "aside": "yellow"}
-    widths = [len("harmless"), max(map(len, KINDS)), len("1,000,000")]
+    widths = [len("harmless"), widest, len("1,000,000")]
     for severity, kind, number, path, detail in findings:
         style = styles.get(severity, "")
         row = [(severity, style), (kind, ""), (number, ""), (f"{path}: {detail}", "")]

@@ -19,10 +19,6 @@ from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedE
 from pq_cli.opened import named
 from pq_cli.spool.disk.folders import owner_to_keep
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FIRST_NAP = 0.0005
 _LONGEST_NAP = 0.004
@@ -32,10 +28,6 @@ remembers: longer naps mean more work in all and longer waits (`python -m benchm
 _SILENT = 1.0
 _WHO = "(which process: fuser -v FILE)"
 
-brief = False
-"""Whether this process makes one change and ends, and so does without the library."""
-say: Callable[[str], None] | None = None
-"""Called with what a process waits for, once it has waited a second: a command's `warn`."""
 _renewal = allocate_lock()
 
 
@@ -138,8 +130,8 @@ class SpoolLock:
     def _wait(self, deadline: float) -> None:
         nap, tell = _FIRST_NAP, time.monotonic() + _SILENT
         while (now := time.monotonic()) < deadline:
-            if now >= tell and say is not None:
-                say(f"the spool is locked: waiting for {self._path} {_WHO}")
+            if now >= tell and host.say is not None:
+                host.say(f"the spool is locked: waiting for {self._path} {_WHO}")
                 tell = deadline
             time.sleep(min(nap, deadline - now))
             if self._try():
@@ -178,7 +170,7 @@ class SpoolLock:
 
 def _take(fd: int) -> bool:
     """Lock an open file, or tell that somebody else holds it."""
-    if not brief:
+    if not host.brief:
         from filelock import lock_descriptor
 
         return lock_descriptor(fd, blocking=False)
@@ -190,7 +182,7 @@ def _take(fd: int) -> bool:
 
 
 def _let_go(fd: int) -> None:
-    if not brief:
+    if not host.brief:
         from filelock import unlock_descriptor
 
         return unlock_descriptor(fd)
