@@ -51,6 +51,9 @@ WRONG = {
     "item": REFERENCE,
     "item_id": REFERENCE,
     "error": TEXT,
+    "by": TEXT,
+    "hold": FLAG,
+    "remove": FLAG,
     "reason": TEXT,
     "dead": FLAG,
     "dry_run": FLAG,
@@ -81,7 +84,7 @@ WRONG = {
 """By the name of an argument, which means the same in every verb: what it must not be."""
 NOT_VERBS = {
     "arrivals", "attempt_logs", "attend", "commit", "commit_claimed", "departures",
-    "keep_log", "log", "open_drop_box", "stage", "stage_file", "backlog", "write_config",
+    "keep_log", "log", "lost", "open_drop_box", "stage", "stage_file", "backlog", "write_config",
     "removed", "removal", "expire", "unstage", "open_log", "quarantined", "facts", "reference",
     "taken", "reader_of", "uuid",
 }  # fmt: skip

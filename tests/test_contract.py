@@ -479,7 +479,7 @@ def in_state(q, state):
 
 
 @pytest.mark.parametrize(
-    "verb", [*CLAIM_VERBS, "get", "payload", "retry", "hold", "change", "remove"]
+    "verb", [*CLAIM_VERBS, "get", "payload", "retry", "hold", "cancel", "change", "remove"]
 )
 def test_an_item_that_is_not_there_is_told(make, verb):
     """No such id is NoSuchItemError, what cannot be an item UsageError, for every verb."""
@@ -793,6 +793,71 @@ def test_only_what_waits_can_be_held(make, state):
     with pytest.raises(ConflictError, match=f"item 1 is {state}"):
         q.hold(1)
     assert snapshot(q) == before
+
+
+@pytest.mark.parametrize("state", [State.ACTIVE, State.PENDING, State.DELAYED, State.HELD])
+def test_what_is_cancelled_has_failed_and_says_by_whom(make, state):
+    """cancel: nobody works on the item, now or later; whoever did has no claim any more."""
+    q = make()
+    in_state(q, state)
+    claimed = q.get(1)
+    after = q.cancel(1, by="ann")
+    assert (after.state, after.last_error, after.not_before) == (
+        State.FAILED, "cancelled by ann", None,
+    )  # fmt: skip
+    assert plain(q.get(1)) == plain(after) and q.claim() is None
+    assert list(q.log())[-1].items() >= {"event": "cancelled", "error": "cancelled by ann"}.items()
+    if state is State.ACTIVE:
+        assert q.lost([claimed]) == [claimed]
+        assert [entry["outcome"] for entry in after.history] == ["cancelled"]
+        with pytest.raises(StaleClaimError):
+            q.done(claimed)
+    assert q.retry(1).state is State.PENDING
+
+
+@pytest.mark.parametrize("state", [State.ACTIVE, State.PENDING, State.DELAYED, State.HELD])
+def test_what_is_cancelled_can_be_held_or_removed_instead(make, state, clock):
+    """cancel(hold=True) and cancel(remove=True) end a claim, too; `restore` brings back."""
+    q = make()
+    in_state(q, state)
+    claimed = q.get(1)
+    assert q.cancel(1, hold=True).state is q.get(1).state is State.HELD
+    q.retry(1)
+    claimed = q.claim() if state is State.ACTIVE else claimed
+    assert q.cancel(1, remove=True).state is q.get(1).state is State.REMOVED
+    assert q.lost([claimed]) == [claimed] or state is not State.ACTIVE
+    back = State.FAILED if state is State.ACTIVE else State.PENDING
+    assert q.restore(1).state is back
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.DONE, State.REMOVED])
+def test_only_what_lives_can_be_cancelled(make, state):
+    """cancel of what has ended is a ConflictError and changes nothing; so is hold with remove."""
+    q = make(keep_done=60.0)
+    in_state(q, state)
+    before = snapshot(q)
+    with pytest.raises(ConflictError, match=f"item 1 is {state}"):
+        q.cancel(1)
+    with pytest.raises(UsageError, match="exclude each other"):
+        q.cancel(1, hold=True, remove=True)
+    assert snapshot(q) == before
+
+
+def test_a_claim_is_lost_when_it_has_ended_and_no_sooner(make, clock):
+    """lost tells it of every end that another may bring about, and of the next claim."""
+    q = make(lease=10.0)
+    put(q, 5, 5, 5, 5, 5)
+    claims = [q.claim() for _ in range(5)]
+    assert q.lost([]) == q.lost(claims) == []
+    q.release(claims[0])
+    q.fail(claims[1], dead=True)
+    q.done(claims[2])
+    q.renew(claims[3])
+    assert q.lost(claims) == claims[:3]
+    assert q.claim().id == 1 and q.lost(claims) == claims[:3]
+    clock.pass_(11)
+    q.claim()
+    assert q.lost(claims) == claims
 
 
 def test_a_changed_priority_moves_the_item_to_its_place_in_the_lane(make):

@@ -186,6 +186,23 @@ def test_a_lost_claim_stops_its_command(pq: Pq, tmp_path: Path, verb: str) -> No
         assert spool.get(1).claim == other.claim == "1.2"
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_cancelled_item_stops_its_command(pq: Pq, tmp_path: Path, verb: str) -> None:
+    """Long before its lease is renewed, pq looks whether its claim still stands."""
+    pids = tmp_path / "pids"
+    with (
+        killed_at_the_end(pids),
+        working(pq, verb, "--lease", "9d", "--", "sh", "-c", stubborn(pids)) as process,
+        pq.api() as spool,
+    ):
+        started = pids_in(pids, 2)
+        spool.cancel(1, by="ann")
+        _, err = process.communicate(timeout=HANG)
+        assert not any(map(runs, started))
+        assert b"the claim was lost; the command is stopped" in err
+        assert spool.get(1).last_error == "cancelled by ann"
+
+
 _IMPATIENT = """
 import sys
 from pq_cli.cli import main

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EVENTS = (
     "enqueued", "claimed", "done", "failed", "deferred", "lost", "released", "retried", "held",
-    "changed", "removed", "restored", "imported", "paused", "resumed",
+    "changed", "cancelled", "removed", "restored", "imported", "paused", "resumed",
 )  # fmt: skip
 """What can happen. `failed` with state `failed` is a dead letter, with `delayed` it is retried."""
 _MAX_TEXT = 200
@@ -54,8 +54,8 @@ def transition(before: Item, after: Item, *, own: bool = False) -> dict[str, Any
         if before.holder is not None:
             said["by"] = printable(f"{before.holder.host}:{before.holder.pid}", _MAX_TEXT)
             said["took"] = round(max(0.0, at - before.holder.since), 3)
-        if event in ("failed", "deferred", "lost") and after.last_error:
-            said["error"] = printable(after.last_error, _MAX_TEXT)
+    if event in ("failed", "deferred", "lost", "cancelled") and after.last_error:
+        said["error"] = printable(after.last_error, _MAX_TEXT)
     return said
 
 
@@ -73,4 +73,4 @@ def _event(before: Item, after: Item) -> str | None:
         return str(last["outcome"]) if last.get("claim") == before.claim else "released"
     if after.state is before.state or after.state is State.DELAYED:
         return "changed" if after != before else None
-    return "held" if after.state is State.HELD else "retried"
+    return {State.HELD: "held", State.FAILED: "cancelled"}.get(after.state, "retried")

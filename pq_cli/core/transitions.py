@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pq_cli.core.arguments import valid_exit, valid_flag, valid_lease, valid_state, valid_text
-from pq_cli.core.item import ACTIVE, MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
+from pq_cli.core.item import ACTIVE, LIVE, MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
 from pq_cli.core.policy import QueueConfig, retry_delay
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import EXACT, format_time, parse_time
@@ -151,6 +151,21 @@ def held(item: Item, now: float) -> Item:
     if item.state not in (State.PENDING, State.DELAYED):
         raise _conflict(item, "held", "pending or delayed")
     return item.replace(state=State.HELD, updated_at=stamp(now), not_before=None)
+
+
+def cancelled(item: Item, now: float, by: str | None, hold: bool) -> Item:
+    """Let nobody work on an item, now or later: it is `failed`, or `held`. by: who wants that."""
+    if item.state not in LIVE:
+        raise _conflict(item, "cancelled", "active, pending, delayed or held")
+    words = "cancelled" if by is None else f"cancelled by {by}"
+    state = State.HELD if hold else State.FAILED
+    if item.state is ACTIVE:
+        return _ended(item, now, "cancelled", Ending(error=words), state=state)
+    if hold:
+        return held(item, now)
+    return item.replace(
+        state=state, updated_at=stamp(now), not_before=None, last_error=_clip(words)
+    )
 
 
 def changed(item: Item, now: float, priority: int | None, not_before: float | None) -> Item:

@@ -62,6 +62,14 @@ class Looks:
                 return self._looking.pop()
         return Link(self._address, self._patience)
 
+    def lost(self, items: Sequence[Item]) -> list[Item]:
+        stand = set(self.ask(
+            "select id, (moving::json->>'claims')::bigint from pq.item"
+            " where queue = %s and id = any(%s::bigint[]) and state = 'active'",
+            self._queue, [item.id for item in items],
+        ))  # fmt: skip
+        return [item for item in items if (item.id, item.claims) not in stand]
+
     def count(self, states: Iterable[State]) -> int:
         with self._lock:
             row = self._link.row(

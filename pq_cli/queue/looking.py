@@ -11,7 +11,7 @@ from pq_cli.core.tick import unheard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
@@ -172,6 +172,10 @@ class Looking:
         Derived and bounded: an event may be missing, no item depends on it.
         """
         return self._store.events()
+
+    def lost(self, items: Sequence[Item]) -> list[Item]:
+        """Return those of the items, as `claim` gave them, whose claim is over: taken, or ended."""
+        return self._store.lost(items)
 
     def count(self, states: Iterable[State]) -> int:
         """Return how many items are in `states` (delayed ones that are due are still delayed)."""

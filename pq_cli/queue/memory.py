@@ -313,6 +313,12 @@ class MemoryStore:
         lanes = {p: iter([i for i in items if i.priority == p]) for p in range(1, 11)}
         return serving_order(lanes, self.config, t, lambda i: (i.id, i.created_at))
 
+    def lost(self, items: Sequence[Item]) -> list[Item]:
+        with self._lock:
+            return [
+                i for i in items if i.id not in self._items or self._items[i.id].claim != i.claim
+            ]
+
     def count(self, states: Iterable[State]) -> int:
         wanted = set(states)
         with self._lock:

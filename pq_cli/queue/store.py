@@ -271,6 +271,9 @@ class Store(Protocol):
         delayed ones by due time, removed ones by the time they are kept until; the others by id.
         """
 
+    def lost(self, items: Sequence[Item]) -> list[Item]:
+        """Return those of the items claimed here whose claim is over. When in doubt it stands."""
+
     def count(self, states: Iterable[State]) -> int:
         """Return how many items are in `states`; what is due but not promoted is delayed."""
 

@@ -288,6 +288,9 @@ class SpoolStore:
         listing = Listing(self.files.reader, self.files.config, now, t, self._report)
         return listing.items(states)
 
+    def lost(self, items: Sequence[Item]) -> list[Item]:
+        return [item for item in items if not self.files.reader.is_claimed(item)]
+
     def count(self, states: Iterable[State]) -> int:
         return self.files.reader.count(states)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pq_cli.core.item import Item
 from pq_cli.errors import (
     CommandNotFoundError,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 _RENEW_AGAIN = 1.0
 """Seconds between tries to renew a lease, while disk or lock refuse."""
+_LOOK = 0.5
+"""Seconds between looks whether the claim still stands: what was cancelled is stopped this soon."""
 _GIVEN_BACK = Outcome(verdict=Verdict.RELEASE)
 
 
@@ -154,7 +158,7 @@ class Foreground:
                 guard = self._guard()
                 try:
                     status, sent = run_child(
-                        argv, env, payload.fileno(), self._signals, guard, self._lease / 3, renewal
+                        argv, env, payload.fileno(), self._signals, guard, renewal.pause, renewal
                     )
                 finally:
                     guard.close()
@@ -184,17 +188,25 @@ class Foreground:
 
 
 class _Renewal:
-    """Renews a claim when called, and returns the seconds until the next time; None: it is lost."""
+    """Keeps a claim when called, and returns the seconds until the next time; None: it is lost.
+
+    Each time it looks whether the claim still stands; the lease is renewed after a third of it.
+    """
 
     def __init__(
         self, queue: Queue, item: Item, lease: float, warn: Callable[[object], None]
     ) -> None:
         self._queue, self._item, self._lease, self._warn = queue, item, lease, warn
         self._refused = False
+        self._renew_at = time.monotonic() + lease / 3
+        self.pause = min(_LOOK, lease / 3)
+        """Seconds until it should be called first."""
         self.lost: PqError | None = None
 
     def __call__(self) -> float | None:
         claim = self._item.claim
+        if time.monotonic() < self._renew_at and not self._is_over():
+            return self.pause
         try:
             self._queue.renew(self._item, self._lease)
         except (StaleClaimError, NoSuchItemError) as error:
@@ -207,7 +219,14 @@ class _Renewal:
             self._refused = True
             return min(self._lease / 3, _RENEW_AGAIN)
         self._refused = False
-        return self._lease / 3
+        self._renew_at = time.monotonic() + self._lease / 3
+        return self.pause
+
+    def _is_over(self) -> bool:
+        try:
+            return bool(self._queue.lost([self._item]))
+        except (PqError, OSError):
+            return False
 
 
 def _words(error: Exception) -> str:

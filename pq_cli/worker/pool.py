@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from pq_cli.core.item import Item, State
-from pq_cli.errors import PqError, StaleClaimError, TryAgainError
+from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError
 from pq_cli.queue.outcome import Outcome, Verdict, outcome_of
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.events import COUNTED, Event, Stop, Summary, Watch
@@ -22,8 +22,8 @@ from pq_cli.worker.waiting import SETTLE_AGAIN, Waiting, settling
 
 _POLL = 0.2
 """Seconds between looks at an idle queue: new work is noticed within a quarter of a second."""
-_LONGEST_TICK = 1.0
-"""Seconds between looks at the leases: a laptop that slept finds its lost claims this soon."""
+_LONGEST_TICK = 0.5
+"""Seconds between looks at the claims: what was cancelled is called off this soon."""
 
 
 class _Attempt:
@@ -194,7 +194,7 @@ class Pool:
                     raise error
                 self._tell_wait(waiting, item, error)
                 await asyncio.sleep(SETTLE_AGAIN)
-        except StaleClaimError:
+        except (StaleClaimError, NoSuchItemError):
             return False
         return True
 
@@ -226,17 +226,29 @@ class Pool:
         tick = min(_LONGEST_TICK, self._lease / 6)
         while True:
             await asyncio.sleep(tick)
+            self._notice_lost()
             now = time.time()
             for attempt in list(self._attempts):
                 if now >= attempt.renew_at and not attempt.lost and not attempt.ending:
                     self._renew(attempt, now)
                     await asyncio.sleep(0)  # each may have waited for the lock: heed signals
 
+    def _notice_lost(self) -> None:
+        """Call off the attempts whose claim somebody has taken, or ended."""
+        at_work = {a.item.id: a for a in self._attempts if not (a.lost or a.ending)}
+        try:
+            lost = self._queue.lost([attempt.item for attempt in at_work.values()])
+        except (PqError, OSError):
+            return  # seen at the next tick
+        for item in lost:
+            at_work[item.id].lost = True
+            at_work[item.id].call_off()
+
     def _renew(self, attempt: _Attempt, now: float) -> None:
         try:
             self._queue.renew(attempt.item, self._lease)
             attempt.renew_at = now + self._lease / 3
-        except StaleClaimError:
+        except (StaleClaimError, NoSuchItemError):
             attempt.lost = True
             attempt.call_off()
         except (PqError, OSError):

@@ -273,17 +273,25 @@ def test_stopped_worker_loses_its_claim(bench, tools):
     assert [e["outcome"] for e in bench.spool().get(1).history] == ["lost", "deferred"]
 
 
-def test_released_by_hand_while_running(bench, tools):
-    """A claim that a person has released is lost to the worker, and its child is stopped."""
-    bench.spool(lease="3s")
+ENDS = {"release": {}, "fail": {"dead": True}, "done": {}, "cancel": {}, "cancel -": {"hold": True},
+        "cancel --": {"remove": True}}  # fmt: skip
+"""How others may end a claim under its worker: with a lease of days, by nothing but a look."""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_claim_that_ended_under_its_worker_stops_the_command(bench, tools, end):
+    """Whoever releases, fails or cancels an item stops its command, with all that it started."""
+    until, alive = tools
+    bench.spool(lease="9d")
     bench.fill(1)
-    script = '[ "$PQ_CLAIM" != 1.1 ] || { echo up > "$D/up"; exec sleep 1000; }'
-    process = bench.start("run", "--", "sh", "-c", script)
-    bench.wait_for("up")
-    bench.spool().release("1.1")
+    script = f'[ "$PQ_CLAIM" = 1.1 ] || exit 0; {STUBBORN}'
+    process = bench.start("run", "--kill-after", "0.2s", "--", "sh", "-c", script)
+    group = pids(bench)
+    getattr(bench.spool(), end.rstrip(" -"))("1.1", **ENDS[end])
     _, err = process.communicate(timeout=HANG)
     assert b"1.1: the claim was lost" in err
-    assert bench.states() == {}
+    for pid in group:
+        until(lambda pid=pid: not alive(pid), "the child of the lost claim survived")
 
 
 def test_follow_wakes_and_leaves_no_zombies(bench, tools):

@@ -116,6 +116,16 @@ class Reader(Folders):
         """Yield each place where an item has a meta: one, if all is well."""
         return (place for place in self.homes(item_id) if self._exists(place[0], place[1]))
 
+    def is_claimed(self, item: Item) -> bool:
+        """Tell whether a claim stands, also where that cannot be seen: a disk may be away."""
+        try:
+            os.lstat(f"{self.root}/{layout.payload_path(item)}{layout.META}")
+        except FileNotFoundError:
+            return False
+        except OSError:
+            pass
+        return True
+
     def _exists(self, folder: str, name: str) -> bool:
         if not self.is_real(folder):
             return False
