@@ -215,6 +215,18 @@ class Naive:
         thing.state, thing.not_before = "held", None
         return thing
 
+    def cancel(self, ref, hold=False):
+        """Let it fail, or hold it."""
+        thing = self.get(ref)
+        if thing.state not in ("active", "pending", "delayed", "held"):
+            raise ConflictError
+        state = "held" if hold else "failed"
+        if thing.state == "active":
+            return self._end(thing, state, "cancelled", "cancelled")
+        thing.state, thing.not_before = state, None
+        thing.last_error = thing.last_error if hold else "cancelled"
+        return thing
+
     def change(self, ref, priority=None, delay=None):
         """Change lane or due time."""
         thing = self.get(ref)

@@ -42,6 +42,7 @@ CASES = {
     "age": Case("age --dry-run --at 2099-01-01T00:00:00Z", prints="1"),
     "set": Case("set 3 -p 1"),
     "hold": Case("hold 3", keeps=False),
+    "cancel": Case("cancel 3", keeps=False),
     "rm": Case("rm 3", keeps=False),
     "purge": Case("purge --state failed", prints="2", keeps=False),
     "undo": Case("undo 6", prints="6", keeps=False),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from typing import Any
 
 import pytest
@@ -75,7 +77,8 @@ def test_default_spool(pq: Pq) -> None:
     assert "stays as it is" in pq("init").err
 
 
-VERBS = ["done", "fail", "release", "renew", "hold", "rm", "retry", "show", "cat", "explain"]
+VERBS = ["done", "fail", "release", "renew", "hold", "cancel", "rm", "retry", "show", "cat",
+         "explain"]  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -230,6 +233,28 @@ def test_hold_until_retry(pq: Pq) -> None:
     pq("retry", 1)
     pq("next", "--claim")
     pq("hold", 1, expect=4)
+
+
+def test_cancel(pq: Pq) -> None:
+    """`cancel` lets items fail and says who did it; or holds them, or removes them together.
+
+    What has ended is refused (exit 4).
+    """
+    pq.fill(b"a", b"b", b"c", b"d")
+    pq("next", "--claim")
+    pq("cancel", 1)
+    who = pwd.getpwuid(os.getuid()).pw_name
+    assert f"cancelled by {who}" in pq("show", 1).text
+    pq("next", "--claim")
+    pq("cancel", "--hold", 2)
+    assert pq.states() == {1: "failed", 2: "held", 3: "pending", 4: "pending"}
+    pq("next", "--claim")
+    pq("cancel", "--remove", 3, 4)
+    assert pq.states() == {1: "failed", 2: "held"}
+    assert "item 1 is failed" in pq("cancel", 1, expect=4).err
+    assert "exclude each other" in pq("cancel", "--hold", "--remove", 2, expect=2).err
+    pq("undo")
+    assert pq.states() == {1: "failed", 2: "held", 3: "failed", 4: "pending"}
 
 
 def test_rm(pq: Pq) -> None:

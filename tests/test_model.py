@@ -156,6 +156,11 @@ class Agreement(RuleBasedStateMachine):
         """Suspended, removed and brought back, or looked at."""
         self.agree(verb, ref)
 
+    @rule(ref=ids, hold=st.booleans())
+    def cancel(self, ref, hold):
+        """Nobody works on it."""
+        self.agree("cancel", ref, hold=hold)
+
     @rule(ref=ids, priority=st.none() | priorities, delay=st.none() | seconds)
     def change(self, ref, priority, delay):
         """Another lane, another time."""

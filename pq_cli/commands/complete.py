@@ -30,6 +30,7 @@ _STATES = {
     "renew": (State.ACTIVE,),
     "retry": (State.FAILED, State.HELD, State.DELAYED),
     "hold": (State.PENDING, State.DELAYED),
+    "cancel": (State.ACTIVE, State.PENDING, State.DELAYED, State.HELD),
     "rm": (*_WAITING, State.DONE),
     "set": _WAITING,
     "undo": (State.REMOVED,),

@@ -57,6 +57,7 @@ COMMANDS = {
         Command(name="age", help="report what has aged; move the manual aging clock"),
         Command(name="set", help="change an item's priority or delay"),
         Command(name="hold", help="suspend items until they are retried"),
+        Command(name="cancel", help="stop the work on items; let them fail"),
         Command(name="rm", help="remove items"),
         Command(name="purge", help="sweep old items by state and age"),
         Command(name="undo", help="bring back what rm or purge removed"),

@@ -6,9 +6,10 @@ import math
 
 from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key
-from pq_cli.core.arguments import valid_reference, valid_time
+from pq_cli.core.arguments import valid_flag, valid_reference, valid_text, valid_time
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import QueueConfig
+from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,35 @@ class Removing:
 
     config: QueueConfig
     _store: Store
+
+    def _put(self, before: Item, after: Item) -> Item:
+        raise NotImplementedError
+
+    def cancel(
+        self,
+        item: Item | int | str,
+        *,
+        hold: bool = False,
+        remove: bool = False,
+        by: str | None = None,
+        kept_until: float | None = None,
+    ) -> Item:
+        """Let nobody work on a live item: it is failed, "cancelled by BY"; or held, or removed.
+
+        Its claim ends, and within a second its worker stops what it runs. kept_until: as for
+        `remove`. Raises ConflictError, NoSuchItemError.
+        """
+        valid_text("by", by)
+        if kept_until is not None:
+            valid_time("kept_until", kept_until)
+        if valid_flag("remove", remove) & valid_flag("hold", hold):
+            raise UsageError("hold and remove exclude each other")
+        if remove and self._store.find(*valid_reference(item)).state is not State.ACTIVE:
+            return self.remove(item, kept_until=kept_until)
+        with self._store.transaction():
+            before = self._store.find(*valid_reference(item))
+            after = self._put(before, transitions.cancelled(before, self._store.now(), by, hold))
+        return self.remove(after, kept_until=kept_until) if remove else after
 
     def remove(
         self,

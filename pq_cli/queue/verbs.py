@@ -18,7 +18,7 @@ from pq_cli.core.arguments import (
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
 from pq_cli.core.tick import unheard
-from pq_cli.errors import LockTimeoutError, UsageError
+from pq_cli.errors import LockTimeoutError
 from pq_cli.queue.looking import Looking
 from pq_cli.queue.removing import Removing
 from pq_cli.queue.request import Request, checked, valid_records
@@ -319,28 +319,6 @@ class Queue(Working, Looking, Removing):
         with self._store.transaction():
             before = self.get(item)
             return self._put(before, transitions.held(before, self._store.now()))
-
-    def cancel(
-        self,
-        item: Item | int | str,
-        *,
-        hold: bool = False,
-        remove: bool = False,
-        by: str | None = None,
-    ) -> Item:
-        """Let nobody work on a live item: it is failed, "cancelled by BY"; or held, or removed.
-
-        Its claim ends, and within a second its worker stops what it runs. Raises ConflictError.
-        """
-        if valid_flag("hold", hold) and valid_flag("remove", remove):
-            raise UsageError("hold and remove exclude each other")
-        valid_text("by", by)
-        if valid_flag("remove", remove) and self.get(item).state is not State.ACTIVE:
-            return self.remove(item)
-        with self._store.transaction():
-            before = self.get(item)
-            after = self._put(before, transitions.cancelled(before, self._store.now(), by, hold))
-        return self.remove(after) if remove else after
 
     def change(
         self,
