@@ -1095,6 +1095,8 @@ def test_a_batch_tells_what_came_in_what_was_there_and_what_stopped_it(make):
     assert [item.id for item in admitted.items] == [1, 2]
     assert [item.id for item in admitted.found] == [1] and admitted.found[0].claim is None
     assert isinstance(admitted.error, QueueFullError) and len(q) == 2
+    admitted = q.commit([q.stage(b"", Request(key="k"))])
+    assert (admitted.error, [item.id for item in admitted.found]) == (None, [1])
 
 
 def test_a_payload_can_be_given_to_programs_as_a_file(make):

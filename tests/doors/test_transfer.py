@@ -216,6 +216,17 @@ def test_what_was_taken_over_is_not_put_back(a: Path) -> None:
     assert queue.get(1).state is State.PENDING
 
 
+def test_what_leaves_a_spool_without_a_uuid_is_known_wherever_it_lies(a: Path) -> None:
+    """A spool of before there were uuids gets one for ever when something is about to leave it."""
+    state = json.loads((a / "state.json").read_bytes())
+    del state["uuid"]
+    (a / "state.json").write_text(json.dumps(state))
+    uuid = Spool(a).uuid()
+    Spool(a).departures().mark([1])
+    elsewhere = a.rename(a.with_name("elsewhere"))
+    assert Spool(elsewhere).uuid() == uuid
+
+
 def test_a_command_that_does_not_exist(a: Path) -> None:
     """127, one line, and nothing was marked."""
     done = pq("export", "-s", a, "--move", "--", "/no/such/command")
