@@ -101,8 +101,8 @@ def verbs(cls):
 
 
 def arguments(function):
-    """Return the names of what a function or class takes; `tick` is only for commands."""
-    return [name for name in inspect.signature(function).parameters if name not in ("self", "tick")]
+    """Return the names of what a function or class takes."""
+    return [name for name in inspect.signature(function).parameters if name != "self"]
 
 
 CALLS = [
@@ -271,7 +271,7 @@ def test_what_signatures_name_can_be_imported():
     """Every type in the signature of a verb, of `drain` and of `work` is in `pq_cli`."""
     ours = re.compile(r"\b[A-Z]\w+")
     known = {"Any", "BinaryIO", "None", "Iterable", "Iterator", "Callable", "PathLike", "Sequence",
-             "AbstractContextManager", "OSError", "Tick"}  # fmt: skip
+             "AbstractContextManager", "OSError"}  # fmt: skip
     functions = [drain, work, MemoryQueue.__init__, Spool.__init__]
     functions += [getattr(cls, v) for cls in (Queue, Spool) for v in verbs(cls)]
     named = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pq_cli.commands.spools import open_spool
+from pq_cli.core.item import State
+from pq_cli.core.policy import aged_groups
 from pq_cli.core.timefmt import parse_time
 from pq_cli.options import AS_JSON, Options, flag, option
 from pq_cli.render.counting import Counting
@@ -30,8 +32,10 @@ def command(o: AgeOptions, screen: Screen) -> int:
     """
     moment = None if o.at is None else parse_time(o.at)
     queue = open_spool(o, screen)
+    t = queue.move_clock(moment, dry_run=o.dry_run)
     with Counting(screen, "items looked at") as counting:
-        groups = queue.age(moment, dry_run=o.dry_run, tick=counting.tick)
+        pending = counting.over(queue.items([State.PENDING]))
+        groups = aged_groups(queue.config, pending, t)
     present(
         groups,
         screen,

@@ -57,7 +57,10 @@ def command(o: CheckOptions, screen: Screen) -> int:
 
     def records() -> Iterator[dict[str, Any]]:
         with Counting(screen, "items looked at", check.count) as counting:
-            for finding in check.run(repair=o.repair, tick=counting.tick):
+            for finding in check.steps(repair=o.repair):
+                if finding is None:
+                    counting.tick()
+                    continue
                 seen[_severity(finding)] += 1
                 yield _record(finding)
         if not o.repair:  # which tells itself of what it has moved there

@@ -17,7 +17,6 @@ from pq_cli.core.item import State, printable
 from pq_cli.errors import NoSpoolError, PqError, UsageError
 from pq_cli.opened import os_error_text
 from pq_cli.options import AS_JSON, LookOptions
-from pq_cli.render.counting import Counting
 from pq_cli.render.present import present
 from pq_cli.render.sheet import fact_sheet
 from pq_cli.screen import Screen
@@ -43,7 +42,7 @@ def command(o: DoctorOptions, screen: Screen) -> int:
     Nothing is changed. Exit 1 if something is wrong; it says what, and what to do. `pq check` looks
     at the items.
     """
-    facts = list(_facts(o.spool, screen))
+    facts = list(_facts(o.spool))
     present(
         facts,
         screen,
@@ -60,7 +59,7 @@ def _line(fact: Fact) -> str:
     return f"{fact.name}\t{printable(fact.value)}{trouble}"
 
 
-def _facts(spool: str, screen: Screen) -> Iterator[Fact]:
+def _facts(spool: str) -> Iterator[Fact]:
     yield Fact(name="pq", value=f"{__version__} at {os.path.dirname(os.path.dirname(__file__))}")
     yield _on_path()
     yield Fact(name="python", value=f"{platform.python_version()} at {sys.executable}")
@@ -94,7 +93,7 @@ def _facts(spool: str, screen: Screen) -> Iterator[Fact]:
         return
     if path is None:
         yield Fact(name="queue", value=queue.where)
-    yield from _about(queue, screen)
+    yield from _about(queue)
 
 
 def _on_path() -> Fact:
@@ -128,7 +127,7 @@ def _can_be_made(path: str) -> bool:
     return os.access(path, os.W_OK | os.X_OK)
 
 
-def _about(queue: Queue, screen: Screen) -> Iterator[Fact]:
+def _about(queue: Queue) -> Iterator[Fact]:
     yield from queue.facts()
     differing = {
         name: value
@@ -140,8 +139,7 @@ def _about(queue: Queue, screen: Screen) -> Iterator[Fact]:
     pause = queue.paused
     if pause is not None:
         yield Fact(name="paused", value=pause.reason or "yes", wrong="`pq resume` ends it")
-    with Counting(screen, "items looked at") as counting:
-        backlog = queue.backlog(counting.tick)
+    backlog = queue.backlog()
     counts = {str(s): queue.count([s]) for s in (State.ACTIVE, State.HELD, State.FAILED)}
     counts |= {"pending": sum(map(len, backlog.lanes.values())), "delayed": backlog.delayed}
     yield Fact(name="items", value=", ".join(f"{n} {name}" for name, n in sorted(counts.items())))

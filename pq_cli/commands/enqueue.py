@@ -69,20 +69,17 @@ def command(o: EnqueueOptions, screen: Screen) -> int:
 
 
 def _counting(o: EnqueueOptions, records: int, screen: Screen) -> Counting:
-    """Return what shows progress: of records and of several FILEs the items, of one its bytes."""
+    """Return what shows progress: of records and FILEs the items, of stdin its bytes."""
     if records:
         return Counting(screen, "items")
-    if len(o.files) > 1:
+    if o.files:
         return Counting(screen, "items", len(o.files))
-    return Counting(screen, "bytes", lambda: _size_of(*o.files))
+    return Counting(screen, "bytes", _size_of_stdin)
 
 
-def _size_of(file: str = "-") -> int | None:
-    """Return the bytes of a regular FILE, None where nobody knows."""
-    try:
-        info = os.fstat(0) if file == "-" else os.stat(file)
-    except OSError:
-        return None
+def _size_of_stdin() -> int | None:
+    """Return the bytes of stdin, None where nobody knows."""
+    info = os.fstat(0)
     return info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
@@ -151,8 +148,7 @@ class _Enqueue:
             else:
                 name = self._request.name or os.path.basename(file)
                 request = self._request.replace(name=name)
-                tick = self._counting.passed
-                staged = self._queue.stage_file(file, request, move=move, tick=tick)
+                staged = self._queue.stage_file(file, request, move=move)
             admitted = self._queue.commit([staged])
             self._print(admitted)
             self._went_in += not admitted.found

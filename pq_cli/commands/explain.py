@@ -6,7 +6,6 @@ from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.core.insight.explain import ahead, explain
 from pq_cli.core.item import State
 from pq_cli.options import AS_JSON, ITEMS, LookOptions
-from pq_cli.render.counting import Counting
 from pq_cli.render.explain import explanation
 from pq_cli.render.terminal import stdout_width
 from pq_cli.screen import Screen
@@ -40,8 +39,7 @@ def command(o: ExplainOptions, screen: Screen) -> int:
             item = item.replace(state=State.PENDING)
         if item.state is State.PENDING:
             if backlog is None:
-                with Counting(screen, "items looked at") as counting:
-                    backlog = queue.backlog(counting.tick)
+                backlog = queue.backlog()
             position = ahead(queue.config, item, backlog.lanes, backlog.created_in, t)
         reasons = explain(queue.config, item, position, queue.paused, now, t)
         if o.as_json:

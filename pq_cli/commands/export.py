@@ -77,8 +77,8 @@ def _copy(queue: Queue, states: Sequence[State], o: ExportOptions, screen: Scree
         raise UsageError("--tar: this is a terminal; write to a file or a pipe")
     trouble = _Trouble(screen)
     with Counting(screen, "items", lambda: queue.count(states)) as counting:
-        sending = Sending(queue, states, None, trouble, counting.tick)
-        _send(sending, counting.watched(screen), queue.uuid(), tar=o.tar)
+        sending = Sending(queue, states, None, trouble)
+        _send(sending, counting.watched(screen), queue.uuid(), counting, tar=o.tar)
         screen.flush()
     return trouble.status
 
@@ -87,10 +87,10 @@ def _move(queue: Queue, states: Sequence[State], o: ExportOptions, screen: Scree
     departures, trouble = queue.departures(), _Trouble(screen)
     uuid = queue.uuid()
     with Counting(screen, "items", lambda: queue.count(states)) as counting:
-        sending = Sending(queue, states, departures, trouble, counting.tick)
+        sending = Sending(queue, states, departures, trouble)
         try:
             with into(o.cmd) as pipe:
-                _send(sending, pipe, uuid, tar=o.tar)
+                _send(sending, pipe, uuid, counting, tar=o.tar)
         except BaseException:
             stay(departures, sending.marked)
             raise
@@ -99,8 +99,8 @@ def _move(queue: Queue, states: Sequence[State], o: ExportOptions, screen: Scree
     return trouble.status
 
 
-def _send(sending: Sending, stream: BinaryIO, uuid: str, *, tar: bool) -> None:
+def _send(sending: Sending, stream: BinaryIO, uuid: str, counting: Counting, *, tar: bool) -> None:
     writer = TarWriter(stream) if tar else JsonWriter(stream)
     at = format_time(time.time())
-    for _ in sending.send(writer, uuid, os.uname().nodename, at):
-        pass
+    for sent in sending.send(writer, uuid, os.uname().nodename, at):
+        counting.tick(sent)

@@ -11,7 +11,6 @@ from pq_cli.commands.common import check_color, count_from, states_from
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
 from pq_cli.core.record import Record
-from pq_cli.core.tick import unheard
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.options import AS_JSON, COLOR, STATES, LookOptions, flag, option
@@ -23,7 +22,6 @@ from pq_cli.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pq_cli.core.tick import Tick
     from pq_cli.queue.verbs import Queue
     from pq_cli.render.table import Scene
     from pq_cli.render.terminal import Console
@@ -114,7 +112,8 @@ def _list(queue: Queue, choice: Choice, o: LsOptions, screen: Screen) -> bool:
 
     def items() -> Iterator[Item]:
         nonlocal found
-        for item in _chosen(queue, choice, now, counting.tick):
+        looked_at = counting.over(queue.items(choice.states))
+        for item in _chosen(looked_at, choice, now):
             found = True
             yield item
 
@@ -136,16 +135,15 @@ def _list(queue: Queue, choice: Choice, o: LsOptions, screen: Screen) -> bool:
     return found
 
 
-def _chosen(queue: Queue, choice: Choice, now: float, tick: Tick = unheard) -> Iterator[Item]:
+def _chosen(items: Iterable[Item], choice: Choice, now: float) -> Iterator[Item]:
     def fits(item: Item) -> bool:
-        tick(1)
         return (
             (choice.priority is None or item.priority == choice.priority)
             and (choice.age is None or now - item.created_at >= choice.age)
             and (choice.key is None or fnmatchcase(item.key or "", choice.key))
         )
 
-    return islice(filter(fits, queue.items(choice.states)), choice.limit)
+    return islice(filter(fits, items), choice.limit)
 
 
 def _table(
@@ -273,7 +271,7 @@ def _picture(queue: Queue, choice: Choice, out: Console, rows: int, live: int) -
     title = f"{moment}  q quits  {counted(live, 'live item')} in {printable(queue.where)}"
     say(out, title, "dim")
     room = max(1, rows - 3 - _show_pause(queue, out, scene.now))
-    items = list(islice(_chosen(queue, choice, scene.now), room + 1))
+    items = list(islice(_chosen(queue.items(choice.states), choice, scene.now), room + 1))
     item_table(items[:room], scene, out)
     if not items:
         say(out, _nothing(queue, choice))

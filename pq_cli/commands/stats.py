@@ -13,12 +13,10 @@ from pq_cli.core.insight.shape import lane_shape
 from pq_cli.core.item import State
 from pq_cli.errors import UsageError
 from pq_cli.options import AS_JSON, COLOR, LookOptions, flag
-from pq_cli.render.counting import Counting
 from pq_cli.render.stats import Stats, stats_json, stats_table
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
-    from pq_cli.core.tick import Tick
     from pq_cli.queue.verbs import Queue
 
 _MAX_LETTERS = 1000
@@ -45,8 +43,7 @@ def command(o: StatsOptions, screen: Screen) -> int:
     if o.as_json and o.prometheus:
         raise UsageError("--json and --prometheus exclude each other")
     check_color(o.color)
-    with Counting(screen, "items looked at") as counting:
-        stats = _gather(open_spool(o, screen), counting.tick)
+    stats = _gather(open_spool(o, screen))
     if o.as_json:
         screen.emit_json(stats_json(stats))
     elif o.prometheus:
@@ -63,9 +60,9 @@ def command(o: StatsOptions, screen: Screen) -> int:
     return 0
 
 
-def _gather(queue: Queue, tick: Tick) -> Stats:
+def _gather(queue: Queue) -> Stats:
     now, t = queue.now(), queue.order_time()
-    backlog = queue.backlog(tick)
+    backlog = queue.backlog()
     found = (
         lane_shape(queue.config, lane, ids, backlog.created_in(lane), now, t)
         for lane, ids in backlog.lanes.items()

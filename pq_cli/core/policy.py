@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from pq_cli.core.item import Item
+
 
 class QueueConfig(Record):
     """The policy of a queue, as `queue.toml` writes it; durations are seconds.
@@ -225,16 +227,14 @@ class AgedGroup(Record):
     oldest_id: int
 
 
-def aged_groups(
-    config: QueueConfig, items: Iterable[tuple[int, int, float]], t: float
-) -> list[AgedGroup]:
-    """Return what has aged at `t` among (id, priority, created_at), by priority and effective."""
+def aged_groups(config: QueueConfig, items: Iterable[Item], t: float) -> list[AgedGroup]:
+    """Return what has aged at `t` among pending items, by priority and effective."""
     groups: dict[tuple[int, int], tuple[int, int]] = {}
-    for item_id, priority, created_at in items:
-        now_at = effective(config, priority, created_at, t)
-        if now_at != priority:
-            count, oldest = groups.get((priority, now_at), (0, item_id))
-            groups[priority, now_at] = (count + 1, min(oldest, item_id))
+    for item in items:
+        now_at = effective(config, item.priority, item.created_at, t)
+        if now_at != item.priority:
+            count, oldest = groups.get((item.priority, now_at), (0, item.id))
+            groups[item.priority, now_at] = (count + 1, min(oldest, item.id))
     return [
         AgedGroup(priority=base, effective=now_at, count=count, oldest_id=oldest)
         for (base, now_at), (count, oldest) in sorted(groups.items())

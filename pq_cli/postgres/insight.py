@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from pq_cli.core.tick import Tick
 
 _WAITING = """
 select priority, array_agg(id order by id), array_agg(created_at order by id) from pq.item
@@ -34,18 +33,14 @@ _LONG = 60.0
 """Seconds after which an open transaction is named: what was claimed since then cannot go."""
 
 
-def backlog(
-    ask: Callable[..., list[tuple[Any, ...]]], queue: int, now: float, tick: Tick
-) -> Backlog:
+def backlog(ask: Callable[..., list[tuple[Any, ...]]], queue: int, now: float) -> Backlog:
     """Return what waits at `now`; see `Store.backlog`."""
     lanes: dict[int, list[int]] = {}
     created: dict[int, dict[int, float]] = {}
     for priority, ids, times in ask(_WAITING, queue, now):
         lanes[priority] = ids
         created[priority] = dict(zip(ids, times, strict=True))
-        tick(len(ids))
     delayed, next_due = ask(_DELAYED, queue, now)[0]
-    tick(delayed)
     return Backlog(
         lanes=lanes,
         created_in=lambda lane: created[lane].__getitem__,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.policy import QueueConfig
-    from pq_cli.core.tick import Tick
     from pq_cli.postgres.address import Address
     from pq_cli.queue.store import Arrivals
 
@@ -108,8 +107,8 @@ class Looks:
         with payloads.open_stream(self, self._queue, item) as stream:
             return stream.read()
 
-    def backlog(self, now: float, tick: Tick) -> Backlog:
-        return insight.backlog(self.ask, self._queue, now, tick)
+    def backlog(self, now: float) -> Backlog:
+        return insight.backlog(self.ask, self._queue, now)
 
     def logs(self, item: Item) -> dict[int, str]:
         rows = self.ask(

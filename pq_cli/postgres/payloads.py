@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import printable
-from pq_cli.core.tick import unheard
 from pq_cli.errors import DamagedItemError, NoSuchItemError, SpoolIOError, TryAgainError
 from pq_cli.opened import Opened, open_file
 from pq_cli.postgres.statements import CLOCK
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from pq_cli.core.item import Item
-    from pq_cli.core.tick import Tick
     from pq_cli.postgres.link import Link
     from pq_cli.queue.request import Request
 
@@ -68,15 +66,12 @@ class Staged:
         self.taken = False
 
 
-def stage(
-    link: Link, queue: int, payload: bytes | BinaryIO, request: Request, tick: Tick = unheard
-) -> Staged:
+def stage(link: Link, queue: int, payload: bytes | BinaryIO, request: Request) -> Staged:
     """Take in a payload. A large one is sent at once, in transactions of one row each."""
     if isinstance(payload, bytes) and len(payload) <= CHUNK:
         return Staged(request=request, size=len(payload), content=payload)
     stream = io.BytesIO(payload) if isinstance(payload, bytes) else payload
     first = _full(stream)
-    tick(len(first))
     if len(first) < CHUNK:
         return Staged(request=request, size=len(first), content=first)
     link.rows(_SWEEP, queue, _FORGOTTEN)
@@ -84,14 +79,14 @@ def stage(
     assert row is not None
     blob = row[0]
     try:
-        size = _send(link, queue, blob, first, stream, tick)
+        size = _send(link, queue, blob, first, stream)
     except BaseException:
         forget(link, [blob])
         raise
     return Staged(request=request, size=size, blob=blob)
 
 
-def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO, tick: Tick) -> int:
+def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO) -> int:
     size = number = 0
     while chunk:
         link.begin()
@@ -106,18 +101,15 @@ def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO, tic
             raise
         size, number = size + len(chunk), number + 1
         chunk = _full(stream)
-        tick(len(chunk))
     return size
 
 
-def stage_file(
-    link: Link, queue: int, path: str, request: Request, move: bool, tick: Tick
-) -> Staged:
+def stage_file(link: Link, queue: int, path: str, request: Request, move: bool) -> Staged:
     """Take in a FILE; with `move` it goes when its item is in. Raises SpoolIOError, OSError."""
     with Opened(open_file(path, pipes=not move), path) as fd:
         before = os.fstat(fd)
         with os.fdopen(os.dup(fd), "rb", buffering=0) as stream:
-            staged = stage(link, queue, stream, request, tick)
+            staged = stage(link, queue, stream, request)
         after = os.fstat(fd)
         changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
         if stat.S_ISREG(before.st_mode) and changed:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from pq_cli.core.item import Holder
     from pq_cli.core.policy import QueueConfig
-    from pq_cli.core.tick import Tick
     from pq_cli.postgres.address import Address
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.presence import Presence
@@ -350,9 +349,9 @@ class PostgresStore(Looks):
             return batch, error
         return batch, None
 
-    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
+    def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         with self._lock:
-            return payloads.stage_file(self._link, self._queue, path, request, move, tick)
+            return payloads.stage_file(self._link, self._queue, path, request, move)
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         if any(staged.request.key is not None for staged in batch):

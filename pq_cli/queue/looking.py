@@ -7,7 +7,6 @@ from itertools import islice
 from pq_cli.core.arguments import valid_reference, valid_states, valid_whole, wrong
 from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State, parse_reference
 from pq_cli.core.policy import Pause, QueueConfig, order_time
-from pq_cli.core.tick import unheard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
-    from pq_cli.core.tick import Tick
     from pq_cli.queue.store import Store
 
 
@@ -131,12 +129,9 @@ class Looking:
         """
         return self._store.open_log(item, claim)
 
-    def backlog(self, tick: Tick = unheard) -> Backlog:
-        """Return what waits in which lane now: a million items cost some seconds.
-
-        `tick` is told of items as they are looked at.
-        """
-        return self._store.backlog(self._store.now(), tick)
+    def backlog(self) -> Backlog:
+        """Return what waits in which lane now: a million items cost some seconds."""
+        return self._store.backlog(self._store.now())
 
     def reference(self, text: str) -> str:
         """Return `ID` or `ID.CLAIM` of an item named by people: so, or by a path in the spool.

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, NoReturn
 
-    from pq_cli.core.tick import Tick
     from pq_cli.queue.memory_arrivals import MemoryArrivals
 
 _MOST_EVENTS = 10_000
@@ -196,7 +195,7 @@ class MemoryStore:
             return batch, error
         return batch, None
 
-    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> MemoryStaged:
+    def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryStaged:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
@@ -350,13 +349,12 @@ class MemoryStore:
         file.seek(0)
         return cast("AbstractContextManager[BinaryIO]", file)
 
-    def backlog(self, now: float, tick: Tick) -> Backlog:
+    def backlog(self, now: float) -> Backlog:
         waiting = list(self.items([State.PENDING, State.DELAYED], now, now))
         pending = {item.id: item for item in waiting if item.state is State.PENDING}
         lanes: dict[int, list[int]] = {}
         for item_id in sorted(pending):
             lanes.setdefault(pending[item_id].priority, []).append(item_id)
-        tick(len(waiting))
         due = [item.not_before for item in waiting if item.state is State.DELAYED]
         return Backlog(
             lanes=dict(sorted(lanes.items())),

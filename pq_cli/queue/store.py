@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Holder, Item, State
     from pq_cli.core.origin import Origin
     from pq_cli.core.policy import QueueState
-    from pq_cli.core.tick import Tick
     from pq_cli.errors import PqError
     from pq_cli.queue.request import Admitted, Request
 
@@ -214,11 +213,8 @@ class Store(Protocol):
         Returns what was taken in before the first that is bad, and what was wrong with it.
         """
 
-    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
-        """Take in a regular file; with `move` it is gone once its item is in.
-
-        `tick` is told of bytes as they are copied.
-        """
+    def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
+        """Take in a regular file; with `move` it is gone once its item is in."""
 
     def admit(self, batch: Sequence[Staged], now: float) -> Admitted:
         """Make items of staged payloads, in order. In a transaction.
@@ -291,8 +287,8 @@ class Store(Protocol):
         None with a control character in it.
         """
 
-    def backlog(self, now: float, tick: Tick) -> Backlog:
-        """Return what waits at `now`. `tick` is told of items as they are looked at.
+    def backlog(self, now: float) -> Backlog:
+        """Return what waits at `now`.
 
         A picture: of a million items it takes seconds, and what changes meanwhile may be in it.
         """

@@ -17,7 +17,6 @@ from pq_cli.core.arguments import (
 )
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
-from pq_cli.core.tick import unheard
 from pq_cli.errors import LockTimeoutError
 from pq_cli.queue.looking import Looking
 from pq_cli.queue.removing import Removing
@@ -26,10 +25,9 @@ from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO, Self
 
-    from pq_cli.core.tick import Tick
     from pq_cli.queue.departures import Departures
     from pq_cli.queue.request import Admitted
     from pq_cli.queue.store import Arrivals, Attendance, Staged, Store
@@ -105,14 +103,9 @@ class Queue(Working, Looking, Removing):
         request = checked(request)
         return self._store.stage(valid_payload(payload), request)
 
-    def stage_file(
-        self, path: str, request: Request, *, move: bool = False, tick: Tick = unheard
-    ) -> Staged:
-        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards.
-
-        `tick` is told of bytes as they are copied.
-        """
-        return self._store.stage_file(path, checked(request), move=move, tick=tick)
+    def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
+        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards."""
+        return self._store.stage_file(path, checked(request), move=move)
 
     def commit(self, batch: Sequence[Staged]) -> Admitted:
         """Make items of staged payloads, in order, up to what stops it: that is in the result."""
@@ -356,23 +349,20 @@ class Queue(Working, Looking, Removing):
             store.note(events.pause("resumed", store.now(), None))
             return True
 
-    def age(
-        self, at: float | None = None, *, dry_run: bool = False, tick: Tick = unheard
-    ) -> list[AgedGroup]:
-        """Return what has aged at `at` (default now); the manual clock moves there.
+    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
+        """Return what has aged at `at` (default now); the manual clock moves there."""
+        t = self.move_clock(at, dry_run=dry_run)
+        return aged_groups(self.config, self.items([State.PENDING]), t)
 
-        Moving the clock is one small atomic write, however many items there are. `tick` is told
-        of items looked at.
+    def move_clock(self, at: float | None = None, *, dry_run: bool = False) -> float:
+        """Move the manual aging clock to `at` (default now), and return that time.
+
+        One small atomic write, however many items there are; none with dry_run, or where the clock
+        is live.
         """
         store = self._store
         t = store.now() if at is None else valid_time("at", at)
         if not valid_flag("dry_run", dry_run) and self.config.aging_clock == "manual":
             with store.transaction():
                 store.set_state(store.state().replace(aged_at=transitions.stamp(t)))
-
-        def pending() -> Iterator[tuple[int, int, float]]:
-            for item in self.items([State.PENDING]):
-                tick(1)
-                yield item.id, item.priority, item.created_at
-
-        return aged_groups(self.config, pending(), t)
+        return t

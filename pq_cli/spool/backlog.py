@@ -17,22 +17,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pq_cli.core.tick import Tick
 
 _GONE = 0.0
 """The time of an item that is gone meanwhile: as if old, for the oldest go first."""
 
 
-def backlog(reader: Reader, now: float, tick: Tick) -> Backlog:
+def backlog(reader: Reader, now: float) -> Backlog:
     """Return what waits at `now` (Unix seconds); see `Store.backlog`."""
-    return _Look(reader, now, tick).backlog()
+    return _Look(reader, now).backlog()
 
 
 class _Look:
-    def __init__(self, reader: Reader, now: float, tick: Tick) -> None:
+    def __init__(self, reader: Reader, now: float) -> None:
         self._reader = reader
         self._now = now
-        self._tick = tick
         self._created: dict[int, float] = {}
         self._delayed = 0
         self._next_due: float | None = None
@@ -42,7 +40,7 @@ class _Look:
         lanes = {}
         for lane in sorted({*self._reader.lanes(), *due}):
             folders = [folder for folder, _ in self._reader.of(State.PENDING, lane=lane)]
-            ids = [item_id for folder in folders for item_id in sorted(self._ids(folder))]
+            ids = [item_id for folder in folders for item_id in sorted(self._reader.ids(folder))]
             if lane in due:
                 ids = sorted({*ids, *due[lane]})
             if ids:
@@ -51,16 +49,11 @@ class _Look:
             lanes=lanes, created_in=self._created_in, delayed=self._delayed, next_due=self._next_due
         )
 
-    def _ids(self, folder: str) -> list[int]:
-        ids = self._reader.ids(folder)
-        self._tick(len(ids))
-        return ids
-
     def _due(self) -> dict[int, list[int]]:
         """Return the delayed items that are due, by lane; count the others."""
         found: dict[int, list[int]] = {}
         for folder, _ in self._reader.of(State.DELAYED):
-            ids = self._ids(folder)
+            ids = self._reader.ids(folder)
             if layout.second_of(folder) > self._now:
                 self._delayed += len(ids)
                 if ids and self._next_due is None:

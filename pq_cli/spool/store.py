@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.item import Holder
-    from pq_cli.core.tick import Tick
     from pq_cli.queue.request import Admitted, Request
     from pq_cli.spool.claims.workers import Attendance
     from pq_cli.spool.doors.arrivals import Arrivals
@@ -212,8 +211,8 @@ class SpoolStore:
             raise
         return batch, None
 
-    def stage_file(self, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
-        return stage_file(self.files.disk, path, request, move=move, tick=tick)
+    def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
+        return stage_file(self.files.disk, path, request, move=move)
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         return admit(self.files, batch, now)
@@ -310,10 +309,10 @@ class SpoolStore:
     def file_of(self, item: Item) -> BinaryIO:
         return self.open_payload(item)
 
-    def backlog(self, now: float, tick: Tick) -> Backlog:
+    def backlog(self, now: float) -> Backlog:
         from pq_cli.spool.backlog import backlog
 
-        return backlog(self.files.reader, now, tick)
+        return backlog(self.files.reader, now)
 
     def keep_log(self, item: Item, content: bytes) -> None:
         self.files.attempt_logs.write(item.id, item.claims, content)

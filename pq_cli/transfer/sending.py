@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pq_cli.core.item import Item, State
@@ -14,7 +14,6 @@ from pq_cli.queue.departures import Departures
 from pq_cli.transfer.stream import Writer, header_values, item_values
 
 if TYPE_CHECKING:
-    from pq_cli.core.tick import Tick
     from pq_cli.queue.verbs import Queue
 
 _TOGETHER = 100
@@ -25,9 +24,8 @@ class Sending:
     """Sends the items of `queue` that are in `states`.
 
     departures: marks each item before it is sent (`--move`), or None to leave all as it is.
-    report: called with what keeps an item from being sent; it stays as it is. tick: called with 0
-    for each item that is looked at, with 1 for each that was sent. `sent` holds the ids of those
-    that were, `marked` of those that are perhaps marked.
+    report: called with what keeps an item from being sent; it stays as it is. `sent` holds
+    the ids of those that were sent, `marked` of those that are perhaps marked.
     """
 
     def __init__(
@@ -36,9 +34,7 @@ class Sending:
         states: Iterable[State],
         departures: Departures | None,
         report: Callable[[PqError], None],
-        tick: Tick,
     ) -> None:
-        self._tick = tick
         self._queue = queue
         self._states = set(states)
         self._departures = departures
@@ -46,27 +42,28 @@ class Sending:
         self.sent = array("Q")
         self.marked = array("Q")
 
-    def send(self, writer: Writer, uuid: str, host: str, at: str) -> Iterator[None]:
-        """Write a whole stream; a step of the iteration for each item sent."""
+    def send(self, writer: Writer, uuid: str, host: str, at: str) -> Iterator[int]:
+        """Write a whole stream. Yield 0 for each item that is looked at, 1 for each sent."""
         writer.header(header_values(uuid, host, at))
-        ids = self._ids()
+        ids = yield from self._ids()
         for start in range(0, len(ids), _TOGETHER):
             for item in self._ready(ids[start : start + _TOGETHER]):
                 if self._one(writer, item):
                     self.sent.append(item.id)
-                    self._tick(1)
-                    yield
+                    yield 1
         writer.end(len(self.sent))
 
-    def _ids(self) -> array[int]:
+    def _ids(self) -> Generator[int, None, array[int]]:
         """Return the ids to send, sorted, in eight bytes each: so lanes keep their order."""
         looked_at = self._states | ({State.HELD} if self._departures else set())  # a crash's
-        found = self._queue.items(looked_at)
-        wanted = (item.id for item in found if self._wanted(item))
-        return array("Q", sorted(array("Q", wanted)))
+        wanted = array("Q")
+        for item in self._queue.items(looked_at):
+            yield 0
+            if self._wanted(item):
+                wanted.append(item.id)
+        return array("Q", sorted(wanted))
 
     def _wanted(self, item: Item) -> bool:
-        self._tick(0)
         if self._departures is None:
             return item.state in self._states
         return item.state is not State.ACTIVE and sent_state(item) in self._states

@@ -257,7 +257,7 @@ def _export(spool: Spool, *, taken: bool | None) -> list[int]:
     """Export; then its command has taken all, or failed, or (None) a crash came first."""
     states = [State.PENDING, State.FAILED]
     departures = spool.departures()
-    sending = Sending(spool, states, departures, _refuse, tick=lambda _: None)
+    sending = Sending(spool, states, departures, _refuse)
     for _ in sending.send(JsonWriter(io.BytesIO()), spool.uuid(), "here", "2027"):
         pass
     if taken:

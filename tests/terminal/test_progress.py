@@ -74,9 +74,6 @@ COMMANDS = {
     "ls": (("ls",), "360 items looked at"),
     "ls without a match": (("ls", "--key", "none*", "--state", "held,failed,done"), "240 items"),
     "age": (("age", "--dry-run"), "120 items looked at"),
-    "stats": (("stats",), "items looked at"),
-    "explain": (("explain", "480"), "items looked at"),
-    "doctor": (("doctor",), "items looked at"),
     "check": (("check",), "480 of 480 items looked at"),
     "purge": (("purge", "--state", "held,failed"), "240 of 240 items"),
     "retry": (("retry", "--state", "held,failed"), "240 of 240 items"),
@@ -86,7 +83,6 @@ COMMANDS = {
     "export": (("export",), "360 of 360 items"),
     "enqueue": (("enqueue", __file__, __file__), "2 of 2 items"),
     "enqueue --lines": (("enqueue", "--lines"), "3 items, 0s"),
-    "enqueue of a file": (("enqueue", __file__), r"k of [\d.]+k, 0s to go"),
     "enqueue of stdin": (("enqueue",), "6 of 6, 0s to go"),
 }
 STDIN = {"retry by name": b"1 5", "enqueue --lines": b"a\nb\nc\n", "enqueue of stdin": b"abcdef"}

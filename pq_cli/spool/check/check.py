@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 
 from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
@@ -94,46 +94,64 @@ class Check:
         """Return what lies in quarantine, the oldest first."""
         return asides(self._reader)
 
-    def run(self, *, repair: bool, tick: Callable[[], None] = lambda: None) -> Iterator[Finding]:
-        """Yield what is wrong, mended if `repair`; call `tick` for every item looked at.
+    def run(self, *, repair: bool) -> Iterator[Finding]:
+        """Yield what is wrong, mended if `repair`.
 
         Without `repair` nothing is written and no lock is taken. With it, raises LockTimeoutError.
         """
+        return (finding for finding in self.steps(repair=repair) if finding is not None)
+
+    def steps(self, *, repair: bool) -> Iterator[Finding | None]:
+        """Yield what `run` yields, and None for every item that is looked at."""
         try:
-            yield from self._mended(tick) if repair else self._lasting(tick)
+            yield from self._mended() if repair else self._lasting()
         finally:
             self._counter.close()
             self._lock.close()
 
-    def _mended(self, tick: Callable[[], None]) -> Iterator[Finding]:
+    def _mended(self) -> Iterator[Finding | None]:
         """Yield what is wrong under the lock too, mended there where it can be."""
         with self._lock:
             stopped = self._handover()  # under the lock, so its owner is gone
         if stopped:
             handover.finish_stopped(self.root, self._lock_timeout)
             yield from (finding.replace(mended=True) for finding in stopped)
-        for look in self._doubtful(tick):
+        for look in self._doubtful():
+            if look is None:
+                yield None
+                continue
             with self._lock:
                 found = [self._mender.mend(finding) for finding in look()]
             yield from found
 
-    def _lasting(self, tick: Callable[[], None]) -> Iterator[Finding]:
+    def _lasting(self) -> Iterator[Finding | None]:
         """Yield what is wrong at each of several looks, without a lock."""
-        looks = chain([self._handover], self._doubtful(tick))
-        while batch := [(look, look()) for look in islice(looks, _TOGETHER)]:
-            for share in _SHARES:
-                batch = [(look, found) for look, found in batch if found]
-                if batch:
-                    time.sleep(self._patience * share)
-                batch = [(look, _again(found, look())) for look, found in batch]
-            for _, found in batch:
-                yield from found
+        batch: list[Look] = []
+        for look in chain([self._handover], self._doubtful()):
+            if look is None:
+                yield None
+                continue
+            batch.append(look)
+            if len(batch) == _TOGETHER:
+                yield from self._looked_at_again(batch)
+                batch = []
+        yield from self._looked_at_again(batch)
 
-    def _doubtful(self, tick: Callable[[], None]) -> Iterator[Look]:
-        """Yield the looks that find something."""
+    def _looked_at_again(self, looks: list[Look]) -> Iterator[Finding]:
+        batch = [(look, look()) for look in looks]
+        for share in _SHARES:
+            batch = [(look, found) for look, found in batch if found]
+            if batch:
+                time.sleep(self._patience * share)
+            batch = [(look, _again(found, look())) for look, found in batch]
+        for _, found in batch:
+            yield from found
+
+    def _doubtful(self) -> Iterator[Look | None]:
+        """Yield the looks that find something, and None for every item."""
         for look in self._everything():
             if getattr(look, "func", None) == self._pairs.look:
-                tick()
+                yield None
             if look():
                 yield look
 

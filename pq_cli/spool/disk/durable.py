@@ -13,7 +13,6 @@ import stat
 import zlib
 
 from pq_cli.core.item import checksum_text
-from pq_cli.core.tick import unheard
 from pq_cli.errors import SpoolIOError
 from pq_cli.opened import CHUNK, About, Opened, checksum_of, named, read_some
 from pq_cli.spool.disk.folders import Folders, owner_to_keep
@@ -22,8 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
-
-    from pq_cli.core.tick import Tick
 
     Change = Callable[..., tuple[int, bytes] | None]
 
@@ -268,9 +265,7 @@ class Disk:
             raise
         return size, checksum_text(crc)
 
-    def copy_in(
-        self, source: int, path: str, tick: Tick = unheard, *, name: str | None = None
-    ) -> tuple[int, str | None]:
+    def copy_in(self, source: int, path: str, *, name: str | None = None) -> tuple[int, str | None]:
         """Copy an open regular file whole to a new file; return (size, checksum or None).
 
         name: what people call the source, for errors; default: its path.
@@ -283,7 +278,7 @@ class Disk:
         try:
             with Opened(opened, f"{self.root}/{path}") as fd:
                 from_source = About(source, name)
-                size, crc = _copy(from_source, fd, before.st_size, tick, read=not self.sync)
+                size, crc = _copy(from_source, fd, before.st_size, read=not self.sync)
                 after = os.fstat(source)
                 if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
                     stale = OSError(errno.ESTALE, "it changed while it was being copied")
@@ -349,12 +344,10 @@ def _write_all(fd: int, data: bytes) -> None:
         written += os.write(fd, memoryview(data)[written:])
 
 
-def _copy(
-    source: About, target: int, size: int, tick: Tick, *, read: bool
-) -> tuple[int, int | None]:
+def _copy(source: About, target: int, size: int, *, read: bool) -> tuple[int, int | None]:
     """Copy from the start of `source`; return (bytes copied, CRC-32 or None)."""
     if size > SMALL:
-        copied = _copy_in_kernel(source, target, tick)
+        copied = _copy_in_kernel(source, target)
         if copied is not None:
             crc = int(checksum_of(target).partition(":")[2], 16) if read else None
             return copied, crc
@@ -362,7 +355,6 @@ def _copy(
     while chunk := _read_at(source, total):
         _write_all(target, chunk)
         total += len(chunk)
-        tick(len(chunk))
         crc = zlib.crc32(chunk, crc)
     return total, crc
 
@@ -372,7 +364,7 @@ def _read_at(source: About, offset: int) -> bytes:
         return os.pread(fd, CHUNK, offset)
 
 
-def _copy_in_kernel(source: About, target: int, tick: Tick) -> int | None:
+def _copy_in_kernel(source: About, target: int) -> int | None:
     """Reflink, else copy_file_range; None when neither works here."""
     import fcntl
 
@@ -387,7 +379,6 @@ def _copy_in_kernel(source: About, target: int, tick: Tick) -> int | None:
         try:
             while count := os.copy_file_range(fd, target, _STEP, total, total):
                 total += count
-                tick(count)
         except OSError as error:
             if total or error.errno not in _NO_WHOLE_COPY:
                 raise _at_fault(error, target) from None

@@ -20,8 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from pq_cli.core.tick import Tick
-
 
 class Staged(Record):
     """A payload that lies whole (and in "full" synced) in `tmp/`, waiting for its id.
@@ -55,10 +53,10 @@ def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:
     return Staged(tmp=tmp, size=size, checksum=checksum, request=request)
 
 
-def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tick) -> Staged:
+def stage_file(disk: Disk, path: str, request: Request, *, move: bool) -> Staged:
     """Stage a FILE: by a second name when it is to be moved and may be, else by the cheapest copy.
 
-    `tick` is told of bytes as they are copied. Raises OSError, SpoolIOError when it changes while
+    Raises OSError, SpoolIOError when it changes while
     it is copied, or UsageError like `open_file`.
     """
     tmp = layout.tmp_name("in")
@@ -73,7 +71,7 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool, tick: Tic
             with os.fdopen(os.dup(fd), "rb") as stream:
                 return stage_stream(disk, stream, request)
         try:
-            size, checksum = disk.copy_in(fd, tmp, tick, name=path)
+            size, checksum = disk.copy_in(fd, tmp, name=path)
         except OSError as error:
             if error.errno == errno.ESTALE:
                 raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None
