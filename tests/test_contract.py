@@ -1121,10 +1121,9 @@ def test_the_backlog_is_what_would_be_served(make, clock):
     q.enqueue(b"", priority=3, delay=20)
     q.hold(1)
     clock.pass_(15)
-    seen: list[int] = []
-    backlog = q.backlog(seen.append)
+    backlog = q.backlog()
     assert {lane: list(found) for lane, found in backlog.lanes.items()} == {1: [2, 4], 5: [3]}
-    assert (backlog.delayed, backlog.next_due, sum(seen)) == (2, START + 20, 5)
+    assert (backlog.delayed, backlog.next_due) == (2, START + 20)
     assert backlog.created_in(1)(4) == START
 
 
