@@ -17,7 +17,7 @@ from pq_cli.migrate.readers import (
     simple_queue,
     ui_queue,
 )
-from pq_cli.migrate.traces import Evidence, Format, traces_of
+from pq_cli.migrate.traces import Format, traces_of
 
 FORMATS: dict[str, Format] = {
     reader.name: reader
@@ -35,34 +35,6 @@ FORMATS: dict[str, Format] = {
 _ENDINGS = pywats_persistent.ENDINGS | simple_queue.ENDINGS | async_pending.ENDINGS
 
 
-class NotAFolderError(MigrateError):
-    """The source is missing, not a folder, or not readable."""
-
-
-class UnknownReaderError(MigrateError):
-    """`--from` was given a word that names no reader."""
-
-
-class UnknownSourceError(MigrateError):
-    """No reader recognises the folder."""
-
-
-class AmbiguousSourceError(MigrateError):
-    """More than one reader recognises the folder; `names` are theirs."""
-
-    def __init__(self, message: str, names: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.names = names
-
-
-class IsSpoolError(MigrateError):
-    """The folder is a pq spool itself, of this `format`."""
-
-    def __init__(self, root: Path, spool_format: int) -> None:
-        super().__init__(f"{str(root)!r} is a pq spool itself (format {spool_format})")
-        self.format = spool_format
-
-
 def spool_format(root: Path) -> int | None:
     """Return the format of the pq spool at `root`, or None if it is not one."""
     try:
@@ -76,18 +48,17 @@ def spool_format(root: Path) -> int | None:
 def choose(root: Path, name: str | None = None) -> Format:
     """Return the reader for a folder; `name` (of `--from`) overrides looking.
 
-    Raises NotAFolderError, UnknownReaderError, IsSpoolError (also with a name: its files
-    would be taken for payloads), UnknownSourceError, AmbiguousSourceError, and
-    SourceUnreadableError.
+    Raises MigrateError for what is no folder, a pq spool (also with a name: its files would be
+    taken for payloads), or not known to be one thing; and SourceUnreadableError.
     """
     if not os.path.isdir(root):  # Path.is_dir raises where a parent may not be searched
-        raise NotAFolderError(f"{str(root)!r} is not a folder that can be read")
+        raise MigrateError(f"{str(root)!r} is not a folder that can be read")
     if (found := spool_format(root)) is not None:
-        raise IsSpoolError(root, found)
+        raise MigrateError(f"{str(root)!r} is a pq spool itself (format {found})")
     if name is not None:
         reader = FORMATS.get(name.replace("-", "_"))
         if reader is None:
-            raise UnknownReaderError(f"no reader is called {name!r}; there are {_names(FORMATS)}")
+            raise MigrateError(f"no reader is called {name!r}; there are {', '.join(FORMATS)}")
         return reader
     return _look(root)
 
@@ -104,18 +75,10 @@ def _look(root: Path) -> Format:
     if len(candidates) == 1:
         return FORMATS[next(iter(candidates))]
     if not candidates:
-        raise UnknownSourceError(
+        raise MigrateError(
             f"{str(root)!r} is no queue known here: seen: {seen.describe()}; "
-            f"pass --from NAME, one of {_names(FORMATS)}"
+            f"pass --from NAME, one of {', '.join(FORMATS)}"
         )
-    raise AmbiguousSourceError(_ambiguous(root, candidates), tuple(candidates))
-
-
-def _ambiguous(root: Path, candidates: dict[str, Evidence]) -> str:
     what = "; ".join(f"{name}: {found.seen}" for name, found in candidates.items())
     options = " or ".join(f"--from {name}" for name in candidates)
-    return f"{str(root)!r} could be more than one thing ({what}); pass {options}"
-
-
-def _names(readers: dict[str, Format]) -> str:
-    return ", ".join(readers)
+    raise MigrateError(f"{str(root)!r} could be more than one thing ({what}); pass {options}")

@@ -15,18 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pq_cli.core import jsonio
-from pq_cli.migrate.model import (
-    BAD_META,
-    IN_SUBFOLDER,
-    NOT_A_FILE,
-    TOO_LARGE,
-    UNREADABLE,
-    FileProblemError,
-    Json,
-    Reported,
-    SourceUnreadableError,
-    Stamp,
-)
+from pq_cli.migrate.model import FileProblemError, Json, Reported, SourceUnreadableError, Stamp, Why
 
 MAX_META = 1 << 20
 """Bytes of the largest meta or sidecar that is read; real ones have a few hundred."""
@@ -89,9 +78,11 @@ def report_tree(root: Path, folder: str) -> Iterator[Reported]:
                 if kind is FileKind.FOLDER:
                     todo.append(path)
                 else:
-                    yield Reported(path, IN_SUBFOLDER if kind is FileKind.FILE else NOT_A_FILE)
+                    yield Reported(
+                        path, Why.IN_SUBFOLDER if kind is FileKind.FILE else Why.NOT_A_FILE
+                    )
         except SourceUnreadableError as error:
-            yield Reported(here, UNREADABLE, str(error))
+            yield Reported(here, Why.UNREADABLE, str(error))
 
 
 def files_in(root: Path, folder: str = "") -> Iterator[str | Reported]:
@@ -102,15 +93,15 @@ def files_in(root: Path, folder: str = "") -> Iterator[str | Reported]:
         elif kind is FileKind.FOLDER:
             yield from report_tree(root, join(folder, name))
         else:
-            yield Reported(join(folder, name), NOT_A_FILE, "a link or special file")
+            yield Reported(join(folder, name), Why.NOT_A_FILE, "a link or special file")
 
 
 def _problem(error: OSError) -> FileProblemError:
     if error.errno in (errno.ELOOP, errno.ENXIO):
-        return FileProblemError(NOT_A_FILE, "a link or special file took its place")
+        return FileProblemError(Why.NOT_A_FILE, "a link or special file took its place")
     if error.errno == errno.ENOENT:
-        return FileProblemError(UNREADABLE, "vanished while reading")
-    return FileProblemError(UNREADABLE, error.strerror or str(error))
+        return FileProblemError(Why.UNREADABLE, "vanished while reading")
+    return FileProblemError(Why.UNREADABLE, error.strerror or str(error))
 
 
 def open_file(root: Path, path: str) -> tuple[int, Stamp]:
@@ -125,7 +116,7 @@ def open_file(root: Path, path: str) -> tuple[int, Stamp]:
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise FileProblemError(NOT_A_FILE, "not a regular file")
+            raise FileProblemError(Why.NOT_A_FILE, "not a regular file")
     except BaseException:
         os.close(fd)
         raise
@@ -148,7 +139,7 @@ def read_file(root: Path, path: str, limit: int) -> tuple[bytes, Stamp]:
     except OSError as error:
         raise _problem(error) from error
     if max(stamp.size, len(data)) > limit:
-        raise FileProblemError(TOO_LARGE, f"more than {limit} bytes")
+        raise FileProblemError(Why.TOO_LARGE, f"more than {limit} bytes")
     return data, stamp
 
 
@@ -185,8 +176,8 @@ def check_depth(value: Any, reason: str) -> None:
 def read_object(root: Path, path: str) -> tuple[Json, Stamp]:
     """Return a meta's or sidecar's JSON object; raises FileProblemError."""
     data, stamp = read_file(root, path, MAX_META)
-    value = parse_json(data, BAD_META)
+    value = parse_json(data, Why.BAD_META)
     if not isinstance(value, dict):
-        raise FileProblemError(BAD_META, "not a JSON object")
-    check_depth(value, BAD_META)
+        raise FileProblemError(Why.BAD_META, "not a JSON object")
+    check_depth(value, Why.BAD_META)
     return value, stamp

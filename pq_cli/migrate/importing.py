@@ -13,15 +13,7 @@ from pq_cli.core.origin import Origin
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import PqError, QueueFullError
 from pq_cli.migrate.detect import choose
-from pq_cli.migrate.model import (
-    CHANGED,
-    METADATA_TOO_LARGE,
-    REFUSED,
-    Json,
-    LegacyItem,
-    Reported,
-    SourceChangedError,
-)
+from pq_cli.migrate.model import Json, LegacyItem, Reported, SourceChangedError, Why
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.migrate.removal import Removal
@@ -175,7 +167,7 @@ class Import:
         room = MAX_METADATA_BYTES - len(to_json([item.metadata, item.last_error]))
         if room < 0:
             what = f"its metadata has {-room} bytes more than fit into an item"
-            return Reported(legacy.source[0], METADATA_TOO_LARGE, what)
+            return Reported(legacy.source[0], Why.METADATA_TOO_LARGE, what)
         try:
             with open_payload(self._root, legacy) as stream:
                 received = self._arrivals.receive(stream)
@@ -185,7 +177,7 @@ class Import:
                 self._arrivals.discard(received)
                 raise
         except SourceChangedError as error:
-            return Reported(legacy.source[0], CHANGED, str(error))
+            return Reported(legacy.source[0], Why.CHANGED, str(error))
         origin = Origin(realm=realm_of(self._root), name=name_of(legacy))
         self._arrivals.add(received, item, origin)
         self._batch.append(legacy)
@@ -203,6 +195,6 @@ class Import:
             elif isinstance(result, QueueFullError):
                 full = result
             else:
-                yield Reported(legacy.source[0], REFUSED, str(result))
+                yield Reported(legacy.source[0], Why.REFUSED, str(result))
         if full is not None:
             raise full

@@ -7,6 +7,7 @@ not UTF-8 are held as lone surrogates (`surrogateescape`), so `os.fsencode` give
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 from pq_cli.errors import PqError
@@ -16,23 +17,26 @@ Json = dict[str, Any]
 
 DEFAULT_PRIORITY = 5
 
-# Why a file was left where it is. The words are stable: scripts may look for them.
-UNKNOWN_FILE = "unknown-file"
-TMP_LEFTOVER = "tmp-leftover"
-HIDDEN_FILE = "hidden-file"
-IN_SUBFOLDER = "in-a-subfolder"
-NOT_A_FILE = "not-a-file"
-UNREADABLE = "unreadable"
-TOO_LARGE = "too-large"
-BAD_META = "bad-meta"
-BAD_PAYLOAD = "bad-payload"
-BAD_ENVELOPE = "bad-envelope"
-META_OF_BAD_PAYLOAD = "meta-of-bad-payload"
-ORPHAN_META = "orphan-meta"
-ORPHAN_LOCK = "orphan-lock"
-METADATA_TOO_LARGE = "metadata-too-large"
-CHANGED = "changed-while-reading"
-REFUSED = "refused"
+
+class Why(StrEnum):
+    """Why a file was left where it is. The words are stable: scripts may look for them."""
+
+    UNKNOWN_FILE = "unknown-file"
+    TMP_LEFTOVER = "tmp-leftover"
+    HIDDEN_FILE = "hidden-file"
+    IN_SUBFOLDER = "in-a-subfolder"
+    NOT_A_FILE = "not-a-file"
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too-large"
+    BAD_META = "bad-meta"
+    BAD_PAYLOAD = "bad-payload"
+    BAD_ENVELOPE = "bad-envelope"
+    META_OF_BAD_PAYLOAD = "meta-of-bad-payload"
+    ORPHAN_META = "orphan-meta"
+    ORPHAN_LOCK = "orphan-lock"
+    METADATA_TOO_LARGE = "metadata-too-large"
+    CHANGED = "changed-while-reading"
+    REFUSED = "refused"
 
 
 class MigrateError(PqError):

@@ -10,12 +10,12 @@ from typing import BinaryIO
 from pq_cli.core.jsonio import canonical_json
 from pq_cli.migrate.files import MAX_DOCUMENT, open_file, parse_json, read_file
 from pq_cli.migrate.model import (
-    BAD_ENVELOPE,
     Embedded,
     FileProblemError,
     LegacyItem,
     SourceChangedError,
     Stamp,
+    Why,
 )
 
 
@@ -29,7 +29,7 @@ def open_payload(root: Path, item: LegacyItem) -> BinaryIO:
         if isinstance(item.payload, Embedded):
             data, stamp = read_file(root, item.payload.path, MAX_DOCUMENT)
             _same(item, stamp)
-            envelope = parse_json(data, BAD_ENVELOPE)
+            envelope = parse_json(data, Why.BAD_ENVELOPE)
             return io.BytesIO(canonical_json(envelope[item.payload.key]))
         fd, stamp = open_file(root, item.payload.path)
     except (FileProblemError, ValueError, LookupError, TypeError, RecursionError) as error:

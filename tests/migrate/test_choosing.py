@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,8 @@ from typing import Any
 import pytest
 from support import Pq, tree
 
-from pq_cli.migrate.detect import (
-    FORMATS,
-    AmbiguousSourceError,
-    IsSpoolError,
-    NotAFolderError,
-    UnknownReaderError,
-    UnknownSourceError,
-    choose,
-    spool_format,
-)
+from pq_cli.migrate.detect import FORMATS, choose, spool_format
+from pq_cli.migrate.model import MigrateError
 from pq_cli.migrate.readers import async_pending, pywats_persistent, simple_queue
 
 Fill = Callable[[dict[str, str | bytes]], Path]
@@ -37,10 +30,9 @@ Fill = Callable[[dict[str, str | bytes]], Path]
 def test_ambiguous_folders_are_refused(fill: Fill, files: list[str], names: set[str]) -> None:
     """A folder that could be two things is not guessed at: the message says what to pass."""
     root = fill(dict.fromkeys(files, "{}"))
-    with pytest.raises(AmbiguousSourceError) as caught:
+    with pytest.raises(MigrateError, match="more than one thing") as caught:
         choose(root)
-    assert set(caught.value.names) == names
-    assert all(f"--from {name}" in str(caught.value) for name in names)
+    assert set(re.findall(r"--from (\w+)", str(caught.value))) == names
     assert caught.value.exit_code == 2
 
 
@@ -48,7 +40,7 @@ def test_ambiguous_folders_are_refused(fill: Fill, files: list[str], names: set[
 def test_unknown_folders_are_refused(fill: Fill, files: list[str]) -> None:
     """A folder in which nothing is recognised is refused, with all names that can be passed."""
     root = fill(dict.fromkeys(files, "{}"))
-    with pytest.raises(UnknownSourceError, match="--from NAME") as caught:
+    with pytest.raises(MigrateError, match="--from NAME") as caught:
         choose(root)
     assert all(name in str(caught.value) for name in FORMATS)
     assert ("it is empty" in str(caught.value)) is (not files)
@@ -77,7 +69,7 @@ def test_from_overrides_looking(fill: Fill, name: str, read: Callable[..., Any])
 
 def test_unknown_name_is_refused(fill: Fill) -> None:
     """A NAME that is no reader is refused with those that are."""
-    with pytest.raises(UnknownReaderError, match="maildir"):
+    with pytest.raises(MigrateError, match=r"no reader .* maildir"):
         choose(fill({}), "mbox")
 
 
@@ -85,7 +77,7 @@ def test_missing_source_is_refused(tmp_path: Path) -> None:
     """A source that is missing or a file is refused by its name."""
     (tmp_path / "file").write_text("")
     for name in ("file", "missing"):
-        with pytest.raises(NotAFolderError, match=name):
+        with pytest.raises(MigrateError, match=f"{name}' is not a folder"):
             choose(tmp_path / name)
 
 
@@ -93,9 +85,8 @@ def test_missing_source_is_refused(tmp_path: Path) -> None:
 def test_a_pq_spool_is_recognised(fill: Fill, name: str | None) -> None:
     """A pq spool is never taken for a queue of payloads, not even when told so."""
     root = fill({"state.json": '{"format": 1, "last_id": 2}', "a.json": "{}"})
-    with pytest.raises(IsSpoolError) as caught:
+    with pytest.raises(MigrateError, match=r"is a pq spool itself \(format 1\)"):
         choose(root, name)
-    assert caught.value.format == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": true}', '{"format": "1"}', "{}"])

@@ -14,7 +14,8 @@ from conftest import read_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pq_cli.migrate.detect import UnknownSourceError, choose
+from pq_cli.migrate.detect import choose
+from pq_cli.migrate.model import MigrateError
 
 Fill = Callable[[dict[str, str | bytes]], Path]
 Read = Callable[..., Any]
@@ -63,7 +64,7 @@ def test_dirq_is_not_seen_in_capital_digits(fill: Fill, read: Read) -> None:
     root = fill({"dirq/69f88a40/FFFFFFFFFFFFFF": "x", "dirq/69f88a40/69f88a57011d67": "y",
                  "other/FFFFFFFF/69f88a57011d67": "x"})  # fmt: skip
     assert read(root / "dirq").reasons() == {"69f88a40/FFFFFFFFFFFFFF": "unknown-file"}
-    with pytest.raises(UnknownSourceError):
+    with pytest.raises(MigrateError, match="no queue known here"):
         choose(root / "other")
 
 

@@ -9,24 +9,15 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.model import (
-    META_OF_BAD_PAYLOAD,
-    ORPHAN_META,
-    Entry,
-    Json,
-    LegacyItem,
-    Reported,
-    Stamp,
-    Verbatim,
-    Warned,
-)
+from pq_cli.migrate.model import Entry, LegacyItem, Reported, Verbatim, Warned
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import (
+    Member,
     ending_classifier,
     evidence,
     fill,
+    members_of,
     state_of,
-    try_object,
     try_stamp,
 )
 from pq_cli.migrate.readers.index import NameIndex
@@ -43,7 +34,7 @@ _classify = ending_classifier(
     {f".{state}": tag for tag, state in enumerate(STATES)}
     | {".error.info": _INFO, ".meta.json": _META}
 )
-_Sidecar = tuple[str, Json]
+_SIDECARS: dict[int, int | None] = {_INFO: _ERROR, _META: None}
 
 
 def looks_like(traces: Traces) -> Evidence | None:
@@ -57,62 +48,30 @@ def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
     """See Format; no time of this format needs `tz`."""
     with NameIndex() as index:
         yield from fill(index, root, _classify)
-        for owner, members in index.groups():
-            yield from _group(root, owner, members)
+        for owner, names in index.groups():
+            for member in members_of(root, names, _SIDECARS, try_stamp):
+                yield member if isinstance(member, Reported) else _item(owner, member)
 
 
-def _group(root: Path, owner: str, members: dict[int, str]) -> Iterator[Entry]:
-    sidecars = {tag: members.pop(tag) for tag in (_INFO, _META) if tag in members}
-    served = {
-        _INFO: {_ERROR} if _ERROR in members else set(members),
-        _META: set(members),
-    }
-    good: dict[int, Stamp] = {}
-    for tag, path in members.items():
-        stamp = try_stamp(root, path)
-        if isinstance(stamp, Reported):
-            yield stamp
-        else:
-            good[tag] = stamp
-    contents: dict[int, _Sidecar] = {}
-    for tag, path in sidecars.items():
-        if not served[tag] & set(good):
-            yield Reported(path, META_OF_BAD_PAYLOAD if members else ORPHAN_META)
-            continue
-        found = try_object(root, path)
-        if isinstance(found, Reported):
-            yield found
-        else:
-            contents[tag] = (path, found[0])
-    for tag, stamp in good.items():
-        mine = {side: got for side, got in contents.items() if tag in served[side]}
-        yield _item(owner, members[tag], STATES[tag], stamp, mine)
-
-
-def _item(
-    owner: str, path: str, word: str, stamp: Stamp, sidecars: dict[int, _Sidecar]
-) -> LegacyItem:
-    state = state_of(word)
+def _item(owner: str, member: Member) -> LegacyItem:
+    state = state_of(STATES[member.tag])
     warnings: list[Warned] = []
-    info_path, info = sidecars.get(_INFO, (path, {}))
-    meta_path, meta = sidecars.get(_META, (path, {}))
-    legacy: Json = {}
-    if _INFO in sidecars:
-        legacy["error_info"] = info
-    if _META in sidecars:
-        legacy["meta"] = meta
+    sidecars = member.sidecars
+    info_path, info = sidecars.get(_INFO, (member.path, {}))
+    meta_path, meta = sidecars.get(_META, (member.path, {}))
+    called = {_INFO: "error_info", _META: "meta"}
     return LegacyItem(
-        source=(path, *(sidecar for sidecar, _ in sidecars.values())),
-        payload=Verbatim(path),
-        payload_size=stamp.size,
-        stamp=stamp,
+        source=(member.path, *(path for path, _ in sidecars.values())),
+        payload=Verbatim(member.path),
+        payload_size=member.stamp.size,
+        stamp=member.stamp,
         state=state,
-        created_us=values.mtime_us(stamp),
+        created_us=values.mtime_us(member.stamp),
         legacy_id=owner,
         priority=values.priority(meta, meta_path, warnings),
         attempts=values.attempts(info, state, info_path, warnings),
         last_error=values.error_text(info, "error"),
-        legacy=legacy,
+        legacy={called[tag]: content for tag, (_, content) in sidecars.items()},
         warnings=tuple(warnings),
     )
 

@@ -13,15 +13,13 @@ from pathlib import Path
 
 from pq_cli.migrate.files import files_in, join
 from pq_cli.migrate.model import (
-    META_OF_BAD_PAYLOAD,
-    ORPHAN_LOCK,
-    UNREADABLE,
     Entry,
     LegacyItem,
     Reported,
     SourceUnreadableError,
     Stamp,
     Verbatim,
+    Why,
 )
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import folders_in, try_stamp, unnamed
@@ -64,7 +62,7 @@ def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
         try:
             yield from _fill_folder(index, root, folder)
         except SourceUnreadableError as error:
-            yield Reported(folder, UNREADABLE, str(error))
+            yield Reported(folder, Why.UNREADABLE, str(error))
 
 
 def _fill_folder(index: NameIndex, root: Path, folder: str) -> Iterator[Reported]:
@@ -81,13 +79,13 @@ def _fill_folder(index: NameIndex, root: Path, folder: str) -> Iterator[Reported
 def _element(root: Path, owner: str, members: dict[int, str]) -> Iterator[Entry]:
     path, lock = members.get(_ELEMENT_TAG), members.get(_LOCK_TAG)
     if path is None:
-        yield from (Reported(each, ORPHAN_LOCK, "being removed") for each in members.values())
+        yield from (Reported(each, Why.ORPHAN_LOCK, "being removed") for each in members.values())
         return
     stamp = try_stamp(root, path)
     if isinstance(stamp, Reported):
         yield stamp
         if lock is not None:
-            yield Reported(lock, META_OF_BAD_PAYLOAD)
+            yield Reported(lock, Why.META_OF_BAD_PAYLOAD)
         return
     yield LegacyItem(
         source=(path,) if lock is None else (path, lock),

@@ -18,7 +18,6 @@ from pq_cli.migrate.files import (
     read_file,
 )
 from pq_cli.migrate.model import (
-    BAD_ENVELOPE,
     Embedded,
     Entry,
     FileProblemError,
@@ -27,6 +26,7 @@ from pq_cli.migrate.model import (
     Reported,
     Stamp,
     Warned,
+    Why,
 )
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import folders_in, state_of, unnamed
@@ -55,7 +55,7 @@ class _Copy:
     stamp: Stamp
 
 
-def read_envelopes(root: Path, layout: Layout, tz: tzinfo | None) -> Iterator[Entry]:
+def read_envelopes(layout: Layout, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
     """Yield the entries of such a queue; see Format."""
     with NameIndex() as index:
         yield from _fill(index, root, layout)
@@ -90,15 +90,15 @@ def _fill_state(index: NameIndex, root: Path, folder: str, tag: int) -> Iterator
 
 def _read(root: Path, layout: Layout, folder: str, path: str) -> _Copy:
     data, stamp = read_file(root, path, MAX_DOCUMENT)
-    envelope: Any = parse_json(data, BAD_ENVELOPE)
+    envelope: Any = parse_json(data, Why.BAD_ENVELOPE)
     if not isinstance(envelope, dict) or layout.payload_key not in envelope:
-        raise FileProblemError(BAD_ENVELOPE, f"not an object with {layout.payload_key!r}")
+        raise FileProblemError(Why.BAD_ENVELOPE, f"not an object with {layout.payload_key!r}")
     payload = envelope.pop(layout.payload_key)
-    check_depth(envelope, BAD_ENVELOPE)
+    check_depth(envelope, Why.BAD_ENVELOPE)
     try:
         return _Copy(folder, path, envelope, canonical_json(payload), stamp)
     except (ValueError, RecursionError) as error:
-        raise FileProblemError(BAD_ENVELOPE, f"payload cannot be written: {error}") from error
+        raise FileProblemError(Why.BAD_ENVELOPE, f"payload cannot be written: {error}") from error
 
 
 def _item(owner: str, copies: list[_Copy], layout: Layout, tz: tzinfo | None) -> LegacyItem:

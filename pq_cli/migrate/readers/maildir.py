@@ -8,16 +8,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from pq_cli.migrate.files import files_in, join
-from pq_cli.migrate.model import (
-    HIDDEN_FILE,
-    TMP_LEFTOVER,
-    Entry,
-    LegacyItem,
-    LegacyState,
-    Reported,
-    Stamp,
-    Verbatim,
-)
+from pq_cli.migrate.model import Entry, LegacyItem, LegacyState, Reported, Stamp, Verbatim, Why
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import folders_in, try_stamp
 from pq_cli.migrate.traces import Evidence, Format, Traces
@@ -50,9 +41,9 @@ def _folder(root: Path, folder: str) -> Iterator[Entry]:
             continue
         path = join(folder, name)
         if folder == "tmp" or name.endswith(".tmp"):
-            yield Reported(path, TMP_LEFTOVER)
+            yield Reported(path, Why.TMP_LEFTOVER)
         elif name.startswith("."):
-            yield Reported(path, HIDDEN_FILE)
+            yield Reported(path, Why.HIDDEN_FILE)
         else:
             yield _message(root, folder, name)
 

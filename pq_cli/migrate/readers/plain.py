@@ -9,17 +9,7 @@ from pathlib import Path
 
 from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.migrate.files import files_in
-from pq_cli.migrate.model import (
-    HIDDEN_FILE,
-    ORPHAN_META,
-    TMP_LEFTOVER,
-    Entry,
-    Json,
-    LegacyItem,
-    Reported,
-    Verbatim,
-    Warned,
-)
+from pq_cli.migrate.model import Entry, Json, LegacyItem, Reported, Verbatim, Warned, Why
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import try_object, try_stamp
 from pq_cli.migrate.readers.index import NameIndex
@@ -41,11 +31,11 @@ def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
         for name, members in index.groups():
             if _FILE_TAG in members and _MARK_TAG in members:
                 mark = f"{members[_MARK_TAG]} marks it as not finished"
-                yield Reported(name, TMP_LEFTOVER, mark)
+                yield Reported(name, Why.TMP_LEFTOVER, mark)
             elif _FILE_TAG in members:
                 yield from _one(index, root, name)
         for sidecar in index.unmarked(_SIDECAR_TAG):
-            yield Reported(sidecar, ORPHAN_META, "no file uses it")
+            yield Reported(sidecar, Why.ORPHAN_META, "no file uses it")
 
 
 def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
@@ -53,9 +43,9 @@ def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
         if isinstance(name, Reported):
             yield name
         elif name.startswith("."):
-            yield Reported(name, HIDDEN_FILE)
+            yield Reported(name, Why.HIDDEN_FILE)
         elif looks_unfinished(name):
-            yield Reported(name, TMP_LEFTOVER, "by its name it is not finished")
+            yield Reported(name, Why.TMP_LEFTOVER, "by its name it is not finished")
             if (whole := marks(name)) is not None:
                 index.add(whole, _MARK_TAG, name)
         elif name.endswith(_SIDECAR):

@@ -13,17 +13,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.model import (
-    META_OF_BAD_PAYLOAD,
-    ORPHAN_META,
-    Entry,
-    Json,
-    LegacyItem,
-    Reported,
-    Stamp,
-    Verbatim,
-    Warned,
-)
+from pq_cli.migrate.model import Entry, Json, LegacyItem, Reported, Stamp, Verbatim, Warned, Why
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import (
     checked_payload,
@@ -86,12 +76,12 @@ def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -
         elif rank >= 0 and len(payloads) == 1:
             metas[next(iter(payloads))][rank] = path
         elif rank >= 0:
-            yield Reported(path, ORPHAN_META, "no payload of this id, or more than one")
+            yield Reported(path, Why.ORPHAN_META, "no payload of this id, or more than one")
     for rank, path in payloads.items():
         stamp = checked_payload(root, path)
         if isinstance(stamp, Reported):
             yield stamp
-            yield from (Reported(meta, META_OF_BAD_PAYLOAD) for meta in metas[rank].values())
+            yield from (Reported(meta, Why.META_OF_BAD_PAYLOAD) for meta in metas[rank].values())
             continue
         warnings: list[Warned] = []
         readable: list[_Meta] = []

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import tzinfo
-from pathlib import Path
+from functools import partial
 
-from pq_cli.migrate.model import Entry
 from pq_cli.migrate.readers.envelopes import Layout, read_envelopes
 from pq_cli.migrate.traces import Evidence, Format, Traces
 
@@ -23,9 +20,4 @@ def looks_like(traces: Traces) -> Evidence | None:
     return None
 
 
-def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-    """See Format."""
-    return read_envelopes(root, _LAYOUT, tz)
-
-
-FORMAT = Format("report_queue", looks_like, read)
+FORMAT = Format("report_queue", looks_like, partial(read_envelopes, _LAYOUT))

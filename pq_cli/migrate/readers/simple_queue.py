@@ -7,25 +7,16 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from pq_cli.migrate.model import (
-    META_OF_BAD_PAYLOAD,
-    ORPHAN_META,
-    Entry,
-    Json,
-    LegacyItem,
-    Reported,
-    Stamp,
-    Verbatim,
-    Warned,
-)
+from pq_cli.migrate.model import Entry, LegacyItem, Reported, Stamp, Verbatim, Warned
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import (
+    Member,
     checked_payload,
     ending_classifier,
     evidence,
     fill,
+    members_of,
     state_of,
-    try_object,
 )
 from pq_cli.migrate.readers.index import NameIndex
 from pq_cli.migrate.traces import Evidence, Format, Traces
@@ -56,35 +47,10 @@ def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
     """See Format."""
     with NameIndex() as index:
         yield from fill(index, root, _classify)
-        for owner, members in index.groups():
-            yield from _group(root, tz, owner, members)
-
-
-def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -> Iterator[Entry]:
-    good: dict[int, Stamp] = {}
-    bad = False
-    meta_path = members.pop(_META, None)
-    # The meta tells of the failed one; only without that of whatever became of it.
-    served = {_ERROR} if _ERROR in members else set(members)
-    for tag, path in members.items():
-        stamp = checked_payload(root, path)
-        if isinstance(stamp, Reported):
-            yield stamp
-            bad = bad or tag in served
-        else:
-            good[tag] = stamp
-    content: Json | None = None
-    if meta_path is not None and not served & set(good):
-        yield Reported(meta_path, META_OF_BAD_PAYLOAD if bad else ORPHAN_META)
-    elif meta_path is not None:
-        found = try_object(root, meta_path)
-        if isinstance(found, Reported):
-            yield found
-        else:
-            content = found[0]
-    for tag, stamp in good.items():
-        mine = (meta_path, content) if tag in served and content is not None else None
-        yield _item(owner, members[tag], STATES[tag], stamp, mine, tz)
+        for owner, names in index.groups():
+            # The meta tells of the failed one; only without that of whatever became of it.
+            for member in members_of(root, names, {_META: _ERROR}, checked_payload):
+                yield member if isinstance(member, Reported) else _item(owner, member, tz)
 
 
 def created_us(name: str, stamp: Stamp, tz: tzinfo | None) -> int:
@@ -100,26 +66,19 @@ def created_us(name: str, stamp: Stamp, tz: tzinfo | None) -> int:
     return values.mtime_us(stamp)
 
 
-def _item(
-    owner: str,
-    path: str,
-    word: str,
-    stamp: Stamp,
-    meta: tuple[str | None, Json] | None,
-    tz: tzinfo | None,
-) -> LegacyItem:
-    state = state_of(word)
+def _item(owner: str, member: Member, tz: tzinfo | None) -> LegacyItem:
+    state = state_of(STATES[member.tag])
     warnings: list[Warned] = []
-    meta_path, content = meta if meta else (None, {})
+    meta_path, content = member.sidecars.get(_META, (member.path, {}))
     return LegacyItem(
-        source=(path, meta_path) if meta_path else (path,),
-        payload=Verbatim(path),
-        payload_size=stamp.size,
-        stamp=stamp,
+        source=(member.path, *(path for path, _ in member.sidecars.values())),
+        payload=Verbatim(member.path),
+        payload_size=member.stamp.size,
+        stamp=member.stamp,
         state=state,
-        created_us=created_us(owner, stamp, tz),
+        created_us=created_us(owner, member.stamp, tz),
         legacy_id=owner,
-        attempts=values.attempts(content, state, meta_path or path, warnings),
+        attempts=values.attempts(content, state, meta_path, warnings),
         last_error=values.error_text(content, "last_error"),
         legacy=content,
         warnings=tuple(warnings),
