@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.common import check_color
 from pq_cli.commands.spools import open_spool
-from pq_cli.core.insight.flow import flows
+from pq_cli.core.insight.history import history
 from pq_cli.core.insight.shape import lane_shape
 from pq_cli.core.item import State
 from pq_cli.errors import UsageError
-from pq_cli.options import AS_JSON, COLOR, LookOptions, flag
+from pq_cli.options import AS_JSON, COLOR, LookOptions, flag, option
 from pq_cli.render.stats import Stats, stats_json, stats_table
 from pq_cli.screen import Screen
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _MAX_LETTERS = 1000
 """Dead letters whose errors are looked at: enough to name the common ones."""
+_SHOWN = 25
+"""Items of a kind that the page names one by one."""
 
 
 class StatsOptions(LookOptions):
@@ -28,6 +31,7 @@ class StatsOptions(LookOptions):
 
     as_json: bool = AS_JSON
     prometheus: bool = flag("--prometheus", help="Print metrics for a textfile collector.")
+    html: str = option("--html", metavar="FILE", help="Write a page for a web server; - prints it.")
     color: str = COLOR
 
 
@@ -40,10 +44,13 @@ def command(o: StatsOptions, screen: Screen) -> int:
     Columns are ages: an item under `5m` is 5 minutes old or older, and younger than the next.
     Throughput and waiting times come from the log and may lack an event. Nothing is changed.
     """
-    if o.as_json and o.prometheus:
-        raise UsageError("--json and --prometheus exclude each other")
+    forms = {"--json": o.as_json, "--prometheus": o.prometheus, "--html": bool(o.html)}
+    if sum(forms.values()) > 1:
+        given = " and ".join(name for name, asked in forms.items() if asked)
+        raise UsageError(f"{given} exclude each other")
     check_color(o.color)
-    stats = _gather(open_spool(o, screen))
+    queue = open_spool(o, screen)
+    stats = gather(queue)
     if o.as_json:
         screen.emit_json(stats_json(stats))
     elif o.prometheus:
@@ -51,6 +58,14 @@ def command(o: StatsOptions, screen: Screen) -> int:
 
         for line in metrics(stats):
             screen.emit(line)
+    elif o.html:
+        from pq_cli.commands.publish import publish
+
+        made = web_page(queue, stats)
+        if o.html == "-":
+            screen.write(made)
+        else:
+            publish(o.html, made)
     else:
         from pq_cli.render.terminal import console
 
@@ -60,7 +75,18 @@ def command(o: StatsOptions, screen: Screen) -> int:
     return 0
 
 
-def _gather(queue: Queue) -> Stats:
+def web_page(queue: Queue, stats: Stats) -> bytes:
+    """Return the page that shows a queue as `gather` has found it."""
+    from pq_cli.render.pictures.page import Closer, page
+
+    letters = islice(queue.items([State.FAILED]), _MAX_LETTERS)
+    latest = nlargest(_SHOWN, letters, key=lambda item: item.updated_at)
+    active = tuple(islice(queue.items([State.ACTIVE]), _SHOWN))
+    return page(stats, Closer(active=active, letters=tuple(latest))).encode("utf-8", "replace")
+
+
+def gather(queue: Queue) -> Stats:
+    """Return all that is to be shown of a queue."""
     now, t = queue.now(), queue.order_time()
     backlog = queue.backlog()
     found = (
@@ -84,7 +110,7 @@ def _gather(queue: Queue) -> Stats:
         pause=queue.paused,
         counts=counts,
         lanes=lanes,
-        flows=tuple(flows(queue.log(), now)),
+        history=history(queue.log(), now),
         next_due=backlog.next_due,
         errors=tuple(errors.most_common(5)),
         quarantined=queue.quarantined(),

@@ -13,7 +13,7 @@ Sample = tuple[dict[str, str], float]
 
 def metrics(stats: Stats) -> Iterator[str]:
     """Yield the lines of the exposition format, version 0.0.4; every sample names the spool."""
-    lanes, flows = stats.lanes, stats.flows
+    lanes, flows = stats.lanes, stats.history.flows
     yield from _family(
         stats, "pq_items", "Items in the spool by state.",
         [({"state": state}, count) for state, count in stats.counts.items()],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pq_cli.core.insight.flow import LaneFlow
+from pq_cli.core.insight.history import KINDS, WAIT_EDGES, History, Window
 from pq_cli.core.insight.shape import AGE_EDGES, LaneShape
 from pq_cli.core.insight.words import lie_in_quarantine
 from pq_cli.core.item import printable
@@ -11,13 +11,14 @@ from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import Cell, print_row, say
-from pq_cli.render.words import short_duration
+from pq_cli.render.words import short_duration, short_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from pq_cli.core.insight.flow import LaneFlow
     from pq_cli.render.terminal import Console
 
 
@@ -32,7 +33,7 @@ class Stats(Record):
     pause: Pause | None
     counts: dict[str, int]
     lanes: tuple[LaneShape, ...]
-    flows: tuple[LaneFlow, ...]
+    history: History
     next_due: float | None
     errors: tuple[tuple[str, int], ...]
     quarantined: int = 0
@@ -57,15 +58,34 @@ def stats_json(stats: Stats) -> dict[str, Any]:
         "counts": stats.counts,
         "age_edges": list(AGE_EDGES),
         "lanes": [lane.__dict__ | {"buckets": list(lane.buckets)} for lane in stats.lanes],
-        "last_hour": [dict(flow.__dict__) for flow in stats.flows],
+        "last_hour": [dict(flow.__dict__) for flow in stats.history.flows],
+        "history": {
+            "hour": _window_json(stats.history.hour),
+            "day": _window_json(stats.history.day),
+        },
+        "wait_edges": list(WAIT_EDGES),
+        "waits": [
+            {"priority": lane, "buckets": list(counts)}
+            for lane, counts in stats.history.waits.items()
+        ],
         "next_due": None if stats.next_due is None else format_time(stats.next_due),
         "errors": [{"error": text, "count": count} for text, count in stats.errors],
         "quarantined": stats.quarantined,
     }
 
 
+def _window_json(window: Window) -> dict[str, Any]:
+    """Return what went in, out and failed, a lane each: counts for every `step` seconds."""
+    lanes = [
+        {"priority": lane} | {kind: list(window.row(kind, lane)) for kind in KINDS}
+        for lane in window.lanes()
+    ]
+    return {"start": format_time(window.start), "step": window.step, "lanes": lanes}
+
+
 def stats_table(stats: Stats, out: Console) -> None:
     """Print the picture, as wide as `out`."""
+    from pq_cli.render.pictures.sparks import history_table
     from pq_cli.render.table import say_pause, say_summary
 
     say(out, f"{printable(stats.path)}", "dim")
@@ -75,9 +95,12 @@ def stats_table(stats: Stats, out: Console) -> None:
     if stats.lanes:
         out.print()
         _lanes(stats.lanes, out)
-    if stats.flows:
+    if stats.history.flows:
         out.print()
-        _flows(stats.flows, out)
+        _flows(stats.history.flows, out)
+    if stats.history.day.lanes():
+        out.print()
+        history_table(stats.history, out)
     facts = list(_facts(stats))
     if facts:
         out.print()
@@ -91,22 +114,17 @@ def stats_table(stats: Stats, out: Console) -> None:
             print_row(out, cells, [9, room], [False, False], 2)
 
 
-def _number(count: int) -> str:
-    if count < 100_000:
-        return str(count)
-    return f"{count // 1000}k" if count < 10_000_000 else f"{count // 1_000_000}M"
-
-
 def _lanes(lanes: Sequence[LaneShape], out: Console) -> None:
     """Print the lanes by age; on a slim terminal neighbouring ages are added up."""
     titles, merge = list(AGE_TITLES), 1
     if out.width < 56:
         titles, merge = ["<5m", "5m", "1h", "1d"], 2
     rows = [
-        [str(lane.priority), _number(lane.total), *_ages(lane.buckets, merge)] for lane in lanes
+        [str(lane.priority), short_number(lane.total), *_ages(lane.buckets, merge)]
+        for lane in lanes
     ]
     total = [sum(lane.buckets[n] for lane in lanes) for n in range(len(AGE_TITLES))]
-    rows.append(["all", _number(sum(total)), *_ages(total, merge)])
+    rows.append(["all", short_number(sum(total)), *_ages(total, merge)])
     head = ["LANE", "TOTAL", *titles]
     widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
     bar = min(_MOST_BAR, out.width - sum(w + 1 for w in widths))
@@ -125,14 +143,14 @@ def _lanes(lanes: Sequence[LaneShape], out: Console) -> None:
 def _ages(buckets: Sequence[int], merge: int) -> list[str]:
     """Return the counts as texts, each of `merge` neighbours added up."""
     counts = [sum(buckets[n : n + merge]) for n in range(0, len(buckets), merge)]
-    return [_number(count) if count else "." for count in counts]
+    return [short_number(count) if count else "." for count in counts]
 
 
 def _flows(flows: Sequence[LaneFlow], out: Console) -> None:
     head = ["LANE", "DONE/h", "FAILED", "WAIT", "95%", "WORK"]
     rows = [
         [
-            str(flow.priority), _number(flow.done), _number(flow.failed),
+            str(flow.priority), short_number(flow.done), short_number(flow.failed),
             *(_time(x) for x in (flow.waited_median, flow.waited_p95, flow.took_median)),
         ]
         for flow in flows

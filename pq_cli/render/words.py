@@ -29,3 +29,10 @@ def pause_line(pause: Pause, now: float) -> str:
     """Return one line: that the queue is paused, since when, why, and what ends it."""
     why = f": {printable(pause.reason)}" if pause.reason else ""
     return f"paused for {short_duration(now - pause.since)}{why}  (`pq resume` ends it)"
+
+
+def short_number(count: int) -> str:
+    """Return a count in at most five characters: whole, in thousands (`12k`), in millions."""
+    if count < 100_000:
+        return str(count)
+    return f"{count // 1000}k" if count < 10_000_000 else f"{count // 1_000_000}M"

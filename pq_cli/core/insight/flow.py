@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pq_cli.core.insight.telling import tellings
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import parse_time
-from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
+
+    from pq_cli.core.insight.telling import Telling
 
 WINDOW_SECONDS = 3600.0
 """How far back the flow looks."""
@@ -41,17 +42,27 @@ def quantile(values: Sequence[float], share: float) -> float | None:
 
 def flows(records: Iterable[dict[str, Any]], now: float) -> list[LaneFlow]:
     """Return the flow of each lane in the last hour before `now`; malformed records are skipped."""
-    lanes: dict[int, _Lane] = {}
-    second = set[str]()  # the claims that are their item's first by a worker, after its submit's
-    for record in records:
-        priority, claim = record.get("priority"), str(record.get("claim"))
-        if record.get("own") is True:
-            second.add(f"{claim.partition('.')[0]}.2")
-            continue
-        if isinstance(priority, int) and now - WINDOW_SECONDS <= _time(record) <= now:
-            first = claim.endswith(".1") or claim in second
-            lanes.setdefault(priority, _Lane()).add(record, first)
-    return [lane.flow(priority) for priority, lane in sorted(lanes.items()) if lane.moved()]
+    counted = Flows(now)
+    for told in tellings(records):
+        counted.add(told)
+    return counted.lanes()
+
+
+class Flows:
+    """Counts the flow of each lane in the last hour before `now`, Unix seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._lanes: dict[int, _Lane] = {}
+
+    def add(self, told: Telling) -> None:
+        """Count one event, if it was within the hour."""
+        if self._now - WINDOW_SECONDS <= told.at <= self._now:
+            self._lanes.setdefault(told.priority, _Lane()).add(told)
+
+    def lanes(self) -> list[LaneFlow]:
+        """Return the flow of each lane in which something moved."""
+        return [lane.flow(n) for n, lane in sorted(self._lanes.items()) if lane.moved()]
 
 
 class _Lane:
@@ -60,14 +71,13 @@ class _Lane:
         self.waited: list[float] = []
         self.took: list[float] = []
 
-    def add(self, record: dict[str, Any], first: bool) -> None:
-        event = record.get("event")
-        if event == "claimed" and first:
-            self.waited += _number(record.get("waited"))
-        elif event == "done":
+    def add(self, told: Telling) -> None:
+        if told.waited is not None:
+            self.waited.append(told.waited)
+        if told.event == "done":
             self.done += 1
-            self.took += _number(record.get("took"))
-        elif event in ("failed", "lost"):
+            self.took += [] if told.took is None else [told.took]
+        elif told.event in ("failed", "lost"):
             self.failed += 1
 
     def moved(self) -> bool:
@@ -82,15 +92,3 @@ class _Lane:
             waited_p95=quantile(self.waited, 0.95),
             took_median=quantile(self.took, 0.5),
         )
-
-
-def _number(value: object) -> list[float]:
-    fits = isinstance(value, int | float) and not isinstance(value, bool)
-    return [float(value)] if fits else []  # type: ignore[arg-type]
-
-
-def _time(record: dict[str, Any]) -> float:
-    try:
-        return parse_time(str(record.get("at")))
-    except UsageError:
-        return -1.0

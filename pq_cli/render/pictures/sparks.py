@@ -1,0 +1,80 @@
+"""Sparklines: the last hour and day in a line each, for the terminal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pq_cli.core.insight.history import KINDS, merged
+from pq_cli.render.terminal import print_row
+from pq_cli.render.words import short_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pq_cli.core.insight.history import History
+    from pq_cli.render.terminal import Console
+
+_BARS = "▁▂▃▄▅▆▇█"
+_STYLE = {"in": "cyan", "out": "green", "failed": "red"}
+_TITLES = ("LAST HOUR", "LAST DAY")
+_MOST = 48
+_BESIDE = 60
+"""Columns from which on the hour stands beside the day; below, there is the day alone."""
+
+
+def spark(row: Sequence[int], width: int) -> str:
+    """Return at most `width` characters: a bar a bucket, as high as its share of the highest.
+
+    A dot is nothing at all; the last character is now.
+    """
+    counts = merged(row, width)
+    most = max(counts, default=0)
+    return "".join(
+        _BARS[max(0, -(-count * len(_BARS) // most) - 1)] if count else "." for count in counts
+    )
+
+
+class Row(NamedTuple):
+    """One kind of one lane, or of all: `lane` is a title, empty where it stands above already."""
+
+    lane: str
+    kind: str
+    hour: Sequence[int]
+    day: Sequence[int]
+
+
+def history_table(history: History, out: Console) -> None:
+    """Print what went in, out and failed: all lanes, then each of several; silent if none did."""
+    rows = list(_rows(history))
+    if not rows:
+        return
+    both = out.width >= _BESIDE
+    numbers = 1 + max(len(short_number(sum(counts))) for row in rows for counts in row[2:])
+    room = out.width - (4 + 1 + 6 + 1) - (2 if both else 1) * (numbers + 1)
+    wide = min(_MOST, (room - 1) // 2 if both else room)
+    taken = [
+        max(len(title), len(merged(counts, wide)))
+        for title, counts in zip(_TITLES, (rows[0].hour, rows[0].day), strict=True)
+    ]
+    widths = [4, 6, *([taken[0], numbers] if both else [0, 0]), taken[1], numbers]
+    right = [True, False, False, True, False, True]
+    head = ["LANE", "", _TITLES[0], "", _TITLES[1], ""]
+    print_row(out, [(text, "bold") for text in head], widths, right, 1)
+    for row in rows:
+        cells = [(row.lane, ""), (row.kind, "")]
+        for counts in (row.hour, row.day):
+            cells += [(spark(counts, wide), _STYLE[row.kind]), (short_number(sum(counts)), "")]
+        print_row(out, cells, widths, right, 1)
+
+
+def _rows(history: History) -> Iterator[Row]:
+    """Yield what is not empty."""
+    lanes = history.day.lanes()
+    for lane in [None, *lanes] if len(lanes) > 1 else lanes:
+        title = "all" if lane is None else str(lane)
+        for kind in KINDS:
+            hour, day = history.hour.row(kind, lane), history.day.row(kind, lane)
+            if any(hour) or any(day):
+                yield Row(title, kind, hour, day)
+                title = ""
