@@ -19,7 +19,7 @@ from pathlib import Path
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError, StaleClaimError
 from pq_cli.spool.check.check import Check
-from pq_cli.spool.check.findings import KINDS
+from pq_cli.spool.check.findings import DAMAGE
 from pq_cli.spool.spool import Spool
 
 PRODUCERS = WORKERS = 8
@@ -175,8 +175,8 @@ class Soak:
             "claims refused to late workers": sum(e[0] == "refused" for e in events),
             "two live workers on one item": overlaps(events, self.hurt),
             "runs again without a reason": needless(events, self.hurt),
-            "damage": len([f for f in findings if not KINDS[f.kind].harmless]),
-            "leftovers": len([f for f in findings if KINDS[f.kind].harmless]),
+            "damage": len([f for f in findings if f.kind in DAMAGE]),
+            "leftovers": len([f for f in findings if f.kind not in DAMAGE]),
         }
 
 

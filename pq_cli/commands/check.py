@@ -17,7 +17,7 @@ from pq_cli.render.present import present
 from pq_cli.render.sheet import finding_sheet
 from pq_cli.screen import Screen
 from pq_cli.spool.check.check import Check
-from pq_cli.spool.check.findings import KINDS, Finding
+from pq_cli.spool.check.findings import DAMAGE, KINDS, Finding
 from pq_cli.spool.disk.layout import QUARANTINE
 from pq_cli.spool.quarantine import Aside
 
@@ -100,7 +100,7 @@ def _restore(o: CheckOptions, screen: Screen) -> int:
 def _severity(finding: Finding) -> str:
     if finding.mended:
         return "mended"
-    return "harmless" if KINDS[finding.kind].harmless else "damage"
+    return "damage" if finding.kind in DAMAGE else "harmless"
 
 
 def _line(record: dict[str, Any]) -> str:
@@ -127,7 +127,7 @@ def _record(finding: Finding) -> dict[str, Any]:
         "id": finding.id,
         "path": finding.path,
         "detail": finding.detail,
-        "finishes": KINDS[finding.kind].finishes,
+        "finishes": KINDS[finding.kind],
         "aside": list(finding.aside),
     }
 

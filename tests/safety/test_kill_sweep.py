@@ -24,7 +24,7 @@ from pq_cli.commands.table import COMMANDS
 from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError, QueueFullError
 from pq_cli.spool.check.check import Check
-from pq_cli.spool.check.findings import KINDS
+from pq_cli.spool.check.findings import DAMAGE
 from pq_cli.spool.spool import Spool
 
 LATER = NOW + 30 * 86400
@@ -45,7 +45,7 @@ def verify(world: Path, name: str, told: list[int], died: bool) -> None:
     """Assert that a world is whole, that nothing told is lost, and that it goes on working."""
     verb, root = VERBS[name], world / "spool"
     template_ids = known_ids(world.parent / "template" / "spool")
-    harmful = [f for f in verbs.findings(str(root)) if not KINDS[f.kind].harmless]
+    harmful = [f for f in verbs.findings(str(root)) if f.kind in DAMAGE]
     assert not harmful
     assert verb.source <= verbs.somewhere(world) or name == "import", "a payload is lost"
     with Spool(root, config=verb.config, clock=lambda: LATER, report=_refuse) as spool:
@@ -279,7 +279,7 @@ def test_sigkill_at_random_moments_under_load(tmp_path: Path) -> None:
         told |= set(fresh)
         told -= {int(number) for word, number in lines if word == b"ending"}
     findings = list(Check(str(root), 5.0, stale_after=-1e9, patience=0.0).run(repair=False))
-    assert [f for f in findings if not KINDS[f.kind].harmless] == []
+    assert [f for f in findings if f.kind in DAMAGE] == []
     with Spool(root, report=_refuse) as spool:
         assert told <= set(crashlab.live_and_ended(spool)), f"lost (PQ_SEED={seed})"
         for item_id in told:

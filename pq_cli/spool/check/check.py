@@ -19,6 +19,7 @@ from pq_cli.spool.check.beside import Annexes
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.mend import Mender
 from pq_cli.spool.check.pairs import Pairs
+from pq_cli.spool.check.paths import Paths
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.keys import Keys
@@ -32,7 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Look = Callable[[], list[Finding]]
+    from pq_cli.spool.check.paths import Look
 
 PATIENCE = 0.5
 """Seconds for which something must look wrong: far longer than any item is on the move."""
@@ -75,13 +76,9 @@ class Check:
         self._lock_timeout = lock_timeout
         self._pairs = Pairs(self._reader, self._keys)
         self._mender = Mender(self._disk, self._reader, self._keys, self._counter)
-        self._annexes = Annexes(
-            self._reader, self._pairs, rights=self._rights, folder=self._folder,
-            foreign=self._foreign, known=self._known, stale_after=stale_after,
-        )  # fmt: skip
-        self._stale_after = stale_after
+        self._paths = Paths(self._reader, stale_after)
+        self._annexes = Annexes(self._paths, self._known)
         self._patience = patience
-        self._owner = os.stat(self.root).st_uid
         self._seen: dict[int, int] = {}
         self._twice: set[int] = set()
         self._highest = 0
@@ -167,7 +164,7 @@ class Check:
     # -- the walk -------------------------------------------------------------
 
     def _everything(self) -> Iterator[Look]:
-        yield partial(self._rights, "")
+        yield partial(self._paths.rights, "")
         for name in (
             layout.STATE,
             layout.COUNTER,
@@ -176,7 +173,7 @@ class Check:
             layout.SPARE,
             layout.SPARES,
         ):
-            yield partial(self._rights, name)
+            yield partial(self._paths.rights, name)
         yield self._config
         for name in layout.FOLDERS:
             yield partial(self._top_folder, name)
@@ -199,9 +196,9 @@ class Check:
             path = f"{folder}/{name}"
             if levels[0](name) is not None:
                 yield from self._walk(path, levels[1:])
-                yield partial(self._folder, path)  # after what may have emptied it
+                yield partial(self._paths.folder, path)  # after what may have emptied it
             else:
-                yield partial(self._foreign, path)
+                yield partial(self._paths.foreign, path)
 
     def _leaf(self, folder: str, names: list[str]) -> Iterator[Look]:
         stems = set()
@@ -209,14 +206,14 @@ class Check:
             stem = name.removesuffix(layout.META)
             parsed = layout.parse_name(stem)
             if parsed is None or (parsed[1] is None) == (folder == "active"):
-                yield partial(self._foreign, f"{folder}/{name}")
+                yield partial(self._paths.foreign, f"{folder}/{name}")
                 continue
             stems.add(stem)
             if stem != name:
                 self._remember(parsed[0])
         for stem in sorted(stems):
             for end in ("", layout.META):
-                yield partial(self._rights, f"{folder}/{stem}{end}")
+                yield partial(self._paths.rights, f"{folder}/{stem}{end}")
             yield partial(self._pairs.look, folder, stem)
 
     def _remember(self, item_id: int) -> None:
@@ -233,31 +230,6 @@ class Check:
 
     # -- looks: each returns what is wrong now ---------------------------------
 
-    def _rights(self, path: str) -> list[Finding]:
-        try:
-            info = os.lstat(f"{self.root}/{path}")
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        found = []
-        if info.st_uid != self._owner:
-            detail = f"belongs to uid {info.st_uid}, the spool to uid {self._owner}"
-            found.append(Finding(kind="owner", path=path, detail=detail))
-        if info.st_mode & 0o077 & ~self._granted(path) and (info.st_mode & 0o170000) != 0o120000:
-            detail = f"its mode is {info.st_mode & 0o7777:04o}"
-            found.append(Finding(kind="mode", path=path, detail=detail))
-        return found
-
-    def _granted(self, path: str) -> int:
-        """Return the rights of others that `pq init --drop-mode` may have given."""
-        if path == layout.NEW:
-            return 0o077
-        try:
-            return (
-                layout.root_mode(os.lstat(f"{self.root}/{layout.NEW}").st_mode) if not path else 0
-            )
-        except OSError:
-            return 0
-
     def _config(self) -> list[Finding]:
         try:
             opening.read_config(self.root)
@@ -268,39 +240,14 @@ class Check:
     def _top_folder(self, name: str) -> list[Finding]:
         if not os.path.lexists(f"{self.root}/{name}"):
             return [Finding(kind="folder", path=name, detail="is missing")]
-        if os.path.islink(f"{self.root}/{name}") or not os.path.isdir(f"{self.root}/{name}"):
-            return [Finding(kind="foreign", path=name, detail="is a link or no folder")]
-        return self._rights(name)
-
-    def _folder(self, path: str) -> list[Finding]:
-        full = f"{self.root}/{path}"
-        if os.path.islink(full) or (os.path.lexists(full) and not os.path.isdir(full)):
-            return [Finding(kind="foreign", path=path, detail="is a link or no folder")]
-        found = self._rights(path)
-        if os.path.isdir(full) and not self._reader.names(path) and not self._is_newest(path):
-            found.append(Finding(kind="empty", path=path, detail="is empty"))
-        return found
-
-    def _is_newest(self, path: str) -> bool:
-        """Tell whether the next items will go into this folder of `pending`, or below it."""
-        kind, *rest = path.split("/")
-        newest = (last_given(self.root) or 0) // layout.BLOCK_SIZE
-        return kind == "pending" and (len(rest) < 2 or int(rest[1]) >= newest)
-
-    def _foreign(self, path: str) -> list[Finding]:
-        if not os.path.lexists(f"{self.root}/{path}"):
-            return []
-        return [Finding(kind="foreign", path=path, detail="does not belong there")]
+        return self._paths.top(name)
 
     def _tmp(self, name: str) -> list[Finding]:
         path = f"{layout.TMP}/{name}"
         parts = name.split("-")
         pid = int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
-        try:
-            still = time.time() - os.lstat(f"{self.root}/{path}").st_mtime
-        except FileNotFoundError:
-            return []
-        if (pid and os.path.exists(f"/proc/{pid}")) or still < self._stale_after:
+        still = self._paths.unwritten_for(path)
+        if still is None or (pid and os.path.exists(f"/proc/{pid}")):
             return []
         return [Finding(kind="tmp", path=path, detail=f"not written for {still:.0f} s")]
 

@@ -1,0 +1,88 @@
+"""What can be wrong with a path in a spool by itself: whose it is, what it is, how old."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+from pq_cli.spool.check.findings import Finding
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.state import last_given
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Look = Callable[[], list[Finding]]
+    """Returns what is wrong now."""
+
+
+class Paths:
+    """The paths of one spool. stale_after: see `check.STALE_AFTER`."""
+
+    def __init__(self, reader: Reader, stale_after: float) -> None:
+        self.reader = reader
+        self._stale_after = stale_after
+        self._owner = os.stat(reader.root).st_uid
+
+    def _lstat(self, path: str) -> os.stat_result | None:
+        try:
+            return os.lstat(f"{self.reader.root}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def rights(self, path: str) -> list[Finding]:
+        """Look whether it is the spool's owner's, and whether others may read or write it."""
+        info = self._lstat(path)
+        if info is None:
+            return []
+        found = []
+        if info.st_uid != self._owner:
+            detail = f"belongs to uid {info.st_uid}, the spool to uid {self._owner}"
+            found.append(Finding(kind="owner", path=path, detail=detail))
+        if info.st_mode & 0o077 & ~self._granted(path) and not stat.S_ISLNK(info.st_mode):
+            detail = f"its mode is {stat.S_IMODE(info.st_mode):04o}"
+            found.append(Finding(kind="mode", path=path, detail=detail))
+        return found
+
+    def _granted(self, path: str) -> int:
+        """Return the rights of others that `pq init --drop-mode` may have given."""
+        if path == layout.NEW:
+            return 0o077
+        info = None if path else self._lstat(layout.NEW)
+        return 0 if info is None else layout.root_mode(info.st_mode)
+
+    def top(self, path: str) -> list[Finding]:
+        """Look at a folder at the top of the spool: it may be missing."""
+        info = self._lstat(path)
+        if info is not None and not stat.S_ISDIR(info.st_mode):
+            return [Finding(kind="foreign", path=path, detail="is a link or no folder")]
+        return self.rights(path)
+
+    def folder(self, path: str) -> list[Finding]:
+        """Look at a folder below: it should not be empty, but where the next items will go."""
+        found = self.top(path)
+        there = not found or found[0].kind != "foreign"
+        if there and self._lstat(path) and not self.reader.names(path) and not self._newest(path):
+            found.append(Finding(kind="empty", path=path, detail="is empty"))
+        return found
+
+    def _newest(self, path: str) -> bool:
+        """Tell whether the next items will go into this folder of `pending`, or below it."""
+        kind, *rest = path.split("/")
+        newest = (last_given(self.reader.root) or 0) // layout.BLOCK_SIZE
+        return kind == "pending" and (len(rest) < 2 or int(rest[1]) >= newest)
+
+    def foreign(self, path: str) -> list[Finding]:
+        """Look whether what does not belong there is still there."""
+        if self._lstat(path) is None:
+            return []
+        return [Finding(kind="foreign", path=path, detail="does not belong there")]
+
+    def unwritten_for(self, path: str) -> float | None:
+        """Return the seconds since it was written, or None: it is gone, or not stale yet."""
+        info = self._lstat(path)
+        still = 0.0 if info is None else time.time() - info.st_mtime
+        return still if info is not None and still >= self._stale_after else None
