@@ -99,6 +99,18 @@ def test_names_and_errors_are_shown_and_not_obeyed(backend, tmp_path):
     assert "for 0s" in words
 
 
+def test_a_claim_that_is_over_does_not_look_like_work(tmp_path):
+    """Who works on what, and for how long; once the lease has ended, that stands there."""
+    clock = Clock()
+    queue = make_queue("spool-fast", tmp_path, clock)
+    queue.enqueue(b"x", name="report")
+    queue.claim(lease=60.0, bound=False)
+    clock.pass_(59.0)
+    assert "for 59s<" in web_page(queue, gather(queue)).decode()
+    clock.pass_(61.0)
+    assert "for 2m, lease is over<" in web_page(queue, gather(queue)).decode()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_empty_queue_has_a_page(backend, tmp_path):
     """Nothing that waited, moved, works or failed is no error; each part says so."""

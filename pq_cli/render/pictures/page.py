@@ -177,8 +177,10 @@ def _active(stats: Stats, closer: Closer) -> Markup:
 def _holder(item: Item, now: float) -> list[object]:
     if item.holder is None:
         return ["·"]
-    since = short_duration(now - item.holder.since)
-    return [f"{item.holder.host}:{item.holder.pid}", " ", el("small", f"for {since}")]
+    said = f"for {short_duration(now - item.holder.since)}"
+    if item.lease_until is not None and item.lease_until <= now:
+        said += ", lease is over"  # whoever held it may be long gone
+    return [f"{item.holder.host}:{item.holder.pid}", " ", el("small", said)]
 
 
 def _letters(stats: Stats, closer: Closer) -> Markup:
