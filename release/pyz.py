@@ -1,6 +1,6 @@
 """Make `pq.pyz`: pq and all that it needs in one file, for any machine with Python 3.11 or later.
 
-    .venv/bin/python release/pyz.py dist/pq.pyz
+    .venv/bin/pip install -q packaging && .venv/bin/python release/pyz.py dist/pq.pyz
 
 What goes in is what is installed beside the Python that runs this: so what was tested is what is
 shipped. It is a plain zip that Python runs as it is: nothing is unpacked, no folder is written, and
