@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 256 * 1024
 """Bytes that are read at once."""
+_FOUND = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _STANDARD = ("standard input", "standard output", "standard error")
 
@@ -101,9 +102,17 @@ def name_of(fd: int) -> str:
         return f"descriptor {fd}"
 
 
+def open_found(path: str) -> int:
+    """Return a descriptor of what was found in a folder, to read it.
+
+    A link is an error (ELOOP); a pipe that took the place of a file waits for nobody.
+    """
+    return os.open(path, _FOUND)
+
+
 def beginning(path: str, most: int) -> bytes:
     """Return the first bytes of a file, `most` at the most; a link is an error, a pipe is empty."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    fd = open_found(path)
     try:
         return os.read(fd, most)
     except BlockingIOError:

@@ -16,15 +16,13 @@ from typing import Any
 
 from pq_cli.core import jsonio
 from pq_cli.migrate.model import FileProblemError, Json, Reported, SourceUnreadableError, Stamp, Why
+from pq_cli.opened import open_found
 
 MAX_META = 1 << 20
 """Bytes of the largest meta or sidecar that is read; real ones have a few hundred."""
 
 MAX_DOCUMENT = 64 << 20
 """Bytes of the largest payload or envelope that must be parsed, which costs several times that."""
-
-# O_NONBLOCK: opening a pipe that took the place of a file must not wait for a writer.
-_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class FileKind(Enum):
@@ -110,7 +108,7 @@ def open_file(root: Path, path: str) -> tuple[int, Stamp]:
     The caller closes the descriptor. Raises FileProblemError.
     """
     try:
-        fd = os.open(os.path.join(root, path), _OPEN_FLAGS)
+        fd = open_found(os.path.join(root, path))
     except OSError as error:
         raise _problem(error) from error
     try:

@@ -13,7 +13,7 @@ import time
 from pq_cli.core.item import printable
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time
-from pq_cli.opened import Opened
+from pq_cli.opened import beginning
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 
@@ -112,9 +112,7 @@ def _aside(reader: Reader, name: str, ends: set[str]) -> Aside:
 
 def _reason(reader: Reader, name: str) -> list[str]:
     path = f"{reader.root}/{layout.QUARANTINE}/{name}{REASON}"
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        with Opened(os.open(path, flags), path) as fd:
-            return os.read(fd, _MOST).decode("utf-8", "replace").strip("\n").split("\t")
+        return beginning(path, _MOST).decode("utf-8", "replace").strip("\n").split("\t")
     except (FileNotFoundError, IsADirectoryError):
         return []

@@ -7,14 +7,12 @@ import os
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
-from pq_cli.opened import checksum_of
+from pq_cli.opened import checksum_of, open_found
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.reader import Reader
-
-_NOFOLLOW = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Pairs:
@@ -65,7 +63,7 @@ class Pairs:
 
     def _payload(self, item: Item, path: str) -> list[Finding]:
         try:
-            fd = os.open(f"{self._reader.root}/{path}", _NOFOLLOW)
+            fd = open_found(f"{self._reader.root}/{path}")
         except FileNotFoundError:
             if self._reader.stray_payload(item.id, path) is not None:
                 return []  # told where it lies

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.jsonio import parse_own, to_json
-from pq_cli.opened import Reading
+from pq_cli.opened import Reading, open_found
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.spare import Spare
@@ -86,9 +86,8 @@ def _tail(path: str, size: int) -> Iterator[bytes]:
 
 def read_log(root: str) -> Iterator[dict[str, Any]]:
     """Yield the records of a spool's log, oldest first; none when there is no log."""
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        file = os.fdopen(os.open(f"{root}/{layout.LOG}", flags), "rb")
+        file = os.fdopen(open_found(f"{root}/{layout.LOG}"), "rb")
     except FileNotFoundError:
         return
     with file, Reading(file):

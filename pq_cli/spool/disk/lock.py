@@ -16,7 +16,7 @@ from _thread import allocate_lock  # `threading` costs a millisecond of start-up
 
 from pq_cli import host
 from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedError
-from pq_cli.opened import named
+from pq_cli.opened import named, open_found
 from pq_cli.spool.disk.folders import owner_to_keep
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -195,7 +195,7 @@ def is_locked(path: str) -> bool | None:
     Looks without waiting, and keeps no other look from the same.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = open_found(path)
     except OSError:
         return None
     try:

@@ -12,6 +12,7 @@ import stat
 from pq_cli.core.item import Item, State, printable
 from pq_cli.core.meta import MAX_META_BYTES, decode, parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.opened import open_found
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.folders import Folders
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from pq_cli.spool.disk.folders import Place
 
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 _WHOLE = b"}\n"
 """How every meta of ours ends, and no part of one does: without asking for its size."""
@@ -77,7 +77,7 @@ class Reader(Folders):
         if not self.is_real(path.rpartition("/")[0]):
             raise DamagedItemError(f"item {item_id}: {path}: a part of it is a link or no folder")
         try:
-            fd = os.open(f"{self.root}/{path}", _OPEN)
+            fd = open_found(f"{self.root}/{path}")
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -193,3 +193,11 @@ def _whole_text(fd: int) -> bytes:
         if len(text) == size:
             return text
     raise ValueError("is not a whole file")
+
+
+def state_in(text: bytes) -> State:
+    """Return the state that a meta names; `pending` where it names none (decode says why)."""
+    try:
+        return State(parse_meta(text)["state"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return State.PENDING

@@ -21,7 +21,7 @@ from pq_cli.core.meta import encode
 from pq_cli.core.record import Record
 from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
-from pq_cli.opened import checksum_of
+from pq_cli.opened import checksum_of, open_found
 from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
@@ -35,7 +35,6 @@ MOST = 500
 """Files picked up at once: whoever asked for work must not wait for all of them."""
 _SIDECAR_FIELDS = ("priority", "key", "max_attempts", "metadata")
 _MAX_SIDECAR = 512 * 1024
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def priority_in(name: str) -> int | None:
@@ -119,7 +118,7 @@ class Dropbox:
     def _stage(self, name: str, has_sidecar: bool, now: float) -> _Drop | None:
         try:
             request = self._request(name, has_sidecar, now)
-            fd = os.open(f"{self._folder}/{name}", _OPEN)
+            fd = open_found(f"{self._folder}/{name}")
         except (FileNotFoundError, _NotYetError):
             return None
         except (UsageError, OSError) as error:
@@ -166,7 +165,7 @@ class Dropbox:
         request = Request(name=name, priority=priority_in(name))
         if not has_sidecar:
             return request
-        fd = os.open(f"{self._folder}/{name}{layout.META}", _OPEN)
+        fd = open_found(f"{self._folder}/{name}{layout.META}")
         with os.fdopen(fd, "rb") as file:
             if not self._resting.is_whole(f"{name}{layout.META}", fd, now):
                 raise _NotYetError

@@ -14,10 +14,11 @@ import os
 from pq_cli.core.admission import check_key
 from pq_cli.core.events import event_of
 from pq_cli.core.item import LIVE, Item, State
-from pq_cli.core.meta import decode, encode, parse_meta
+from pq_cli.core.meta import decode, encode
 from pq_cli.core.origin import Origin
 from pq_cli.errors import DamagedItemError, KeyTakenError
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import state_in
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.files import Files
 from pq_cli.spool.opening import open_state, read_config
@@ -108,18 +109,11 @@ def _read(files: Files, name: str) -> Item | None:
         if parsed is None:
             raise DamagedItemError(f"{FOLDER}/{name}: not the name of an item")
         text = files.reader.meta_text(f"{FOLDER}/{name}", parsed[0])
-        return decode(text, item_id=parsed[0], state=_state(text), priority=None, path="")
+        return decode(text, item_id=parsed[0], state=state_in(text), priority=None, path="")
     except DamagedItemError as error:
         files.report(error)
         set_pair_aside(files.disk, f"{FOLDER}/{name.removesuffix(layout.META)}", str(error))
         return None
-
-
-def _state(text: bytes) -> State:
-    try:
-        return State(parse_meta(text)["state"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return State.PENDING  # decode says what is wrong
 
 
 def _arrived(files: Files, item: Item) -> bool:

@@ -12,7 +12,7 @@ import os
 
 from pq_cli.core.jsonio import parse_own, to_json
 from pq_cli.core.origin import DIGITS, Origin, digest
-from pq_cli.opened import Reading
+from pq_cli.opened import Reading, beginning, open_found
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 
@@ -44,7 +44,7 @@ def append(disk: Disk, origins: Iterable[Origin]) -> None:
 def taken(root: str, realm: str) -> Iterator[bytes]:
     """Yield the digests of the names that have entered from a realm, a few at a time in memory."""
     try:
-        file = open(f"{root}/{path_of(realm)}", "rb", opener=_no_links)  # noqa: SIM115
+        file = os.fdopen(open_found(f"{root}/{path_of(realm)}"), "rb")
     except FileNotFoundError:
         return
     with file, Reading(file):
@@ -71,8 +71,7 @@ def reader_of(root: str, realm: str) -> str | None:
     After `--move` what is left of a queue may look like something else.
     """
     try:
-        with open(f"{root}/{_about(realm)}", "rb", opener=_no_links) as file, Reading(file):
-            reader = parse_own(file.read(65536))["reader"]
+        reader = parse_own(beginning(f"{root}/{_about(realm)}", 65536))["reader"]
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
     return reader if isinstance(reader, str) else None
@@ -80,7 +79,3 @@ def reader_of(root: str, realm: str) -> str | None:
 
 def _about(realm: str) -> str:
     return path_of(realm).removesuffix(".taken") + ".json"
-
-
-def _no_links(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)

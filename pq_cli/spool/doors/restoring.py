@@ -6,12 +6,14 @@ import os
 import stat
 
 from pq_cli.core.item import Item, State, printable
-from pq_cli.core.meta import decode, parse_meta
+from pq_cli.core.meta import decode
 from pq_cli.core.origin import Origin, digest
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import ConflictError, DamagedItemError, NoSuchItemError, PqError
+from pq_cli.opened import open_found
 from pq_cli.queue.request import Request, new_item
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import state_in
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.doors.arrivals import Arrivals
 from pq_cli.spool.files import Files
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 REALM = "quarantine"
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Quarantine:
@@ -83,7 +84,7 @@ class Quarantine:
         if aside.came_from.partition("/")[0] in layout.OURS - set(layout.FOLDERS):
             raise ConflictError(f"{where} was {aside.came_from}, no payload")
         try:
-            fd = os.open(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}", _OPEN)
+            fd = open_found(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}")
         except OSError as error:
             if not os.path.islink(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}"):
                 raise
@@ -110,8 +111,5 @@ class Quarantine:
 
 def _state(text: bytes) -> State:
     """Return the state that the item is to have: the one that it had, if nobody worked at it."""
-    try:
-        state = State(parse_meta(text)["state"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return State.PENDING  # decode says what is wrong
+    state = state_in(text)
     return State.PENDING if state in (State.ACTIVE, State.REMOVED) else state

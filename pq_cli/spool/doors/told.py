@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.origin import digest
+from pq_cli.opened import beginning
 from pq_cli.spool.disk import layout
 from pq_cli.spool.files import Files
 
@@ -45,10 +46,8 @@ class Told:
         return now - before
 
     def _read(self) -> set[bytes]:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(f"{self._files.root}/{PATH}", flags), "rb") as file:
-                return set(file.read(_MOST_BYTES).split())
+            return set(beginning(f"{self._files.root}/{PATH}", _MOST_BYTES).split())
         except OSError:
             return set()
 
