@@ -138,7 +138,7 @@ def new_server(*settings: str) -> Server:
     try:
         server.make()
         server.start()
-        from pq_cli.postgres.setup import set_up
+        from pq_cli.postgres.schema import set_up
 
         set_up(server.conninfo)
     except BaseException:

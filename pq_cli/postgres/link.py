@@ -148,7 +148,7 @@ class Link:
             except psycopg.Error as error:
                 if not is_lost(error):
                     raise translated(error, self.address) from None
-                self._forget()
+                self.forget()
                 # Nothing of ours was kept yet: as if we had connected only now.
                 if not (first and again):
                     raise translated(error, self.address) from None
@@ -165,7 +165,8 @@ class Link:
             raise psycopg.InterfaceError("the connection was lost")
         return self._connection
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop the connection, which was lost; the next use makes another."""
         connection, self._connection = self._connection, None
         self._begun = False
         if connection is not None:
@@ -202,7 +203,7 @@ class Link:
             self._same().execute(how)
         except psycopg.Error as error:
             if is_lost(error):
-                self._forget()
+                self.forget()
                 raise TryAgainError(
                     f"{self.address.shown}: the connection was lost at the end of a change:"
                     " whether it was made is not known"

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from pq_cli.errors import PqError
 from pq_cli.postgres.link import Link
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 WORKERS = 0x7071_0000_0000_0000
 """What a worker's number is added to, for its advisory lock."""
+_DEAF_LOOK = 0.5
+"""Seconds between looks where no news come."""
 _here: dict[tuple[int, str], Presence] = {}
 
 
@@ -26,6 +31,7 @@ class Presence:
 
     def __init__(self, address: Address, patience: float) -> None:
         self.closed = False
+        self.heard = False
         self._queues: list[int] = []
         self._number: int | None = None
         self._link = Link(address, patience, self._appear)
@@ -41,28 +47,63 @@ class Presence:
         if link.pooled:
             self._number = None
             return
+        assert link.connection is not None
+        link.connection.add_notify_handler(self._hear)
         if self._number is None:
             self._number = (link.row("select nextval('pq.worker_number')") or (0,))[0]
         link.rows("select pg_advisory_lock(%s)", WORKERS + self._number)
         for queue in self._queues:
             self._sign(link, queue)
 
-    def _sign(self, link: Link, queue: int) -> None:
-        link.rows(
-            "insert into pq.worker values (%s, %s, %s, %s) on conflict do nothing",
-            queue, self._number, os.uname().nodename, os.getpid(),
-        )  # fmt: skip
+    def _hear(self, _: object) -> None:
+        self.heard = True
 
     def hold(self, queue: int) -> Presence:
         """See to it that the session stands, and that who is at this queue knows of it."""
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        if poll.poll(0):  # said something unasked: most often that it is over
-            self._link.rows("select 1")
-        if queue not in self._queues and self._number is not None:
+        self._take_in()
+        if queue not in self._queues:
+            self._link.connection  # noqa: B018
             self._sign(self._link, queue)
             self._queues.append(queue)
         return self
+
+    def _sign(self, link: Link, queue: int) -> None:
+        """Be known at a queue, and hear of what comes there."""
+        if self._number is not None:
+            link.rows(
+                "insert into pq.worker values (%s, %s, %s, %s) on conflict do nothing",
+                queue, self._number, os.uname().nodename, os.getpid(),
+            )  # fmt: skip
+        if not link.pooled:
+            link.rows(f"listen {channel(queue)}")
+
+    def _take_in(self) -> None:
+        """Read what the server has said unasked: that something came, or that it is over."""
+        while _readable(self.fileno(), 0.0):
+            wire = self._link.connection.pgconn
+            try:
+                wire.consume_input()
+            except psycopg.OperationalError:
+                self._link.forget()
+                self.heard = True  # and what was said meanwhile, nobody knows
+                continue
+            while wire.notifies() is not None:
+                self.heard = True
+
+    def wait(self, queue: int, seconds: float) -> None:
+        """Wait until something has come at a queue, or for so long."""
+        self.hold(queue)
+        if not self.heard and self.hears:
+            _readable(self.fileno(), seconds)
+            self._take_in()
+        elif not self.heard:
+            time.sleep(min(seconds, _DEAF_LOOK))
+        self.heard = False
+
+    @property
+    def hears(self) -> bool:
+        """Whether news come here: not behind a pooler."""
+        return not self._link.pooled
 
     def fileno(self) -> int:
         """Return the session's descriptor; a process that inherits it keeps it from ending."""
@@ -77,6 +118,17 @@ class Presence:
         except (PqError, OSError):
             pass  # those who look after the dead will do it
         self._link.close()
+
+
+def channel(queue: int) -> str:
+    """Return the channel on which it is told that something has come at a queue."""
+    return f"pq_{queue}"
+
+
+def _readable(fd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def of_this_process(address: Address, patience: float) -> Presence:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pq_cli.core.item import printable
 from pq_cli.errors import ConfigError
+from pq_cli.postgres.address import Address
+from pq_cli.postgres.link import Link
 from pq_cli.postgres.trouble import no_schema
-
-if TYPE_CHECKING:
-    from pq_cli.postgres.link import Link
 
 VERSION = 1
 _LOCK = 0x7071_0000
@@ -117,6 +114,18 @@ def check(link: Link) -> None:
         raise ConfigError(f"{where}: its tables are of an older pq ({found}): run `pq init`")
     if found > VERSION:
         raise ConfigError(f"{where}: its tables are of a newer pq ({found}): use that one")
+
+
+def set_up(url: str, *, lock_timeout: float = 30.0) -> None:
+    """Make or upgrade the tables in the database of this URL.
+
+    Raises UsageError, ConfigError, PermissionDeniedError, TryAgainError.
+    """
+    link = Link(Address(url), lock_timeout)
+    try:
+        make(link)
+    finally:
+        link.close()
 
 
 def make(link: Link) -> None:

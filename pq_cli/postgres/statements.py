@@ -25,9 +25,10 @@ select number from pq.worker where queue = %s and pg_try_advisory_xact_lock_shar
 FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"
 OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE}"
 
-# The heads are looked at without locks and materialised; only then is the first that is free
-# locked. SKIP LOCKED where they are looked for would turn the order round, and without the limits
-# the planner would join with everything. An item comes after all before it in its lane, whatever
+# The heads are looked at without locks and materialised; only then are they tried for a lock, one
+# after another until one is free. SKIP LOCKED where they are looked for would turn the order round.
+# The last part must be a loop over the primary key, whatever the planner believes of the table: so
+# it is lateral, has no order of its own, and says `=` so that no partial index fits. An item comes after all before it in its lane, whatever
 # the clocks said when it came: so it is placed by the highest (rank, id) up to it.
 NEXT = f"""
 with head as materialized (
@@ -49,12 +50,13 @@ with head as materialized (
     select id, max(array[rank, id]) over (partition by lane order by id) as place from ranked
     order by place, id
 )
-select {", ".join("item." + name for name in COLUMNS.split(", "))}
-from placed join pq.item on item.queue = %(queue)s and item.id = placed.id
-where item.state = 'pending'
-    and not exists (select 1 from pq.queue where number = %(queue)s and paused is not null)
-order by placed.place, placed.id limit 1
-for update of item skip locked
+select taken.* from placed cross join lateral (
+    select {COLUMNS} from pq.item where queue = %(queue)s and id = placed.id
+        and state >= 'pending' and state <= 'pending'
+    for update skip locked
+) as taken
+where not exists (select 1 from pq.queue where number = %(queue)s and paused is not null)
+limit 1
 """
 MOST_HEADS = """
 select coalesce(max(found.heads), 0) from generate_series(1, 10) as lane(priority)

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from pq_cli.core import transitions
 from pq_cli.core.item import MAX_HISTORY, Item, State
 from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.policy import Pause, QueueState
@@ -29,9 +28,9 @@ from pq_cli.host import this_process
 from pq_cli.postgres import payloads, presence
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.entry import Entry
+from pq_cli.postgres.finding import KEYS, ORDER, Finds
 from pq_cli.postgres.link import Link
-from pq_cli.postgres.looking import Looks
-from pq_cli.postgres.rows import item_of, same_fixed, texts, worker_of
+from pq_cli.postgres.rows import same_fixed, texts, worker_of
 from pq_cli.queue.request import checked
 
 if TYPE_CHECKING:
@@ -45,16 +44,14 @@ if TYPE_CHECKING:
     from pq_cli.postgres.presence import Presence
     from pq_cli.queue.request import Admitted, Request
 
-_ORDER, _KEYS, _REMOVALS = 0x7071_0001, 0x7071_0002, 0x7071_0003
-_HEADS = 8
-"""Heads of each lane that are looked at: as many as others may be claiming at the moment."""
+_REMOVALS = 0x7071_0003
 _MOST_EVENTS = 10_000
 _TRIM_EVERY = 500
-_CENSUS = 1.0
-"""Seconds between looks for workers that have died."""
+_LOOK = 2.0
+"""Seconds between looks while waiting: a notification may be lost."""
 
 
-class PostgresStore(Looks):
+class PostgresStore(Finds):
     """The items of one queue.
 
     queue: its number in the database. clock: returns Unix seconds; None: the server's. patience:
@@ -85,6 +82,7 @@ class PostgresStore(Looks):
         self._looking: list[Link] = []
         self._attendance: Presence | None = None
         self._next_census = 0.0
+        self._known: tuple[float, float, float | None] | None = None
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -121,7 +119,7 @@ class PostgresStore(Looks):
             if any(seq % _TRIM_EVERY == 0 for (seq,) in rows):
                 self._link.rows(sql.TRIM, self._queue, self._queue, _MOST_EVENTS)
         if self._stirred:
-            self._link.rows("select pg_notify(%s, '')", channel(self._queue))
+            self._link.rows("select pg_notify(%s, '')", presence.channel(self._queue))
 
     def now(self) -> float:
         with self._lock:
@@ -146,6 +144,7 @@ class PostgresStore(Looks):
         now, aged_at, paused, self._next_due, self._next_lease = row
         self._time = now, time.monotonic()
         self._state = QueueState(aged_at=aged_at, paused=_pause_of(paused))
+        self._known = now, time.monotonic(), self.next_event()
 
     def state(self) -> QueueState:
         with self._lock:
@@ -160,7 +159,7 @@ class PostgresStore(Looks):
 
     def set_state(self, state: QueueState) -> None:
         before = self.state()
-        self._exclude(_ORDER)  # who has seen that there is no pause claims first
+        self.exclude(ORDER)  # who has seen that there is no pause claims first
         if state.aged_at != before.aged_at:
             self._link.rows(
                 "update pq.queue set aged_at = %s where number = %s", state.aged_at, self._queue
@@ -172,120 +171,26 @@ class PostgresStore(Looks):
             )
         self._state, self._stirred = state, True
 
-    def _exclude(self, *locks: int, shared: bool = False) -> None:
-        how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        calls = ", ".join(f"{how}(%s::int, %s::int)" for _ in locks)
-        self._link.rows(
-            f"select {calls}", *(value for lock in locks for value in (lock, self._queue))
-        )
-
     def close(self) -> None:
         with self._lock:
             self._link.close()
             while self._looking:
                 self._looking.pop().close()
 
-    # -- finding -----------------------------------------------------------------
-
-    def find(self, item_id: int, claim: int | None = None) -> Item:
-        with self._lock:
-            inside = self._link.inside
-            if inside and claim is None:
-                self._exclude(_ORDER, _KEYS)
-            query = sql.FIND + " for update" if inside else sql.FIND
-            row = self._link.row(query, self._queue, item_id)
-            if row is None:
-                raise NoSuchItemError(f"there is no item {item_id}")
-            if inside and self._time is None:
-                now = row[-1] if self._clock is None else self._clock()
-                self._time = now, time.monotonic()
-            return item_of(row)
-
-    def owner(self, key: str) -> Item | None:
-        self._exclude(_KEYS)
-        row = self._link.row(sql.OWNER + " for update", self._queue, key)
-        return None if row is None else item_of(row)
-
-    def next(self, t: float) -> Item | None:
-        config = self._config
-        self._exclude(_ORDER, shared=True)
-        passed: list[int] = []
-        values: dict[str, Any] = {
-            "queue": self._queue, "t": t, "passed": passed, "most": _HEADS,
-            "ranks": config.enable_priority, "ages": config.enable_aging,
-            "threshold": config.aging_threshold_seconds, "boost": config.aging_boost,
-            "cap": config.max_priority_boost,
-        }  # fmt: skip
-        while True:
-            row = self._link.row(sql.NEXT, values)
-            if row is None:
-                heads = (self._link.row(sql.MOST_HEADS, self._queue, values["most"]) or (0,))[0]
-                if heads < values["most"]:
-                    return None  # of what there is, others are claiming the rest
-                values["most"] *= 4
-                continue
-            try:
-                return item_of(row)
-            except DamagedItemError as error:
-                self._report(error)
-                passed.append(row[0])
-
-    def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
-        dead = self._dead()
-        if not dead and (self._next_lease is None or self._next_lease > now):
-            return
-        self._exclude(_ORDER, shared=True)
-        while rows := self._link.rows(sql.OVERDUE, self._queue, now, dead):
-            for row in rows:
-                try:
-                    item = item_of(row)
-                except DamagedItemError as error:
-                    self._report(error)
-                    self._link.rows(
-                        "update pq.item set lease_until = 'infinity', worker = null"
-                        " where queue = %s and id = %s", self._queue, row[0]
-                    )  # fmt: skip
-                    continue
-                over = row[-1] is not None and row[-1] <= now
-                yield item, transitions.LEASE_OVER if over else transitions.WORKER_DIED
-        if dead:
-            self._link.rows(
-                "delete from pq.worker where queue = %s and number = any(%s::bigint[])",
-                self._queue, dead,
-            )  # fmt: skip
-
-    def _dead(self) -> list[int]:
-        """Return the numbers of workers that are certainly gone; looked for once a second."""
-        if time.monotonic() < self._next_census:
-            return []
-        self._next_census = time.monotonic() + _CENSUS
-        return [row[0] for row in self._link.rows(sql.DEAD, self._queue, presence.WORKERS)]
-
-    def promote(self, now: float) -> None:
-        if self._time is not None and (self._next_due is None or self._next_due > now):
-            return
-        self._exclude(_ORDER, shared=True)
-        while rows := self._link.rows(sql.PROMOTE, self._queue, now):
-            for row in rows:
-                try:
-                    item = item_of(row)
-                except DamagedItemError as error:
-                    self._report(error)
-                    self._link.rows(
-                        "update pq.item set not_before = 'infinity' where queue = %s and id = %s",
-                        self._queue, row[0],
-                    )  # fmt: skip
-                    continue
-                self.put(item, transitions.due(item))
-
-    def next_event(self) -> float | None:
-        if self._time is None:
-            self._open()
-        times = [at for at in (self._next_due, self._next_lease) if at is not None]
-        return min((at for at in times if at < math.inf), default=None)
+    # -- waiting ----------------------------------------------------------------
 
     def idle(self, seconds: float) -> None:
-        time.sleep(seconds)
+        self._present().wait(self._queue, min(seconds, self._until_look()))
+
+    def _until_look(self) -> float:
+        """Return the seconds after which to look, though nothing was heard."""
+        if self._known is None:
+            return _LOOK
+        server_now, moment, next_event = self._known
+        if next_event is None:
+            return _LOOK
+        left = next_event - server_now - (time.monotonic() - moment)
+        return min(_LOOK, max(0.0, left) + 0.001)
 
     def look_in(self) -> None:
         """There are no doors but the verbs."""
@@ -318,7 +223,7 @@ class PostgresStore(Looks):
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
         if self._link.inside:
-            self._exclude(_REMOVALS)  # no two removals have the same second
+            self.exclude(_REMOVALS)  # no two removals have the same second
         before = math.inf
         while True:
             with self._lock:
@@ -355,7 +260,7 @@ class PostgresStore(Looks):
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         if any(staged.request.key is not None for staged in batch):
-            self._exclude(_KEYS)
+            self.exclude(KEYS)
         entry = Entry(self._link, self._queue, self._config, now, self.owner, self.drop)
         admitted = entry.admit(batch)
         self._notes += entry.notes
@@ -374,23 +279,20 @@ class PostgresStore(Looks):
         self._notes.append(to_json(event).decode())
 
     def holder(self, *, bound: bool) -> Holder:
-        lock = None
-        if self._attendance is not None and not self._attendance.closed:
-            lock = self._attendance.hold(self._queue).name
-        elif bound:
-            here = presence.of_this_process(self._address, self._patience)
-            lock = here.hold(self._queue).name
+        attended = self._attendance is not None and not self._attendance.closed
+        lock = self._present().hold(self._queue).name if bound or attended else None
         return this_process(bound=bound, lock=lock or None)
+
+    def _present(self) -> Presence:
+        """Return what shows that this process is here."""
+        if self._attendance is not None and not self._attendance.closed:
+            return self._attendance
+        return presence.of_this_process(self._address, self._patience)
 
     def attend(self) -> Presence:
         attendance = presence.Presence(self._address, self._patience)
         self._attendance = attendance.hold(self._queue)
         return attendance
-
-
-def channel(queue: int) -> str:
-    """Return the channel on which a queue's news are told."""
-    return f"pq_{queue}"
 
 
 def _pause_of(text: str | None) -> Pause | None:

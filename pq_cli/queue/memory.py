@@ -24,6 +24,7 @@ from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
 from pq_cli.queue.request import Admitted, Request, checked, new_item
 from pq_cli.queue.verbs import Queue
+from pq_cli.queue.working import POLL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,7 +158,7 @@ class MemoryStore:
     def idle(self, seconds: float) -> None:
         with self._changed:
             if self._state.paused is not None or not any(map(len, self._lanes.values())):
-                self._changed.wait(seconds)
+                self._changed.wait(min(POLL, seconds))
 
     def look_in(self) -> None:
         """Nothing waits outside."""

@@ -173,7 +173,10 @@ class Store(Protocol):
         """
 
     def idle(self, seconds: float) -> None:
-        """Let so many seconds pass, or fewer if something has come. Not in a transaction."""
+        """Let so many seconds pass, or fewer: if something has come, or it is time to look.
+
+        Not in a transaction.
+        """
 
     def look_in(self) -> None:
         """Let in what waits at doors of the store's own (a drop box). Not in a transaction."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pq_cli.queue.store import Store
 
 POLL = 0.2
-"""Seconds between looks while waiting: work is noticed within a quarter of a second."""
+"""Seconds between looks of a store that nobody tells what comes: within a quarter of a second."""
 
 
 class Working:
@@ -45,7 +45,7 @@ class Working:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            self._store.idle(min(POLL, left))
+            self._store.idle(left)
 
     def claimed(
         self, *, wait: float = 0.0, lease: float | None = None

@@ -10,6 +10,7 @@ from pq_cli.core.policy import QueueState
 from pq_cli.errors import DamagedItemError, PqError, UsageError
 from pq_cli.host import this_process
 from pq_cli.queue.request import checked
+from pq_cli.queue.working import POLL
 from pq_cli.spool.claims.overdue import next_event, overdue, promote
 from pq_cli.spool.claims.serving import next_servable
 from pq_cli.spool.disk import layout
@@ -115,7 +116,7 @@ class SpoolStore:
         return next_event(self.files)
 
     def idle(self, seconds: float) -> None:
-        time.sleep(seconds)
+        time.sleep(min(POLL, seconds))
 
     def look_in(self) -> None:
         try:

@@ -1,0 +1,147 @@
+"""Finds: the part of a `Store` that looks for items in order to change them, and locks them."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from pq_cli.core import transitions
+from pq_cli.core.item import Item
+from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.postgres import presence
+from pq_cli.postgres import statements as sql
+from pq_cli.postgres.looking import Looks
+from pq_cli.postgres.rows import item_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+ORDER, KEYS = 0x7071_0001, 0x7071_0002
+"""Locks for all of a queue; see `store`."""
+_HEADS = 8
+"""Heads of each lane that are looked at: as many as others may be claiming at the moment."""
+_CENSUS = 1.0
+"""Seconds between looks for workers that have died."""
+
+
+class Finds(Looks):
+    """Finds items in a transaction; `PostgresStore` is one."""
+
+    _clock: Callable[[], float] | None
+    _time: tuple[float, float] | None
+    _next_due: float | None
+    _next_lease: float | None
+    _next_census: float
+
+    def _open(self) -> None:
+        raise NotImplementedError
+
+    def put(self, before: Item, after: Item) -> Item:
+        raise NotImplementedError
+
+    def exclude(self, *locks: int, shared: bool = False) -> None:
+        """Take locks for all of the queue, in the order given, until the end of the transaction."""
+        how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        calls = ", ".join(f"{how}(%s::int, %s::int)" for _ in locks)
+        self._link.rows(
+            f"select {calls}", *(value for lock in locks for value in (lock, self._queue))
+        )
+
+    def find(self, item_id: int, claim: int | None = None) -> Item:
+        with self._lock:
+            inside = self._link.inside
+            if inside and claim is None:
+                self.exclude(ORDER, KEYS)
+            query = sql.FIND + " for update" if inside else sql.FIND
+            row = self._link.row(query, self._queue, item_id)
+            if row is None:
+                raise NoSuchItemError(f"there is no item {item_id}")
+            if inside and self._time is None:
+                now = row[-1] if self._clock is None else self._clock()
+                self._time = now, time.monotonic()
+            return item_of(row)
+
+    def owner(self, key: str) -> Item | None:
+        self.exclude(KEYS)
+        row = self._link.row(sql.OWNER + " for update", self._queue, key)
+        return None if row is None else item_of(row)
+
+    def next(self, t: float) -> Item | None:
+        config = self._config
+        self.exclude(ORDER, shared=True)
+        passed: list[int] = []
+        values: dict[str, Any] = {
+            "queue": self._queue, "t": t, "passed": passed, "most": _HEADS,
+            "ranks": config.enable_priority, "ages": config.enable_aging,
+            "threshold": config.aging_threshold_seconds, "boost": config.aging_boost,
+            "cap": config.max_priority_boost,
+        }  # fmt: skip
+        while True:
+            row = self._link.row(sql.NEXT, values)
+            if row is None:
+                heads = (self._link.row(sql.MOST_HEADS, self._queue, values["most"]) or (0,))[0]
+                if heads < values["most"]:
+                    return None  # of what there is, others are claiming the rest
+                values["most"] *= 4
+                continue
+            try:
+                return item_of(row)
+            except DamagedItemError as error:
+                self._report(error)
+                passed.append(row[0])
+
+    def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
+        dead = self._dead()
+        if not dead and (self._next_lease is None or self._next_lease > now):
+            return
+        self.exclude(ORDER, shared=True)
+        while rows := self._link.rows(sql.OVERDUE, self._queue, now, dead):
+            for row in rows:
+                try:
+                    item = item_of(row)
+                except DamagedItemError as error:
+                    self._report(error)
+                    self._link.rows(
+                        "update pq.item set lease_until = 'infinity', worker = null"
+                        " where queue = %s and id = %s", self._queue, row[0]
+                    )  # fmt: skip
+                    continue
+                over = row[-1] is not None and row[-1] <= now
+                yield item, transitions.LEASE_OVER if over else transitions.WORKER_DIED
+        if dead:
+            self._link.rows(
+                "delete from pq.worker where queue = %s and number = any(%s::bigint[])",
+                self._queue, dead,
+            )  # fmt: skip
+
+    def _dead(self) -> list[int]:
+        """Return the numbers of workers that are certainly gone; looked for once a second."""
+        if time.monotonic() < self._next_census:
+            return []
+        self._next_census = time.monotonic() + _CENSUS
+        return [row[0] for row in self._link.rows(sql.DEAD, self._queue, presence.WORKERS)]
+
+    def promote(self, now: float) -> None:
+        if self._time is not None and (self._next_due is None or self._next_due > now):
+            return
+        self.exclude(ORDER, shared=True)
+        while rows := self._link.rows(sql.PROMOTE, self._queue, now):
+            for row in rows:
+                try:
+                    item = item_of(row)
+                except DamagedItemError as error:
+                    self._report(error)
+                    self._link.rows(
+                        "update pq.item set not_before = 'infinity' where queue = %s and id = %s",
+                        self._queue, row[0],
+                    )  # fmt: skip
+                    continue
+                self.put(item, transitions.due(item))
+
+    def next_event(self) -> float | None:
+        if self._time is None:
+            self._open()
+        times = [at for at in (self._next_due, self._next_lease) if at is not None]
+        return min((at for at in times if at < math.inf), default=None)
