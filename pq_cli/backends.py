@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue
     from pq_cli.spool.spool import Spool
 
+POSTGRES = ("postgresql", "postgres")
+"""The schemes of a queue in a database."""
 LOCK_TIMEOUT = 30.0
 """Seconds to wait for other processes, unless something else is said."""
 
@@ -26,17 +28,23 @@ def open_queue(
     lock_timeout: float = LOCK_TIMEOUT,
     report: Callable[[DamagedItemError], None] | None = None,
 ) -> Queue:
-    """Open the queue that `-s` and `PQ_SPOOL` would name so: a directory.
+    """Open the queue that `-s` and `PQ_SPOOL` would name so: a directory, or postgresql://...
 
     create: make it when missing (else NoSpoolError). lock_timeout: seconds to wait for other
-    processes before LockTimeoutError. report: called with the DamagedItemError of each item that
-    is passed over. Raises UsageError for a URL: no kind of queue has one yet. Else raises what
-    `Spool` raises.
+    processes before LockTimeoutError, and for a server. report: called with the DamagedItemError of
+    each item that is passed over. Raises UsageError for a URL of another kind. Else raises what
+    `Spool` and `PostgresQueue` raise.
     """
     scheme = _scheme_of(name)
+    if scheme in POSTGRES:
+        from pq_cli.postgres.queue import PostgresQueue
+
+        return PostgresQueue(
+            os.fspath(name), create=create, lock_timeout=lock_timeout, report=report
+        )
     if scheme:
         raise UsageError(
-            f"{scheme}://...: a queue is a directory; give its path"
+            f"{scheme}://...: a queue is a directory or postgresql://...; give its path"
             f" (./{scheme}:/... if that is its name)"
         )
     return _spool(name, create, lock_timeout, report)

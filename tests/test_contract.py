@@ -1170,14 +1170,6 @@ def test_a_queue_says_what_it_is_called_and_what_it_lies_on(make):
 # -- to and from other queues ----------------------------------------------------
 
 
-@pytest.fixture
-def crossing(make, request):
-    """Make the queue of one backend that other queues can send items to."""
-    if request.node.callspec.params["make"] == "postgres":
-        pytest.skip("export and import of a database are still to come")
-    return make
-
-
 def arrive(q, *names, realm="elsewhere", **fields):
     """Let an item enter for each name, in one batch; return what became of each."""
     with q.arrivals() as arrivals:
@@ -1189,9 +1181,9 @@ def arrive(q, *names, realm="elsewhere", **fields):
         return arrivals.commit()
 
 
-def test_items_enter_with_their_past_and_are_remembered(crossing):
+def test_items_enter_with_their_past_and_are_remembered(make):
     """In order, with new ids, unclaimed; `taken` knows their names, by realm."""
-    q = crossing()
+    q = make()
     q.enqueue(b"")
     first, second = arrive(q, "a", "b", attempts=2, last_error="x")
     assert (first.id, second.id, first.claims, first.attempts) == (2, 3, 0, 2)
@@ -1202,9 +1194,9 @@ def test_items_enter_with_their_past_and_are_remembered(crossing):
     assert [event["event"] for event in q.log()].count("imported") == 2
 
 
-def test_what_may_not_enter_is_told_and_may_come_again(crossing):
+def test_what_may_not_enter_is_told_and_may_come_again(make):
     """A taken key and a full queue refuse one item each; neither is remembered as taken."""
-    q = crossing(max_items=2)
+    q = make(max_items=2)
     q.enqueue(b"", key="k")
     (refused,) = arrive(q, "a", key="k")
     assert isinstance(refused, KeyTakenError)
@@ -1213,9 +1205,9 @@ def test_what_may_not_enter_is_told_and_may_come_again(crossing):
     assert list(q.taken("elsewhere")) == [digest("b")] and len(q) == 2
 
 
-def test_what_was_not_committed_has_not_entered(crossing):
+def test_what_was_not_committed_has_not_entered(make):
     """An import that ends before its commit leaves nothing, and the next one goes on."""
-    q = crossing()
+    q = make()
     with pytest.raises(RuntimeError), q.arrivals() as arrivals:
         arrivals.describe("elsewhere", "plain")
         item = Item(id=0, state=State.PENDING, priority=4, created_at=START, updated_at=START,
@@ -1229,17 +1221,17 @@ def test_what_was_not_committed_has_not_entered(crossing):
     assert [item.id for item in arrive(q, "a")] == [1]
 
 
-def test_a_payload_that_comes_in_says_its_size_and_checksum(crossing):
+def test_a_payload_that_comes_in_says_its_size_and_checksum(make):
     """So a stream that was damaged on its way is known before its item enters."""
-    with crossing().arrivals() as arrivals:
+    with make().arrivals() as arrivals:
         received = arrivals.receive(io.BytesIO(b"payload"))
         assert (received.size, received.checksum) == (7, "crc32:422c6a15")
         assert not arrivals.full
 
 
-def test_what_leaves_is_held_until_it_has_left(crossing, clock):
+def test_what_leaves_is_held_until_it_has_left(make, clock):
     """`mark` holds what waits, and gives it as it is to arrive; `put_back` undoes that."""
-    q = crossing()
+    q = make()
     put(q, 5, 5, 5, 5)
     q.enqueue(b"", delay=60)
     q.fail(q.claim(), dead=True)
@@ -1261,9 +1253,9 @@ def test_what_leaves_is_held_until_it_has_left(crossing, clock):
     q.done(claim)
 
 
-def test_the_later_of_two_exports_decides(crossing):
+def test_the_later_of_two_exports_decides(make):
     """It takes over what the earlier one has marked, which then may neither remove nor put back."""
-    q = crossing()
+    q = make()
     put(q, 5)
     earlier, later = q.departures(), q.departures()
     earlier.mark([1])
@@ -1274,9 +1266,9 @@ def test_the_later_of_two_exports_decides(crossing):
     assert q.get(1).state is State.PENDING
 
 
-def test_a_queue_is_told_from_all_others_for_ever(crossing):
+def test_a_queue_is_told_from_all_others_for_ever(make):
     """`uuid` is letters and digits, the same at every look, also once something has left."""
-    q = crossing()
+    q = make()
     put(q, 5)
     uuid = q.uuid()
     q.departures().mark([1])

@@ -7,7 +7,6 @@ import re
 from pq_cli.core.item import printable
 from pq_cli.errors import UsageError
 
-SCHEMES = ("postgresql", "postgres")
 MAX_QUEUE_BYTES = 200
 _SECRETS = re.compile(r"(?i)([?&](?:ssl)?password=)[^&#]*")
 
@@ -24,11 +23,6 @@ class Address:
         self.conninfo, _, name = url.partition("#")
         self.queue = _valid_name(name or "default")
         self.shown = _without_secrets(self.conninfo) + f"#{self.queue}"
-
-
-def is_url(name: str) -> bool:
-    """Tell whether a queue of this name lies in a database."""
-    return name.partition("://")[0] in SCHEMES and "://" in name
 
 
 def _valid_name(name: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core import events
 from pq_cli.core.admission import check_key, check_room
+from pq_cli.core.item import LIVE, Item
 from pq_cli.core.jsonio import to_json
 from pq_cli.errors import PqError
 from pq_cli.postgres import payloads
@@ -16,7 +17,6 @@ from pq_cli.queue.request import Admitted, new_item
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pq_cli.core.item import Item
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.payloads import Staged
@@ -41,52 +41,68 @@ class Entry:
         self._now = now
         self._owner = owner
         self._drop = drop
-        self._last_id = self._live = 0
+        # From here on no other id is given, until the end of the transaction.
+        self._first_id = self._last_id = (link.row(sql.LAST_ID, queue) or (0,))[0]
+        self._live = 0
+        if config.max_items:
+            self._live = (link.row(sql.LIVE_COUNT, queue) or (0,))[0]
         self._new: list[tuple[Item, Staged]] = []
         self._new_keys: set[str] = set()
 
     def admit(self, batch: Sequence[Staged]) -> Admitted:
         """Make items of a batch, in order, up to what stops it: that is in the result."""
-        first = (self._link.row(sql.LAST_ID, self._queue) or (0,))[0]
-        self._last_id = first
-        if self._config.max_items:
-            self._live = (self._link.row(sql.LIVE_COUNT, self._queue) or (0,))[0]
         items: list[Item] = []
         found: list[Item] = []
         stop: PqError | None = None
         for staged in batch:
+            request = staged.request
+            item = new_item(request, 0, self._now, self._config).replace(size=staged.size)
             try:
-                items.append(self._one(staged, found))
+                other = self._check(item, request.if_exists)
+                if other is not None and request.if_exists == "skip":
+                    found.append(other.for_bystanders())
+                    items.append(found[-1])
+                    continue
+                item = self._enter(item, staged, other)
             except PqError as error:
                 stop = error
                 break
-        self._write()
-        if self._last_id != first:
-            self._link.rows(sql.SET_LAST_ID, self._last_id, self._queue)
+            items.append(item)
+            self.notes.append(to_json(events.event_of("enqueued", item, self._now)).decode())
+        self.end()
         return Admitted(items=items, found=found, error=stop)
 
-    def _one(self, staged: Staged, found: list[Item]) -> Item:
-        request = staged.request
-        item = new_item(request, self._last_id + 1, self._now, self._config)
+    def enter(self, item: Item, staged: Staged, if_exists: str) -> Item:
+        """Let an item in that has a past, and return it with its id. Raises as its key or room say.
+
+        `end` writes it down.
+        """
+        return self._enter(item, staged, self._check(item, if_exists))
+
+    def _check(self, item: Item, if_exists: str) -> Item | None:
         if item.key in self._new_keys:
             self._write()  # it may be one of this batch that has the key
-        other = check_key(item, self._owner, request.if_exists)
-        if other is not None and request.if_exists == "skip":
-            found.append(other.for_bystanders())
-            return found[-1]
-        if other is None:
+        return check_key(item, self._owner, if_exists)
+
+    def _enter(self, item: Item, staged: Staged, other: Item | None) -> Item:
+        if other is not None:
+            self._drop(other)
+        elif item.state in LIVE:
             check_room(self._config.max_items, self._live)
             self._live += 1
-        else:
-            self._drop(other)
         self._last_id += 1
-        item = item.replace(size=staged.size)
+        item = item.replace(id=self._last_id)
         staged.taken = True
         self._new.append((item, staged))
         if item.key is not None:
             self._new_keys.add(item.key)
-        self.notes.append(to_json(events.event_of("enqueued", item, self._now)).decode())
         return item
+
+    def end(self) -> None:
+        """Write down what has entered."""
+        self._write()
+        if self._last_id != self._first_id:
+            self._link.rows(sql.SET_LAST_ID, self._last_id, self._queue)
 
     def _write(self) -> None:
         """Write the new items down, all of them with one statement."""
@@ -100,7 +116,7 @@ class Entry:
             sql.INSERT,
             {
                 "queue": self._queue,
-                "created_at": self._new[0][0].created_at,
+                "created_at": [item.created_at for item, _ in self._new],
                 "id": [item.id for item, _ in self._new],
                 "state": [str(item.state) for item, _ in self._new],
                 "priority": [item.priority for item, _ in self._new],

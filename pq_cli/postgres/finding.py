@@ -46,7 +46,7 @@ class Finds(Looks):
         how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
         calls = ", ".join(f"{how}(%s::int, %s::int)" for _ in locks)
         self._link.rows(
-            f"select {calls}", *(value for lock in locks for value in (lock, self._queue))
+            f"select {calls}", *(value for lock in locks for value in (lock, self.number))
         )
 
     def find(self, item_id: int, claim: int | None = None) -> Item:
@@ -55,7 +55,7 @@ class Finds(Looks):
             if inside and claim is None:
                 self.exclude(ORDER, KEYS)
             query = sql.FIND + " for update" if inside else sql.FIND
-            row = self._link.row(query, self._queue, item_id)
+            row = self._link.row(query, self.number, item_id)
             if row is None:
                 raise NoSuchItemError(f"there is no item {item_id}")
             if inside and self._time is None:
@@ -65,7 +65,7 @@ class Finds(Looks):
 
     def owner(self, key: str) -> Item | None:
         self.exclude(KEYS)
-        row = self._link.row(sql.OWNER + " for update", self._queue, key)
+        row = self._link.row(sql.OWNER + " for update", self.number, key)
         return None if row is None else item_of(row)
 
     def next(self, t: float) -> Item | None:
@@ -73,7 +73,7 @@ class Finds(Looks):
         self.exclude(ORDER, shared=True)
         passed: list[int] = []
         values: dict[str, Any] = {
-            "queue": self._queue, "t": t, "passed": passed, "most": _HEADS,
+            "queue": self.number, "t": t, "passed": passed, "most": _HEADS,
             "ranks": config.enable_priority, "ages": config.enable_aging,
             "threshold": config.aging_threshold_seconds, "boost": config.aging_boost,
             "cap": config.max_priority_boost,
@@ -81,7 +81,7 @@ class Finds(Looks):
         while True:
             row = self._link.row(sql.NEXT, values)
             if row is None:
-                heads = (self._link.row(sql.MOST_HEADS, self._queue, values["most"]) or (0,))[0]
+                heads = (self._link.row(sql.MOST_HEADS, self.number, values["most"]) or (0,))[0]
                 if heads < values["most"]:
                     return None  # of what there is, others are claiming the rest
                 values["most"] *= 4
@@ -97,7 +97,7 @@ class Finds(Looks):
         if not dead and (self._next_lease is None or self._next_lease > now):
             return
         self.exclude(ORDER, shared=True)
-        while rows := self._link.rows(sql.OVERDUE, self._queue, now, dead):
+        while rows := self._link.rows(sql.OVERDUE, self.number, now, dead):
             for row in rows:
                 try:
                     item = item_of(row)
@@ -105,7 +105,7 @@ class Finds(Looks):
                     self._report(error)
                     self._link.rows(
                         "update pq.item set lease_until = 'infinity', worker = null"
-                        " where queue = %s and id = %s", self._queue, row[0]
+                        " where queue = %s and id = %s", self.number, row[0]
                     )  # fmt: skip
                     continue
                 over = row[-1] is not None and row[-1] <= now
@@ -113,7 +113,7 @@ class Finds(Looks):
         if dead:
             self._link.rows(
                 "delete from pq.worker where queue = %s and number = any(%s::bigint[])",
-                self._queue, dead,
+                self.number, dead,
             )  # fmt: skip
 
     def _dead(self) -> list[int]:
@@ -121,13 +121,13 @@ class Finds(Looks):
         if time.monotonic() < self._next_census:
             return []
         self._next_census = time.monotonic() + _CENSUS
-        return [row[0] for row in self._link.rows(sql.DEAD, self._queue, presence.WORKERS)]
+        return [row[0] for row in self._link.rows(sql.DEAD, self.number, presence.WORKERS)]
 
     def promote(self, now: float) -> None:
         if self._time is not None and (self._next_due is None or self._next_due > now):
             return
         self.exclude(ORDER, shared=True)
-        while rows := self._link.rows(sql.PROMOTE, self._queue, now):
+        while rows := self._link.rows(sql.PROMOTE, self.number, now):
             for row in rows:
                 try:
                     item = item_of(row)
@@ -135,7 +135,7 @@ class Finds(Looks):
                     self._report(error)
                     self._link.rows(
                         "update pq.item set not_before = 'infinity' where queue = %s and id = %s",
-                        self._queue, row[0],
+                        self.number, row[0],
                     )  # fmt: skip
                     continue
                 self.put(item, transitions.due(item))

@@ -12,6 +12,7 @@ from pq_cli.core import transitions
 from pq_cli.core.item import Item, State, printable
 from pq_cli.core.jsonio import parse_python
 from pq_cli.core.order import serving_order
+from pq_cli.core.origin import digest
 from pq_cli.errors import DamagedItemError, UsageError
 from pq_cli.postgres import insight, payloads
 from pq_cli.postgres import statements as sql
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
-    from pq_cli.queue.store import Arrivals
 
 
 _THERE = """
@@ -69,7 +69,7 @@ class Looks:
 
     _address: Address
     _link: Link
-    _queue: int
+    number: int
     _config: QueueConfig
     _patience: float
     _report: Callable[[DamagedItemError], None]
@@ -84,7 +84,7 @@ class Looks:
     def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
         link = self._spare_link()
         try:
-            listing = _Listing(link, self._queue, self._config, now, t, self._report)
+            listing = _Listing(link, self.number, self._config, now, t, self._report)
             yield from listing.items(states)
         finally:
             with self._lock:
@@ -109,7 +109,7 @@ class Looks:
         with self._lock:
             row = self._link.row(
                 "select count(*) from pq.item where queue = %s and state = any(%s::text[])",
-                self._queue, [str(state) for state in states],
+                self.number, [str(state) for state in states],
             )  # fmt: skip
         return 0 if row is None else int(row[0])
 
@@ -118,7 +118,7 @@ class Looks:
         for state in states:
             for low, high in _ranges(number, bool(dot)):
                 with self._lock:
-                    rows = self._link.rows(sql.SUGGEST, self._queue, str(state), low, high)
+                    rows = self._link.rows(sql.SUGGEST, self.number, str(state), low, high)
                 yield from (item for item in map(item_of, rows)
                             if (item.claim or str(item.id)).startswith(prefix))  # fmt: skip
 
@@ -130,31 +130,31 @@ class Looks:
         if "\0" in prefix:
             return []
         with self._lock:
-            rows = self._link.rows(sql.KEYS, self._queue, prefix, prefix + "\U0010ffff")
+            rows = self._link.rows(sql.KEYS, self.number, prefix, prefix + "\U0010ffff")
         return [key for (key,) in rows if printable(key) == key]
 
     def open_payload(self, item: Item) -> BinaryIO:
-        return payloads.open_stream(self, self._queue, item)
+        return payloads.open_stream(self, self.number, item)
 
     def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
-        return payloads.file_of(self, self._queue, item)
+        return payloads.file_of(self, self.number, item)
 
     def read_payload(self, item: Item) -> bytes:
-        with payloads.open_stream(self, self._queue, item) as stream:
+        with payloads.open_stream(self, self.number, item) as stream:
             return stream.read()
 
     def backlog(self, now: float) -> Backlog:
-        return insight.backlog(self.ask, self._queue, now)
+        return insight.backlog(self.ask, self.number, now)
 
     def logs(self, item: Item) -> dict[int, str]:
         rows = self.ask(
             "select claim from pq.output where queue = %s and id = %s order by claim",
-            self._queue, item.id,
+            self.number, item.id,
         )  # fmt: skip
         return {claim: f"{item.id}.{claim}" for (claim,) in rows}
 
     def open_log(self, item: Item, claim: int) -> BinaryIO:
-        rows = self.ask(sql.LOG, self._queue, item.id, claim, binary=True)
+        rows = self.ask(sql.LOG, self.number, item.id, claim, binary=True)
         if not rows:
             raise FileNotFoundError(errno.ENOENT, "no log is left of it", f"{item.id}.{claim}")
         return io.BytesIO(rows[0][0])
@@ -162,29 +162,28 @@ class Looks:
     def at_path(self, path: str) -> NoReturn:
         raise UsageError(f"{printable(path)}: a queue in a database has no paths: give an id")
 
-    # Not there yet: these need a table of origins and a column for the uuid.
-
     def uuid(self, *, lasting: bool = False) -> str:
-        raise UsageError(f"{self._address.shown}: pq export does not know this kind of queue yet")
-
-    def arrivals(self) -> Arrivals:
-        raise UsageError(f"{self._address.shown}: pq import does not know this kind of queue yet")
+        return str(self.ask("select uuid from pq.queue where number = %s", self.number)[0][0])
 
     def taken(self, realm: str) -> Iterator[bytes]:
-        raise UsageError(f"{self._address.shown}: pq import does not know this kind of queue yet")
+        last = ""
+        while rows := self.ask(sql.TAKEN, self.number, digest(realm).decode(), last):
+            yield from (name.encode() for (name,) in rows)
+            last = rows[-1][0]
 
     def reader_of(self, realm: str) -> str | None:
-        raise UsageError(f"{self._address.shown}: pq migrate does not know this kind of queue yet")
+        rows = self.ask(sql.READER, self.number, digest(realm).decode())
+        return rows[0][0] if rows else None
 
     def quarantined(self) -> int:
         return 0
 
     def facts(self) -> Iterator[Fact]:
-        return insight.facts(self.ask, self._queue)
+        return insight.facts(self.ask, self.number)
 
     def events(self) -> Iterator[dict[str, Any]]:
         with self._lock:
-            rows = self._link.rows(sql.EVENTS, self._queue)
+            rows = self._link.rows(sql.EVENTS, self.number)
         for (said,) in rows:
             yield parse_python(said)
 

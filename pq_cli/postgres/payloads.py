@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import printable
+from pq_cli.core.origin import digest
 from pq_cli.errors import DamagedItemError, NoSuchItemError, SpoolIOError, TryAgainError
 from pq_cli.opened import Opened, open_file
-from pq_cli.postgres.statements import CLOCK
+from pq_cli.postgres.statements import CLOCK, REMEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
     from pq_cli.core.item import Item
+    from pq_cli.core.origin import Origin
     from pq_cli.postgres.link import Link
     from pq_cli.queue.request import Request
 
@@ -218,3 +220,10 @@ def file_of(rows: _Rows, queue: int, item: Item) -> AbstractContextManager[Binar
         file.close()
         raise
     return cast("AbstractContextManager[BinaryIO]", file)
+
+
+def remember(ask: Callable[..., object], queue: int, origins: Sequence[Origin]) -> None:
+    """Remember whence items have come, in the transaction in which they do."""
+    if origins:
+        realms = [digest(origin.realm).decode() for origin in origins]
+        ask(REMEMBER, queue, realms, [digest(origin.name).decode() for origin in origins])

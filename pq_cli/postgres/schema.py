@@ -19,6 +19,7 @@ create table pq.version (version int not null);
 create table pq.queue (
     number int generated always as identity primary key,
     name text collate "C" not null unique,
+    uuid text not null default replace(gen_random_uuid()::text, '-', ''),
     policy text not null default '',
     aged_at float8,
     paused text
@@ -90,6 +91,20 @@ create table pq.event (
     seq bigint generated always as identity,
     said text not null,
     primary key (queue, seq)
+);
+
+-- Whence items came that have a past, so that none enters twice: digests.
+create table pq.origin (
+    queue int not null,
+    realm text collate "C" not null,
+    name text collate "C" not null,
+    primary key (queue, realm, name)
+);
+create table pq.realm (
+    queue int not null,
+    realm text collate "C" not null,
+    reader text not null,
+    primary key (queue, realm)
 );
 
 create table pq.output (

@@ -28,8 +28,9 @@ OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE
 # The heads are looked at without locks and materialised; only then are they tried for a lock, one
 # after another until one is free. SKIP LOCKED where they are looked for would turn the order round.
 # The last part must be a loop over the primary key, whatever the planner believes of the table: so
-# it is lateral, has no order of its own, and says `=` so that no partial index fits. An item comes after all before it in its lane, whatever
-# the clocks said when it came: so it is placed by the highest (rank, id) up to it.
+# it is lateral, has no order of its own, and says `=` so that no partial index fits. An item comes
+# after all before it in its lane, whatever the clocks said when it came: so it is placed by the
+# highest (rank, id) up to it.
 NEXT = f"""
 with head as materialized (
     select found.id, found.lane, found.age
@@ -97,9 +98,9 @@ LIVE_COUNT = f"select count(*) from pq.item where queue = %s and {_LIVE}"
 INSERT = """
 with line as materialized (
     select * from unnest(%(id)s::bigint[], %(state)s::text[], %(priority)s::int[],
-        %(not_before)s::float8[], %(key)s::text[], %(blob)s::bigint[], %(data)s::bytea[],
-        %(fixed)s::text[], %(moving)s::text[])
-    as line(id, state, priority, not_before, key, blob, data, fixed, moving)
+        %(created_at)s::float8[], %(not_before)s::float8[], %(key)s::text[],
+        %(blob)s::bigint[], %(data)s::bytea[], %(fixed)s::text[], %(moving)s::text[])
+    as line(id, state, priority, created_at, not_before, key, blob, data, fixed, moving)
 ), numbered as materialized (
     select line.*, coalesce(blob, nextval('pq.blob')) as number from line
 ), content as (
@@ -107,7 +108,7 @@ with line as materialized (
     select number, %(queue)s, 0, data from numbered where blob is null and data <> ''
 )
 insert into pq.item (queue, id, state, priority, created_at, not_before, key, blob, fixed, moving)
-select %(queue)s, id, state, priority, %(created_at)s, not_before, key, number, fixed, moving
+select %(queue)s, id, state, priority, created_at, not_before, key, number, fixed, moving
 from numbered
 """
 
@@ -151,3 +152,19 @@ delete from pq.output where queue = %s and id = %s and claim <= (
     select claim from pq.output where queue = %s and id = %s order by claim desc offset %s limit 1)
 """
 LOG = "select data from pq.output where queue = %s and id = %s and claim = %s"
+
+_IMPORT = 0x7071_0004
+LOCK_IMPORT = f"select pg_try_advisory_lock({_IMPORT}, %s::int)"
+UNLOCK_IMPORT = f"select pg_advisory_unlock({_IMPORT}, %s::int)"
+DESCRIBE = """
+insert into pq.realm (queue, realm, reader) values (%s, %s, %s)
+on conflict (queue, realm) do update set reader = excluded.reader
+"""
+READER = "select reader from pq.realm where queue = %s and realm = %s"
+REMEMBER = """
+insert into pq.origin (queue, realm, name)
+select %s, realm, name from unnest(%s::text[], %s::text[]) as came(realm, name)
+"""
+TAKEN = """
+select name from pq.origin where queue = %s and realm = %s and name > %s order by name limit 10000
+"""

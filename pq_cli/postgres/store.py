@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Holder
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
+    from pq_cli.postgres.arrivals import PostgresArrivals
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.presence import Presence
     from pq_cli.queue.request import Admitted, Request
@@ -73,7 +74,7 @@ class PostgresStore(Finds):
         self.where = address.shown
         self._address = address
         self._link = link
-        self._queue = queue
+        self.number = queue
         self._config = config
         self._clock = clock
         self._patience = patience
@@ -115,11 +116,11 @@ class PostgresStore(Finds):
     def _tell(self) -> None:
         """Write down what happened, and wake those who wait for it."""
         if self._notes:
-            rows = self._link.rows(sql.NOTE, self._queue, self._notes)
+            rows = self._link.rows(sql.NOTE, self.number, self._notes)
             if any(seq % _TRIM_EVERY == 0 for (seq,) in rows):
-                self._link.rows(sql.TRIM, self._queue, self._queue, _MOST_EVENTS)
+                self._link.rows(sql.TRIM, self.number, self.number, _MOST_EVENTS)
         if self._stirred:
-            self._link.rows("select pg_notify(%s, '')", presence.channel(self._queue))
+            self._link.rows("select pg_notify(%s, '')", presence.channel(self.number))
 
     def now(self) -> float:
         with self._lock:
@@ -138,7 +139,7 @@ class PostgresStore(Finds):
     def _open(self) -> None:
         """Read what nearly every verb asks, at once."""
         given = None if self._clock is None else self._clock()
-        row = self._link.row(sql.OPENING, given, self._queue)
+        row = self._link.row(sql.OPENING, given, self.number)
         if row is None:
             raise NoSuchItemError(f"{self._address.shown}: this queue has been removed")
         now, aged_at, paused, self._next_due, self._next_lease = row
@@ -151,7 +152,7 @@ class PostgresStore(Finds):
             if self._state is not None:
                 return self._state
             row = self._link.row(
-                "select aged_at, paused from pq.queue where number = %s", self._queue
+                "select aged_at, paused from pq.queue where number = %s", self.number
             )
             if row is None:
                 raise NoSuchItemError(f"{self._address.shown}: this queue has been removed")
@@ -162,12 +163,12 @@ class PostgresStore(Finds):
         self.exclude(ORDER)  # who has seen that there is no pause claims first
         if state.aged_at != before.aged_at:
             self._link.rows(
-                "update pq.queue set aged_at = %s where number = %s", state.aged_at, self._queue
+                "update pq.queue set aged_at = %s where number = %s", state.aged_at, self.number
             )
         if state.paused != before.paused:
             paused = None if state.paused is None else to_json(state.paused.__dict__).decode()
             self._link.rows(
-                "update pq.queue set paused = %s where number = %s", paused, self._queue
+                "update pq.queue set paused = %s where number = %s", paused, self.number
             )
         self._state, self._stirred = state, True
 
@@ -180,7 +181,7 @@ class PostgresStore(Finds):
     # -- waiting ----------------------------------------------------------------
 
     def idle(self, seconds: float) -> None:
-        self._present().wait(self._queue, min(seconds, self._until_look()))
+        self._present().wait(self.number, min(seconds, self._until_look()))
 
     def _until_look(self) -> float:
         """Return the seconds after which to look, though nothing was heard."""
@@ -207,7 +208,7 @@ class PostgresStore(Finds):
         if not same_fixed(before, after):
             statement = sql.PUT_ALL
             values.append(fixed)
-        self._link.rows(statement, *values, self._queue, after.id)
+        self._link.rows(statement, *values, self.number, after.id)
         self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
         return after
 
@@ -219,7 +220,7 @@ class PostgresStore(Finds):
         self._drop([item.id])
 
     def _drop(self, ids: list[int]) -> None:
-        self._link.rows(sql.DROP, self._queue, ids, self._queue)
+        self._link.rows(sql.DROP, self.number, ids, self.number)
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
         if self._link.inside:
@@ -227,21 +228,21 @@ class PostgresStore(Finds):
         before = math.inf
         while True:
             with self._lock:
-                row = self._link.row(sql.REMOVALS, self._queue, self._queue, before)
+                row = self._link.row(sql.REMOVALS, self.number, self.number, before)
             if row is None:
                 return
             before = row[0]
             yield before, row[1]
 
     def expire(self, now: float) -> int:
-        gone = [row[0] for row in self._link.rows(sql.EXPIRED, self._queue, now)]
+        gone = [row[0] for row in self._link.rows(sql.EXPIRED, self.number, now)]
         if gone:
             self._drop(gone)
         return len(gone)
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         with self._lock:
-            return payloads.stage(self._link, self._queue, payload, request)
+            return payloads.stage(self._link, self.number, payload, request)
 
     def stage_many(
         self, records: Sequence[tuple[bytes, Request]]
@@ -256,31 +257,40 @@ class PostgresStore(Finds):
 
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         with self._lock:
-            return payloads.stage_file(self._link, self._queue, path, request, move)
+            return payloads.stage_file(self._link, self.number, path, request, move)
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
-        if any(staged.request.key is not None for staged in batch):
-            self.exclude(KEYS)
-        entry = Entry(self._link, self._queue, self._config, now, self.owner, self.drop)
+        entry = self.entry(now, any(staged.request.key is not None for staged in batch))
         admitted = entry.admit(batch)
         self._notes += entry.notes
-        self._stirred = True
         return admitted
+
+    def entry(self, now: float, keys: bool) -> Entry:
+        """Return the way in, in a transaction. keys: some of what comes has one."""
+        if keys:
+            self.exclude(KEYS)
+        self._stirred = True
+        return Entry(self._link, self.number, self._config, now, self.owner, self.drop)
+
+    def arrivals(self) -> PostgresArrivals:
+        from pq_cli.postgres.arrivals import PostgresArrivals
+
+        return PostgresArrivals(self)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         with self._lock:
             return payloads.finish(self._link, batch, admitted)
 
     def keep_log(self, item: Item, content: bytes) -> None:
-        self._link.rows(sql.KEEP_LOG, self._queue, item.id, item.claims, content)
-        self._link.rows(sql.TRIM_LOGS, self._queue, item.id, self._queue, item.id, MAX_HISTORY)
+        self._link.rows(sql.KEEP_LOG, self.number, item.id, item.claims, content)
+        self._link.rows(sql.TRIM_LOGS, self.number, item.id, self.number, item.id, MAX_HISTORY)
 
     def note(self, event: dict[str, Any]) -> None:
         self._notes.append(to_json(event).decode())
 
     def holder(self, *, bound: bool) -> Holder:
         attended = self._attendance is not None and not self._attendance.closed
-        lock = self._present().hold(self._queue).name if bound or attended else None
+        lock = self._present().hold(self.number).name if bound or attended else None
         return this_process(bound=bound, lock=lock or None)
 
     def _present(self) -> Presence:
@@ -291,7 +301,7 @@ class PostgresStore(Finds):
 
     def attend(self) -> Presence:
         attendance = presence.Presence(self._address, self._patience)
-        self._attendance = attendance.hold(self._queue)
+        self._attendance = attendance.hold(self.number)
         return attendance
 
 
