@@ -18,7 +18,7 @@ def test_a_directory_is_a_spool(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://user@host/db#reports", "redis://localhost", "s3://b"]
+    "url", ["mysql://user@host/db#reports", "redis://localhost", "s3://b"]
 )
 def test_a_url_is_no_directory(tmp_path, monkeypatch, url):
     """It is refused, and no folder of that name is made."""
@@ -31,7 +31,7 @@ def test_a_url_is_no_directory(tmp_path, monkeypatch, url):
 def test_commands_refuse_a_url(pq: Pq):
     """Status 2, one line, nothing made; a secret in the URL is not repeated."""
     for command in (("enqueue",), ("ls",), ("doctor",), ("init",), ("run", "--", "true")):
-        url = ("-s", "postgresql://u:secret@h/d")
+        url = ("-s", "mysql://u:secret@h/d")
         said = pq(command[0], *url, *command[1:], stdin=b"x", cwd=pq.folder, expect=2)
         assert "directory" in said.err and "secret" not in said.err + said.text
     assert list(pq.folder.iterdir()) == []
