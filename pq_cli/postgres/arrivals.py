@@ -18,10 +18,27 @@ from pq_cli.postgres import statements as sql
 from pq_cli.queue.request import Request
 
 if TYPE_CHECKING:
-    from typing import BinaryIO, Self
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO, Protocol, Self
 
+    from pq_cli.postgres.entry import Entry
     from pq_cli.postgres.payloads import Staged
-    from pq_cli.postgres.store import PostgresStore
+
+    class _Store(Protocol):
+        """What is needed of the store."""
+
+        number: int
+        where: str
+
+        def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
+        def transaction(self) -> AbstractContextManager[object]: ...
+        def now(self) -> float: ...
+        def stage(self, payload: BinaryIO, request: Request) -> Staged: ...
+        def finish(self, batch: Sequence[Staged], admitted: int) -> object: ...
+        def entry(self, now: float, keys: bool) -> Entry: ...
+        def note(self, event: dict[str, Any]) -> None: ...
+
 
 _MOST = 500
 _MOST_BYTES = 32 * 1024 * 1024
@@ -53,7 +70,7 @@ class _Summing:
 class PostgresArrivals:
     """See `queue.store.Arrivals`."""
 
-    def __init__(self, store: PostgresStore) -> None:
+    def __init__(self, store: _Store) -> None:
         self._store = store
         self._waiting: list[tuple[Received, Item, Origin]] = []
         self._staged: list[Staged] = []
