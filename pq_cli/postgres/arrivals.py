@@ -137,7 +137,7 @@ class PostgresArrivals:
                 except (KeyTakenError, QueueFullError) as error:
                     outcome.append(error)
                     continue
-                store.note(events.record("imported", item, item.updated_at))
+                store.note(events.event_of("imported", item, item.updated_at))
                 outcome.append(item)
                 origins.append(origin)
             entry.end()
