@@ -84,7 +84,7 @@ class Looks:
     def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
         link = self._spare_link()
         try:
-            listing = _Listing(link, self.number, self._config, now, t, self._report)
+            listing = _Cursors(link, self.number, self._config, now, t, self._report)
             yield from listing.items(states)
         finally:
             with self._lock:
@@ -198,7 +198,7 @@ def _ranges(number: str, whole: bool) -> Iterator[tuple[int, int]]:
             yield value * 10**zeros, (value + 1) * 10**zeros - 1
 
 
-class _Listing:
+class _Cursors:
     """Lists a queue as it stands at `now` (Unix seconds), in serving order at `t`.
 
     A stream, from cursors in one transaction, which only reads and shows everything as it was at
