@@ -9,7 +9,7 @@ from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pq_cli.errors import DamagedItemError
     from pq_cli.queue.verbs import Queue
@@ -48,6 +48,23 @@ def open_queue(
             f" (./{scheme}:/... if that is its name)"
         )
     return _spool(name, create, lock_timeout, report)
+
+
+def set_up(
+    name: str | os.PathLike[str], grants: Sequence[str], lock_timeout: float = LOCK_TIMEOUT
+) -> str | None:
+    """Make the tables and the queue that a URL names; return it as shown. None: it is no URL.
+
+    grants: the roles that are to work at it. Raises what `postgres.schema.set_up` raises.
+    """
+    if _scheme_of(name) not in POSTGRES:
+        return None
+    from pq_cli.postgres.queue import need_psycopg
+
+    need_psycopg()
+    from pq_cli.postgres import schema
+
+    return schema.set_up(os.fspath(name), grants, lock_timeout=lock_timeout)
 
 
 def open_folder(

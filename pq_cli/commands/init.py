@@ -1,9 +1,12 @@
-"""`pq init`: make a spool, and a queue.toml that explains itself."""
+"""`pq init`: make a spool with a queue.toml that explains itself, or the tables of a database."""
 
 from __future__ import annotations
 
+from pq_cli.backends import set_up
 from pq_cli.commands.spools import open_own_folder
-from pq_cli.options import Options, option
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import UsageError
+from pq_cli.options import Options, operand, option, repeated
 from pq_cli.screen import Screen
 from pq_cli.spool.disk import layout
 from pq_cli.spool.template import CONFIG_TEMPLATE
@@ -12,6 +15,10 @@ from pq_cli.spool.template import CONFIG_TEMPLATE
 class InitOptions(Options):
     """The command line of `pq init`, as typed."""
 
+    where: str | None = operand(metavar="DIR|URL", help="What to make, instead of -s.")
+    grant: tuple[str, ...] = repeated(
+        "--grant", metavar="ROLE", help="In PostgreSQL: let this role work at the queue."
+    )
     drop_mode: str | None = option(
         "--drop-mode", metavar="MODE", help="Let others drop files into new/: 1730."
     )
@@ -25,7 +32,19 @@ def command(o: InitOptions, screen: Screen) -> int:
 
     A queue.toml that is there already stays as it is. With --drop-mode 1730 the group may drop
     files into SPOOL/new/ but neither list nor read anything; 0700 takes that back.
+
+    Of a URL, make or upgrade the tables in its database, and the queue that it names.
     """
+    if o.where is not None:
+        o = o.replace(spool=o.where)
+    made = set_up(o.spool, o.grant, parse_duration(o.lock_timeout))
+    if made is not None:
+        if o.drop_mode is not None:
+            raise UsageError(f"{made}: a database has no drop box: --drop-mode is for a directory")
+        screen.warn(f"the tables in {made} are ready")
+        return 0
+    if o.grant:
+        raise UsageError("--grant is for a queue in PostgreSQL; a directory has its owner and mode")
     mode = None if o.drop_mode is None else layout.parse_drop_mode(o.drop_mode)
     queue = open_own_folder(o, screen, "init", create=True)
     if queue.write_config(CONFIG_TEMPLATE):

@@ -79,7 +79,10 @@ COMMANDS = {
         Command(name="completion", help="print the completion script of a shell"),
         Command(name="export", help="write items as a stream, for a backup or another spool"),
         Command(name="import", help="let the items of such a stream enter", module="import_"),
-        Command(name="init", help="make a spool with a commented queue.toml"),
+        Command(
+            name="init", help="make a spool with a commented queue.toml, or a database's tables"
+        ),
+        Command(name="config", help="show or set the policy of the queue"),
     )
 }
 

@@ -52,9 +52,10 @@ class QueueConfig(Record):
 
 
 _CHOICES = {"aging_clock": ("live", "manual"), "durability": ("full", "fast")}
-_DURATIONS = (
+DURATIONS = (
     "backoff", "max_backoff", "lease", "keep_done", "keep_failed", "keep_removed", "drop_settle",
 )  # fmt: skip
+"""The fields that are durations, in seconds."""
 _RANGES: dict[str, tuple[float, float]] = {
     "default_priority": (1, 10),
     "aging_threshold_seconds": (0.001, 3.2e9),
@@ -104,7 +105,7 @@ def _config_value(where: str, key: str, value: object) -> object:
         if not isinstance(value, bool):
             raise ConfigError(f"{where}: {key} = {value!r}: allowed is true or false")
         return value
-    if key in _DURATIONS and isinstance(value, str):
+    if key in DURATIONS and isinstance(value, str):
         value = _config_duration(where, key, value)
     whole = isinstance(default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):

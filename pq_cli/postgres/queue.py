@@ -6,9 +6,9 @@ import random
 from typing import TYPE_CHECKING
 
 from pq_cli.core.arguments import valid_callable, valid_duration, valid_flag
-from pq_cli.core.item import printable
-from pq_cli.core.policy import QueueConfig, config_from, valid_config
-from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError
+from pq_cli.core.policy import QueueConfig, valid_config
+from pq_cli.core.policytext import parse_policy
+from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError, PermissionDeniedError
 from pq_cli.postgres.address import Address
 from pq_cli.queue.verbs import Queue
 
@@ -83,31 +83,28 @@ def need_psycopg() -> None:
 
 def _found(link: Link, create: bool) -> tuple[int, str]:
     """Return the number and the policy of a queue, made if it may be."""
-    name = link.address.queue
-    for _ in range(2):
-        row = link.row("select number, policy from pq.queue where name = %s", name)
-        if row is not None:
-            return row[0], row[1]
-        if not create:
-            break
-        link.rows(
-            "with made as (insert into pq.queue (name) values (%s) on conflict do nothing"
-            " returning number) insert into pq.counter (queue) select number from made", name
-        )  # fmt: skip
-    raise NoSpoolError(f"{link.address.shown}: there is no queue of this name")
+    query = "select number, policy from pq.queue where name = %s"
+    row = link.row(query, link.address.queue)
+    if row is None and create:
+        from pq_cli.postgres.schema import make_queue
 
-
-def parse_policy(text: str, where: str) -> QueueConfig:
-    """Return the policy that a text in the form of queue.toml says. Raises ConfigError."""
-    if not text:
-        return QueueConfig()
-    import tomllib
-
-    try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{where}: {printable(str(error))}") from None
-    return config_from(values, where)
+        try:
+            link.begin()
+            make_queue(link)
+            link.commit()
+        except PermissionDeniedError:
+            link.rollback()
+            raise PermissionDeniedError(
+                f"{link.address.shown}: there is no queue of this name for you here;"
+                " who owns the tables makes it with `pq init --grant`"
+            ) from None
+        except BaseException:
+            link.rollback()
+            raise
+        row = link.row(query, link.address.queue)
+    if row is None:
+        raise NoSpoolError(f"{link.address.shown}: there is no queue of this name")
+    return row[0], row[1]
 
 
 def _ignore(_: DamagedItemError) -> None:

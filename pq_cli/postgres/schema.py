@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pq_cli.core.item import printable
-from pq_cli.errors import ConfigError
+from pq_cli.errors import ConfigError, UsageError
 from pq_cli.postgres.address import Address
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.trouble import no_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 VERSION = 1
 _LOCK = 0x7071_0000
@@ -114,7 +119,37 @@ create table pq.output (
     data bytea not null,
     primary key (queue, id, claim)
 );
+
+-- Which roles may work at which queues, apart from the owner of the tables; by the role's oid.
+create table pq.access (
+    queue int not null,
+    role oid not null,
+    primary key (queue, role)
+);
 """
+_ROWS = ("item", "payload", "staging", "worker", "event", "output", "origin", "realm")
+_MINE = "(select queue from pq.access where pg_has_role(role, 'member'))"
+_WALLS = "\n".join(
+    [
+        f"alter table pq.{table} enable row level security;"
+        f"create policy mine on pq.{table} using (queue in {_MINE});"
+        for table in (*_ROWS, "counter")
+    ]
+    + [
+        "alter table pq.queue enable row level security;",
+        f"create policy mine on pq.queue using (number in {_MINE});",
+    ]
+)
+"""Rows of other queues are not there for a role that was let in to one."""
+_RIGHTS = (
+    "usage on schema pq",
+    "select on pq.version, pq.access, pq.queue, pq.counter",
+    "update (aged_at, paused) on pq.queue",
+    "update (last_id) on pq.counter",
+    f"select, insert, update, delete on {', '.join('pq.' + table for table in _ROWS)}",
+    "usage on sequence pq.blob, pq.worker_number",
+)
+"""What a worker needs, and no more: neither the tables nor the policy are its to change."""
 
 
 def check(link: Link) -> None:
@@ -131,42 +166,66 @@ def check(link: Link) -> None:
         raise ConfigError(f"{where}: its tables are of a newer pq ({found}): use that one")
 
 
-def set_up(url: str, *, lock_timeout: float = 30.0) -> None:
-    """Make or upgrade the tables in the database of this URL.
+def set_up(url: str, grants: Sequence[str] = (), *, lock_timeout: float = 30.0) -> str:
+    """Make or upgrade the tables in a database and the queue of this URL; return it, as shown.
 
-    Raises UsageError, ConfigError, PermissionDeniedError, TryAgainError.
+    grants: the roles that are to work at this queue. Raises UsageError for an unknown role,
+    ConfigError, PermissionDeniedError, TryAgainError.
     """
     link = Link(Address(url), lock_timeout)
     try:
-        make(link)
-    finally:
-        link.close()
-
-
-def make(link: Link) -> None:
-    """Make the tables, or bring them up to our version: all in one transaction.
-
-    Raises ConfigError for a database that cannot hold them, PermissionDeniedError.
-    """
-    link.begin()
-    try:
+        link.begin()
         link.rows("select pg_advisory_xact_lock(%s)", _LOCK)
-        encoding = (link.row("select current_setting('server_encoding')") or ("",))[0]
-        if encoding != "UTF8":
-            raise ConfigError(
-                f"{link.address.shown}: the database is in {printable(encoding)}; pq needs UTF8"
-            )
-        row = link.row("select to_regclass('pq.version') is not null")
-        if row is not None and row[0]:
-            check(link)
-        else:
-            for statement in _statements(_TABLES):
-                link.rows(statement)
-            link.rows("insert into pq.version values (%s)", VERSION)
+        make(link)
+        number = make_queue(link)
+        for role in grants:
+            _grant(link, number, role)
+        link.commit()
     except BaseException:
         link.rollback()
         raise
-    link.commit()
+    finally:
+        link.close()
+    return link.address.shown
+
+
+def make_queue(link: Link) -> int:
+    """Return the number of the queue of this link's URL, made if it is missing."""
+    name = link.address.queue
+    link.rows(
+        "with made as (insert into pq.queue (name) values (%s) on conflict do nothing"
+        " returning number) insert into pq.counter (queue) select number from made", name
+    )  # fmt: skip
+    return int((link.row("select number from pq.queue where name = %s", name) or (0,))[0])
+
+
+def _grant(link: Link, number: int, role: str) -> None:
+    row = link.row("select oid, quote_ident(rolname) from pg_roles where rolname = %s", role)
+    if row is None:
+        raise UsageError(f"there is no role '{printable(role)}' on this server: CREATE ROLE first")
+    oid, quoted = row  # as the server spells it: nobody's text comes into a statement
+    for right in _RIGHTS:
+        link.rows(f"grant {right} to {quoted}")
+    link.rows("insert into pq.access values (%s, %s) on conflict do nothing", number, oid)
+
+
+def make(link: Link) -> None:
+    """Make the tables, or bring them up to our version, in a transaction.
+
+    Raises ConfigError for a database that cannot hold them, PermissionDeniedError.
+    """
+    encoding = (link.row("select current_setting('server_encoding')") or ("",))[0]
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"{link.address.shown}: the database is in {printable(encoding)}; pq needs UTF8"
+        )
+    row = link.row("select to_regclass('pq.version') is not null")
+    if row is not None and row[0]:
+        check(link)
+        return
+    for statement in _statements(_TABLES + _WALLS):
+        link.rows(statement)
+    link.rows("insert into pq.version values (%s)", VERSION)
 
 
 def _statements(text: str) -> list[str]:

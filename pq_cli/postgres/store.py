@@ -172,6 +172,13 @@ class PostgresStore(Finds):
             )
         self._state, self._stirred = state, True
 
+    def policy(self) -> str:
+        rows = self.ask("select policy from pq.queue where number = %s", self.number)
+        return str(rows[0][0])
+
+    def set_policy(self, text: str) -> None:
+        self.ask("update pq.queue set policy = %s where number = %s", text, self.number)
+
     def close(self) -> None:
         with self._lock:
             self._link.close()

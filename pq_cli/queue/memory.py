@@ -116,6 +116,12 @@ class MemoryStore:
     def close(self) -> None:
         """Keep everything: it is nowhere else."""
 
+    def policy(self) -> str:
+        return ""
+
+    def set_policy(self, text: str) -> None:
+        raise UsageError("a queue in memory has the policy that it was made with")
+
     # -- finding ---------------------------------------------------------------
 
     def find(self, item_id: int, claim: int | None = None) -> Item:

@@ -138,6 +138,15 @@ class Store(Protocol):
     def set_state(self, state: QueueState) -> None:
         """Let the queue's state be this. In a transaction."""
 
+    def policy(self) -> str:
+        """Return the text of the policy, as of a queue.toml; empty: the defaults.
+
+        Raises ConfigError for what is no text.
+        """
+
+    def set_policy(self, text: str) -> None:
+        """Let this be the policy of whoever opens the queue from now on. In a transaction."""
+
     # -- finding -----------------------------------------------------------------
 
     def find(self, item_id: int, claim: int | None = None) -> Item:

@@ -25,7 +25,7 @@ from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, BinaryIO, Self
 
     from pq_cli.queue.departures import Departures
@@ -328,6 +328,20 @@ class Queue(Working, Looking, Removing):
             now = self._store.now()
             due = now + delay if delay is not None else at
             return self._put(before, transitions.changed(before, now, priority, due))
+
+    def change_policy(self, settings: Mapping[str, str]) -> QueueConfig:
+        """Set fields of the policy, each to a text as in queue.toml; return the whole of it.
+
+        It holds for whoever opens the queue from now on: this object goes on with the one it has.
+        Raises UsageError for an unknown field or a value that is not allowed.
+        """
+        from pq_cli.core.policytext import changed_policy, parse_policy  # start-up
+
+        store = self._store
+        with store.transaction():
+            text = changed_policy(store.policy(), settings, store.where)
+            store.set_policy(text)
+        return parse_policy(text, store.where)
 
     def pause(self, reason: str | None = None) -> None:
         """Let nothing be claimed until `resume`; everything else goes on."""

@@ -7,7 +7,7 @@ import stat
 
 from pq_cli.core.arguments import wrong
 from pq_cli.core.item import printable
-from pq_cli.core.policy import QueueConfig, config_from
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import (
     CannotCreateError,
     ConfigError,
@@ -155,19 +155,26 @@ def read_config(path: str) -> QueueConfig:
 
     Raises ConfigError naming the file, the key and what is allowed.
     """
+    text = read_policy(path)
+    if not text:
+        return QueueConfig()
+    from pq_cli.core.policytext import parse_policy  # start-up: most spools have no queue.toml
+
+    return parse_policy(text, f"{path}/{layout.CONFIG}")
+
+
+def read_policy(path: str) -> str:
+    """Return the text of the spool's queue.toml, empty when there is none. Raises ConfigError."""
     file_name = f"{path}/{layout.CONFIG}"
     try:
         if not stat.S_ISREG(os.lstat(file_name).st_mode):
             raise ConfigError(f"{file_name} is a link or no regular file: not followed")
         text = beginning(file_name, 1_000_001)
     except FileNotFoundError:
-        return QueueConfig()
+        return ""
     if len(text) > 1_000_000:
         raise ConfigError(f"{file_name} is over 1 MB")
-    import tomllib  # costs start-up, and most spools have no queue.toml
-
     try:
-        values = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return text.decode()
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{file_name}: {printable(str(error))}") from None
-    return config_from(values, file_name)

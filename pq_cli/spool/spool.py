@@ -90,14 +90,10 @@ class Spool(Queue):
 
     def write_config(self, text: str) -> bool:
         """Write a queue.toml unless there is one; tell whether it was written."""
-        disk = self._store.files.disk
         with self._store.files:
             if os.path.lexists(f"{self.path}/{layout.CONFIG}"):
                 return False
-            tmp = layout.tmp_name("config")
-            disk.write_new(tmp, text.encode())
-            disk.rename(tmp, layout.CONFIG)
-            disk.sync_dir("")
+            self._store.set_policy(text)
             return True
 
     def open_drop_box(self, mode: int) -> None:

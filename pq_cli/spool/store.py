@@ -80,6 +80,17 @@ class SpoolStore:
     def close(self) -> None:
         self.files.close()
 
+    def policy(self) -> str:
+        from pq_cli.spool.opening import read_policy
+
+        return read_policy(self.files.root)
+
+    def set_policy(self, text: str) -> None:
+        disk, tmp = self.files.disk, layout.tmp_name("config")
+        disk.write_new(tmp, text.encode())
+        disk.rename(tmp, layout.CONFIG)
+        disk.sync_dir("")
+
     # -- finding -----------------------------------------------------------------
 
     def find(self, item_id: int, claim: int | None = None) -> Item:

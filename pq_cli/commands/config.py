@@ -1,0 +1,45 @@
+"""`pq config`: the policy of a queue, shown and set, wherever it is kept."""
+
+from __future__ import annotations
+
+from pq_cli.commands.spools import open_spool
+from pq_cli.core.policytext import policy_lines
+from pq_cli.errors import UsageError
+from pq_cli.options import AS_JSON, Options, operands
+from pq_cli.screen import Screen
+
+
+class ConfigOptions(Options):
+    """The command line of `pq config`, as typed."""
+
+    words: tuple[str, ...] = operands(metavar="show|set K=V...", help="Show it, or set K to V.")
+    as_json: bool = AS_JSON
+
+
+OPTIONS = ConfigOptions
+
+
+def command(o: ConfigOptions, screen: Screen) -> int:
+    """Show the policy of the queue, every field of it, or set some: `pq config set lease=10m`.
+
+    A folder has it in its queue.toml, a database in the queue's row; what is set there stays as
+    people wrote it but for these lines. Whoever has the queue open goes on with what it read.
+    """
+    verb, *settings = o.words or ("show",)
+    if verb not in ("show", "set") or bool(settings) != (verb == "set"):
+        raise UsageError("give `show`, or `set` and what to set: set lease=10m max_attempts=5")
+    pairs = [word.partition("=") for word in settings]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"{name}: give KEY=VALUE")
+    queue = open_spool(o, screen, create=verb == "set")
+    config = queue.config
+    if verb == "set":
+        config = queue.change_policy({name: value for name, _, value in pairs})
+    if o.as_json:
+        screen.emit_json(dict(config.__dict__))
+        return 0
+    if verb == "show":
+        for name, value in policy_lines(config):
+            screen.emit(f"{name} = {value}")
+    return 0
