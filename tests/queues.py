@@ -44,6 +44,11 @@ def make_queue(backend, folder, clock, jitter=no_jitter, **config):
     return Spool(folder / "spool", config=config, clock=clock, jitter=jitter)
 
 
+def open_at(place, **more):
+    """Return the queue at a place: a folder's path, or a URL."""
+    return (PostgresQueue if "://" in str(place) else Spool)(place, **more)
+
+
 def plain(item):
     """Return everything about an item that both backends must agree on."""
     fields = {n: v for n, v in item.__dict__.items() if n not in OWN}

@@ -90,15 +90,20 @@ class Presence:
             while wire.notifies() is not None:
                 self.heard = True
 
+    def has_heard(self, queue: int) -> bool:
+        """Tell whether something has come at one of our queues since this was asked last."""
+        self.hold(queue)
+        heard, self.heard = self.heard, False
+        return heard
+
     def wait(self, queue: int, seconds: float) -> None:
         """Wait until something has come at a queue, or for so long."""
-        self.hold(queue)
-        if not self.heard and self.hears:
+        if self.has_heard(queue):
+            return
+        if self.hears:
             _readable(self.fileno(), seconds)
-            self._take_in()
-        elif not self.heard:
+        else:
             time.sleep(min(seconds, _DEAF_LOOK))
-        self.heard = False
 
     @property
     def hears(self) -> bool:

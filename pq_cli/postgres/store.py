@@ -190,6 +190,14 @@ class PostgresStore(Finds):
     def idle(self, seconds: float) -> None:
         self._present().wait(self.number, min(seconds, self._until_look()))
 
+    def ear(self) -> tuple[int, float] | None:
+        here = self._present()
+        try:
+            heard = here.has_heard(self.number)
+            return (here.fileno(), 0.0 if heard else self._until_look()) if here.hears else None
+        except (PqError, OSError):
+            return None  # whoever looks next will say so
+
     def _until_look(self) -> float:
         """Return the seconds after which to look, though nothing was heard."""
         if self._known is None:

@@ -166,6 +166,9 @@ class MemoryStore:
             if self._state.paused is not None or not any(map(len, self._lanes.values())):
                 self._changed.wait(min(POLL, seconds))
 
+    def ear(self) -> None:
+        """Nobody tells what comes."""
+
     def look_in(self) -> None:
         """Nothing waits outside."""
 

@@ -187,6 +187,13 @@ class Store(Protocol):
         Not in a transaction.
         """
 
+    def ear(self) -> tuple[int, float] | None:
+        """Return a descriptor that is readable once something has come, and seconds; None: none.
+
+        After so many seconds it is time to look all the same. Ask anew for each wait. Not in a
+        transaction.
+        """
+
     def look_in(self) -> None:
         """Let in what waits at doors of the store's own (a drop box). Not in a transaction."""
 

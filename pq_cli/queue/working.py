@@ -47,6 +47,13 @@ class Working:
                 return None
             self._store.idle(left)
 
+    def ear(self) -> tuple[int, float] | None:
+        """Return a descriptor that is readable once work may have come, and the longest wait.
+
+        None where nobody tells what comes: look again soon. Ask anew for each wait.
+        """
+        return self._store.ear()
+
     def claimed(
         self, *, wait: float = 0.0, lease: float | None = None
     ) -> AbstractContextManager[Item | None]:

@@ -21,7 +21,7 @@ from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
 from pq_cli.worker.waiting import SETTLE_AGAIN, Waiting, settling
 
 _POLL = 0.2
-"""Seconds between looks at an idle queue: new work is noticed within a quarter of a second."""
+"""Seconds between looks at an idle queue that nobody tells what comes."""
 _LONGEST_TICK = 0.5
 """Seconds between looks at the claims: what was cancelled is called off this soon."""
 
@@ -286,15 +286,23 @@ class Pool:
     # -- waiting and telling -----------------------------------------------
 
     async def _pause(self) -> None:
-        """Wait until something ends or somebody asks; while a slot is free, look again soon."""
-        seconds: float | None = None
+        """Wait until something ends or somebody asks; while a slot is free, for work too."""
+        seconds, ear = None, None
         if not self._closing and len(self._attempts) < self._concurrency:
-            seconds = min(_POLL, self._pace.wait(time.monotonic()) or _POLL)
+            ear, seconds = self._queue.ear() or (None, _POLL)
+            seconds = min(seconds, self._pace.wait(time.monotonic()) or seconds)
+            if self._claiming is not None:
+                seconds = min(seconds, _POLL)
+        if ear is not None:
+            self._loop.add_reader(ear, self._wake.set)
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             pass
+        finally:
+            if ear is not None:
+                self._loop.remove_reader(ear)
 
     def _gate_said(self, is_open: bool) -> None:
         self._tell(Event(kind="gate", open=is_open))
