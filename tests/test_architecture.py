@@ -45,7 +45,7 @@ def test_rooms_can_be_taken_in_at_a_glance():
     assert {room: n for room, n in rooms.items() if n > 16}.keys() <= {"commands", "worker"}
 
 
-BEHIND_THE_SEAM = {"Arrivals", "Attendance", "Received", "Staged", "Listing"}
+BEHIND_THE_SEAM = {"Arrivals", "Attendance", "Received", "Staged"}
 """What each backend has of its own, under the name that `queue.store` or its neighbour gives it."""
 
 

@@ -79,6 +79,7 @@ WRONG = {
     "watch": FUNCTION,
     "prefix": [5, None, b"x"],
     "most": ["5", 1.5, True, -1],
+    "settings": [5, ["lease=5"], {"lease": 5}, {5: "x"}],
     "kept_until": ["5m", True, -1, math.nan],
 }
 """By the name of an argument, which means the same in every verb: what it must not be."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pq_cli.commands.spools import open_spool
-from pq_cli.core.policytext import policy_lines
 from pq_cli.errors import UsageError
 from pq_cli.options import AS_JSON, Options, operands
+from pq_cli.queue.policytext import policy_lines
 from pq_cli.screen import Screen
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core.arguments import valid_callable, valid_duration, valid_flag
 from pq_cli.core.policy import QueueConfig, valid_config
-from pq_cli.core.policytext import parse_policy
 from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError, PermissionDeniedError
 from pq_cli.postgres.address import Address
+from pq_cli.queue.policytext import parse_policy
 from pq_cli.queue.verbs import Queue
 
 if TYPE_CHECKING:

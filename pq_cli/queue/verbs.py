@@ -14,6 +14,7 @@ from pq_cli.core.arguments import (
     valid_reference,
     valid_text,
     valid_time,
+    wrong,
 )
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
@@ -25,7 +26,7 @@ from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, BinaryIO, Self
 
     from pq_cli.queue.departures import Departures
@@ -329,13 +330,16 @@ class Queue(Working, Looking, Removing):
             due = now + delay if delay is not None else at
             return self._put(before, transitions.changed(before, now, priority, due))
 
-    def change_policy(self, settings: Mapping[str, str]) -> QueueConfig:
+    def change_policy(self, settings: dict[str, str]) -> QueueConfig:
         """Set fields of the policy, each to a text as in queue.toml; return the whole of it.
 
         It holds for whoever opens the queue from now on: this object goes on with the one it has.
         Raises UsageError for an unknown field or a value that is not allowed.
         """
-        from pq_cli.core.policytext import changed_policy, parse_policy  # start-up
+        words = settings.items() if isinstance(settings, dict) else [(settings, None)]
+        if not all(isinstance(word, str) for pair in words for word in pair):
+            raise wrong("settings", settings, "a dictionary of texts: {'lease': '10m'}")
+        from pq_cli.queue.policytext import changed_policy, parse_policy  # start-up
 
         store = self._store
         with store.transaction():

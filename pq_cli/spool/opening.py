@@ -158,7 +158,7 @@ def read_config(path: str) -> QueueConfig:
     text = read_policy(path)
     if not text:
         return QueueConfig()
-    from pq_cli.core.policytext import parse_policy  # start-up: most spools have no queue.toml
+    from pq_cli.queue.policytext import parse_policy  # start-up: most spools have no queue.toml
 
     return parse_policy(text, f"{path}/{layout.CONFIG}")
 

@@ -94,7 +94,14 @@ def test_a_page_names_the_environment_and_has_examples(command):
 def test_every_page_belongs_to_something_that_exists():
     """There is no page for a command that is gone, and pq(1) refers to every other page."""
     pages = {path.name for path in PAGES}
-    others = {"pq.1", "pq-queue.toml.5", "pq-spool.5", "pq-drop.7", "pq-priority.7"}
+    others = {
+        "pq.1",
+        "pq-queue.toml.5",
+        "pq-spool.5",
+        "pq-drop.7",
+        "pq-postgres.7",
+        "pq-priority.7",
+    }
     assert pages == {f"pq-{command}.1" for command in COMMANDS} | others
     see_also = page("pq.1").split(".Sh SEE ALSO")[1]
     referred = {".".join(found) for found in re.findall(r"\.Xr (\S+) (\d)", see_also)}
