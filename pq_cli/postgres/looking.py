@@ -101,7 +101,7 @@ class Looks:
         stand = set(self.ask(
             "select id, (moving::json->>'claims')::bigint from pq.item"
             " where queue = %s and id = any(%s::bigint[]) and state = 'active'",
-            self._queue, [item.id for item in items],
+            self.number, [item.id for item in items],
         ))  # fmt: skip
         return [item for item in items if (item.id, item.claims) not in stand]
 

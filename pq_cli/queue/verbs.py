@@ -26,7 +26,7 @@ from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO, Self
 
     from pq_cli.queue.departures import Departures
