@@ -131,5 +131,8 @@ class NewItemOptions(Options):
     max_attempts: str | None = option(
         "--max-attempts", metavar="N", help="Attempts before it counts as failed."
     )
+    timeout: str | None = option(
+        "--timeout", metavar="D", help="Stop an attempt that takes longer."
+    )
     name: str | None = option("--name", metavar="NAME", help="A name to show.")
     metadata: tuple[str, ...] = repeated("-m", "--metadata", metavar="K=V", help="May be repeated.")

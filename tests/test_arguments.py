@@ -42,6 +42,7 @@ WRONG = {
     "if_exists": ["maybe", None, True, ["skip"]],
     "delay": [*SECONDS, math.inf],
     "at": ["2026-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC), True, -1, math.inf],
+    "timeout": [*SECONDS, 0, math.inf],
     "max_attempts": ["3", 1.5, True, 0],
     "name": TEXT,
     "metadata": [["x"], "x", {1: "x"}, {"x": object()}, 5],

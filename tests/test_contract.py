@@ -64,6 +64,17 @@ def test_a_new_item_is_pending_with_the_policys_defaults(make, clock):
     assert plain(q.get(2)) == plain(second) and len(q) == 2
 
 
+def test_an_item_keeps_what_it_was_given(make):
+    """The fields of a request are those of the item, from then on."""
+    q = make()
+    fields = {"priority": 2, "key": "k", "max_attempts": 7, "timeout": 1.5, "name": "n",
+              "metadata": {"a": [1, None]}}  # fmt: skip
+    item = q.enqueue(b"x", **fields)
+    claimed = q.claim()
+    for seen in (item, q.get(1), claimed, q.release(claimed)):
+        assert {name: getattr(seen, name) for name in fields} == fields
+
+
 @pytest.mark.parametrize(
     "payload", [b"", b"\0\xff\n", bytes(range(256)) * 1500, bytearray(b"ab"), memoryview(b"cd")]
 )

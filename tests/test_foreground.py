@@ -203,6 +203,22 @@ def test_a_cancelled_item_stops_its_command(pq: Pq, tmp_path: Path, verb: str) -
         assert spool.get(1).last_error == "cancelled by ann"
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_item_has_its_own_time_limit(pq: Pq, tmp_path: Path, verb: str) -> None:
+    """What `enqueue --timeout` says holds for a command in the foreground, too: exit 124."""
+    pids = tmp_path / "pids"
+    command = ("--", "sh", "-c", f"echo $$ > {pids}; exec sleep 1000")
+    with killed_at_the_end(pids):
+        if verb == "next":
+            pq("enqueue", "--timeout", "0.5s", "--max-attempts", 1, stdin=b"x")
+            pq("next", *command, expect=6)
+        else:
+            pq("submit", "--timeout", "0.5s", *command, stdin=b"x", expect=6)
+        with pq.api() as spool:
+            assert spool.get(1).history[-1]["exit"] == 124
+            assert spool.get(1).timeout == 0.5
+
+
 _IMPATIENT = """
 import sys
 from pq_cli.cli import main

@@ -93,6 +93,7 @@ def request_of(o: NewItemOptions, *, delay: str | None = None, at: str | None = 
             delay=None if delay is None else parse_duration(delay),
             at=None if at is None else parse_time(at),
             max_attempts=None if o.max_attempts is None else _attempts(o.max_attempts),
+            timeout=None if o.timeout is None else parse_duration(o.timeout),
             name=o.name,
             metadata=_metadata(o.metadata) or None,
         )

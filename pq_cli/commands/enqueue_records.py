@@ -112,7 +112,7 @@ def _more_at_hand(source: About) -> bool:
     return bool(poll.poll(0))
 
 
-_FIELDS = ("priority", "key", "delay", "at", "max_attempts", "name", "metadata")
+_FIELDS = ("priority", "key", "delay", "at", "max_attempts", "timeout", "name", "metadata")
 
 
 def parse_record(line: bytes, defaults: Request) -> Payload:
@@ -137,8 +137,9 @@ def parse_record(line: bytes, defaults: Request) -> Payload:
         value = fields.get(name)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise UsageError(f"{name} must be {'a text' if kind is str else 'a whole number'}")
-    if "delay" in fields:
-        fields["delay"] = parse_duration(str(fields["delay"]))
+    for name in ("delay", "timeout"):
+        if name in fields:
+            fields[name] = parse_duration(str(fields[name]))
     if "at" in fields:
         if not isinstance(fields["at"], str):
             raise UsageError("at must be a text, e.g. 2026-02-24T18:30:00Z")

@@ -73,7 +73,8 @@ class Item(Record):
     `lease_until` (while active, with the `holder`) are Unix seconds in whole microseconds.
     `size` is that of the payload in bytes, `checksum` its CRC-32 where that was cheap,
     `written_boot` the boot in which it was written unsynced. `attempts` counts those begun
-    since the item was enqueued or retried, without released ones, against `max_attempts`;
+    since the item was enqueued or retried, without released ones, against `max_attempts`; one that
+    takes longer than `timeout` seconds is stopped (None: it may take its time);
     `claims` counts every claim ever made and makes the fence: the claim is written `ID.CLAIMS`
     (of an active item, 0 says that the claim is another's; see `for_bystanders`).
     `history` holds the last attempts that ended, oldest first, `last_error` the text of the
@@ -90,6 +91,7 @@ class Item(Record):
     not_before: float | None = None
     attempts: int = 0
     max_attempts: int = 3
+    timeout: float | None = None
     claims: int = 0
     key: str | None = None
     name: str | None = None

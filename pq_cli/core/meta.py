@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pq_cli.core.item import ACTIVE, MAX_PRIORITY, MIN_PRIORITY, Holder, Item, State, valid_key
 from pq_cli.core.jsonio import parse_edited, to_json
-from pq_cli.core.timefmt import format_time, parse_time
+from pq_cli.core.timefmt import MAX_SECONDS, format_time, parse_time
 from pq_cli.errors import DamagedItemError, PqError, UsageError
 
 TYPE_CHECKING = False
@@ -19,8 +19,8 @@ MAX_META_BYTES = 1024 * 1024
 """No `.meta.json` larger than this is ever read: a hostile one must not fill memory."""
 _STORED = (
     "id", "state", "priority", "created_at", "updated_at", "key", "name", "size", "checksum",
-    "not_before", "attempts", "max_attempts", "written_boot", "last_error", "metadata", "claims",
-    "lease_until", "holder", "history",
+    "not_before", "attempts", "max_attempts", "timeout", "written_boot", "last_error", "metadata",
+    "claims", "lease_until", "holder", "history",
 )  # fmt: skip
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
 _NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
@@ -30,6 +30,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("key", "name", "checksum", "written_boot", "last_error"), (str, _NONE)),
     **dict.fromkeys(_TIMES, (str, _NONE)),
     "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
+    "timeout": (int, float, _NONE),
 }  # fmt: skip
 _MISSING = {
     **dict.fromkeys((*_STORED, "claim", "path", "effective")),
@@ -193,6 +194,8 @@ def _check_types(fields: dict[str, Any]) -> None:
     for name in _NUMBERS:
         if not 0 <= fields[name] <= _LARGEST:
             raise _WrongError(f"{name} is out of range")
+    if fields["timeout"] is not None and not 0 < fields["timeout"] <= MAX_SECONDS:
+        raise _WrongError("timeout is out of range")
 
 
 def _time(name: str, text: str) -> float:

@@ -17,7 +17,10 @@ _MOVING = (
     "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
     "claim",
 )  # fmt: skip
-_FIXED = ("max_attempts", "name", "size", "checksum", "last_error", "metadata", "history", "extra")
+_FIXED = (
+    "max_attempts", "timeout", "name", "size", "checksum", "last_error", "metadata", "history",
+    "extra",
+)  # fmt: skip
 """Fields of an Item that may change all the same; then that text is written anew."""
 
 

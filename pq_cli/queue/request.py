@@ -30,7 +30,8 @@ IF_EXISTS = ("skip", "fail", "replace")
 class Request(Record):
     """One item to be enqueued, without its payload. None means the queue's default.
 
-    `delay` (seconds from now) and `at` (Unix seconds) exclude each other. `if_exists` says
+    `delay` (seconds from now) and `at` (Unix seconds) exclude each other. `timeout`: seconds after
+    which a worker stops an attempt (None: when its own time is over). `if_exists` says
     what happens when a live item has `key`: `skip` returns that item (without its claim: who
     works on it is another), `fail` raises KeyTakenError, `replace` puts this one in its stead
     (KeyTakenError while it is active).
@@ -42,6 +43,7 @@ class Request(Record):
     delay: float | None = None
     at: float | None = None
     max_attempts: int | None = None
+    timeout: float | None = None
     name: str | None = None
     metadata: dict[str, Any] | None = None
 
@@ -83,6 +85,8 @@ def checked(request: Request) -> Request:
         valid_time("at", request.at)
     if request.max_attempts is not None:
         valid_whole("max_attempts", request.max_attempts, 1, 1_000_000)
+    if request.timeout is not None and not valid_duration("timeout", request.timeout):
+        raise wrong("timeout", request.timeout, "seconds, above 0")
     name = valid_text("name", request.name)
     if name is not None and len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
@@ -128,6 +132,7 @@ def new_item(request: Request, item_id: int, now: float, config: QueueConfig) ->
         updated_at=stamp(now),
         not_before=stamp(due) if due is not None and waits else None,
         max_attempts=config.max_attempts if request.max_attempts is None else request.max_attempts,
+        timeout=request.timeout,
         key=request.key,
         name=request.name,
         metadata={} if request.metadata is None else request.metadata,

@@ -73,6 +73,7 @@ class Queue(Working, Looking, Removing):
         delay: float | None = None,
         at: float | None = None,
         max_attempts: int | None = None,
+        timeout: float | None = None,
         name: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> Item:
@@ -83,7 +84,7 @@ class Queue(Working, Looking, Removing):
         """
         request = Request(
             priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
-            max_attempts=max_attempts, name=name, metadata=metadata,
+            max_attempts=max_attempts, timeout=timeout, name=name, metadata=metadata,
         )  # fmt: skip
         admitted = self.commit([self.stage(payload, request)])
         if admitted.error is not None:

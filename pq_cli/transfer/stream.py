@@ -92,7 +92,7 @@ def read_item(values: dict[str, Any], where: str) -> Item:
         item = decode(text, item_id=item_id, state=State(str(state)), priority=None, path=where)
         if item.key is not None:
             valid_key(item.key)
-        checked(Request(max_attempts=item.max_attempts, name=item.name))
+        checked(Request(max_attempts=item.max_attempts, timeout=item.timeout, name=item.name))
         # Its metadata may hold NaN, which an older queue had and `enqueue` refuses.
         if len(to_json(item.metadata)) > MAX_METADATA_BYTES:
             raise UsageError(f"its metadata has more than {MAX_METADATA_BYTES} bytes")

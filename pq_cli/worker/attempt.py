@@ -19,6 +19,7 @@ from pq_cli.worker.child import STOPPING, HeldSignals, lost_output, run_child
 from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
+    EXIT_TIMEOUT,
     Outcome,
     Verdict,
     arguments,
@@ -166,7 +167,7 @@ class Foreground:
                 raise not_runnable(command[0], error) from None
         if renewal.lost is not None:
             raise renewal.lost
-        return status, sent
+        return (EXIT_TIMEOUT, None) if renewal.late else (status, sent)
 
     def _guard(self) -> Guard:
         if self._attendance is None:
@@ -188,9 +189,10 @@ class Foreground:
 
 
 class _Renewal:
-    """Keeps a claim when called, and returns the seconds until the next time; None: it is lost.
+    """Keeps a claim when called, and returns the seconds until the next time.
 
     Each time it looks whether the claim still stands; the lease is renewed after a third of it.
+    None: the command is to be stopped, for the claim is lost, or the item's own time is over.
     """
 
     def __init__(
@@ -199,12 +201,19 @@ class _Renewal:
         self._queue, self._item, self._lease, self._warn = queue, item, lease, warn
         self._refused = False
         self._renew_at = time.monotonic() + lease / 3
-        self.pause = min(_LOOK, lease / 3)
+        limit = float("inf") if item.timeout is None else item.timeout
+        self._late_at = time.monotonic() + limit
+        self.late = False
+        """Whether the attempt took longer than the item may."""
+        self.pause = min(_LOOK, lease / 3, limit)
         """Seconds until it should be called first."""
         self.lost: PqError | None = None
 
     def __call__(self) -> float | None:
         claim = self._item.claim
+        self.late = time.monotonic() >= self._late_at
+        if self.late:
+            return None
         if time.monotonic() < self._renew_at and not self._is_over():
             return self.pause
         try:

@@ -53,10 +53,10 @@ _GATE_WORDS = 4096
 class Terms(Record):
     """How attempts are made.
 
-    timeout: seconds until a child is stopped, None never. kill_after: seconds from TERM to KILL.
-    log: keep the output beside the item. tag: put the id before each line that is passed on.
-    defer_on: statuses that mean "later, uncounted"; None: those of the queue's policy.
-    lock_timeout: seconds to wait for the spool's lock in order to keep a log.
+    timeout: seconds until a child is stopped, or as its item says, if that is less; None never.
+    kill_after: seconds from TERM to KILL. log: keep the output beside the item. tag: put the id
+    before each line that is passed on. defer_on: statuses that mean "later, uncounted"; None: those
+    of the queue's policy. lock_timeout: seconds to wait for the spool's lock to keep a log.
     """
 
     timeout: float | None = None
@@ -130,7 +130,7 @@ class Runner:
             child = Child(argv, env, (payload.fileno(), *ends), self._guard)
             for stream in streams:
                 stream.start()
-            status, late = await self._wait(child)
+            status, late = await self._wait(child, self._timeout(item))
         finally:
             for stream in streams:
                 stream.finish()
@@ -138,10 +138,15 @@ class Runner:
             await self._passed_on()
         return EXIT_TIMEOUT if late else status
 
-    async def _wait(self, child: Child) -> tuple[int, bool]:
+    def _timeout(self, item: Item) -> float | None:
+        """Return the seconds that an attempt may take: what the item says, or this run if less."""
+        given = [s for s in (item.timeout, self._terms.timeout) if s is not None]
+        return min(given, default=None)
+
+    async def _wait(self, child: Child, timeout: float | None) -> tuple[int, bool]:
         """Wait for a child, and let it have the last word when the attempt is called off."""
         try:
-            return await child.wait(self._terms.timeout, self._terms.kill_after)
+            return await child.wait(timeout, self._terms.kill_after)
         except asyncio.CancelledError:
             if child.status is None or was_stopped(judge(child.status, self._defer_on)):
                 raise

@@ -273,6 +273,18 @@ def test_stopped_worker_loses_its_claim(bench, tools):
     assert [e["outcome"] for e in bench.spool().get(1).history] == ["lost", "deferred"]
 
 
+@pytest.mark.parametrize(("own", "runs"), [(0.3, "1h"), (3600.0, "0.3s"), (0.3, None)])
+def test_of_two_time_limits_the_smaller_counts(bench, own, runs):
+    """That of the item, and that of the run: an attempt that takes longer has failed with 124."""
+    bench.spool(max_attempts=1)
+    bench.fill(1, timeout=own)
+    limit = () if runs is None else ("--timeout", runs)
+    assert bench.pq("run", *limit, "--", "sleep", "1000").returncode == 6
+    item = bench.spool().get(1)
+    assert (str(item.state), item.timeout) == ("failed", own)
+    assert item.history[-1]["exit"] == 124
+
+
 ENDS = {"release": {}, "fail": {"dead": True}, "done": {}, "cancel": {}, "cancel -": {"hold": True},
         "cancel --": {"remove": True}}  # fmt: skip
 """How others may end a claim under its worker: with a lease of days, by nothing but a look."""
