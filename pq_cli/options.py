@@ -1,25 +1,31 @@
 """How an option of a command is declared: once, as a field of the command's `Options`.
 
 Three things are read from it: the quick grammar (quick.py), typer's parser, and with it the help
-texts and the completion (commands/typed.py). Nothing of typer is imported here: the plain
-commands must start without it.
+texts and the completion (commands/typed.py). What was typed is made into what it means as it is
+read, by the `read` of each, so a command is given numbers, seconds and states. Nothing of typer
+is imported here: the plain commands must start without it.
 """
 
 from __future__ import annotations
 
-from pq_cli.core.item import State
+from pq_cli.core.item import State, printable, valid_priority, whole
+from pq_cli.core.policy import valid_status
 from pq_cli.core.record import Record
+from pq_cli.core.timefmt import parse_duration
+from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, ClassVar, Self
 
 
 class Option(Record):
     """One option, or the operands of a command when it has no names.
 
     metavar: what stands for its value in help; empty: a flag. implied: the value of an option
-    that may stand without one. many: may be repeated. needs: operands, at least one.
+    that may stand without one. many: may be repeated. needs: what must be given. read: makes of
+    the text, of many the tuple of them, what it means; raises UsageError.
     """
 
     names: tuple[str, ...]
@@ -30,16 +36,21 @@ class Option(Record):
     envvar: str = ""
     many: bool = False
     needs: bool = False
+    read: Callable[[Any], Any] | None = None
+
+    def meant(self, given: Any) -> Any:
+        """Return what a value means as it was typed. Raises UsageError."""
+        return given if given is None or self.read is None else self.read(given)
 
 
-def option(*names: str, metavar: str, help: str, default: str | None = None, **more: str) -> Any:
-    """Declare an option with a value; `more` are `implied` and `envvar` of Option."""
-    return Option(names=names, help=help, metavar=metavar, default=default, **more)  # type: ignore[arg-type]
+def option(*names: str, metavar: str, help: str, default: str | None = None, **more: Any) -> Any:
+    """Declare an option with a value; `more` are `implied`, `envvar` and `read` of Option."""
+    return Option(names=names, help=help, metavar=metavar, default=default, **more)
 
 
-def repeated(*names: str, metavar: str, help: str) -> Any:
+def repeated(*names: str, metavar: str, help: str, read: Callable[[Any], Any] | None = None) -> Any:
     """Declare an option with a value that may be given several times."""
-    return Option(names=names, help=help, metavar=metavar, default=(), many=True)
+    return Option(names=names, help=help, metavar=metavar, default=(), many=True, read=read)
 
 
 def flag(*names: str, help: str, default: bool | None = False) -> Any:
@@ -47,9 +58,9 @@ def flag(*names: str, help: str, default: bool | None = False) -> Any:
     return Option(names=names, help=help, default=default)
 
 
-def operand(*, metavar: str, help: str, default: str | None = None, needs: bool = False) -> Any:
-    """Declare the one word that may stand beside the options."""
-    return Option(names=(), help=help, metavar=metavar, default=default, needs=needs)
+def operand(*, metavar: str, help: str, default: str | None = None, **more: Any) -> Any:
+    """Declare the one word that may stand beside the options; `more` are `needs` and `read`."""
+    return Option(names=(), help=help, metavar=metavar, default=default, **more)
 
 
 def operands(*, metavar: str, help: str, needs: bool = False) -> Any:
@@ -66,11 +77,87 @@ class Declared(Record):
         own = {n: v for n, v in cls.__dict__.items() if isinstance(v, Option)}
         cls._declared = cls._declared | own
         for name, declared in own.items():
-            setattr(cls, name, declared.default)
+            setattr(cls, name, declared.meant(declared.default))
         super().__init_subclass__()
 
+    @classmethod
+    def of_words(cls, given: Mapping[str, Any]) -> Self:
+        """Return the options that were typed, each as it is meant. Raises UsageError."""
+        known = cls._declared.items()
+        return cls(**{field: each.meant(given[field]) for field, each in known if field in given})
 
-LOCK_TIMEOUT = "30s"
+
+# -- what a value means --------------------------------------------------------
+
+
+def number(name: str, low: int = 0, high: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number in this range; `name` is for errors."""
+
+    def read(text: str) -> int:
+        value = whole(text)
+        if value is None or value < low or (high is not None and value > high):
+            within = f" from {low}" if low or high else ""
+            within += f" to {high}" if high else ""
+            raise UsageError(f"{name} {printable(text)!r}: give a whole number{within}")
+        return value
+
+    return read
+
+
+def span(name: str) -> Callable[[str], float]:
+    """Return what reads a duration in seconds that is longer than 0; `name` is for errors."""
+
+    def read(text: str) -> float:
+        seconds = parse_duration(text)
+        if seconds <= 0:
+            raise UsageError(f"{name} must be longer than 0")
+        return seconds
+
+    return read
+
+
+def states(names: Iterable[str]) -> tuple[State, ...]:
+    """Return the states of `--state` options; each may hold several with commas."""
+    wanted = []
+    for name in (part for text in names for part in text.split(",")):
+        if name not in [str(state) for state in State]:
+            raise UsageError(f"--state {printable(name)!r}: allowed is {', '.join(State)}")
+        wanted.append(State(name))
+    return tuple(wanted)
+
+
+def statuses(text: str) -> tuple[int, ...]:
+    """Return the exit statuses of `--defer-on`."""
+    try:
+        return tuple(valid_status(whole(part.strip())) for part in text.split(","))
+    except UsageError as error:
+        shown = printable(text, 40)
+        raise UsageError(f"--defer-on {shown!r}: give {error}, e.g. 6,7,22,28") from None
+
+
+COLORS = ("auto", "always", "never")
+
+
+def _color(text: str) -> str:
+    if text not in COLORS:
+        raise UsageError(f"--color {text!r}: allowed is {', '.join(COLORS)}")
+    return text
+
+
+def _metadata(pairs: Iterable[str]) -> dict[str, str] | None:
+    metadata = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-m {printable(pair)}: give KEY=VALUE")
+        metadata[key] = value
+    return metadata or None
+
+
+# -- options that several commands have ----------------------------------------
+
+
+_LOCK_TIMEOUT = "30s"
 """How long a command waits for the spool's lock unless it is told otherwise."""
 
 
@@ -80,16 +167,17 @@ class LookOptions(Declared):
     spool: str = option(
         "--spool", "-s", metavar="DIR", envvar="PQ_SPOOL", default="", help="The spool directory."
     )
-    lock_timeout = LOCK_TIMEOUT
+    lock_timeout = parse_duration(_LOCK_TIMEOUT)
 
 
 class Options(LookOptions):
     """And what those may be told that take its lock."""
 
-    lock_timeout: str = option(
+    lock_timeout: float = option(
         "--lock-timeout",
         metavar="D",
-        default=LOCK_TIMEOUT,
+        default=_LOCK_TIMEOUT,
+        read=parse_duration,
         help="Give up (exit 75) if the lock takes longer.",
     )
 
@@ -104,11 +192,20 @@ def declared(options: type[Declared]) -> dict[str, Option]:
 ITEMS = operands(
     metavar="ITEM...", help="An id, a claim, or a path; - reads them from stdin.", needs=True
 )
-PRIORITY = option("--priority", "-p", metavar="N", help="1 (most urgent) to 10.")
-STATES = repeated("--state", metavar="S", help=f"Of {', '.join(State)}; may be repeated.")
-DEFER_ON = option("--defer-on", metavar="N,...", help="Statuses of CMD: later, uncounted.")
+PRIORITY = option(
+    "--priority", "-p", metavar="N", help="1 (most urgent) to 10.", read=valid_priority
+)
+STATES = repeated(
+    "--state", metavar="S", help=f"Of {', '.join(State)}; may be repeated.", read=states
+)
+DEFER_ON = option(
+    "--defer-on", metavar="N,...", help="Statuses of CMD: later, uncounted.", read=statuses
+)
+LEASE = option("--lease", metavar="D", help="Renewed while CMD runs.", read=span("--lease"))
 AS_JSON = flag("--json", help="Print JSON Lines.")
-COLOR = option("--color", metavar="WHEN", default="auto", help="auto, always or never.")
+COLOR = option(
+    "--color", metavar="WHEN", default="auto", help="auto, always or never.", read=_color
+)
 
 
 class ItemsOptions(Options):
@@ -120,7 +217,7 @@ class ItemsOptions(Options):
 class NewItemOptions(Options):
     """What may be said of a new item, by whoever makes one."""
 
-    priority: str | None = PRIORITY
+    priority: int | None = PRIORITY
     key: str | None = option("--key", metavar="KEY", help="Unique among live items.")
     if_exists: str = option(
         "--if-exists",
@@ -128,11 +225,16 @@ class NewItemOptions(Options):
         default="skip",
         help="If the key is taken: skip, fail or replace.",
     )
-    max_attempts: str | None = option(
-        "--max-attempts", metavar="N", help="Attempts before it counts as failed."
+    max_attempts: int | None = option(
+        "--max-attempts",
+        metavar="N",
+        help="Attempts before it counts as failed.",
+        read=number("max-attempts", 1),
     )
-    timeout: str | None = option(
-        "--timeout", metavar="D", help="Stop an attempt that takes longer."
+    timeout: float | None = option(
+        "--timeout", metavar="D", help="Stop an attempt that takes longer.", read=parse_duration
     )
     name: str | None = option("--name", metavar="NAME", help="A name to show.")
-    metadata: tuple[str, ...] = repeated("-m", "--metadata", metavar="K=V", help="May be repeated.")
+    metadata: dict[str, str] | None = repeated(
+        "-m", "--metadata", metavar="K=V", help="May be repeated.", read=_metadata
+    )

@@ -60,14 +60,17 @@ def grammar(options: type[Options]) -> dict[str, tuple[str, Option]]:
 def plan(
     name: str, arguments: Sequence[str], environ: Mapping[str, str], default_spool: str
 ) -> tuple[Callable[[Any, Screen], int], Options] | None:
-    """Return (command, options) of a plain command line, or None: go the full way."""
+    """Return (command, options) of a plain command line, or None: go the full way.
+
+    Raises UsageError for a value that is not acceptable.
+    """
     found = _command(name)
     fields = None if found is None else parse(found[1], arguments)
     if found is None or fields is None:
         return None
     command, options = found
     fields.setdefault("spool", environ.get("PQ_SPOOL") or default_spool)
-    return command, options(**fields)
+    return command, options.of_words(fields)
 
 
 def _command(name: str) -> tuple[Callable[[Any, Screen], int], type[Options]] | None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pq_cli import quick
 from pq_cli.commands.table import load
+from pq_cli.errors import UsageError
 
 NAMES = ["enqueue", "next", "done"]
 DEFAULT = "/the/default/spool"
@@ -44,9 +45,15 @@ def by_typer(name: str, arguments: list[str]) -> object:
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_what_the_quick_parser_takes_typer_reads_the_same(name: str, data: st.DataObject) -> None:
-    """A command line that goes the quick way gives exactly the options of the full way."""
+    """The quick way gives exactly the options of the full way, or the same error."""
     arguments = data.draw(words(name))
-    planned = quick.plan(name, arguments, {}, DEFAULT)
+    try:
+        planned = quick.plan(name, arguments, {}, DEFAULT)
+    except UsageError as error:
+        with pytest.raises(UsageError) as also:
+            by_typer(name, arguments)
+        assert str(also.value) == str(error)
+        return
     if planned is not None:
         assert planned[1] == by_typer(name, arguments)
 

@@ -17,7 +17,7 @@ class AgeOptions(Options):
     """The command line of `pq age`, as typed."""
 
     dry_run: bool = flag("--dry-run", help="Report; move nothing.")
-    at: str | None = option("--at", metavar="T", help="As of this time.")
+    at: float | None = option("--at", metavar="T", help="As of this time.", read=parse_time)
     as_json: bool = AS_JSON
 
 
@@ -30,9 +30,8 @@ def command(o: AgeOptions, screen: Screen) -> int:
     With aging_clock = "manual" this also moves the aging clock to now, or to --at T: the order
     then stays as it is until the next `pq age`. Columns: priority, effective, count, oldest id.
     """
-    moment = None if o.at is None else parse_time(o.at)
     queue = open_spool(o, screen)
-    t = queue.move_clock(moment, dry_run=o.dry_run)
+    t = queue.move_clock(o.at, dry_run=o.dry_run)
     with Counting(screen, "items looked at") as counting:
         pending = counting.over(queue.items([State.PENDING]))
         groups = aged_groups(queue.config, pending, t)

@@ -9,7 +9,6 @@ from pq_cli.backends import folder
 from pq_cli.commands.spools import open_own_folder
 from pq_cli.core.insight.words import counted, lie_in_quarantine
 from pq_cli.core.item import printable
-from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import DamageError, PqError, UsageError
 from pq_cli.options import AS_JSON, Options, flag, repeated
 from pq_cli.render.counting import Counting
@@ -52,7 +51,7 @@ def command(o: CheckOptions, screen: Screen) -> int:
         if o.repair or o.as_json:
             raise UsageError("--restore excludes --repair and --json")
         return _restore(o, screen)
-    check = Check(folder(o.spool, "check"), parse_duration(o.lock_timeout))
+    check = Check(folder(o.spool, "check"), o.lock_timeout)
     seen: Counter[str] = Counter()
 
     def records() -> Iterator[dict[str, Any]]:

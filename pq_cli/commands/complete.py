@@ -160,8 +160,8 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
 
 def _fixed(kind: str | None) -> Sequence[str]:
     from pq_cli.commands.completion import SHELLS
+    from pq_cli.options import COLORS
     from pq_cli.queue.request import IF_EXISTS
-    from pq_cli.render.terminal import COLORS
 
     numbers = tuple(str(n) for n in range(1, 11))
     known = {"states": tuple(State), "colors": COLORS, "exists": IF_EXISTS, "shells": tuple(SHELLS)}

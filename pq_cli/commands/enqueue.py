@@ -7,7 +7,6 @@ import stat
 import sys
 
 from pq_cli.commands.spools import open_spool, taken_text
-from pq_cli.core.item import printable, valid_priority, whole
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.opened import About, open_file
@@ -17,8 +16,6 @@ from pq_cli.render.counting import Counting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pq_cli.commands.enqueue_records import Payload
     from pq_cli.core.item import Item
     from pq_cli.queue.request import Admitted
@@ -31,8 +28,10 @@ class EnqueueOptions(NewItemOptions):
 
     files: tuple[str, ...] = operands(metavar="[FILE...]", help="Default: stdin, as is -.")
     name: str | None = option("--name", metavar="NAME", help="A name to show; default: FILE's.")
-    delay: str | None = option("--delay", metavar="D", help="Not before D from now.")
-    at: str | None = option("--at", metavar="T", help="Not before this time.")
+    delay: float | None = option(
+        "--delay", metavar="D", help="Not before D from now.", read=parse_duration
+    )
+    at: float | None = option("--at", metavar="T", help="Not before this time.", read=parse_time)
     lines: bool = flag("--lines", help="One item a line.")
     null: bool = flag("-0", "--null", help="One item a NUL record.")
     jsonl: bool = flag("--jsonl", help="One item a JSON record.")
@@ -83,19 +82,21 @@ def _size_of_stdin() -> int | None:
     return info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
-def request_of(o: NewItemOptions, *, delay: str | None = None, at: str | None = None) -> Request:
+def request_of(
+    o: NewItemOptions, *, delay: float | None = None, at: float | None = None
+) -> Request:
     """Return what the options ask for. Raises UsageError naming what is wrong."""
     return checked(
         Request(
-            priority=None if o.priority is None else valid_priority(o.priority),
+            priority=o.priority,
             key=o.key,
             if_exists=o.if_exists,
-            delay=None if delay is None else parse_duration(delay),
-            at=None if at is None else parse_time(at),
-            max_attempts=None if o.max_attempts is None else _attempts(o.max_attempts),
-            timeout=None if o.timeout is None else parse_duration(o.timeout),
+            delay=delay,
+            at=at,
+            max_attempts=o.max_attempts,
+            timeout=o.timeout,
             name=o.name,
-            metadata=_metadata(o.metadata) or None,
+            metadata=o.metadata,
         )
     )
 
@@ -106,23 +107,6 @@ def check_stdin() -> None:
         raise UsageError("no FILE given, and standard input is closed")
     if os.isatty(0):
         raise UsageError("no FILE given, and standard input is a terminal; pipe something in")
-
-
-def _attempts(text: str) -> int:
-    number = whole(text, 9)
-    if number is None:
-        raise UsageError(f"max-attempts {printable(text)!r}: give a whole number from 1")
-    return number
-
-
-def _metadata(pairs: Iterable[str]) -> dict[str, str]:
-    metadata = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise UsageError(f"-m {printable(pair)}: give KEY=VALUE")
-        metadata[key] = value
-    return metadata
 
 
 class _Enqueue:

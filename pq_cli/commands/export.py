@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from pq_cli.commands.common import states_from
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
 from pq_cli.core.timefmt import format_time
@@ -30,7 +29,7 @@ class ExportOptions(Options):
     cmd: tuple[str, ...] = operands(
         metavar="[-- CMD...]", help="With --move: what takes the stream."
     )
-    states: tuple[str, ...] = STATES
+    states: tuple[State, ...] = STATES
     tar: bool = flag("--tar", help="A tar stream, for big payloads.")
     move: bool = flag("--move", help="They leave when CMD has taken them.")
 
@@ -50,13 +49,12 @@ def command(o: ExportOptions, screen: Screen) -> int:
         raise UsageError(
             "--move: what is to take the items? pq export --move -- ssh HOST pq import"
         )
-    chosen = states_from(o.states)
-    if o.move and State.ACTIVE in chosen:
+    if o.move and State.ACTIVE in o.states:
         raise UsageError("--move: an active item is being worked at, it cannot leave")
     queue = open_spool(o, screen)
     if o.cmd:
-        return _move(queue, chosen or _DEFAULT, o, screen)
-    return _copy(queue, chosen or (State.ACTIVE, *_DEFAULT), o, screen)
+        return _move(queue, o.states or _DEFAULT, o, screen)
+    return _copy(queue, o.states or (State.ACTIVE, *_DEFAULT), o, screen)
 
 
 class _Trouble:

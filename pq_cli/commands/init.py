@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pq_cli.backends import set_up
 from pq_cli.commands.spools import open_own_folder
-from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
 from pq_cli.options import Options, operand, option, repeated
 from pq_cli.screen import Screen
@@ -19,8 +18,11 @@ class InitOptions(Options):
     grant: tuple[str, ...] = repeated(
         "--grant", metavar="ROLE", help="In PostgreSQL: let this role work at the queue."
     )
-    drop_mode: str | None = option(
-        "--drop-mode", metavar="MODE", help="Let others drop files into new/: 1730."
+    drop_mode: int | None = option(
+        "--drop-mode",
+        metavar="MODE",
+        help="Let others drop files into new/: 1730.",
+        read=layout.parse_drop_mode,
     )
 
 
@@ -37,7 +39,7 @@ def command(o: InitOptions, screen: Screen) -> int:
     """
     if o.where is not None:
         o = o.replace(spool=o.where)
-    made = set_up(o.spool, o.grant, parse_duration(o.lock_timeout))
+    made = set_up(o.spool, o.grant, o.lock_timeout)
     if made is not None:
         if o.drop_mode is not None:
             raise UsageError(f"{made}: a database has no drop box: --drop-mode is for a directory")
@@ -45,12 +47,12 @@ def command(o: InitOptions, screen: Screen) -> int:
         return 0
     if o.grant:
         raise UsageError("--grant is for a queue in PostgreSQL; a directory has its owner and mode")
-    mode = None if o.drop_mode is None else layout.parse_drop_mode(o.drop_mode)
     queue = open_own_folder(o, screen, "init", create=True)
     if queue.write_config(CONFIG_TEMPLATE):
         screen.warn(f"made {queue.path}/queue.toml; every line in it is a default, commented out")
     else:
         screen.warn(f"{queue.path}/queue.toml is there already and stays as it is")
+    mode = o.drop_mode
     if mode is not None:
         queue.open_drop_box(mode)
         screen.warn(

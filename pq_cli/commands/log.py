@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.common import count_from
 from pq_cli.commands.spools import open_spool
-from pq_cli.options import AS_JSON, LookOptions, operands, option
+from pq_cli.options import AS_JSON, LookOptions, number, operands, option
 from pq_cli.render.log import log_line
 from pq_cli.render.present import present
 from pq_cli.render.sheet import log_sheet
@@ -22,7 +21,7 @@ class LogOptions(LookOptions):
     """The command line of `pq log`, as typed."""
 
     items: tuple[str, ...] = operands(metavar="[ITEM...]", help="Only about these items.")
-    count: str | None = option("-n", metavar="N", help="The last N only.")
+    count: int | None = option("-n", metavar="N", help="The last N only.", read=number("-n"))
     as_json: bool = AS_JSON
 
 
@@ -40,8 +39,7 @@ def command(o: LogOptions, screen: Screen) -> int:
     found: Iterable[dict[str, Any]] = (
         r for r in queue.log() if not wanted or r.get("id") in wanted
     )
-    count = count_from(o.count)
-    if count is not None:
-        found = deque(found, maxlen=count)
+    if o.count is not None:
+        found = deque(found, maxlen=o.count)
     present(found, screen, as_json=o.as_json, line=log_line, table=log_sheet)
     return 0

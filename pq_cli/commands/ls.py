@@ -7,13 +7,11 @@ from fnmatch import fnmatchcase
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.common import check_color, count_from, states_from
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
-from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
-from pq_cli.options import AS_JSON, COLOR, STATES, LookOptions, flag, option
+from pq_cli.options import AS_JSON, COLOR, STATES, LookOptions, flag, number, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.plain import item_columns, item_json
 from pq_cli.render.present import present
@@ -27,43 +25,55 @@ if TYPE_CHECKING:
     from pq_cli.render.terminal import Console
 
 
+_USUAL = (*LIVE, State.FAILED)
+_LEAST, _WIDE = 3, 80
+"""Rows on a screen, however low; columns from which on the summary takes one line only."""
+
+
+def _interval(text: str) -> float:
+    return max(0.1, parse_duration(text))
+
+
 class LsOptions(LookOptions):
     """The command line of `pq ls`, as typed."""
 
-    states: tuple[str, ...] = STATES
-    priority: str | None = option("--priority", "-p", metavar="N", help="Only this base priority.")
-    older_than: str | None = option("--older-than", metavar="D", help="Created more than D ago.")
+    states: tuple[State, ...] = STATES
+    priority: int | None = option(
+        "--priority", "-p", metavar="N", help="Only this base priority.", read=valid_priority
+    )
+    older_than: float | None = option(
+        "--older-than", metavar="D", help="Created more than D ago.", read=parse_duration
+    )
     key: str | None = option("--key", metavar="GLOB", help="Key matches.")
-    count: str | None = option("-n", metavar="N", help="The first N only.")
+    count: int | None = option("-n", metavar="N", help="The first N only.", read=number("-n"))
     everything: bool = flag("--all", help="All of them, also where a terminal gets a screenful.")
-    watch: str | None = option(
-        "--watch", metavar="[=D]", implied="2s", help="Show it anew every D (2s); q quits."
+    watch: float | None = option(
+        "--watch",
+        metavar="[=D]",
+        implied="2s",
+        help="Show it anew every D (2s); q quits.",
+        read=_interval,
     )
     as_json: bool = AS_JSON
     color: str = COLOR
 
+    @property
+    def wanted(self) -> tuple[State, ...]:
+        """The states that are listed."""
+        return self.states or _USUAL
 
-OPTIONS = LsOptions
-
-
-class Choice(Record):
-    """Which items to list. age: seconds since created, at least; key: a glob; limit: the first."""
-
-    states: list[State]
-    priority: int | None = None
-    age: float | None = None
-    key: str | None = None
-    limit: int | None = None
+    @property
+    def picks(self) -> bool:
+        """Whether not all items of these states are asked for."""
+        return (self.priority, self.older_than, self.key, self.count) != (None,) * 4
 
     @property
     def narrows(self) -> bool:
-        """Tell whether less than the usual is asked for."""
-        return self != Choice(states=_USUAL)
+        """Whether less than the usual is asked for."""
+        return self.picks or self.wanted != _USUAL
 
 
-_USUAL = [*LIVE, State.FAILED]
-_LEAST, _WIDE = 3, 80
-"""Rows on a screen, however low; columns from which on the summary takes one line only."""
+OPTIONS = LsOptions
 
 
 def command(o: LsOptions, screen: Screen) -> int:
@@ -73,26 +83,17 @@ def command(o: LsOptions, screen: Screen) -> int:
     screenful, and how many more there are. In a pipe: all, tab-separated id, state, priority,
     effective, created_at, attempts, size, key, name. Exit 1: no item fits.
     """
-    choice = Choice(
-        states=states_from(o.states) if o.states else _USUAL,
-        priority=None if o.priority is None else valid_priority(o.priority),
-        age=None if o.older_than is None else parse_duration(o.older_than),
-        key=o.key,
-        limit=count_from(o.count),
-    )
     if o.watch is not None and o.as_json:
         raise UsageError("--watch and --json exclude each other")
     if o.everything and (o.count is not None or o.watch is not None):
         raise UsageError("--all excludes -n and --watch")
-    check_color(o.color)
-    interval = None if o.watch is None else max(0.1, parse_duration(o.watch))
     queue = open_spool(o, screen)
-    if interval is not None:
-        _watch(queue, choice, o.color, interval, screen)
+    if o.watch is not None:
+        _watch(queue, o, o.watch, screen)
         return EXIT_OK
-    found = _list(queue, choice, o, screen)
+    found = _list(queue, o, screen)
     _tell_quarantine(queue, screen)
-    return EXIT_OK if found or not choice.narrows else EXIT_NOTHING
+    return EXIT_OK if found or not o.narrows else EXIT_NOTHING
 
 
 def _tell_quarantine(queue: Queue, screen: Screen) -> None:
@@ -105,22 +106,22 @@ def _tell_quarantine(queue: Queue, screen: Screen) -> None:
         screen.warn(lie_in_quarantine(aside))
 
 
-def _list(queue: Queue, choice: Choice, o: LsOptions, screen: Screen) -> bool:
+def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
     """Print the items as they are found; tell whether there was one."""
     now, t = queue.now(), queue.order_time()
     found = False
 
     def items() -> Iterator[Item]:
         nonlocal found
-        looked_at = counting.over(queue.items(choice.states))
-        for item in _chosen(looked_at, choice, now):
+        looked_at = counting.over(queue.items(o.wanted))
+        for item in _chosen(looked_at, o, now):
             found = True
             yield item
 
     def table(items: Iterable[Item], out: Console) -> None:
         height = None if o.everything or o.count is not None else _height()
-        if not _table(queue, choice, iter(items), out, height):
-            screen.warn(_nothing(queue, choice))
+        if not _table(queue, o, iter(items), out, height):
+            screen.warn(_nothing(queue, o))
 
     with Counting(screen, "items looked at") as counting:
         present(
@@ -135,19 +136,19 @@ def _list(queue: Queue, choice: Choice, o: LsOptions, screen: Screen) -> bool:
     return found
 
 
-def _chosen(items: Iterable[Item], choice: Choice, now: float) -> Iterator[Item]:
+def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
     def fits(item: Item) -> bool:
         return (
-            (choice.priority is None or item.priority == choice.priority)
-            and (choice.age is None or now - item.created_at >= choice.age)
-            and (choice.key is None or fnmatchcase(item.key or "", choice.key))
+            (o.priority is None or item.priority == o.priority)
+            and (o.older_than is None or now - item.created_at >= o.older_than)
+            and (o.key is None or fnmatchcase(item.key or "", o.key))
         )
 
-    return islice(filter(fits, items), choice.limit)
+    return islice(filter(fits, items), o.count)
 
 
 def _table(
-    queue: Queue, choice: Choice, items: Iterator[Item], out: Console, height: int | None
+    queue: Queue, o: LsOptions, items: Iterator[Item], out: Console, height: int | None
 ) -> bool:
     """Print the items as a table, what fits into `height`; tell whether there was one."""
     from pq_cli.render.table import item_table, say_more, say_summary
@@ -163,9 +164,9 @@ def _table(
     if behind is not None:
         out.file.flush()
         shown = sum(counts.values())
-        counts = _count_all(queue, choice, counts, chain([behind], rest))
+        counts = _count_all(queue, o, counts, chain([behind], rest))
         say_more(sum(counts.values()) - shown, out)
-    cut = " (the first; -n)" if choice.limit == sum(counts.values()) else ""
+    cut = " (the first; -n)" if o.count == sum(counts.values()) else ""
     say_summary(counts, out, "dim", cut)
     return True
 
@@ -193,11 +194,11 @@ def _screenful(
 
 
 def _count_all(
-    queue: Queue, choice: Choice, counts: dict[str, int], rest: Iterator[Item]
+    queue: Queue, o: LsOptions, counts: dict[str, int], rest: Iterator[Item]
 ) -> dict[str, int]:
     """Return how many items of each state fit, where `counts` were shown and `rest` were not."""
-    if choice == Choice(states=choice.states):  # by their names alone: nothing is opened
-        return {str(state): queue.count([state]) for state in choice.states}
+    if not o.picks:  # by their names alone: nothing is opened
+        return {str(state): queue.count([state]) for state in o.wanted}
     for item in rest:
         counts[item.state] = counts.get(item.state, 0) + 1
     return counts
@@ -211,8 +212,8 @@ def _show_pause(queue: Queue, out: Console, now: float) -> int:
     return 0 if pause is None else say_pause(pause, now, out)
 
 
-def _nothing(queue: Queue, choice: Choice) -> str:
-    if choice.narrows:
+def _nothing(queue: Queue, o: LsOptions) -> str:
+    if o.narrows:
         return "no item fits; `pq ls` alone lists what is there"
     return f"nothing in {queue.where}; `pq enqueue` puts something in"
 
@@ -227,16 +228,16 @@ def _scene(queue: Queue) -> Scene:
     return Scene(config=queue.config, now=queue.now(), t=queue.order_time(), running=running)
 
 
-def _watch(queue: Queue, choice: Choice, color: str, interval: float, screen: Screen) -> None:
+def _watch(queue: Queue, o: LsOptions, interval: float, screen: Screen) -> None:
     from pq_cli.render.terminal import console
     from pq_cli.render.watch import watch
 
     live = _Live(queue)
 
     def draw(columns: int, rows: int) -> list[str]:
-        out = console(screen, color, columns)
+        out = console(screen, o.color, columns)
         with out.capture() as capture:
-            _picture(queue, choice, out, rows, live.count())
+            _picture(queue, o, out, rows, live.count())
         return capture.get().split("\n")[:-1]
 
     watch(draw, interval)
@@ -260,7 +261,7 @@ class _Live:
         return self._known
 
 
-def _picture(queue: Queue, choice: Choice, out: Console, rows: int, live: int) -> None:
+def _picture(queue: Queue, o: LsOptions, out: Console, rows: int, live: int) -> None:
     """Draw what fits on one screen: a title, the items, how many more there are."""
     from pq_cli.core.insight.words import counted
     from pq_cli.render.table import item_table
@@ -271,9 +272,9 @@ def _picture(queue: Queue, choice: Choice, out: Console, rows: int, live: int) -
     title = f"{moment}  q quits  {counted(live, 'live item')} in {printable(queue.where)}"
     say(out, title, "dim")
     room = max(1, rows - 3 - _show_pause(queue, out, scene.now))
-    items = list(islice(_chosen(queue.items(choice.states), choice, scene.now), room + 1))
+    items = list(islice(_chosen(queue.items(o.wanted), o, scene.now), room + 1))
     item_table(items[:room], scene, out)
     if not items:
-        say(out, _nothing(queue, choice))
+        say(out, _nothing(queue, o))
     elif len(items) > room:
         say(out, "...", "dim")

@@ -48,12 +48,22 @@ if TYPE_CHECKING:
     from pq_cli.render.terminal import Console
 
 
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        shown = printable(name, 60)
+        raise UsageError(f"--tz {shown!r}: give the name of a zone, like Europe/Oslo") from None
+
+
 class MigrateOptions(Options):
     """The command line of `pq migrate`, as typed."""
 
     source: str = operand(metavar="SRC", help="The folder of the older queue.", needs=True)
     reader: str | None = option("--from", metavar="NAME", help="What it is, if looking fails.")
-    tz: str | None = option("--tz", metavar="ZONE", help="Of times recorded without a zone.")
+    tz: tzinfo | None = option(
+        "--tz", metavar="ZONE", help="Of times recorded without a zone.", read=_zone
+    )
     dry_run: bool = flag("--dry-run", help="Show the plan; do nothing.")
     move: bool = flag("--move", help="Remove the files of each item that is in.")
     include_done: bool = flag("--include-done", help="Import done items too.")
@@ -70,7 +80,6 @@ def command(o: MigrateOptions, screen: Screen) -> int:
     May be interrupted and run again: nothing is taken twice. Files that were not understood are
     listed and left where they are (exit 65). If SRC is a pq spool already, there is nothing to do.
     """
-    zone = _zone(o.tz)
     if not o.source:  # Path would take it for the folder that the shell is in
         raise UsageError("SRC is empty: give the folder of the older queue")
     root = Path(o.source)
@@ -81,12 +90,12 @@ def command(o: MigrateOptions, screen: Screen) -> int:
     reader = reader_for(root, o.reader, _there(o, screen))
     if not o.force and not o.dry_run:
         refuse_live(root)
-    named = o.tz or "the local zone"
+    named = "the local zone" if o.tz is None else o.tz
     screen.warn(f"{o.source}: read as {reader.name}; times without a zone are taken as {named}")
     seen: Counter[type[Event]] = Counter()
     with ExitStack() as stack:
         with Counting(screen, "items found") as counting:
-            ordered = stack.enter_context(Ordered(counting.over(reader.read(root, zone))))
+            ordered = stack.enter_context(Ordered(counting.over(reader.read(root, o.tz))))
         try:
             if o.dry_run:
                 _dry_run(o, root, ordered, seen, screen)
@@ -99,17 +108,6 @@ def command(o: MigrateOptions, screen: Screen) -> int:
         finally:
             _sum_up(seen, o, screen)
     return EXIT_DATA if seen[Reported] else 0
-
-
-def _zone(name: str | None) -> tzinfo | None:
-    """Return the zone of `--tz`, None for this machine's own."""
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        shown = printable(name, 60)
-        raise UsageError(f"--tz {shown!r}: give the name of a zone, like Europe/Oslo") from None
 
 
 def _refuse_nesting(source: str, spool: str) -> None:

@@ -7,7 +7,7 @@ import signal
 import time
 
 from pq_cli.backends import folder
-from pq_cli.commands.spools import brief_lock, lease_seconds, open_spool
+from pq_cli.commands.spools import brief_lock, open_spool
 from pq_cli.core.timefmt import format_duration, format_time, parse_duration
 from pq_cli.errors import (
     DamagedItemError,
@@ -17,7 +17,7 @@ from pq_cli.errors import (
     StaleClaimError,
     UsageError,
 )
-from pq_cli.options import DEFER_ON, Options, flag, operands, option
+from pq_cli.options import DEFER_ON, Options, flag, operands, option, span
 from pq_cli.render.plain import NOT_TEXT, item_json
 
 TYPE_CHECKING = False
@@ -32,6 +32,10 @@ _POLL = 0.2
 """Seconds between looks while waiting: work is noticed within a quarter of a second."""
 
 
+def _patience(text: str) -> float:
+    return float("inf") if text == "forever" else parse_duration(text)
+
+
 class NextOptions(Options):
     """The command line of `pq next`, as typed."""
 
@@ -43,11 +47,17 @@ class NextOptions(Options):
     as_json: bool = flag("--json", help="Print the item as JSON.")
     ack: bool = flag("--ack", help="Print the payload; done once it was written.")
     raw: bool = flag("--raw", help="To a terminal, too, a payload that is not text.")
-    wait: str | None = option(
-        "--wait", metavar="[=D]", implied="forever", help="Wait for work, at most D."
+    wait: float | None = option(
+        "--wait",
+        metavar="[=D]",
+        implied="forever",
+        help="Wait for work, at most D.",
+        read=_patience,
     )
-    defer_on: str | None = DEFER_ON
-    lease: str | None = option("--lease", metavar="D", help="How long the claim holds.")
+    defer_on: tuple[int, ...] | None = DEFER_ON
+    lease: float | None = option(
+        "--lease", metavar="D", help="How long the claim holds.", read=span("--lease")
+    )
 
 
 OPTIONS = NextOptions
@@ -63,19 +73,17 @@ def command(o: NextOptions, screen: Screen) -> int:
         raise UsageError("--claim, --path, --json, --ack and CMD exclude each other")
     if o.raw and (o.claim or o.path or o.as_json or o.cmd):
         raise UsageError("--raw is about payloads that are printed")
-    lease = lease_seconds(o.lease)
-    patience = _patience(o.wait)
     if o.defer_on is not None and not o.cmd:
         raise UsageError("--defer-on is about CMD's exit status: give -- CMD...")
     if o.path:
         folder(o.spool, "next --path")
     if not o.cmd:
         screen.check()
-    deadline = None if patience is None else time.monotonic() + patience
+    deadline = None if o.wait is None else time.monotonic() + o.wait
     if o.cmd:
-        return _run(o, screen, lease, deadline)
+        return _run(o, screen, deadline)
     queue = _open(o, screen, deadline)
-    item = _claim(lambda: queue.claim(lease=lease, bound=o.ack), deadline)
+    item = _claim(lambda: queue.claim(lease=o.lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
         _say_idle(queue, screen)
@@ -123,7 +131,7 @@ def _deliver(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> None:
 
 def _say_how_on(queue: Queue, item: Item, o: NextOptions, screen: Screen, *, shown: bool) -> None:
     """Tell people what they have now, and what to type next."""
-    lease = format_duration(lease_seconds(o.lease) or queue.config.lease)
+    lease = format_duration(o.lease or queue.config.lease)
     binary = "" if shown else f", {NOT_TEXT}: `pq cat {item.claim} >FILE`, then"
     screen.warn(
         f"claimed {item.claim}{binary or ':'} `pq done {item.claim}`, else it is back in {lease}"
@@ -138,15 +146,8 @@ def _give_back(queue: Queue, item: Item) -> None:
         pass
 
 
-def _patience(wait: str | None) -> float | None:
-    """Return how many seconds to wait for work: None not at all, inf for ever."""
-    if wait is None:
-        return None
-    return float("inf") if wait == "forever" else parse_duration(wait)
-
-
 def _open(
-    o: NextOptions, screen: Screen, deadline: float | None, lock_timeout: str | None = None
+    o: NextOptions, screen: Screen, deadline: float | None, lock_timeout: float | None = None
 ) -> Queue:
     while True:
         try:
@@ -177,7 +178,7 @@ def _print(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> bool:
     elif o.as_json:
         screen.emit_json(item_json(item, queue.config, queue.order_time()))
     else:
-        lease = lease_seconds(o.lease) or queue.config.lease
+        lease = o.lease or queue.config.lease
         with queue.open_payload(item) as payload, _Renewed(queue, item, lease):
             shown = screen.copy(payload, raw=o.raw, ends=True)
         if not shown and o.ack:
@@ -205,16 +206,15 @@ class _Renewed:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(o: NextOptions, screen: Screen, lease: float | None, deadline: float | None) -> int:
+def _run(o: NextOptions, screen: Screen, deadline: float | None) -> int:
     from pq_cli.worker.attempt import Foreground
     from pq_cli.worker.contract import judging
 
-    patience = parse_duration(o.lock_timeout)
-    queue = _open(o, screen, deadline, brief_lock(patience))
+    queue = _open(o, screen, deadline, brief_lock(o.lock_timeout))
     judge = judging(o.defer_on, queue.config)
-    seconds = queue.config.lease if lease is None else lease
-    with Foreground(queue, seconds, patience, os.environ, screen.warn) as foreground:
-        item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=lease)), deadline)
+    seconds = o.lease or queue.config.lease
+    with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:
+        item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=o.lease)), deadline)
         if item is None:
             refuse_paused(queue)
             return 1

@@ -10,10 +10,18 @@ from pq_cli.screen import Screen
 _MAX_REASON = 500
 
 
+def _reason(text: str) -> str:
+    if len(text) > _MAX_REASON:
+        raise UsageError(f"a reason has at most {_MAX_REASON} characters")
+    return text
+
+
 class PauseOptions(Options):
     """The command line of `pq pause`, as typed."""
 
-    reason: str | None = operand(metavar="[REASON]", help="Shown to everyone who asks.")
+    reason: str | None = operand(
+        metavar="[REASON]", help="Shown to everyone who asks.", read=_reason
+    )
 
 
 OPTIONS = PauseOptions
@@ -25,7 +33,5 @@ def command(o: PauseOptions, screen: Screen) -> int:
     Those who wait go on waiting; enqueue goes on, and what is active may finish. Pausing again
     replaces the reason.
     """
-    if o.reason is not None and len(o.reason) > _MAX_REASON:
-        raise UsageError(f"a reason has at most {_MAX_REASON} characters")
     open_spool(o, screen, create=True).pause(o.reason)
     return 0

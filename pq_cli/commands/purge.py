@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.common import states_from
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
 from pq_cli.core.timefmt import parse_duration
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
 class PurgeOptions(Options):
     """The command line of `pq purge`, as typed."""
 
-    states: tuple[str, ...] = STATES
-    older_than: str | None = option("--older-than", metavar="D", help="Not changed since D.")
+    states: tuple[State, ...] = STATES
+    older_than: float | None = option(
+        "--older-than", metavar="D", help="Not changed since D.", read=parse_duration
+    )
     dry_run: bool = flag("--dry-run", help="Only say what would go.")
 
 
@@ -38,7 +39,7 @@ def command(o: PurgeOptions, screen: Screen) -> int:
     """
     if o.older_than is not None and not o.states:
         raise UsageError("--older-than needs --state")
-    wanted = states_from(o.states) if o.states else [State.FAILED, State.DONE]
+    wanted = list(o.states) or [State.FAILED, State.DONE]
     if State.REMOVED in wanted and (len(wanted) > 1 or o.older_than is not None or o.dry_run):
         raise UsageError("--state removed goes alone: it lets all that was removed go for good")
     if State.ACTIVE in wanted:
@@ -46,12 +47,11 @@ def command(o: PurgeOptions, screen: Screen) -> int:
     queue = open_spool(o, screen)
     if wanted == [State.REMOVED]:
         return _for_good(queue, screen)
-    age = 0.0 if o.older_than is None else parse_duration(o.older_than)
     now, until = queue.now(), queue.removal()
     count = 0
     with Counting(screen, "items", lambda: queue.count(wanted)) as counting:
         for item in counting.over(queue.items(wanted)):
-            limit = age if o.states else _kept(queue.config, item.state)
+            limit = o.older_than or 0.0 if o.states else _kept(queue.config, item.state)
             if now - item.updated_at < limit:
                 continue
             if not o.dry_run:

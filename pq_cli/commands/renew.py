@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, lease_seconds, open_spool
-from pq_cli.options import ItemsOptions, option
+from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.options import ItemsOptions, option, span
 from pq_cli.screen import Screen
 
 
 class RenewOptions(ItemsOptions):
     """The command line of `pq renew`, as typed."""
 
-    lease: str | None = option("--lease", metavar="D", help="How long from now.")
+    lease: float | None = option(
+        "--lease", metavar="D", help="How long from now.", read=span("--lease")
+    )
 
 
 OPTIONS = RenewOptions
@@ -18,6 +20,5 @@ OPTIONS = RenewOptions
 
 def command(o: RenewOptions, screen: Screen) -> int:
     """Prolong the lease of claimed items, counted from now."""
-    seconds = lease_seconds(o.lease)
     queue = open_spool(o, screen)
-    return for_each(queue, o.items, screen, lambda ref: queue.renew(ref, seconds))
+    return for_each(queue, o.items, screen, lambda ref: queue.renew(ref, o.lease))

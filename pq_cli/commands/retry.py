@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.common import states_from
 from pq_cli.commands.spools import for_each, open_spool
-from pq_cli.core.item import Item, State, valid_priority
+from pq_cli.core.item import Item, State
 from pq_cli.core.transitions import awaits_retry
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
-from pq_cli.options import PRIORITY, Options, flag, operands, repeated
+from pq_cli.options import PRIORITY, Options, flag, operands, repeated, states
 from pq_cli.render.counting import Counting
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
     from pq_cli.queue.verbs import Queue
 
 _STOPPED = (State.FAILED, State.HELD, State.DELAYED)
+
+
+def _stopped(names: Iterable[str]) -> tuple[State, ...]:
+    wanted = states(names)
+    for state in wanted:
+        if state not in _STOPPED:
+            raise UsageError(f"--state {state}: only {', '.join(_STOPPED)} items can be retried")
+    return wanted
 
 
 class RetryOptions(Options):
@@ -26,10 +33,13 @@ class RetryOptions(Options):
 
     items: tuple[str, ...] = operands(metavar="[ITEM...]", help="Those to send back, if not --all.")
     everything: bool = flag("--all", help="All that failed, also where the retry is still to come.")
-    states: tuple[str, ...] = repeated(
-        "--state", metavar="S", help="All that are failed, held or delayed; may be repeated."
+    states: tuple[State, ...] = repeated(
+        "--state",
+        metavar="S",
+        help="All that are failed, held or delayed; may be repeated.",
+        read=_stopped,
     )
-    priority: str | None = PRIORITY
+    priority: int | None = PRIORITY
     dry_run: bool = flag("--dry-run", help="Only print the ids of those it would be.")
 
 
@@ -45,54 +55,38 @@ def command(o: RetryOptions, screen: Screen) -> int:
         raise UsageError("give ITEMs, or --all (what failed), or --state failed, held or delayed")
     if o.items and o.dry_run:
         raise UsageError("--dry-run goes with --all or --state")
-    base = None if o.priority is None else valid_priority(o.priority)
-    chosen = _Chosen(o.states)
     queue = open_spool(o, screen)
     if o.items:
-        return for_each(queue, o.items, screen, lambda ref: queue.retry(ref, base))
+        return for_each(queue, o.items, screen, lambda ref: queue.retry(ref, o.priority))
     with Counting(screen, "items found") as counting:
-        found = [str(item.id) for item in chosen.of(counting.over(queue.items(_STOPPED)))]
+        stopped = counting.over(queue.items(_STOPPED))
+        found = [str(item.id) for item in stopped if _meant(o, item)]
     if o.dry_run:
         for ref in found:
             screen.emit(ref)
         screen.warn(f"{len(found)} item{'' if len(found) == 1 else 's'} would be pending again")
         return 0
-    return _retry(queue, found, base, chosen, screen)
+    return _retry(queue, found, o, screen)
 
 
-class _Chosen:
-    """Which stopped items are meant: those of the states, or without any what failed."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._states = states_from(names)
-        for state in self._states:
-            if state not in _STOPPED:
-                allowed = ", ".join(_STOPPED)
-                raise UsageError(f"--state {state}: only {allowed} items can be retried")
-
-    def __contains__(self, item: Item) -> bool:
-        if self._states:
-            return item.state in self._states
-        return item.state is State.FAILED or awaits_retry(item)
-
-    def of(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield those of the items that are meant."""
-        return (item for item in items if item in self)
+def _meant(o: RetryOptions, item: Item) -> bool:
+    """Tell whether a stopped item is of the states that were named, or without any what failed."""
+    if o.states:
+        return item.state in o.states
+    return item.state is State.FAILED or awaits_retry(item)
 
 
-def _retry(
-    queue: Queue, found: list[str], base: int | None, chosen: _Chosen, screen: Screen
-) -> int:
+def _retry(queue: Queue, found: list[str], o: RetryOptions, screen: Screen) -> int:
     count = 0
 
     def again(ref: str) -> None:
         nonlocal count
         try:
-            queue.retry(ref, base)
+            queue.retry(ref, o.priority)
         except NoSuchItemError:
             return  # somebody else was quicker
         except ConflictError:
-            if queue.get(ref) in chosen:
+            if _meant(o, queue.get(ref)):
                 raise
             return
         count += 1

@@ -12,11 +12,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.next import refuse_paused
-from pq_cli.commands.run_options import Plan, RunOptions, plan_of
+from pq_cli.commands.run_options import RunOptions
 from pq_cli.commands.run_report import Reporter
 from pq_cli.commands.spools import brief_lock, open_spool
 from pq_cli.core.item import State
-from pq_cli.errors import EXIT_COMMAND_FAILED, CommandNotFoundError, LockTimeoutError, PqError
+from pq_cli.errors import (
+    EXIT_COMMAND_FAILED,
+    CommandNotFoundError,
+    LockTimeoutError,
+    PqError,
+    UsageError,
+)
 from pq_cli.queue.verbs import Queue
 from pq_cli.render.present import present
 from pq_cli.screen import Screen
@@ -50,27 +56,30 @@ def command(o: RunOptions, screen: Screen) -> int:
     The payload is CMD's stdin. Exit 0 ends the item, 75 or 111 puts it off, 100 fails it for good,
     anything else retries it until max_attempts. Exit 6: some attempt failed.
     """
-    plan = plan_of(o)
-    brief = brief_lock(plan.terms.lock_timeout)
-    queue = open_spool(o, screen, create=plan.follow, lock_timeout=brief)
-    if plan.dry_run:
-        return _dry_run(queue, plan, screen)
-    if plan.when and shutil.which(plan.when[0]) is None:
-        raise CommandNotFoundError(f"--when: {plan.when[0]}: command not found")
-    if plan.as_json:
+    if not o.cmd:
+        raise UsageError("give the command to run: pq run [OPTIONS] -- CMD...")
+    if o.log and o.tag:
+        raise UsageError("--log and --tag exclude each other: with --log nothing is passed on")
+    brief = brief_lock(o.lock_timeout)
+    queue = open_spool(o, screen, create=o.follow, lock_timeout=brief)
+    if o.dry_run:
+        return _dry_run(queue, o, screen)
+    if o.when and shutil.which(o.when[0]) is None:
+        raise CommandNotFoundError(f"--when: {o.when[0]}: command not found")
+    if o.as_json:
         screen.check()
-    if plan.nice:
-        os.nice(plan.nice)
-    return asyncio.run(_Run(queue, plan, screen).work())
+    if o.nice:
+        os.nice(o.nice)
+    return asyncio.run(_Run(queue, o, screen).work())
 
 
-def _dry_run(queue: Queue, plan: Plan, screen: Screen) -> int:
+def _dry_run(queue: Queue, o: RunOptions, screen: Screen) -> int:
     """Print what would run, in order: id and command line."""
-    items = islice(queue.items([State.PENDING]), plan.limits.max_items)
+    items = islice(queue.items([State.PENDING]), o.max_items)
     present(
-        ((item.id, arguments(plan.command, item.path or "{}")) for item in items),
+        ((item.id, arguments(o.cmd, item.path or "{}")) for item in items),
         screen,
-        as_json=plan.as_json,
+        as_json=o.as_json,
         record=lambda told: {"event": "would run", "id": told[0], "argv": told[1]},
         line=lambda told: f"{told[0]}\t{shlex.join(told[1])}",
     )
@@ -80,38 +89,38 @@ def _dry_run(queue: Queue, plan: Plan, screen: Screen) -> int:
 class _Run:
     """One `pq run` at work, on the event loop."""
 
-    def __init__(self, queue: Queue, plan: Plan, screen: Screen) -> None:
+    def __init__(self, queue: Queue, o: RunOptions, screen: Screen) -> None:
         self._queue = queue
         self._screen = screen
-        self._plan = plan
+        self._o = o
         self._stop = Stop()
         self._signal: int | None = None
         self._broken: OSError | None = None
         self._alone = False
 
     async def work(self) -> int:
-        plan, queue = self._plan, self._queue
+        o, queue = self._o, self._queue
         with ExitStack() as held:
             out, err = Outlet(1, self._output_broke), Outlet(2, self._output_broke)
-            gate = CommandGate(plan.when, os.environ) if plan.when else None
-            reporter = Reporter(queue, plan, self._screen, out, err, gate)
+            gate = CommandGate(o.when, os.environ) if o.when else None
+            reporter = Reporter(queue, o, self._screen, out, err, gate)
             attendance = await self._attend()
             held.callback(attendance.close)
-            guard = Guard(plan.jobs, attendance.name, attendance.fileno())
+            guard = Guard(o.jobs, attendance.name, attendance.fileno())
             held.callback(guard.close)
             held.callback(reporter.close)
             self._obey_signals()
             self._reap_orphans(guard)
-            self._alone = plan.jobs == 1 and not (plan.terms.tag or plan.as_json or reporter.bar)
+            self._alone = o.jobs == 1 and not (o.tag or o.as_json or reporter.bar)
             runner = Runner(
-                queue, plan.command, os.environ, plan.terms, guard, self._outlets(out, err),
+                queue, o.cmd, os.environ, o.terms, guard, self._outlets(out, err),
                 reporter.unlogged, alone=self._alone,
             )  # fmt: skip
             reporter.begin()
             try:
                 summary = await drain(
-                    queue, runner, concurrency=plan.jobs, follow=plan.follow, lease=plan.lease,
-                    limits=plan.limits, gate=gate, stop=self._stop, watch=reporter,
+                    queue, runner, concurrency=o.jobs, follow=o.follow, lease=o.lease,
+                    limits=o.limits, gate=gate, stop=self._stop, watch=reporter,
                 )  # fmt: skip
             except GateClosedError as closed:
                 if isinstance(closed.__cause__, PqError):
@@ -124,7 +133,7 @@ class _Run:
 
     async def _attend(self) -> Attendance:
         """Take the worker's own lock, for which that of the spool may have to be waited for."""
-        waiting = Waiting(self._plan.terms.lock_timeout)
+        waiting = Waiting(self._o.lock_timeout)
         while True:
             try:
                 return self._queue.attend()
@@ -141,7 +150,7 @@ class _Run:
         Passed on even for a single command: should nobody read any more, or the disk be full, that
         must not cost the items attempts. The reader of a terminal does not go away.
         """
-        if self._plan.as_json:
+        if self._o.as_json:
             return err, err  # stdout carries the events
         if same_file(1, 2):
             return (None, None) if self._is_left(1) else (out, out)

@@ -7,7 +7,7 @@ import os
 import time
 
 from pq_cli.commands.idle import idle_text
-from pq_cli.commands.run_options import Plan
+from pq_cli.commands.run_options import RunOptions
 from pq_cli.core.item import Item, State
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_duration
@@ -31,13 +31,13 @@ _COUNT_EVERY = 2.0
 """Seconds between counts of what is left: that lists folders, so it is not done for every draw."""
 
 
-def _how_shown(plan: Plan) -> str:
+def _how_shown(o: RunOptions) -> str:
     """Return how progress is shown: `bar`, `lines` or `no`."""
-    if plan.progress is False or plan.as_json:
+    if o.progress is False or o.as_json:
         return "no"
     if os.isatty(2) and os.environ.get("TERM") != "dumb":
         return "bar"
-    return "lines" if plan.progress else "no"
+    return "lines" if o.progress else "no"
 
 
 class Reporter:
@@ -49,23 +49,23 @@ class Reporter:
     def __init__(
         self,
         queue: Queue,
-        plan: Plan,
+        o: RunOptions,
         screen: Screen,
         out: Outlet,
         err: Outlet,
         gate: CommandGate | None,
     ) -> None:
-        shown = _how_shown(plan)
+        shown = _how_shown(o)
         self._screen, self._out, self._err = screen, out, err
         self.bar = Bar() if shown == "bar" else None
         if self.bar is not None:
             screen.clear = self.bar.clear
         out.before = err.before = screen.make_way
         self._queue = queue
-        self._json = plan.as_json
+        self._json = o.as_json
         self._gate, self._is_open = gate, True
-        self._follow = plan.follow
-        self._heard = plan.follow or shown != "no" or os.isatty(2)
+        self._follow = o.follow
+        self._heard = o.follow or shown != "no" or os.isatty(2)
         """Whether somebody looks on, who wants to know of a gate that was closed from the start."""
         self._every = {"bar": _BAR_EVERY, "lines": _LINE_EVERY}.get(shown)
         self._tally = Tally()

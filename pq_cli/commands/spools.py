@@ -6,8 +6,7 @@ import sys
 
 from pq_cli.backends import open_folder, open_queue
 from pq_cli.core.item import Item, State, printable
-from pq_cli.core.timefmt import parse_duration
-from pq_cli.errors import NoSuchItemError, OutputError, PqError, UsageError
+from pq_cli.errors import NoSuchItemError, OutputError, PqError
 from pq_cli.opened import lines_of
 
 TYPE_CHECKING = False
@@ -24,38 +23,28 @@ _BRIEF = 1.0
 
 
 def open_spool(
-    o: LookOptions, screen: Screen, *, create: bool = False, lock_timeout: str | None = None
+    o: LookOptions, screen: Screen, *, create: bool = False, lock_timeout: float | None = None
 ) -> Queue:
     """Open the queue a command was told to use; damaged items are named on stderr.
 
-    lock_timeout: instead of that of the options.
+    lock_timeout: seconds, instead of that of the options.
     """
-    seconds = parse_duration(lock_timeout or o.lock_timeout)
+    seconds = o.lock_timeout if lock_timeout is None else lock_timeout
     return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
 
 
 def open_own_folder(o: LookOptions, screen: Screen, command: str, *, create: bool = False) -> Spool:
     """Open the spool for a command that is about what its folder holds, as `open_spool`."""
-    seconds = parse_duration(o.lock_timeout)
+    seconds = o.lock_timeout
     return open_folder(o.spool, command, create=create, lock_timeout=seconds, report=screen.warn)
 
 
-def brief_lock(patience: float) -> str:
+def brief_lock(patience: float) -> float:
     """Return the part of a `--lock-timeout` of so many seconds that is to be waited at a time.
 
     For a process that waits again and again: while it waits for the lock it heeds no signal.
     """
-    return f"{min(patience, _BRIEF):.3f}s"
-
-
-def lease_seconds(text: str | None) -> float | None:
-    """Return the seconds of `--lease`, None when it was not given. A lease of 0 is an error."""
-    if text is None:
-        return None
-    seconds = parse_duration(text)
-    if seconds <= 0:
-        raise UsageError("--lease must be longer than 0")
-    return seconds
+    return min(patience, _BRIEF)
 
 
 def taken_text(item: Item, instead: str) -> str:

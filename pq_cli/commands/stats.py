@@ -7,7 +7,6 @@ from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.common import check_color
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.insight.history import history
 from pq_cli.core.insight.shape import lane_shape
@@ -48,7 +47,6 @@ def command(o: StatsOptions, screen: Screen) -> int:
     if sum(forms.values()) > 1:
         given = " and ".join(name for name, asked in forms.items() if asked)
         raise UsageError(f"{given} exclude each other")
-    check_color(o.color)
     queue = open_spool(o, screen)
     stats = gather(queue)
     if o.as_json:

@@ -6,9 +6,8 @@ import os
 import sys
 
 from pq_cli.commands.enqueue import check_stdin, request_of
-from pq_cli.commands.spools import brief_lock, lease_seconds, open_spool, taken_text
+from pq_cli.commands.spools import brief_lock, open_spool, taken_text
 from pq_cli.core.item import Item
-from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
@@ -18,9 +17,9 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.opened import os_error_text
-from pq_cli.options import DEFER_ON, NewItemOptions, operands, option
+from pq_cli.options import DEFER_ON, LEASE, NewItemOptions, operands
 from pq_cli.worker.attempt import Foreground
-from pq_cli.worker.contract import Outcome, Verdict, explain, judging, statuses
+from pq_cli.worker.contract import Outcome, Verdict, explain, judging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ class SubmitOptions(NewItemOptions):
     """The command line of `pq submit`, as typed."""
 
     cmd: tuple[str, ...] = operands(metavar="-- CMD...", help="Run with the payload on its stdin.")
-    defer_on: str | None = DEFER_ON
-    lease: str | None = option("--lease", metavar="D", help="Renewed while CMD runs.")
+    defer_on: tuple[int, ...] | None = DEFER_ON
+    lease: float | None = LEASE
 
 
 OPTIONS = SubmitOptions
@@ -51,18 +50,15 @@ def command(o: SubmitOptions, screen: Screen) -> int:
     # all else fail, the claim ends with this process and the item is pending.
     if not o.cmd:
         raise UsageError("give the command to run: pq submit [OPTIONS] -- CMD...")
-    lease = lease_seconds(o.lease)
-    statuses(o.defer_on)  # a bad list is refused before anything is queued
     request = request_of(o)
     check_stdin()
     screen.check()
-    patience = parse_duration(o.lock_timeout)
-    queue = open_spool(o, screen, create=True, lock_timeout=brief_lock(patience))
-    seconds = queue.config.lease if lease is None else lease
-    with Foreground(queue, seconds, patience, os.environ, screen.warn) as foreground:
+    queue = open_spool(o, screen, create=True, lock_timeout=brief_lock(o.lock_timeout))
+    seconds = o.lease or queue.config.lease
+    with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:
         staged = queue.stage(sys.stdin.buffer, request)
         try:
-            item = foreground.claim(lambda: queue.commit_claimed(staged, lease=lease))
+            item = foreground.claim(lambda: queue.commit_claimed(staged, lease=o.lease))
         except LockTimeoutError:
             queue.unstage(staged)
             raise

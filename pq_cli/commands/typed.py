@@ -27,7 +27,7 @@ def parser(name: str, options: type[Declared], text: str | None) -> Any:
 
     def read(**values: Any) -> Declared:
         many = {field: tuple(values[field] or ()) for field in known if known[field].many}
-        return options(**values | many)
+        return options.of_words(values | many)
 
     parameters = [_parameter(field, option) for field, option in known.items()]
     read.__doc__ = text

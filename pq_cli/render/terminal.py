@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from pq_cli.screen import Screen
 
-COLORS = ("auto", "always", "never")
-
 STATE_STYLE = {
     "active": "bold green",
     "pending": "",
@@ -27,7 +25,7 @@ STATE_STYLE = {
 
 
 def console(screen: Screen, color: str = "auto", width: int | None = None) -> Console:
-    """Return a rich console on stdout; `color` is one of COLORS.
+    """Return a rich console on stdout; `color` is one of options.COLORS.
 
     "auto" colours a terminal unless NO_COLOR is set or TERM is dumb. width: columns; None asks the
     terminal.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.item import META, Item, printable, whole
-from pq_cli.core.policy import QueueConfig, valid_status
+from pq_cli.core.item import META, Item, printable
+from pq_cli.core.policy import QueueConfig
 from pq_cli.core.shellwords import as_command, shell_only
-from pq_cli.errors import CommandNotFoundError, NotExecutableError, UsageError
+from pq_cli.errors import CommandNotFoundError, NotExecutableError
 from pq_cli.queue.outcome import Outcome as Outcome
 from pq_cli.queue.outcome import Verdict as Verdict
 
@@ -61,29 +61,10 @@ def was_stopped(outcome: Outcome) -> bool:
     return outcome.verdict in (Verdict.RETRY, Verdict.RELEASE)
 
 
-def statuses(text: str | None) -> tuple[int, ...] | None:
-    """Return the exit statuses of `--defer-on`, None when it was not given. Raises UsageError."""
-    if text is None:
-        return None
-    try:
-        return tuple(valid_status(_number(part)) for part in text.split(","))
-    except UsageError as error:
-        shown = printable(text, 40)
-        raise UsageError(f"--defer-on {shown!r}: give {error}, e.g. 6,7,22,28") from None
-
-
-def judging(defer_on: str | None, config: QueueConfig) -> Judge:
-    """Return `judge` with the statuses of `--defer-on`, or the policy's when it was not given.
-
-    Raises UsageError for a list that cannot be read.
-    """
-    given = statuses(defer_on)
-    later = config.defer_on if given is None else given
+def judging(defer_on: tuple[int, ...] | None, config: QueueConfig) -> Judge:
+    """Return `judge` with the statuses of `--defer-on`, or the policy's when it was not given."""
+    later = config.defer_on if defer_on is None else defer_on
     return lambda status: judge(status, later)
-
-
-def _number(text: str) -> int | None:
-    return whole(text.strip())
 
 
 def environment(queue: str, item: Item, path: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from pq_cli.commands.run_options import RunOptions, plan_of
+from pq_cli.commands.run_options import RunOptions
 from pq_cli.core.shellwords import as_command, quoted, shell_only, through_shell, typed
 from pq_cli.errors import UsageError
 
@@ -55,7 +55,7 @@ def test_a_gate_that_only_a_shell_understands_is_refused(line, what):
     """No operator, expansion or comment becomes an argument of the gate; the error names it."""
     assert shell_only(line) == what
     with pytest.raises(UsageError, match=r"^--when") as error:
-        plan_of(RunOptions(cmd=("true",), when=line))
+        RunOptions.of_words({"cmd": ("true",), "when": line})
     assert "\n" not in str(error.value)
     assert "write --when" in str(error.value)
 

@@ -9,7 +9,7 @@ import pytest
 from queues import Clock, make_queue
 
 from pq_cli import GiveUp, HaltError, Limits, MemoryQueue, RetryLater, State, drain
-from pq_cli.commands.run_options import RunOptions, plan_of
+from pq_cli.commands.run_options import RunOptions
 from pq_cli.worker import limits as pace
 from pq_cli.worker.contract import Verdict
 from pq_cli.worker.limits import AFTER, FIRST, LONGEST, Slowdown
@@ -201,8 +201,8 @@ def test_patience_ends(monkeypatch):
 
 def test_only_a_run_that_ends_by_itself_has_patience():
     """`pq run` leaves the rest after a minute, so cron's do not pile up; --follow goes on."""
-    assert plan_of(RunOptions(cmd=("x",))).limits.patience == 60
-    assert plan_of(RunOptions(cmd=("x",), follow=True)).limits.patience is None
+    assert RunOptions(cmd=("x",)).limits.patience == 60
+    assert RunOptions(cmd=("x",), follow=True).limits.patience is None
 
 
 def test_given_up_items_do_not_slow(monkeypatch):
