@@ -54,6 +54,7 @@ def test_every_verb_leaves_its_line(spool):
     spool.resume()
     spool.claim(lease=0.5)
     done = spool.done(spool.claim())
+    spool.cancel(spool.enqueue(b"c").id)
     with spool.arrivals() as arrivals:
         origin = Origin(realm="elsewhere", name="1")
         arrivals.add(arrivals.receive(io.BytesIO(b"b")), done, origin)
@@ -62,7 +63,7 @@ def test_every_verb_leaves_its_line(spool):
     assert names == [
         "enqueued", "claimed", "released", "claimed", "failed", "retried", "claimed", "deferred",
         "held", "retried", "changed", "removed", "restored", "paused", "resumed", "claimed",
-        "lost", "claimed", "done", "imported",
+        "lost", "claimed", "done", "enqueued", "cancelled", "imported",
     ]  # fmt: skip
     assert set(names) == set(EVENTS)
 
