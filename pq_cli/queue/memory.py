@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, NoReturn
 
-    from pq_cli.queue.memory_arrivals import MemoryArrivals
+    from pq_cli.queue.memory_arrivals import MemoryArrivals, NoAttendance
 
 _MOST_EVENTS = 10_000
 
@@ -62,18 +62,6 @@ class MemoryStaged(Record):
 
     content: bytes
     request: Request
-
-
-class _NoAttendance:
-    """Nothing to show: nobody but this process sees these items."""
-
-    name = ""
-
-    def fileno(self) -> int:
-        raise UsageError("a queue in memory has no lock that a child could inherit")
-
-    def close(self) -> None:
-        """Nothing to let go of."""
 
 
 class MemoryStore:
@@ -244,8 +232,10 @@ class MemoryStore:
     def holder(self, *, bound: bool) -> Holder:
         return Holder(host="", pid=0, boot=None, started=None, since=0.0)
 
-    def attend(self) -> _NoAttendance:
-        return _NoAttendance()
+    def attend(self) -> NoAttendance:
+        from pq_cli.queue.memory_arrivals import NoAttendance
+
+        return NoAttendance()
 
     def _move(self, before: Item | None, after: Item) -> Item:
         """Store an item and keep the lanes, heaps, keys and count in step with it."""
