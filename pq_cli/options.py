@@ -223,7 +223,7 @@ class NewItemOptions(Options):
         "--if-exists",
         metavar="WHAT",
         default="skip",
-        help="If the key is taken: skip, fail or replace.",
+        help="If the key is taken: skip, fail, replace or raise.",
     )
     max_attempts: int | None = option(
         "--max-attempts",

@@ -115,7 +115,10 @@ class Naive:
         """Add a thing."""
         now = self.clock()
         taken = self._owner(key)
-        if taken and if_exists == "skip":
+        urgent = self.c.default_priority if priority is None else priority
+        if taken and if_exists == "raise" and not _active(taken):
+            taken.priority = min(taken.priority, urgent)
+        if taken and if_exists in ("skip", "raise"):
             # What somebody works on comes without the number of the claim: that is another's.
             return SimpleNamespace(**vars(taken) | {"claims": 0}) if _active(taken) else taken
         if taken and (if_exists == "fail" or taken.state == "active"):

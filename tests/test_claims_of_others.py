@@ -13,7 +13,7 @@ from pq_cli import KeyTakenError, NoSuchItemError, StaleClaimError, State
 from pq_cli.queue.request import Request
 
 STATES = ("free", "pending", "delayed", "held", "active", "failed", "done")
-RULES = ("skip", "fail", "replace")
+RULES = ("skip", "fail", "replace", "raise")
 ENDINGS = ("done", "fail", "defer", "release", "renew")
 
 
@@ -106,7 +106,7 @@ def test_a_key_does_not_hand_over_somebodys_work(pq: Pq, command, state, rule):
              expect=4 if refused else 0)  # fmt: skip
     if refused:
         assert ran.out == b""
-    elif taken and rule == "skip":
+    elif taken and rule in ("skip", "raise"):
         assert ran.out == b"1\n"
         if command == "submit":
             words = "is being worked on" if state == "active" else f"is {state}"

@@ -57,7 +57,7 @@ def test_priority_everywhere(pq: Pq, command: str) -> None:
         (("--key", "a\nb"), "control characters"),
         (("--key", f"a{ESCAPE}"), "control characters"),
         (("--key", "a\x9bb"), "control characters"),
-        (("--if-exists", "maybe"), "skip, fail, replace"),
+        (("--if-exists", "maybe"), "skip, fail, replace, raise"),
         (("--delay", "soon"), "'soon' is not a duration"),
         (("--delay=-5",), "is not a duration"),
         (("--delay", "9" * 30), "longer than 100 years"),

@@ -133,6 +133,59 @@ def test_a_taken_key_is_skipped_by_default(make):
     assert q.enqueue(b"z").id == 2
 
 
+RAISES = {State.PENDING: {}, State.DELAYED: {"delay": 10}, State.HELD: {}}
+
+
+@pytest.mark.parametrize("state", RAISES)
+def test_raise_gives_a_waiting_item_the_more_urgent_of_both_priorities(make, state):
+    """`raise` moves it to that lane, into its place by id; all else stays, and none is new."""
+    q = make()
+    first = q.enqueue(b"old", key="k", priority=6, name="n", **RAISES[state])
+    q.enqueue(b"later", priority=2)
+    if state is State.HELD:
+        first = q.hold(first)
+    for priority, comes_to in ((8, 6), (6, 6), (2, 2), (None, 2), (3, 2)):
+        again = q.enqueue(b"new", key="k", priority=priority, if_exists="raise")
+        assert plain(again) == plain(first) | {"priority": comes_to}
+    assert q.payload(1) == b"old" and len(q) == 2
+    assert [r["priority"] for r in q.log() if r["event"] == "changed"] == [2]
+    if state is State.PENDING:
+        assert drain(q) == [1, 2]
+
+
+def test_raise_leaves_what_is_at_work_and_puts_in_what_is_not_there(make):
+    """`raise` of an active item changes nothing, as `skip`; of no item it is a plain enqueue."""
+    q = make()
+    assert q.enqueue(b"new", key="k", priority=4, if_exists="raise").id == 1
+    claim = q.claim()
+    again = q.enqueue(b"more", key="k", priority=1, if_exists="raise")
+    assert (again.id, again.priority, again.claim) == (1, 4, None)
+    assert q.done(claim).id == 1
+    assert q.enqueue(b"more", key="k", priority=1, if_exists="raise").id == 2
+
+
+def test_raise_within_one_batch(make):
+    """The second record of a batch raises the first; in a full queue, too."""
+    q = make(max_items=2)
+    q.enqueue(b"a", priority=2)
+    records = [(b"x", Request(key="k", priority=p, if_exists="raise")) for p in (7, 1, 5)]
+    admitted = q.enqueue_many(records)
+    assert [(i.id, i.priority) for i in admitted.items] == [(2, 7), (2, 1), (2, 1)]
+    assert admitted.error is None and not admitted.differing
+    assert drain(q) == [2, 1]
+
+
+def test_who_finds_a_key_taken_is_told_when_the_payload_differs(make):
+    """By its size, and by its checksum where that is the same."""
+    q = make()
+    q.enqueue(b"old", key="k")
+    for rule in ("skip", "raise"):
+        records = [(b, Request(key="k", if_exists=rule)) for b in (b"old", b"new", b"longer")]
+        staged = [q.stage(payload, request) for payload, request in records]
+        differing = [bool(q.commit([each]).differing) for each in staged]
+        assert differing == [False, True, True]
+
+
 def test_a_taken_key_can_be_an_error(make):
     """`fail` raises KeyTakenError and changes nothing."""
     q = make()

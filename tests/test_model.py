@@ -101,7 +101,7 @@ class Agreement(RuleBasedStateMachine):
     @rule(
         priority=st.none() | priorities,
         key=st.sampled_from([None, None, None, "a", "b"]),
-        if_exists=st.sampled_from(["skip", "fail", "replace"]),
+        if_exists=st.sampled_from(["skip", "fail", "replace", "raise"]),
         delay=st.none() | st.none() | seconds, tries=st.none() | st.integers(1, 4),
     )  # fmt: skip
     def enqueue(self, priority, key, if_exists, delay, tries):

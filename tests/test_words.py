@@ -96,11 +96,16 @@ def test_a_taken_key_is_noted(pq: Pq, tmp_path: Path) -> None:
     pq.fill(b"first", key="a")
     said = "pq: key 'a' is taken by item 1, which is pending: "
     ran = pq("enqueue", "--key", "a", stdin=b"second")
-    assert (ran.out, ran.err) == (b"1\n", f"{said}nothing was queued\n")
+    assert (ran.out, ran.err) == (b"1\n", f"{said}nothing was queued; its payload differs\n")
+    assert pq("enqueue", "--key", "a", stdin=b"first").err == f"{said}nothing was queued\n"
     file = tmp_path / "file"
     file.write_bytes(b"third")
-    assert pq("enqueue", "--key", "a", file).err == f"{said}nothing was queued\n"
-    assert pq("enqueue", "--key", "a", "--move", file).err == f"{said}{file} stays\n"
+    differs = "; its payload differs\n"
+    assert pq("enqueue", "--key", "a", file).err == f"{said}nothing was queued{differs}"
+    assert pq("enqueue", "--key", "a", "--move", file).err == f"{said}{file} stays{differs}"
+    ran = pq("enqueue", "--key", "a", "--if-exists", "raise", "-p2", stdin=b"first")
+    raised = "key 'a' is taken by item 1, which is pending, with priority 2 now: nothing was queued"
+    assert (ran.out, ran.err) == (b"1\n", f"pq: {raised}\n")
     assert file.exists()
     assert pq("enqueue", "--key", "b", stdin=b"new").err == ""
     assert pq("enqueue", "--key", "b", "--if-exists", "replace", stdin=b"newer").err == ""
@@ -118,14 +123,15 @@ def test_taken_keys_of_records_are_summed_up(pq: Pq, form: str) -> None:
         end = b"\0" if form == "-0" else b"\n"
         ran = pq("enqueue", form, "--key", "a", stdin=b"1" + end + b"2" + end)
         assert ran.words == ["1", "1"]
-        assert ran.err == "pq: 2 keys were taken already; new items: 0\n"
+        assert ran.err == "pq: 2 keys were taken already, 2 by other payloads; new items: 0\n"
         return
     ran = pq("enqueue", "--jsonl", stdin=one % b"a")
-    taken = "pq: key 'a' is taken by item 1, which is pending: nothing was queued for it\n"
+    taken = "pq: key 'a' is taken by item 1, which is pending: nothing was queued for it"
+    taken += "; its payload differs\n"
     assert (ran.words, ran.err) == (["1"], taken)
     ran = pq("enqueue", "--jsonl", stdin=b"".join(one % key for key in (b"a", b"b", b"c", b"c")))
     assert ran.words == ["1", "2", "3", "3"]
-    assert ran.err == "pq: 3 keys were taken already; new items: 1\n"
+    assert ran.err == "pq: 3 keys were taken already, 2 by other payloads; new items: 1\n"
 
 
 def test_a_bad_record_says_how_many_went_in(pq: Pq, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ class _Enqueue:
         self._request = request
         self._failed = 0
         self._went_in = 0
-        self._taken = 0
+        self._taken = self._differing = 0
         self._owner: Item | None = None
         self.status = 0
 
@@ -139,7 +139,12 @@ class _Enqueue:
             self._went_in += not admitted.found
             for item in admitted.found:
                 self._screen.warn(
-                    taken_text(item, f"{file} stays" if move else "nothing was queued")
+                    taken_text(
+                        item,
+                        f"{file} stays" if move else "nothing was queued",
+                        raised=self._request.if_exists == "raise",
+                        differs=bool(admitted.differing),
+                    )
                 )
         except (PqError, OSError) as error:
             self._note(error)
@@ -176,10 +181,18 @@ class _Enqueue:
     def sum_up(self, files: int) -> None:
         """Tell of the records whose keys were taken, and how many of several FILEs went in."""
         if self._taken == 1 and self._owner is not None:
-            self._screen.warn(taken_text(self._owner, "nothing was queued for it"))
-        elif self._taken:
             self._screen.warn(
-                f"{self._taken:,} keys were taken already; new items: {self._went_in:,}"
+                taken_text(
+                    self._owner,
+                    "nothing was queued for it",
+                    raised=self._request.if_exists == "raise",
+                    differs=bool(self._differing),
+                )
+            )
+        elif self._taken:
+            other = f", {self._differing:,} by other payloads" if self._differing else ""
+            self._screen.warn(
+                f"{self._taken:,} keys were taken already{other}; new items: {self._went_in:,}"
             )
         if self._failed and files > 1:
             self._screen.warn(f"{self._went_in} of {files} FILEs were queued")
@@ -191,6 +204,7 @@ class _Enqueue:
             self._went_in += len(admitted.items) - len(found)
             self._taken += len(found)
             self._owner = found[0] if found else self._owner
+            self._differing += len(admitted.differing)
             self._print(admitted)
 
     def _print(self, admitted: Admitted) -> None:

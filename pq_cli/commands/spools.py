@@ -47,11 +47,18 @@ def brief_lock(patience: float) -> float:
     return min(patience, _BRIEF)
 
 
-def taken_text(item: Item, instead: str) -> str:
-    """Return that an item has the key already, and what was not done for that reason."""
-    how = "being worked on" if item.state is State.ACTIVE else str(item.state)
+def taken_text(item: Item, instead: str, *, raised: bool = False, differs: bool = False) -> str:
+    """Return that an item has the key already, and what was not done for that reason.
+
+    raised: the key was given with `raise`. differs: so was another payload.
+    """
+    at_work = item.state is State.ACTIVE
+    how = "being worked on" if at_work else str(item.state)
+    if raised and not at_work:
+        how += f", with priority {item.priority} now"
     key = printable(item.key or "")
-    return f"key '{key}' is taken by item {item.id}, which is {how}: {instead}"
+    behind = "; its payload differs" if differs else ""
+    return f"key '{key}' is taken by item {item.id}, which is {how}: {instead}{behind}"
 
 
 def stdin_lines() -> Iterator[str]:

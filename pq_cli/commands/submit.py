@@ -63,7 +63,7 @@ def command(o: SubmitOptions, screen: Screen) -> int:
             queue.unstage(staged)
             raise
         if item.claim is None:  # its key was taken, by an item that others may be working on
-            screen.warn(taken_text(item, "nothing was run"))
+            screen.warn(taken_text(item, "nothing was run", raised=o.if_exists == "raise"))
             screen.emit(str(item.id))
             return 0
         return _try(foreground, item, o.cmd, judging(o.defer_on, queue.config), screen)

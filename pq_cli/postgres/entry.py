@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pq_cli.core import events
-from pq_cli.core.admission import check_key, check_room
+from pq_cli.core.admission import check_key, check_room, standing
 from pq_cli.core.item import LIVE, Item
 from pq_cli.core.jsonio import to_json
 from pq_cli.errors import PqError
@@ -33,6 +33,7 @@ class Entry:
         now: float,
         owner: Callable[[str], Item | None],
         drop: Callable[[Item], None],
+        put: Callable[[Item, Item], Item],
     ) -> None:
         self.notes: list[str] = []
         self._link = link
@@ -41,6 +42,7 @@ class Entry:
         self._now = now
         self._owner = owner
         self._drop = drop
+        self._put = put
         # From here on no other id is given, until the end of the transaction.
         self._first_id = self._last_id = (link.row(sql.LAST_ID, queue) or (0,))[0]
         self._live = 0
@@ -51,26 +53,32 @@ class Entry:
 
     def admit(self, batch: Sequence[Staged]) -> Admitted:
         """Make items of a batch, in order, up to what stops it: that is in the result."""
-        items: list[Item] = []
-        found: list[Item] = []
+        admitted = Admitted.nothing()
         stop: PqError | None = None
         for staged in batch:
             request = staged.request
-            item = new_item(request, 0, self._now, self._config).replace(size=staged.size)
+            item = new_item(request, 0, self._now, self._config)
+            item = item.replace(size=staged.size, checksum=staged.checksum)
             try:
                 other = self._check(item, request.if_exists)
-                if other is not None and request.if_exists == "skip":
-                    found.append(other.for_bystanders())
-                    items.append(found[-1])
+                stands = standing(other, item, request.if_exists)
+                if other is not None and stands is not None:
+                    if stands is not other:
+                        self._put(other, stands)
+                        self._note("changed", stands)
+                    admitted.stand(stands, staged.size, staged.checksum)
                     continue
                 item = self._enter(item, staged, other)
             except PqError as error:
                 stop = error
                 break
-            items.append(item)
-            self.notes.append(to_json(events.event_of("enqueued", item, self._now)).decode())
+            admitted.items.append(item)
+            self._note("enqueued", item)
         self.end()
-        return Admitted(items=items, found=found, error=stop)
+        return admitted.replace(error=stop)
+
+    def _note(self, event: str, item: Item) -> None:
+        self.notes.append(to_json(events.event_of(event, item, self._now)).decode())
 
     def enter(self, item: Item, staged: Staged, if_exists: str) -> Item:
         """Let an item in that has a past, and return it with its id. Raises as its key or room say.

@@ -8,9 +8,10 @@ import shutil
 import stat
 import tempfile
 from typing import TYPE_CHECKING, Protocol, cast
+from zlib import crc32
 
 from pq_cli.core.arguments import valid_chunk
-from pq_cli.core.item import printable
+from pq_cli.core.item import checksum_text, printable
 from pq_cli.core.origin import digest
 from pq_cli.errors import DamagedItemError, NoSuchItemError, SpoolIOError, TryAgainError
 from pq_cli.opened import Opened, open_file
@@ -62,6 +63,7 @@ class Staged:
     ) -> None:
         self.request = request
         self.size = size
+        self.checksum = None if content is None else checksum_text(crc32(content))
         self.content = content
         self.blob = blob
         self.outside: str | None = None

@@ -285,7 +285,7 @@ class PostgresStore(Finds):
         if keys:
             self.exclude(KEYS)
         self._stirred = True
-        return Entry(self._link, self.number, self._config, now, self.owner, self.drop)
+        return Entry(self._link, self.number, self._config, now, self.owner, self.drop, self.put)
 
     def arrivals(self) -> PostgresArrivals:
         from pq_cli.postgres.arrivals import PostgresArrivals

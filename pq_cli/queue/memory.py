@@ -13,7 +13,7 @@ from threading import Condition, RLock
 from typing import TYPE_CHECKING, cast
 
 from pq_cli.core import events, transitions
-from pq_cli.core.admission import check_key, check_room
+from pq_cli.core.admission import check_key, check_room, measured, standing
 from pq_cli.core.arguments import valid_callable, valid_chunk
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.insight.shape import Backlog
@@ -197,34 +197,37 @@ class MemoryStore:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
-        items: list[Item] = []
-        found: list[Item] = []
+        admitted = Admitted.nothing()
         for staged in batch:
             try:
-                items.append(self._admit(staged, now, found))
+                self._admit(staged, now, admitted)
             except PqError as error:
-                return Admitted(items=items, found=found, error=error)
-        return Admitted(items=items, found=found)
+                return admitted.replace(error=error)
+        return admitted
 
-    def _admit(self, staged: MemoryStaged, now: float, found: list[Item]) -> Item:
+    def _admit(self, staged: MemoryStaged, now: float, admitted: Admitted) -> None:
         request = staged.request
         item = new_item(request, self._last_id + 1, now, self.config)
         other = check_key(item, self.owner, request.if_exists)
-        if other is not None and request.if_exists == "skip":
-            found.append(other.for_bystanders())
-            return found[-1]
+        stands = standing(other, item, request.if_exists)
+        if other is not None and stands is not None:
+            if stands is not other:
+                self.note(events.event_of("changed", self._move(other, stands), now))
+            return admitted.stand(stands, *measured(staged.content))
         if other is None:
             check_room(self.config.max_items, self._live)
         else:
             self.drop(other)
         self.note(events.event_of("enqueued", item, now))
-        return self.enter(item, staged.content)
+        admitted.items.append(self.enter(item, staged.content))
+        return None
 
     def enter(self, item: Item, content: bytes) -> Item:
         """Keep a new item under the next id."""
         self._last_id += 1
         self._payloads[self._last_id] = content
-        return self._move(None, item.replace(id=self._last_id, size=len(content)))
+        size, checksum = measured(content)
+        return self._move(None, item.replace(id=self._last_id, size=size, checksum=checksum))
 
     def finish(self, batch: Sequence[Any], admitted: int) -> None:
         """Leave what was staged to the garbage collector."""

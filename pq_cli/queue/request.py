@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pq_cli.core.admission import differs
 from pq_cli.core.arguments import valid_duration, valid_text, valid_time, valid_whole, wrong
 from pq_cli.core.item import (
     MAX_METADATA_BYTES,
@@ -20,11 +21,11 @@ from pq_cli.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, Self
 
     from pq_cli.errors import PqError
 
-IF_EXISTS = ("skip", "fail", "replace")
+IF_EXISTS = ("skip", "fail", "replace", "raise")
 
 
 class Request(Record):
@@ -33,7 +34,8 @@ class Request(Record):
     `delay` (seconds from now) and `at` (Unix seconds) exclude each other. `timeout`: seconds after
     which a worker stops an attempt (None: when its own time is over). `if_exists` says
     what happens when a live item has `key`: `skip` returns that item (without its claim: who
-    works on it is another), `fail` raises KeyTakenError, `replace` puts this one in its stead
+    works on it is another), `raise` does so too and lets it have the more urgent of both
+    priorities while it waits, `fail` raises KeyTakenError, `replace` puts this one in its stead
     (KeyTakenError while it is active).
     """
 
@@ -52,13 +54,28 @@ class Admitted(Record):
     """What became of a batch of staged payloads, in its order.
 
     items: the items, durable, up to what stopped it. found: those among them that were there
-    already, under keys that are taken, as bystanders may have them. error: what stopped it, or
-    None; from there on nothing of the batch is left.
+    already, under keys that are taken, as bystanders may have them. differing: those of found
+    whose payload is certainly not the one given. error: what stopped it, or None; from there on
+    nothing of the batch is left.
     """
 
     items: list[Item]
     found: list[Item]
+    differing: list[Item]
     error: PqError | OSError | None = None
+
+    @classmethod
+    def nothing(cls, error: PqError | OSError | None = None) -> Self:
+        """Return what is to be filled, or what it is when nothing went in."""
+        return cls(items=[], found=[], differing=[], error=error)
+
+    def stand(self, other: Item, size: int, checksum: str | None) -> None:
+        """Let an item that has the key stand for one with this payload."""
+        item = other.for_bystanders()
+        self.items.append(item)
+        self.found.append(item)
+        if differs(other, size, checksum):
+            self.differing.append(item)
 
 
 def checked(request: Request) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pq_cli.core.admission import standing
 from pq_cli.core.events import event_of
 from pq_cli.core.meta import encode
 from pq_cli.errors import PqError
@@ -38,21 +39,22 @@ def admit(files: Files, batch: Sequence[Staged], now: float) -> Admitted:
     try:
         work.admit(batch)
         files.log.note(*(event_of("enqueued", i, i.created_at) for i in work.fresh))
+        files.log.note(*(event_of("changed", i, now) for i in work.raised))
     except OSError as error:
         work.withdraw()
-        return Admitted(items=[], found=[], error=error)
+        return Admitted.nothing(error)
     work.drop_replaced()
-    return Admitted(items=work.items, found=work.found, error=work.error)
+    return work.admitted.replace(error=work.error)
 
 
 class _Admission:
     """The batch on its way in: what has been admitted, and what stopped it."""
 
     def __init__(self, files: Files, count: int, now: float) -> None:
-        self.items: list[Item] = []
+        self.admitted = Admitted.nothing()
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
-        self.found: list[Item] = []
+        self.raised: list[Item] = []
         self._replaced: list[tuple[Item, Item]] = []
         self._vouched = False
         self._files = files
@@ -101,11 +103,13 @@ class _Admission:
         files, request = self._files, staged.request
         item = new_item(request, 0, self._now, files.config)
         other = self._porch.check(item, request.if_exists)
-        if other is not None and request.if_exists == "skip":
+        stands = standing(other, item, request.if_exists)
+        if other is not None and stands is not None:
             # Its id will be told, so it must be durable, even if who enqueued it was killed.
             self._vouched = True
-            self.items.append(other.for_bystanders())
-            self.found.append(self.items[-1])
+            if stands is not other:
+                stands = self._raise(other, stands)
+            self.admitted.stand(stands, staged.size, staged.checksum)
             return
         # In a batch nothing is synced yet when the meta appears.
         item = self._porch.numbered(item, staged.size, staged.checksum, synced=staged.synced)
@@ -116,7 +120,16 @@ class _Admission:
         self.fresh.append(item)
         if other is not None:
             self._replaced.append((other, item))
-        self.items.append(item)
+        self.admitted.items.append(item)
+
+    def _raise(self, other: Item, stands: Item) -> Item:
+        """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
+        stands = self._files.move(other, stands)
+        self._porch.enter(stands, other)
+        self.fresh = [stands if item.id == stands.id else item for item in self.fresh]
+        self._replaced = [(o, stands if n.id == stands.id else n) for o, n in self._replaced]
+        self.raised.append(stands)
+        return stands
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised."""
