@@ -1,0 +1,239 @@
+"""Every command does on a URL what it does on a folder; what is about folders says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+
+import pytest
+from database import server
+from support import readable, wait_until
+
+from pq_cli import QueueConfig, open_queue
+
+SECRET = "hunter2/?x"
+
+
+def states(pq):
+    """Return {id: state} as `ls` lists them."""
+    lines = pq("ls", "--all").text.splitlines()
+    return {int(line.split("\t")[0]): line.split("\t")[1] for line in lines}
+
+
+def test_items_go_in_in_every_form(pq, tmp_path):
+    """stdin, FILEs, --move, --lines and --jsonl: the ids in order, the payloads byte for byte."""
+    file = tmp_path / "report"
+    file.write_bytes(bytes(range(256)) * 20_000)  # more than four rows
+    assert pq("enqueue", "-p", "2", stdin=b"\0\xff").words == ["1"]
+    assert pq("enqueue", file, "--key", "k", "-m", "a=b").words == ["2"]
+    assert pq("enqueue", "--lines", stdin=b"a\nb\n").words == ["3", "4"]
+    assert pq("enqueue", "--jsonl", stdin=b'{"payload": "x", "priority": 1}\n').words == ["5"]
+    assert pq("enqueue", "--move", file).words == ["6"] and not file.exists()
+    assert pq("cat", "1").out == b"\0\xff" and pq("cat", "2").out == bytes(range(256)) * 20_000
+    assert pq("cat", "6", "5").out == bytes(range(256)) * 20_000 + b"x"
+    said = json.loads(pq("show", "--json", "2").out)
+    assert (said["key"], said["metadata"], said["size"]) == ("k", {"a": "b"}, 5_120_000)
+    assert pq("enqueue", "--key", "k", "--if-exists", "fail", expect=4).words == []
+    assert [line.split("\t")[0] for line in pq("ls").text.splitlines()] == list("512346")
+
+
+def test_items_are_worked_off_in_every_form(pq):
+    """Printed, claimed, given to a command, by `run` and `submit`; statuses are obeyed."""
+    pq("enqueue", "--lines", stdin=b"a\nb\nc\nd\ne\nf\n")
+    assert pq("next").out == b"a"
+    claim = pq("next", "--claim").text.strip()
+    assert pq("renew", claim, "--lease", "1h").status == 0
+    pq("done", claim)
+    pq("done", claim, expect=3)
+    assert pq("next", "--", "sh", "-c", 'cat "$PQ_FILE"; echo $PQ_ID').out == b"c3\n"
+    pq("next", "--", "sh", "-c", "exit 100", expect=6)
+    assert states(pq)[4] == "failed"
+    assert sorted(pq("run", "-j2", "--", "sh", "-c", "cat; echo").out.split()) == [b"e", b"f"]
+    assert pq("submit", "--", "cat", stdin=b"now").out == b"now"
+    pq("next", expect=1)
+    assert states(pq) == {1: "active", 4: "failed"}
+    assert "claimed" in pq("log").text
+
+
+def test_items_are_changed_by_people(pq):
+    """hold, retry, set, rm, undo, purge, pause, resume and age."""
+    pq("enqueue", "--lines", stdin=b"a\nb\nc\n")
+    pq("hold", "1")
+    pq("retry", "1")
+    pq("set", "3", "-p", "1")
+    pq("rm", "2")
+    assert states(pq) == {3: "pending", 1: "pending"}
+    pq("undo")
+    assert states(pq) == {3: "pending", 1: "pending", 2: "pending"}
+    pq("pause", "lunch")
+    assert "lunch" in pq("next", expect=75).err
+    pq("resume")
+    pq("age")
+    pq("fail", pq("next", "--claim").text.strip(), "--dead", "--error", "no")
+    pq("purge", "--state", "failed", "--older-than", "0s")
+    assert states(pq) == {1: "pending", 2: "pending"}
+
+
+def test_looking(pq):
+    """explain, stats, doctor and what Tab asks; nothing is changed by it."""
+    pq("enqueue", "--key", "one", stdin=b"a")
+    pq("enqueue", stdin=b"b")
+    assert "1 item is ahead" in pq("explain", "2").text
+    assert "2 items" in pq("stats").text
+    assert 'state="pending"} 2' in pq("stats", "--prometheus").text
+    assert "PostgreSQL" in pq("doctor").text
+    assert pq("__complete", "rm", "").text.splitlines()[0].startswith("1\t")
+    assert pq("__complete", "ls", "--key", "o").text == "one\t\n"
+
+
+def test_attempts_leave_their_output(pq):
+    """`run --log` keeps what a command wrote, and `show --log` shows it."""
+    pq("config", "set", "keep_done=1h")
+    pq("enqueue", stdin=b"x")
+    pq("run", "--log", "--", "sh", "-c", "echo said; cat")
+    assert "said" in pq("show", "--log", "1").text
+
+
+def test_a_queue_moves_up_and_down_again(pq, tmp_path, url):
+    """From a folder into the database and back: what is known of the items stays."""
+    folder = str(tmp_path / "spool")
+    pq("enqueue", "-s", folder, "--key", "k", "-p", "3", stdin=b"payload")
+    pq("enqueue", "-s", folder, "--delay", "1h", stdin=os.urandom(3_000_000))
+    whole = pq("cat", "-s", folder, "2").out
+    pq("export", "-s", folder, "--move", "--", *pq.argv("import", "-s", url))
+    assert pq("ls", "-s", folder).text == ""
+    assert states(pq) == {1: "pending", 2: "delayed"} and pq("cat", "2").out == whole
+    back = str(tmp_path / "back")
+    pq("export", "--move", "--", *pq.argv("import", "-s", back))
+    assert states(pq) == {} and pq("cat", "-s", back, "2").out == whole
+    pq("import", stdin=pq("export", "-s", back).out)
+    pq("import", stdin=pq("export", "-s", back).out)
+    assert states(pq) == {3: "pending", 4: "delayed"}
+
+
+def test_what_is_about_folders_says_so(pq):
+    """Status 2 and one sentence."""
+    for command in (("check",), ("init", "--drop-mode", "1730")):
+        assert pq(*command, expect=2).err.count("\n") == 1
+
+
+def test_waiting_ends_when_something_comes(pq):
+    """`next --wait` and `run --follow` wake up; the latter goes on."""
+    with pq.start("next", "--wait") as waiting:
+        pq("enqueue", stdin=b"a")
+        assert waiting.wait(60) == 0 and waiting.stdout.read() == b"a"
+    with pq.start("run", "--follow", "--", "cat") as run:
+        for payload in (b"b", b"c"):
+            pq("enqueue", stdin=payload)
+            assert readable(run.stdout.fileno()) and os.read(run.stdout.fileno(), 9) == payload
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 143
+
+
+def test_a_killed_worker_gives_its_item_back_at_once(pq):
+    """SIGKILL of `pq run`: its command is stopped, and the next worker has the item, fenced."""
+    pq("enqueue", stdin=b"x")
+    with pq.start("run", "--", "sh", "-c", "echo began; sleep 600") as run:
+        assert readable(run.stdout.fileno())
+        run.kill()
+        run.wait()
+    with open_queue(pq.env["PQ_SPOOL"]) as queue:
+        item = wait_until(queue.claim, "the item is free again")
+        assert item.claim == "1.2" and "died" in item.last_error
+
+
+def test_the_policy_is_shown_and_set(pq, url):
+    """`config` on both kinds of queue; what people wrote there stays; nonsense changes nothing."""
+    folder = str(pq.spool)
+    for place in (url, folder):
+        if place == folder:
+            pq("init", "-s", folder)
+        pq("config", "set", "-s", place, "lease=10m", "max_attempts=7", "aging_clock=manual")
+        assert 'lease = "10m"' in pq("config", "-s", place).text
+        assert json.loads(pq("config", "show", "--json", "-s", place).out)["max_attempts"] == 7
+        for wrong in ("leas=5m", "lease=soon", "max_attempts=0", "lease"):
+            assert pq("config", "set", "-s", place, wrong, expect=2).err.count("\n") == 1
+        with open_queue(place) as queue:
+            wanted = QueueConfig(lease=600.0, max_attempts=7, aging_clock="manual")
+            assert queue.config == wanted
+    assert "# Waiting items gain" in (pq.spool / "queue.toml").read_text()
+
+
+def test_bad_urls_have_their_status(pq, url):
+    """A wrong URL 2, a long name 2, no server 75, no database 78; a password is never shown."""
+    base = server().conninfo
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        for status, bad in (
+            (2, f"postgresql://u:{SECRET}@h/db?nonsense=1"),
+            (2, f"{base}#{'q' * 300}"),
+            (2, f"{base}#a\x1b[31m"),
+            (75, f"postgresql://u:hunter2@127.0.0.1:{port}/db"),
+            (78, base.replace("/postgres?", "/nowhere?")),
+        ):
+            said = pq("enqueue", "-s", bad, "--lock-timeout", "0.2s", stdin=b"x", expect=status)
+            assert (
+                said.err.count("\n") == 1 and "hunter2" not in said.err and "\x1b" not in said.err
+            )
+
+
+def test_tables_that_are_not_ours(pq):
+    """None, older and newer ones: status 78, and what to do; a role without rights: 77."""
+    server().sql("create database empty_one")
+    empty = server().conninfo.replace("/postgres?", "/empty_one?")
+    assert "pq init" in pq("enqueue", "-s", empty, stdin=b"x", expect=78).err
+    pq("init", empty)
+    pq("enqueue", "-s", empty, stdin=b"x")
+    server().sql("create role stranger login")
+    stranger = empty.replace("user=pq", "user=stranger")
+    pq("enqueue", "-s", stranger, stdin=b"x", expect=77)
+    import psycopg
+
+    for version, word in ((0, "pq init"), (99, "newer")):
+        with psycopg.connect(empty, autocommit=True) as connection:
+            connection.execute("update pq.version set version = %s", (version,))
+        assert word in pq("ls", "-s", empty, expect=78).err
+
+
+def test_a_server_that_only_shows(pq):
+    """On a standby looking goes on, and a change is for later: status 75."""
+    pq("enqueue", stdin=b"x")
+    pq.env["PGOPTIONS"] = "-c default_transaction_read_only=on"
+    assert states(pq) == {1: "pending"}
+    assert pq("enqueue", "--lock-timeout", "0.2s", stdin=b"y", expect=75).err.count("\n") == 1
+    assert "read-only" in pq("next", "--lock-timeout", "0.2s", expect=75).err
+
+
+def test_a_worker_role_sees_one_queue_and_changes_no_rules(pq, url):
+    """Let in to one queue, it works there; other queues, the policy and the tables are not its."""
+    other = server().url()
+    role = f"worker_{os.getpid()}_{time.monotonic_ns()}"
+    pq("init", "--grant", role, expect=2)
+    server().sql(f'create role "{role}" login')
+    pq("init", url, "--grant", role)
+    pq("enqueue", "-s", other, stdin=b"not yours")
+    pq("enqueue", stdin=b"yours")
+    mine, foreign = (place.replace("user=pq", f"user={role}") for place in (url, other))
+    assert pq("ls", "-s", mine).text.startswith("1\t")
+    assert pq("run", "-s", mine, "--", "cat").out == b"yours"
+    pq("pause", "-s", mine)
+    pq("resume", "-s", mine)
+    pq("enqueue", "-s", foreign, stdin=b"x", expect=77)
+    pq("ls", "-s", foreign, expect=1)
+    pq("config", "set", "lease=1m", "-s", mine, expect=77)
+    pq("init", mine, expect=77)
+    import psycopg
+
+    with psycopg.connect(server().conninfo.replace("user=pq", f"user={role}")) as connection:
+        seen = connection.execute("select count(*) from pq.payload").fetchone()
+        assert seen == (0,)
+        for statement in ("drop table pq.item", "update pq.queue set policy = ''",
+                          "insert into pq.access select number, 10 from pq.queue",
+                          "update pq.version set version = 5"):  # fmt: skip
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+            connection.rollback()
