@@ -48,6 +48,24 @@ def test_one_file_chooses_how_json_is_read_and_written():
     assert found == {"jsonio.py"}
 
 
+def test_one_file_makes_a_parser_of_what_commands_declare():
+    """Only commands/typed.py knows typer; so no command can declare an option a second time."""
+    found = {p.name for p in PACKAGE.rglob("*.py") if {"typer", "click"} & set(imported(p))}
+    assert found == {"typed.py"}
+
+
+def test_stdout_is_the_screens():
+    """Only screen.py has sys.stdout in its hands, and nobody sys.stderr: it is handed in."""
+    found = {
+        p.name
+        for p in PACKAGE.rglob("*.py")
+        for n in ast.walk(ast.parse(p.read_text()))
+        if isinstance(n, ast.Attribute) and n.attr in ("stdout", "stderr")
+        if isinstance(n.value, ast.Name) and n.value.id == "sys"
+    }
+    assert found == {"screen.py"}
+
+
 def test_one_file_writes_syncs_renames_and_unlinks():
     """In spool/ only durable.py does; so the order of writes can be read in one place."""
     found = {p.name for p in (PACKAGE / "spool").rglob("*.py") if os_calls(p) & WRITES}
