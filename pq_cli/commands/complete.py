@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from pq_cli.commands.table import COMMANDS, load
+from pq_cli.commands.table import COMMANDS, find
 from pq_cli.core.item import Item, State, printable
 from pq_cli.errors import PqError
+from pq_cli.options import COLORS, declared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any
 
+    from pq_cli.options import Option
     from pq_cli.screen import Screen
 
 _WAITING = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
@@ -76,7 +77,7 @@ class _Line:
 
     def __init__(self, before: Sequence[str], current: str) -> None:
         self.command = self.spool = ""
-        self.parameters: list[Any] = []
+        self.declared: list[Option] = []
         self.prefix = current
         self.after = 0
         pending = ""
@@ -94,7 +95,9 @@ class _Line:
                 pending = word if self._valued(word) else ""
             elif not self.command:
                 self.command = word
-                self.parameters = load(word).params if word in COMMANDS else []
+                self.declared = (
+                    list(declared(find(word).OPTIONS).values()) if word in COMMANDS else []
+                )
         self.kind = self._kind(pending, current)
 
     def _take(self, option: str, value: str) -> None:
@@ -112,16 +115,16 @@ class _Line:
             return "options"
         if not self.command or self.command == "help":
             return "commands"
-        operands = [p for p in self.parameters if not p.opts[0].startswith("-")]
-        return _kind_of(operands[-1].metavar) if operands else None
+        operands = [each.metavar for each in self.declared if not each.names]
+        return _kind_of(operands[-1]) if operands else None
 
     def _valued(self, word: str) -> str | None:
         """Return the kind of an option's value; None for a flag, or when it may stand without."""
         if not self.command:
             return "dirs" if word in ("-s", "--spool") else None
-        for p in self.parameters:
-            if word in p.opts and not p.is_flag and not (p.metavar or "").startswith("[="):
-                kind = "priorities" if "--priority" in p.opts else _kind_of(p.metavar)
+        for each in self.declared:
+            if word in each.names and each.metavar and not each.implied:
+                kind = "priorities" if "--priority" in each.names else _kind_of(each.metavar)
                 return "any" if kind in (None, "command") else kind
         return None
 
@@ -129,15 +132,14 @@ class _Line:
         """Yield the long name of each option, and what it is for."""
         if not self.command:
             yield from _LEADING.items()
-        for p in self.parameters:
-            text = (getattr(p, "help", "") or p.opts[0]).rstrip(".").partition(". ")[0]
-            for names in (p.opts, p.secondary_opts):
-                if names and names[0].startswith("-"):
-                    yield max(names, key=len), text
+        for each in self.declared:
+            if each.names:
+                for name in max(each.names, key=len).split("/"):
+                    yield name, each.help.rstrip(".").partition(". ")[0]
 
 
-def _kind_of(metavar: str | None) -> str | None:
-    return _KINDS.get((metavar or "").strip("[].- "))
+def _kind_of(metavar: str) -> str | None:
+    return _KINDS.get(metavar.strip("[].- "))
 
 
 def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
@@ -160,7 +162,6 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
 
 def _fixed(kind: str | None) -> Sequence[str]:
     from pq_cli.commands.completion import SHELLS
-    from pq_cli.options import COLORS
     from pq_cli.queue.request import IF_EXISTS
 
     numbers = tuple(str(n) for n in range(1, 11))
