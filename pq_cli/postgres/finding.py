@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from pq_cli.core import transitions
@@ -24,6 +25,8 @@ _HEADS = 8
 """Heads of each lane that are looked at: as many as others may be claiming at the moment."""
 _CENSUS = 1.0
 """Seconds between looks for workers that have died."""
+_GRACE = 15.0
+"""Seconds that workers have to come to a server that was restarted or took over."""
 
 
 class Finds(Looks):
@@ -34,6 +37,7 @@ class Finds(Looks):
     _next_due: float | None
     _next_lease: float | None
     _next_census: float
+    _claiming: int
 
     def _open(self) -> None:
         raise NotImplementedError
@@ -70,7 +74,8 @@ class Finds(Looks):
 
     def next(self, t: float) -> Item | None:
         config = self._config
-        self.exclude(ORDER, shared=True)
+        if self._claiming != get_ident():
+            self.exclude(ORDER, shared=True)
         passed: list[int] = []
         values: dict[str, Any] = {
             "queue": self.number, "t": t, "passed": passed, "most": _HEADS,
@@ -117,11 +122,23 @@ class Finds(Looks):
             )  # fmt: skip
 
     def _dead(self) -> list[int]:
-        """Return the numbers of workers that are certainly gone; looked for once a second."""
+        """Return the numbers of workers that are certainly gone; looked for once a second.
+
+        A server that was restarted or took over knows no session of before: so whoever came to
+        another one is given some time to come to this one.
+        """
         if time.monotonic() < self._next_census:
             return []
         self._next_census = time.monotonic() + _CENSUS
-        return [row[0] for row in self._link.rows(sql.DEAD, self.number, presence.WORKERS)]
+        rows = self._link.rows(sql.ABSENT, self.number, presence.WORKERS)
+        new = [number for number, here, doubted in rows if not here and doubted is None]
+        if new:
+            self._link.rows(sql.DOUBT, self.number, new)
+        return [number for number, here, doubted in rows if here or (doubted or 0.0) > _GRACE]
+
+    def look_in(self) -> None:
+        """Take note that a claim comes: what is read first then takes its lock, too."""
+        self._claiming = get_ident()
 
     def promote(self, now: float) -> None:
         if self._time is not None and (self._next_due is None or self._next_due > now):

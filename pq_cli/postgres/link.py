@@ -49,6 +49,7 @@ class Link:
         self._connection: psycopg.Connection[Row] | None = None
         self._pid = 0
         self._wanted = self._begun = False
+        self._pending: tuple[str, tuple[object, ...]] | None = None
 
     # -- connecting --------------------------------------------------------------
 
@@ -133,6 +134,8 @@ class Link:
 
         values: one for each `%s`, or a single dictionary for `%(name)s`.
         """
+        if self._pending is not None:
+            self.flush()
         for again in (True, False):
             first = not self._begun
             try:
@@ -158,6 +161,22 @@ class Link:
         """Run a statement and return its first row, or None."""
         rows = self.rows(sql, *values)
         return rows[0] if rows else None
+
+    def later(self, sql: str, *values: object) -> None:
+        """Run a statement before whatever comes next; until then `take` may have it back."""
+        self.flush()
+        self._pending = sql, values
+
+    def take(self) -> tuple[str, tuple[object, ...]] | None:
+        """Return the statement that was to be run later, and run it not."""
+        pending, self._pending = self._pending, None
+        return pending
+
+    def flush(self) -> None:
+        """Run what was to be run later."""
+        pending = self.take()
+        if pending is not None:
+            self.rows(pending[0], *pending[1])
 
     def _same(self) -> psycopg.Connection[Row]:
         """Return the connection on which the transaction was begun, as it is."""
@@ -185,12 +204,14 @@ class Link:
 
     def commit(self) -> None:
         """Keep what was done since `begin`."""
+        self.flush()
         begun, self._wanted, self._begun = self._begun, False, False
         if begun:
             self._end("COMMIT")
 
     def rollback(self) -> None:
         """Undo what was done since `begin`."""
+        self._pending = None
         begun, self._wanted, self._begun = self._begun, False, False
         if begun and self._connection is not None:
             try:

@@ -46,7 +46,8 @@ delete from pq.payload using old where payload.blob = old.blob
 _TAKE = "delete from pq.staging where blob = any(%s::bigint[]) returning blob"
 _SIZES = """
 select item.blob, (select sum(octet_length(data)) from pq.payload
-                   where payload.blob = item.blob)::bigint
+                   where payload.blob = item.blob)::bigint,
+    (select data from pq.payload where payload.blob = item.blob and no = 0)
 from pq.item where queue = %s and id = %s
 """
 _CHUNK_OUT = "select data from pq.payload where blob = %s and no = %s"
@@ -173,12 +174,12 @@ class _Rows(Protocol):
 class _Stream(io.RawIOBase):
     """A payload from its start, one row in memory at a time."""
 
-    def __init__(self, rows: _Rows, item: Item, blob: int) -> None:
+    def __init__(self, rows: _Rows, item: Item, blob: int, first: bytes) -> None:
         self._rows = rows
         self._item = item
         self._blob = blob
-        self._number = self._seen = 0
-        self._rest = memoryview(b"")
+        self._number, self._seen = 1, len(first)
+        self._rest = memoryview(first)
 
     def readable(self) -> bool:
         return True
@@ -200,14 +201,14 @@ class _Stream(io.RawIOBase):
 
 def open_stream(rows: _Rows, queue: int, item: Item) -> BinaryIO:
     """Return an item's payload, its size compared. Raises DamagedItemError, NoSuchItemError."""
-    found = rows.ask(_SIZES, queue, item.id)
+    found = rows.ask(_SIZES, queue, item.id, binary=True)
     if not found:
         raise NoSuchItemError(f"there is no item {item.id}")
-    blob, size = found[0]
+    blob, size, first = found[0]
     if (size or 0) != item.size:
         missing = "is missing" if size is None else f"has {size} bytes, not {item.size}"
         raise DamagedItemError(f"item {item.id}: its payload {missing}")
-    return io.BufferedReader(_Stream(rows, item, blob), CHUNK)
+    return io.BufferedReader(_Stream(rows, item, blob, first or b""), CHUNK)
 
 
 def file_of(rows: _Rows, queue: int, item: Item) -> AbstractContextManager[BinaryIO]:

@@ -15,6 +15,7 @@ import psycopg
 
 from pq_cli.errors import PqError
 from pq_cli.postgres.link import Link
+from pq_cli.postgres.statements import SIGN
 
 if TYPE_CHECKING:
     from pq_cli.postgres.address import Address
@@ -70,10 +71,7 @@ class Presence:
     def _sign(self, link: Link, queue: int) -> None:
         """Be known at a queue, and hear of what comes there."""
         if self._number is not None:
-            link.rows(
-                "insert into pq.worker values (%s, %s, %s, %s) on conflict do nothing",
-                queue, self._number, os.uname().nodename, os.getpid(),
-            )  # fmt: skip
+            link.rows(SIGN, queue, self._number, os.uname().nodename, os.getpid())
         if not link.pooled:
             link.rows(f"listen {channel(queue)}")
 

@@ -88,6 +88,8 @@ create table pq.worker (
     number bigint not null,
     host text not null,
     pid int not null,
+    server timestamptz not null default pg_postmaster_start_time(),
+    doubted float8,
     primary key (queue, number)
 );
 

@@ -17,10 +17,24 @@ from pq.queue where number = %s
 """.replace("queue = queue.number", "item.queue = queue.number")
 """Parameters: now or null, queue. The time, the state of the queue, when something is next due."""
 
-DEAD = """
-select number from pq.worker where queue = %s and pg_try_advisory_xact_lock_shared(%s + number)
+OPENING_CLAIM = OPENING.replace(
+    "from pq.queue where", ", pg_advisory_xact_lock_shared(%s::int, number) from pq.queue where"
+)
+"""The same for a claim, whose lock must be there before the heads are looked at."""
+
+ABSENT = f"""
+select number, server = pg_postmaster_start_time(), {CLOCK} - doubted
+from pq.worker where queue = %s and pg_try_advisory_xact_lock_shared(%s + number)
 """
-"""Workers whose session is gone: nobody has their lock."""
+"""Workers whose lock nobody has; whether they came to this server, since when they are missed."""
+DOUBT = f"""
+update pq.worker set doubted = {CLOCK} where queue = %s and number = any(%s::bigint[])
+    and doubted is null
+"""
+SIGN = """
+insert into pq.worker (queue, number, host, pid) values (%s, %s, %s, %s)
+on conflict (queue, number) do update set server = excluded.server, doubted = null
+"""
 
 FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"
 OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE}"
@@ -87,7 +101,7 @@ PUT_ALL = PUT.replace("moving = %s", "moving = %s, fixed = %s")
 
 DROP = """
 with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[]) returning blob, id),
-    said as (delete from pq.output using gone
+    logs as (delete from pq.output using gone
              where output.queue = %s and output.id = gone.id returning 1)
 delete from pq.payload using gone where payload.blob = gone.blob
 """
@@ -112,9 +126,18 @@ select %(queue)s, id, state, priority, created_at, not_before, key, number, fixe
 from numbered
 """
 
-NOTE = """
-insert into pq.event (queue, said) select %s, said from unnest(%s::text[]) as said returning seq
-"""
+_SAY = "insert into pq.event (queue, said) select %s, said from unnest(%s::text[]) as said"
+NOTE = f"{_SAY} returning seq"
+NOTED = {
+    each: f"with told as ({NOTE}), {more}last as ({end.strip()} returning 1) select seq from told"
+    for each, more, end in (
+        (PUT, "", PUT),
+        (PUT_ALL, "", PUT_ALL),
+        (DROP, DROP[: DROP.rindex("\ndelete")].strip().removeprefix("with ") + ", ",
+         DROP[DROP.rindex("\ndelete") :]),
+    )
+}  # fmt: skip
+"""The last change of a transaction and what is told of it, at once."""
 TRIM = """
 delete from pq.event where (queue, seq) in (
     select queue, seq from pq.event where queue = %s and seq <= (

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
-from threading import RLock
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
 from pq_cli.core.item import MAX_HISTORY, Item, State
@@ -83,6 +83,7 @@ class PostgresStore(Finds):
         self._looking: list[Link] = []
         self._attendance: Presence | None = None
         self._next_census = 0.0
+        self._claiming = 0
         self._known: tuple[float, float, float | None] | None = None
         self._begin_anew()
 
@@ -111,12 +112,17 @@ class PostgresStore(Finds):
             else:
                 self._link.commit()
             finally:
+                self._claiming = 0
                 self._begin_anew()
 
     def _tell(self) -> None:
         """Write down what happened, and wake those who wait for it."""
+        last = self._link.take()
+        if last is not None and not self._notes:
+            self._link.rows(last[0], *last[1])
         if self._notes:
-            rows = self._link.rows(sql.NOTE, self.number, self._notes)
+            query, values = (sql.NOTE, ()) if last is None else (sql.NOTED[last[0]], last[1])
+            rows = self._link.rows(query, self.number, self._notes, *values)
             if any(seq % _TRIM_EVERY == 0 for (seq,) in rows):
                 self._link.rows(sql.TRIM, self.number, self.number, _MOST_EVENTS)
         if self._stirred:
@@ -139,10 +145,13 @@ class PostgresStore(Finds):
     def _open(self) -> None:
         """Read what nearly every verb asks, at once."""
         given = None if self._clock is None else self._clock()
-        row = self._link.row(sql.OPENING, given, self.number)
+        if self._claiming == get_ident():
+            row = self._link.row(sql.OPENING_CLAIM, given, ORDER, self.number)
+        else:
+            row = self._link.row(sql.OPENING, given, self.number)
         if row is None:
             raise NoSuchItemError(f"{self._address.shown}: this queue has been removed")
-        now, aged_at, paused, self._next_due, self._next_lease = row
+        now, aged_at, paused, self._next_due, self._next_lease = row[:5]
         self._time = now, time.monotonic()
         self._state = QueueState(aged_at=aged_at, paused=_pause_of(paused))
         self._known = now, time.monotonic(), self.next_event()
@@ -187,6 +196,11 @@ class PostgresStore(Finds):
 
     # -- waiting ----------------------------------------------------------------
 
+    def lost(self, items: Sequence[Item]) -> list[Item]:
+        if items:
+            self._present().hold(self.number)  # soon back, if the server has ended the session
+        return super().lost(items)
+
     def idle(self, seconds: float) -> None:
         self._present().wait(self.number, min(seconds, self._until_look()))
 
@@ -208,9 +222,6 @@ class PostgresStore(Finds):
         left = next_event - server_now - (time.monotonic() - moment)
         return min(_LOOK, max(0.0, left) + 0.001)
 
-    def look_in(self) -> None:
-        """There are no doors but the verbs."""
-
     # -- keeping -----------------------------------------------------------------
 
     def put(self, before: Item, after: Item) -> Item:
@@ -223,7 +234,7 @@ class PostgresStore(Finds):
         if not same_fixed(before, after):
             statement = sql.PUT_ALL
             values.append(fixed)
-        self._link.rows(statement, *values, self.number, after.id)
+        self._link.later(statement, *values, self.number, after.id)
         self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
         return after
 
@@ -235,7 +246,7 @@ class PostgresStore(Finds):
         self._drop([item.id])
 
     def _drop(self, ids: list[int]) -> None:
-        self._link.rows(sql.DROP, self.number, ids, self.number)
+        self._link.later(sql.DROP, self.number, ids, self.number)
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
         if self._link.inside:

@@ -11,6 +11,7 @@ import psycopg
 from pq_cli.core.item import printable
 from pq_cli.errors import (
     ConfigError,
+    KeyTakenError,
     LockTimeoutError,
     PermissionDeniedError,
     PqError,
@@ -82,6 +83,8 @@ def translated(error: psycopg.Error, address: Address) -> PqError | OSError:
         return TryAgainError(f"{address.shown}: the server is read-only, a standby?")
     if state == "55P03":
         return LockTimeoutError(f"{address.shown}: others kept it locked for longer than allowed")
+    if state == "23505":
+        return KeyTakenError(f"{address.shown}: the key is taken by an item that has just come")
     if state in ("53100", "58030"):
         return OSError(errno.ENOSPC if state == "53100" else errno.EIO, said, address.shown)
     if not state or state.startswith(_PASSING):

@@ -204,6 +204,34 @@ def test_a_worker_goes_on_after_a_restart(tmp_path):
         own.remove()
 
 
+def test_a_restart_takes_no_work_away(tmp_path):
+    """The server knows nobody after a restart: whoever is at work is given time to come back."""
+    from support import Pq, readable
+
+    own = new_server()
+    try:
+        pq = Pq(tmp_path)
+        pq.env["PQ_SPOOL"] = own.url("q")
+        pq("enqueue", stdin=b"a")
+        script = f"echo began; while [ ! -e {tmp_path}/go ]; do sleep 0.1; done"
+        with pq.start("run", "--", "sh", "-c", script) as run:
+            assert readable(run.stdout.fileno())
+            own.stop()
+            own.start()
+            with open_queue(own.url("q")) as queue:
+                assert queue.claim(wait=3) is None
+                wait_until(
+                    lambda: own.sql(
+                        "select 1 from pq.worker where server = pg_postmaster_start_time()"
+                    ),
+                    "the worker is back",
+                )
+                (tmp_path / "go").touch()
+                assert run.wait(60) == 0 and list(queue.items()) == []
+    finally:
+        own.remove()
+
+
 def test_a_lost_claim_stops_its_command(tmp_path):
     """Whose claim was taken away while the connection was gone: the command is stopped."""
     need_postgres()
