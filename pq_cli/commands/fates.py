@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pq_cli.core.timefmt import parse_time
-from pq_cli.errors import UsageError
+from pq_cli.errors import NoSuchItemError, UsageError
 from pq_cli.queue.verbs import Queue
 from pq_cli.render.words import wall_time
 
@@ -16,6 +16,12 @@ class Fates:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._ended: dict[int, tuple[str, object]] | None = None
+
+    def told(self, error: NoSuchItemError, named: str) -> str:
+        """Return what to say of an item that is missing: what became of it where that is known."""
+        item_id = named.partition(".")[0]
+        fate = self.of(int(item_id))
+        return str(error) if fate is None else f"there is no item {item_id}: {fate}"
 
     def of(self, item_id: int) -> str | None:
         """Return `it was done at 06:32:56`, or the like, or None where nothing is known."""

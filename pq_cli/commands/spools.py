@@ -78,7 +78,7 @@ def for_each(
     from pq_cli.render.counting import Counting  # start-up: `next` has no need of it
 
     total = None if "-" in arguments else len(arguments)
-    fates: list[Fates] = []
+    fates: Fates | None = None
     status = 0
     with Counting(screen, "items", total) as counting:
         for argument in counting.over(each_argument(arguments)):
@@ -88,26 +88,15 @@ def for_each(
             except (OutputError, BrokenPipeError):
                 raise
             except NoSuchItemError as error:
-                screen.warn(_with_fate(error, queue, named, fates))
+                from pq_cli.commands.fates import Fates  # most miss nothing
+
+                fates = fates or Fates(queue)
+                screen.warn(fates.told(error, named))
                 status = status or error.exit_code
             except (PqError, OSError) as error:
                 failed = screen.report(error)
                 status = status or failed
     return status
-
-
-def _with_fate(error: NoSuchItemError, queue: Queue, named: str, fates: list[Fates]) -> str:
-    """Return the message, with what became of the item where that is known.
-
-    fates: empty until it is first needed: most commands miss nothing.
-    """
-    if not fates:
-        from pq_cli.commands.fates import Fates
-
-        fates.append(Fates(queue))
-    item_id = named.partition(".")[0]
-    fate = fates[0].of(int(item_id))
-    return str(error) if fate is None else f"there is no item {item_id}: {fate}"
 
 
 def each_argument(arguments: Iterable[str]) -> Iterator[str]:
