@@ -19,17 +19,7 @@ from pq_cli.core.item import printable
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import EXIT_DATA, NoSpoolError, UsageError
 from pq_cli.migrate.detect import spool_format
-from pq_cli.migrate.importing import (
-    Entered,
-    Event,
-    Finished,
-    Import,
-    Known,
-    Planned,
-    plan,
-    reader_for,
-    realm_of,
-)
+from pq_cli.migrate.importing import Fate, Import, plan, reader_for, realm_of
 from pq_cli.migrate.live import refuse_live
 from pq_cli.migrate.model import Reported
 from pq_cli.migrate.order import Ordered
@@ -92,7 +82,7 @@ def command(o: MigrateOptions, screen: Screen) -> int:
         refuse_live(root)
     named = "the local zone" if o.tz is None else o.tz
     screen.warn(f"{o.source}: read as {reader.name}; times without a zone are taken as {named}")
-    seen: Counter[type[Event]] = Counter()
+    seen: Counter[str] = Counter()
     with ExitStack() as stack:
         with Counting(screen, "items found") as counting:
             ordered = stack.enter_context(Ordered(counting.over(reader.read(root, o.tz))))
@@ -107,7 +97,7 @@ def command(o: MigrateOptions, screen: Screen) -> int:
                             screen.emit_json(_as_json(event))
         finally:
             _sum_up(seen, o, screen)
-    return EXIT_DATA if seen[Reported] else 0
+    return EXIT_DATA if seen["file"] else 0
 
 
 def _refuse_nesting(source: str, spool: str) -> None:
@@ -141,7 +131,7 @@ def _there(o: MigrateOptions, screen: Screen) -> Queue | None:
 
 def _import(
     o: MigrateOptions, root: Path, reader: Format, ordered: Ordered, screen: Screen
-) -> Iterator[Event]:
+) -> Iterator[Fate | Reported]:
     queue = open_spool(o, screen, create=True)
     with ExitStack() as stack:
         stack.enter_context(queue)
@@ -155,7 +145,7 @@ def _import(
 
 
 def _dry_run(
-    o: MigrateOptions, root: Path, ordered: Ordered, seen: Counter[type[Event]], screen: Screen
+    o: MigrateOptions, root: Path, ordered: Ordered, seen: Counter[str], screen: Screen
 ) -> None:
     screen.check()
     with Taken(_there(o, screen), realm_of(root)) as taken:
@@ -169,14 +159,11 @@ def _dry_run(
         )
 
 
-def _plan_table(events: Iterable[Event], out: Console) -> None:
+def _plan_table(events: Iterable[Fate | Reported], out: Console) -> None:
     plan_sheet((_columns(event, for_people=True) for event in events), out)
 
 
-_ACTION = {Entered: "import", Planned: "import", Known: "known", Finished: "leave"}
-
-
-def _columns(event: Event, *, for_people: bool = False) -> tuple[str, ...]:
+def _columns(event: Fate | Reported, *, for_people: bool = False) -> tuple[str, ...]:
     if isinstance(event, Reported):
         return ("leave", event.reason, "", "", "", "", event.path)
     legacy = event.legacy
@@ -184,10 +171,10 @@ def _columns(event: Event, *, for_people: bool = False) -> tuple[str, ...]:
     created = wall_time(at, time()) if for_people else format_time(at)
     numbers = (str(legacy.priority), created, str(legacy.attempts))
     bytes_there = human_size(size) if for_people else str(size)
-    return (_ACTION[type(event)], legacy.state, *numbers, bytes_there, legacy.source[0])
+    return (event.action, legacy.state, *numbers, bytes_there, legacy.source[0])
 
 
-def _as_json(event: Event) -> dict[str, Any]:
+def _as_json(event: Fate | Reported) -> dict[str, Any]:
     if isinstance(event, Reported):
         return {
             "action": "leave",
@@ -197,8 +184,8 @@ def _as_json(event: Event) -> dict[str, Any]:
         }
     legacy = event.legacy
     return {
-        "action": _ACTION[type(event)],
-        "id": event.item.id if isinstance(event, Entered) else None,
+        "action": event.action,
+        "id": event.item and event.item.id,
         "state": legacy.state,
         "priority": legacy.priority,
         "created_at": format_time(legacy.created_us / 1e6),
@@ -211,33 +198,34 @@ def _as_json(event: Event) -> dict[str, Any]:
     }
 
 
-def _counted(events: Iterable[Event], counting: Counting) -> Iterator[Event]:
+def _counted(events: Iterable[Fate | Reported], counting: Counting) -> Iterator[Fate | Reported]:
     for event in events:
         counting.tick(int(not isinstance(event, Reported)))
         yield event
 
 
-def _told(events: Iterable[Event], seen: Counter[type[Event]], screen: Screen) -> Iterator[Event]:
+def _told(
+    events: Iterable[Fate | Reported], seen: Counter[str], screen: Screen
+) -> Iterator[Fate | Reported]:
     """Pass events on and count them; name what was left and what gave way to a default."""
     for event in events:
-        seen[type(event)] += 1
+        seen["file" if isinstance(event, Reported) else event.action] += 1
         yield event
         if isinstance(event, Reported):
             detail = f" ({event.detail})" if event.detail else ""
             screen.warn(f"left: {printable(event.path)}: {event.reason}{detail}")
-        elif isinstance(event, Entered | Planned):
+        elif event.action == "import":
             for w in event.legacy.warnings:
                 value = printable(repr(w.value), 80)
                 screen.warn(f"{printable(w.path)}: {w.field} {value} is no use; took the default")
 
 
-def _sum_up(seen: Counter[type[Event]], o: MigrateOptions, screen: Screen) -> None:
-    entered = seen[Planned] if o.dry_run else seen[Entered]
-    parts = [f"{entered} items {'would be ' if o.dry_run else ''}imported"]
-    if seen[Known]:
-        parts.append(f"{seen[Known]} taken before")
-    if seen[Finished]:
-        parts.append(f"{seen[Finished]} done left (--include-done takes them)")
-    if seen[Reported]:
-        parts.append(f"{seen[Reported]} files left, named above")
+def _sum_up(seen: Counter[str], o: MigrateOptions, screen: Screen) -> None:
+    parts = [f"{seen['import']} items {'would be ' if o.dry_run else ''}imported"]
+    if seen["known"]:
+        parts.append(f"{seen['known']} taken before")
+    if seen["leave"]:
+        parts.append(f"{seen['leave']} done left (--include-done takes them)")
+    if seen["file"]:
+        parts.append(f"{seen['file']} files left, named above")
     screen.warn("; ".join(parts))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pq_cli.core.item import MAX_METADATA_BYTES, Item, State
 from pq_cli.core.jsonio import to_json
@@ -24,35 +25,16 @@ from pq_cli.transfer.taken import Taken
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
-    """The legacy item is in the spool now, as `item`."""
+class Fate:
+    """What becomes of a legacy item.
 
+    action: `import`, it enters; `known`, an earlier run has taken it; `leave`, it is done, and done
+    items were not asked for. item: what it is in the queue now, None for one that is not there.
+    """
+
+    action: Literal["import", "known", "leave"]
     legacy: LegacyItem
-    item: Item
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The legacy item has been taken by an earlier run."""
-
-    legacy: LegacyItem
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The legacy item is done, and done items were not asked for: left where it is."""
-
-    legacy: LegacyItem
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The legacy item would enter."""
-
-    legacy: LegacyItem
-
-
-Event = Entered | Known | Finished | Planned | Reported
+    item: Item | None = None
 
 
 def reader_for(root: Path, name: str | None, queue: Queue | None) -> Format:
@@ -105,15 +87,15 @@ def as_item(legacy: LegacyItem, root: Path, reader: str, max_attempts: int, now:
     )
 
 
-def plan(ordered: Ordered, taken: Taken, *, include_done: bool) -> Iterator[Event]:
+def plan(ordered: Ordered, taken: Taken, *, include_done: bool) -> Iterator[Fate | Reported]:
     """Yield what `Import.run` would do, one event for each item and each file left, in order."""
     for legacy in ordered.items():
         if taken.has(name_of(legacy)):
-            yield Known(legacy)
+            yield Fate("known", legacy)
         elif legacy.state == "done" and not include_done:
-            yield Finished(legacy)
+            yield Fate("leave", legacy)
         else:
-            yield Planned(legacy)
+            yield Fate("import", legacy)
     yield from ordered.reported()
 
 
@@ -142,7 +124,7 @@ class Import:
         self._now = now
         self._batch: list[LegacyItem] = []
 
-    def run(self, ordered: Ordered, *, include_done: bool) -> Iterator[Event]:
+    def run(self, ordered: Ordered, *, include_done: bool) -> Iterator[Fate | Reported]:
         """Import in order; yield what became of each item (once it is durable) and file.
 
         Raises QueueFullError, OSError and others of the spool: what was yielded before is in,
@@ -150,8 +132,12 @@ class Import:
         """
         self._arrivals.describe(realm_of(self._root), self._reader)
         for event in plan(ordered, self._taken, include_done=include_done):
-            if not isinstance(event, Planned):
-                if isinstance(event, Known) and self._removal is not None:
+            if isinstance(event, Reported) or event.action != "import":
+                if (
+                    isinstance(event, Fate)
+                    and event.action == "known"
+                    and self._removal is not None
+                ):
                     self._removal.remove(event.legacy)
                 yield event
                 continue
@@ -183,7 +169,7 @@ class Import:
         self._batch.append(legacy)
         return None
 
-    def _commit(self) -> Iterator[Event]:
+    def _commit(self) -> Iterator[Fate | Reported]:
         batch, self._batch = self._batch, []
         full: PqError | None = None
         for legacy, result in zip(batch, self._arrivals.commit(), strict=True):
@@ -191,7 +177,7 @@ class Import:
                 self._taken.add(name_of(legacy))
                 if self._removal is not None:
                     self._removal.remove(legacy)
-                yield Entered(legacy, result)
+                yield Fate("import", legacy, result)
             elif isinstance(result, QueueFullError):
                 full = result
             else:

@@ -17,7 +17,7 @@ from pathlib import Path
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError
-from pq_cli.migrate.importing import Entered, Import, reader_for, realm_of
+from pq_cli.migrate.importing import Fate, Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.queue.request import Request
@@ -224,7 +224,7 @@ def _migrate(spool: Spool, *, move: bool) -> list[int]:
     ):
         work = Import(root, reader.name, arrivals, taken, removal if move else None, 3, NOW)
         events = work.run(ordered, include_done=False)
-        return [event.item.id for event in events if isinstance(event, Entered)]
+        return [event.item.id for event in events if isinstance(event, Fate) and event.item]
 
 
 def _stream() -> bytes:
