@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from pq_cli.spool.spool import Spool
     from pq_cli.worker.events import Event, Stop, Summary, Watch
     from pq_cli.worker.gate import Gate
-    from pq_cli.worker.handlers import Handler
+    from pq_cli.worker.handlers import BatchHandler, Handler
     from pq_cli.worker.limits import GateClosedError, HaltError, Limits
     from pq_cli.worker.work import drain, work
 
@@ -65,8 +65,8 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022
     "Spool", "MemoryQueue", "work", "drain", "open_queue",
     "Queue", "PostgresQueue", "Item", "State", "QueueConfig", "Request", "Admitted", "RetryLater",
-    "GiveUp",
-    "Handler", "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
+    "GiveUp", "Handler", "BatchHandler",
+    "Outcome", "Verdict", "Summary", "Limits", "Stop", "Event", "Gate", "Watch",
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
     "NoSpoolError", "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError",
@@ -84,7 +84,7 @@ _LAZY = {
     **dict.fromkeys(("Event", "Stop", "Summary", "Watch"), "worker.events"),
     **dict.fromkeys(("GateClosedError", "HaltError", "Limits"), "worker.limits"),
     "Gate": "worker.gate",
-    "Handler": "worker.handlers",
+    **dict.fromkeys(("BatchHandler", "Handler"), "worker.handlers"),
     **dict.fromkeys(("drain", "work"), "worker.work"),
     "Quarantine": "spool.doors.restoring",
 }

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.next import refuse_paused
-from pq_cli.commands.run_options import RunOptions
+from pq_cli.commands.run_options import MOST_AT_ONCE, RunOptions
 from pq_cli.commands.run_report import Reporter
 from pq_cli.commands.spools import brief_lock, open_spool
 from pq_cli.core.item import State
@@ -60,6 +60,11 @@ def command(o: RunOptions, screen: Screen) -> int:
         raise UsageError("give the command to run: pq run [OPTIONS] -- CMD...")
     if o.log and o.tag:
         raise UsageError("--log and --tag exclude each other: with --log nothing is passed on")
+    if o.batch is not None:
+        if o.tag:
+            raise UsageError("--batch and --tag exclude each other: a line is of no one item")
+        if o.jobs * o.batch > MOST_AT_ONCE:
+            raise UsageError(f"--jobs times --batch: at most {MOST_AT_ONCE} items at once")
     brief = brief_lock(o.lock_timeout)
     queue = open_spool(o, screen, create=o.follow, lock_timeout=brief)
     if o.dry_run:
@@ -119,7 +124,8 @@ class _Run:
             reporter.begin()
             try:
                 summary = await drain(
-                    queue, runner, concurrency=o.jobs, follow=o.follow, lease=o.lease,
+                    queue, runner if o.batch is None else runner.together,
+                    concurrency=o.jobs, batch=o.batch, follow=o.follow, lease=o.lease,
                     limits=o.limits, gate=gate, stop=self._stop, watch=reporter,
                 )  # fmt: skip
             except GateClosedError as closed:

@@ -24,6 +24,8 @@ from pq_cli.worker.limits import Limits
 _PATIENCE = 60.0
 """Seconds that a run which ends by itself pauses for at most: what cron starts during an outage
 must not pile up."""
+MOST_AT_ONCE = 500
+"""Items that batches may have open at once: each takes a descriptor."""
 _PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -64,6 +66,10 @@ class RunOptions(Options):
     jobs: int = option(
         "-j", "--jobs", metavar="N", default="1", help="At most N at once.",
         read=number("--jobs", 1, 10_000),
+    )  # fmt: skip
+    batch: int | None = option(
+        "--batch", metavar="N", help="Run CMD on up to N items at once.",
+        read=number("--batch", 1, MOST_AT_ONCE),
     )  # fmt: skip
     follow: bool = flag("--follow", help="Wait for more, for ever.")
     max_items: int | None = option(

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import BinaryIO
+from contextlib import ExitStack
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
@@ -27,8 +27,10 @@ from pq_cli.worker.contract import (
     EXIT_TIMEOUT,
     Outcome,
     Verdict,
+    all_arguments,
     arguments,
     environment,
+    environment_of_all,
     explain,
     judge,
     not_runnable,
@@ -102,35 +104,77 @@ class Runner:
 
     async def __call__(self, item: Item) -> Outcome:
         """Make one attempt; the handler of `drain`."""
-        capture = Capture() if self._terms.log else None
         try:
             with self._queue.file_of(item) as payload:
-                try:
-                    status = await self._run(item, payload, capture)
-                except OSError as error:
-                    worn = error.errno in _EXHAUSTED
-                    fatal = error if worn else not_runnable(self._command[0], error)
-                    return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
+                argv = arguments(self._command, payload.name)
+                env = environment(self._queue.name, item, payload.name)
+                return await self._attempt([item], argv, env, payload.fileno())
         except DamagedItemError as error:
             return Outcome(verdict=Verdict.DEAD, error=str(error))
+
+    async def together(self, items: list[Item]) -> list[Outcome]:
+        """Make one attempt at several items; the handler of `drain(batch=...)`.
+
+        Without `{}` in the command their paths come on stdin, each ended by a NUL byte.
+        """
+        ends: dict[int, Outcome] = {}
+        with ExitStack() as held:
+            paths = {}
+            for item in items:
+                try:
+                    paths[item.id] = held.enter_context(self._queue.file_of(item)).name
+                except DamagedItemError as error:
+                    ends[item.id] = Outcome(verdict=Verdict.DEAD, error=str(error))
+            whole = [item for item in items if item.id in paths]
+            if whole:
+                outcome = await self._together(whole, list(paths.values()))
+                ends |= dict.fromkeys(paths, outcome)
+        return [ends[item.id] for item in items]
+
+    async def _together(self, items: list[Item], paths: list[str]) -> Outcome:
+        named = any("{}" in word for word in self._command)
+        with open(os.memfd_create("pq-batch"), "wb+", buffering=0) as stdin:
+            if not named:
+                stdin.write(b"".join(os.fsencode(path) + b"\0" for path in paths))
+                stdin.seek(0)
+            argv = all_arguments(self._command, paths)
+            return await self._attempt(
+                items, argv, environment_of_all(self._queue.name, items), stdin.fileno()
+            )
+
+    async def _attempt(
+        self, items: list[Item], argv: list[str], env: dict[str, str], stdin: int
+    ) -> Outcome:
+        capture = Capture() if self._terms.log else None
+        try:
+            status = await self._run(items, argv, env, stdin, capture)
+        except OSError as error:
+            fatal = error if error.errno in _EXHAUSTED else not_runnable(self._command[0], error)
+            return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
         outcome = self._outcome(status, capture)
         try:
-            await self._keep(item, outcome, capture)
+            for item in items:
+                await self._keep(item, outcome, capture)
         except asyncio.CancelledError:
             pass  # the log is best effort: what the command has done is not forgotten for it
         return outcome
 
-    async def _run(self, item: Item, payload: BinaryIO, capture: Capture | None) -> int:
-        out, err = self._streams(item, capture)
+    async def _run(
+        self,
+        items: list[Item],
+        argv: list[str],
+        env: dict[str, str],
+        stdin: int,
+        capture: Capture | None,
+    ) -> int:
+        out, err = self._streams(items[0], capture)
         streams = [stream for stream in dict.fromkeys((out, err)) if stream is not None]
         ends = tuple(None if stream is None else stream.write_end for stream in (out, err))
-        env = self._environ | environment(self._queue.name, item, payload.name)
         try:
-            argv = arguments(self._command, payload.name)
-            child = Child(argv, env, (payload.fileno(), *ends), self._guard)
+            child = Child(argv, self._environ | env, (stdin, *ends), self._guard)
             for stream in streams:
                 stream.start()
-            status, late = await self._wait(child, self._timeout(item))
+            status, late = await self._wait(child, self._timeout(items))
         finally:
             for stream in streams:
                 stream.finish()
@@ -138,10 +182,10 @@ class Runner:
             await self._passed_on()
         return EXIT_TIMEOUT if late else status
 
-    def _timeout(self, item: Item) -> float | None:
-        """Return the seconds that an attempt may take: what the item says, or this run if less."""
-        given = [s for s in (item.timeout, self._terms.timeout) if s is not None]
-        return min(given, default=None)
+    def _timeout(self, items: list[Item]) -> float | None:
+        """Return the seconds that an attempt may take: the least of what items and run say."""
+        limits = (self._terms.timeout, *(item.timeout for item in items))
+        return min((limit for limit in limits if limit is not None), default=None)
 
     async def _wait(self, child: Child, timeout: float | None) -> tuple[int, bool]:
         """Wait for a child, and let it have the last word when the attempt is called off."""

@@ -86,6 +86,25 @@ def environment(queue: str, item: Item, path: str) -> dict[str, str]:
     }
 
 
+def environment_of_all(queue: str, items: Sequence[Item]) -> dict[str, str]:
+    """Return the `PQ_*` variables of a command that works on several items.
+
+    Ids and claims are lists, with spaces between; what one item alone can have is empty.
+    """
+    return {
+        **dict.fromkeys(environment(queue, items[0], ""), ""),
+        "PQ_SPOOL": queue,
+        "PQ_ID": " ".join(str(item.id) for item in items),
+        "PQ_CLAIM": " ".join(item.claim or "" for item in items),
+    }
+
+
+def all_arguments(command: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Return the argument vector for several items: a word with `{}` comes once for each path."""
+    words = [(word, paths if "{}" in word else [""]) for word in command]
+    return [word.replace("{}", path) for word, each in words for path in each]
+
+
 def arguments(command: Sequence[str], path: str) -> list[str]:
     """Return the argument vector for an item: every `{}` becomes the payload's path."""
     return [part.replace("{}", path) for part in command]

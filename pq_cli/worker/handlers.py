@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Protocol
+from typing import Any, Protocol
 
 from pq_cli.core.arguments import valid_callable, wrong
 from pq_cli.core.item import Item
@@ -25,6 +25,13 @@ class Handler(Protocol):
 
     def __call__(self, item: Item, /) -> object:
         """Work on the item."""
+
+
+class BatchHandler(Protocol):
+    """A handler of several claimed items at once, of `drain(batch=...)`."""
+
+    def __call__(self, items: list[Item], /) -> object:
+        """Work on the items."""
 
 
 def valid_handler(handler: object) -> None:
@@ -64,23 +71,26 @@ def _is(kind: Callable[[object], bool], function: object) -> bool:
 class Hands:
     """Runs a handler on items; plain ones in as many threads as are asked for at the most."""
 
-    def __init__(self, handler: Handler, threads: int) -> None:
-        self._handler = handler
+    def __init__(self, handler: Handler | BatchHandler, threads: int) -> None:
+        self._handler: Callable[[Any], object] = handler
         self._is_async = _is(inspect.iscoroutinefunction, handler)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pq")
 
-    async def __call__(self, item: Item) -> Outcome:
-        """Return what the handler came to; what it raises is raised."""
-        result = self._handler(item) if self._is_async else await self._in_thread(item)
+    async def __call__(self, given: Item | list[Item], count: int) -> Sequence[Outcome]:
+        """Return what the handler came to, for each of `count` items; what it raises is raised."""
+        result = self._handler(given) if self._is_async else await self._in_thread(given)
         if inspect.isawaitable(result):
             result = await result
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
             words = "the handler returned a generator: nothing of it has run"
-            return Outcome(verdict=Verdict.RELEASE, error=words, fatal=UsageError(words))
-        return result if isinstance(result, Outcome) else Outcome(verdict=Verdict.DONE)
+            return [Outcome(verdict=Verdict.RELEASE, error=words, fatal=UsageError(words))] * count
+        every = result if isinstance(given, list) and isinstance(result, list) else []
+        if [type(each) for each in every] == [Outcome] * count:
+            return every
+        return [result if isinstance(result, Outcome) else Outcome(verdict=Verdict.DONE)] * count
 
-    async def _in_thread(self, item: Item) -> object:
-        call = asyncio.ensure_future(_called(self._threads, self._handler, item))
+    async def _in_thread(self, given: Item | list[Item]) -> object:
+        call = asyncio.ensure_future(_called(self._threads, self._handler, given))
         while True:
             try:
                 return await asyncio.shield(call)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from pq_cli.core.item import Item, State
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError
@@ -26,24 +26,40 @@ _LONGEST_TICK = 0.5
 """Seconds between looks at the claims: what was cancelled is called off this soon."""
 
 
-class _Attempt:
-    """One claimed item under work."""
+class _Claim:
+    """One claimed item."""
 
-    def __init__(self, item: Item, renew_at: float, round_: int) -> None:
+    def __init__(self, item: Item, lease: float, round_: int) -> None:
         self.item = item
         self.round = round_
+        self.renew_at = time.time() + lease / 3
+        self.lost = False
+
+
+class _Attempt:
+    """One call of the handler: the item that it works on, or those of a batch."""
+
+    def __init__(self, claims: Sequence[_Claim]) -> None:
+        self.claims = claims
         self.started = time.monotonic()
-        self.renew_at = renew_at
         self.task: asyncio.Task[None] | None = None
         self.ending = False
         self.called_off = False
-        self.lost = False
 
     def call_off(self) -> None:
         """Cancel the handler, unless it has ended and the item is just being settled."""
         if not self.ending and self.task is not None:
             self.called_off = True
             self.task.cancel()
+
+    def lose(self, claim: _Claim) -> None:
+        """Note that a claim was taken away: what works on its item, and on others, is called off.
+
+        Once is enough: a second time would be impatience.
+        """
+        claim.lost = True
+        if not self.called_off:
+            self.call_off()
 
 
 class Pool:
@@ -54,6 +70,7 @@ class Pool:
         queue: Queue,
         hands: Hands,
         concurrency: int,
+        batch: int | None,
         lease: float | None,
         limits: Limits,
         watch: Watch | None,
@@ -61,6 +78,7 @@ class Pool:
         self._queue = queue
         self._hands = hands
         self._concurrency = concurrency
+        self._batch = batch
         self._lease = queue.config.lease if lease is None else lease
         self._pace = Pace(limits, time.monotonic())
         self._watch = watch
@@ -132,55 +150,70 @@ class Pool:
         return True
 
     def _start_next(self) -> bool:
-        """Claim the next item and start its attempt; False: there is none, or none yet."""
+        """Claim what is next, as much as a batch takes, and start the attempt; False: nothing."""
+        claims = self._claim_next()
+        if claims:
+            attempt = _Attempt(claims)
+            self._attempts.add(attempt)
+            for claim in claims:
+                self._tell(Event(kind="start", item=claim.item))
+            attempt.task = asyncio.create_task(self._work(attempt))
+        return bool(claims) or self._closing
+
+    def _claim_next(self) -> list[_Claim]:
+        claims: list[_Claim] = []
+        most = 1 if self._batch is None or self._pace.slowdown.slow else self._batch
         waiting = self._claiming or Waiting(self._lock_timeout)
-        try:
-            item = self._queue.claim(lease=self._lease)
-        except TryAgainError as error:
-            self._claiming = waiting
-            if waiting.over():
+        while len(claims) < most and not self._pace.over(time.monotonic()):
+            try:
+                item = self._queue.claim(lease=self._lease)
+            except TryAgainError as error:
+                if not claims:
+                    self._claiming = waiting
+                    if waiting.over():
+                        self._close(error)
+                    self._tell_wait(waiting, None, error)
+                break
+            except (PqError, OSError) as error:
                 self._close(error)
-            self._tell_wait(waiting, None, error)
-            return False
-        except (PqError, OSError) as error:
-            self._close(error)
-            return True
-        self._claiming = None
-        if item is None:
-            return False
-        round_ = self._pace.claimed(time.monotonic())
-        attempt = _Attempt(item, time.time() + self._lease / 3, round_)
-        self._attempts.add(attempt)
-        self._tell(Event(kind="start", item=item))
-        attempt.task = asyncio.create_task(self._work(attempt))
-        return True
+                break
+            self._claiming = None
+            if item is None:
+                break
+            round_ = self._pace.claimed(time.monotonic())
+            claims.append(_Claim(item, self._lease, round_))
+        return claims
 
     # -- one attempt -------------------------------------------------------
 
     async def _work(self, attempt: _Attempt) -> None:
         try:
-            outcome = await self._handle(attempt)
+            outcomes = await self._handle(attempt)
             attempt.ending = True
-            if not attempt.lost:
-                attempt.lost = not await self._settle(attempt.item, outcome)
-            self._conclude(attempt, outcome)
+            for claim, outcome in zip(attempt.claims, outcomes, strict=True):
+                if not claim.lost:
+                    claim.lost = not await self._settle(claim.item, outcome)
+                self._conclude(attempt, claim, outcome)
+            self._learn(attempt, outcomes)
         except Exception as error:
             self._close(error)
         finally:
             self._attempts.discard(attempt)
             self._wake.set()
 
-    async def _handle(self, attempt: _Attempt) -> Outcome:
+    async def _handle(self, attempt: _Attempt) -> Sequence[Outcome]:
+        items = [claim.item for claim in attempt.claims]
         try:
-            return await self._hands(attempt.item)
+            return await self._hands(items[0] if self._batch is None else items, len(items))
         except asyncio.CancelledError:
-            if attempt.called_off:
-                return Outcome(verdict=Verdict.RELEASE)
-            return Outcome(verdict=Verdict.RETRY, error="the handler was cancelled")
+            outcome = Outcome(verdict=Verdict.RELEASE)
+            if not attempt.called_off:
+                outcome = Outcome(verdict=Verdict.RETRY, error="the handler was cancelled")
         except Exception as error:
-            return outcome_of(error)
+            outcome = outcome_of(error)
         except BaseException as error:  # the process is to end
-            return outcome_of(error).replace(fatal=error)
+            outcome = outcome_of(error).replace(fatal=error)
+        return [outcome] * len(items)
 
     async def _settle(self, item: Item, outcome: Outcome) -> bool:
         """End the claim as the outcome says; tell whether it was still ours to end.
@@ -198,21 +231,22 @@ class Pool:
             return False
         return True
 
-    def _conclude(self, attempt: _Attempt, outcome: Outcome) -> None:
-        name = "lost" if attempt.lost else COUNTED[outcome.verdict]
+    def _conclude(self, attempt: _Attempt, claim: _Claim, outcome: Outcome) -> None:
+        name = "lost" if claim.lost else COUNTED[outcome.verdict]
         self._counts[name] = self._counts.get(name, 0) + 1
-        kind = "lost" if attempt.lost else "end"
+        kind = "lost" if claim.lost else "end"
         seconds = time.monotonic() - attempt.started
-        self._tell(Event(kind=kind, item=attempt.item, outcome=outcome, seconds=seconds))
+        self._tell(Event(kind=kind, item=claim.item, outcome=outcome, seconds=seconds))
         if outcome.fatal is not None:
             self._close(outcome.fatal)
-        self._learn(Verdict.RELEASE if attempt.lost else outcome.verdict, attempt.round)
 
-    def _learn(self, verdict: Verdict, round_: int) -> None:
+    def _learn(self, attempt: _Attempt, outcomes: Sequence[Outcome]) -> None:
         """Let what came of an attempt decide whether, and how fast, more are made."""
+        lost = any(claim.lost for claim in attempt.claims)
+        verdict = Verdict.RELEASE if lost else outcomes[0].verdict
         slowdown = self._pace.slowdown
         was_slow = slowdown.slow
-        over = self._pace.ended(verdict, round_, time.monotonic())
+        over = self._pace.ended(verdict, attempt.claims[0].round, time.monotonic())
         if slowdown.slow != was_slow:
             self._tell(Event(kind="pace", slow=slowdown.slow, in_a_row=slowdown.in_a_row))
         if verdict not in (Verdict.DONE, Verdict.RELEASE):
@@ -229,28 +263,33 @@ class Pool:
             self._notice_lost()
             now = time.time()
             for attempt in list(self._attempts):
-                if now >= attempt.renew_at and not attempt.lost and not attempt.ending:
-                    self._renew(attempt, now)
-                    await asyncio.sleep(0)  # each may have waited for the lock: heed signals
+                for claim in attempt.claims:
+                    if now >= claim.renew_at and not claim.lost and not attempt.ending:
+                        self._renew(attempt, claim, now)
+                        await asyncio.sleep(0)  # each may have waited for the lock: heed signals
 
     def _notice_lost(self) -> None:
         """Call off the attempts whose claim somebody has taken, or ended."""
-        at_work = {a.item.id: a for a in self._attempts if not (a.lost or a.ending)}
+        held = {
+            claim.item.id: (attempt, claim)
+            for attempt in self._attempts
+            for claim in attempt.claims
+            if not (claim.lost or attempt.ending)
+        }
         try:
-            lost = self._queue.lost([attempt.item for attempt in at_work.values()])
+            lost = self._queue.lost([claim.item for _, claim in held.values()])
         except (PqError, OSError):
             return  # seen at the next tick
         for item in lost:
-            at_work[item.id].lost = True
-            at_work[item.id].call_off()
+            attempt, claim = held[item.id]
+            attempt.lose(claim)
 
-    def _renew(self, attempt: _Attempt, now: float) -> None:
+    def _renew(self, attempt: _Attempt, claim: _Claim, now: float) -> None:
         try:
-            self._queue.renew(attempt.item, self._lease)
-            attempt.renew_at = now + self._lease / 3
+            self._queue.renew(claim.item, self._lease)
+            claim.renew_at = now + self._lease / 3
         except (StaleClaimError, NoSuchItemError):
-            attempt.lost = True
-            attempt.call_off()
+            attempt.lose(claim)
         except (PqError, OSError):
             pass  # tried again at the next tick; should the lease end first, the claim is lost
 

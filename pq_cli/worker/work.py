@@ -12,7 +12,7 @@ from pq_cli.errors import UsageError
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.events import Stop, Summary, Watch
 from pq_cli.worker.gate import Gate
-from pq_cli.worker.handlers import Handler, Hands, asking, valid_handler, valid_watch
+from pq_cli.worker.handlers import BatchHandler, Handler, Hands, asking, valid_handler, valid_watch
 from pq_cli.worker.limits import Limits, valid_limits
 from pq_cli.worker.pool import Pool
 
@@ -22,9 +22,10 @@ T = TypeVar("T")
 
 async def drain(
     queue: Queue,
-    handler: Handler,
+    handler: Handler | BatchHandler,
     *,
     concurrency: int = 1,
+    batch: int | None = None,
     follow: bool = False,
     lease: float | None = None,
     limits: Limits | None = None,
@@ -44,6 +45,10 @@ async def drain(
     at once. Nothing can cancel it: `drain` waits until it returns, and what it came to counts. It
     may use the queue. What can be neither is refused before anything is claimed.
 
+    batch: the handler is called with a list of up to so many items, as there are at the moment;
+    what it comes to counts for each, or is a list of an Outcome for each. `concurrency` counts
+    calls. While the pool is slow each has one item.
+
     follow: wait for more work instead of returning when nothing is pending. lease: seconds,
     renewed while the handler runs; if it was lost all the same, the handler is cancelled and its
     result refused. limits: when to claim no more, and how fast to claim; after several failures
@@ -58,6 +63,8 @@ async def drain(
         raise wrong("queue", queue, "a Spool or a MemoryQueue")
     valid_handler(handler)
     valid_whole("concurrency", concurrency, 1, 10_000)
+    if batch is not None:
+        valid_whole("batch", batch, 1, 10_000)
     valid_flag("follow", follow)
     if lease is not None:
         valid_lease(lease)
@@ -68,7 +75,7 @@ async def drain(
     ask = None if gate is None else asking(gate)
     hands = Hands(handler, concurrency)
     try:
-        pool = Pool(queue, hands, concurrency, lease, limits, watch)
+        pool = Pool(queue, hands, concurrency, batch, lease, limits, watch)
         return await pool.run(follow=follow, gate=ask, stop=stop or Stop())
     finally:
         hands.close()
