@@ -51,12 +51,12 @@ def promote(files: Files, now: float) -> None:
     due = files.index.due()
     if due is None or due > now:
         return
-    for folder in list(files.reader.second_folders(State.DELAYED)):
+    for folder, _ in list(files.reader.of(State.DELAYED)):
         if layout.second_of(folder) > now:
             break
-        for item_id in files.reader.ids(folder):
+        for name in files.reader.entries(folder):
             try:
-                item = files.reader.read(folder, f"{item_id:010d}", State.DELAYED, None)
+                item = files.reader.read(folder, name, State.DELAYED, None)
             except FileNotFoundError:
                 continue
             except DamagedItemError as error:

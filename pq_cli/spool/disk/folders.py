@@ -70,7 +70,7 @@ class Folders:
         if state is State.ACTIVE:
             yield str(state), None
         elif state in _BY_SECOND:
-            for folder in self.second_folders(state, latest_first=latest_first):
+            for folder in self._seconds(state, latest_first=latest_first):
                 yield folder, None
         elif state is State.PENDING:
             for number in self.lanes() if lane is None else (lane,):
@@ -106,7 +106,7 @@ class Folders:
             return (f"{parent}/{layout.block_name(item_id // layout.BLOCK_SIZE)}",)
         return (f"{parent}/{name}" for name in self._numbered(parent, 7))
 
-    def second_folders(self, state: State, *, latest_first: bool = False) -> Iterator[str]:
+    def _seconds(self, state: State, *, latest_first: bool = False) -> Iterator[str]:
         """Yield the folders of delayed or of removed items, one second each, the earliest first."""
         step = -1 if latest_first else 1
         for coarse in self._numbered(str(state), 7)[::step]:

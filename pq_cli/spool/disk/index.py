@@ -59,7 +59,7 @@ class Index:
         return self._lanes[lane]
 
     def _listed(self, lane: int) -> Lane:
-        folder = f"pending/{lane:02d}"
+        folder = layout.lane_folder(lane)
 
         def load(block: int) -> list[int]:
             inner = f"{folder}/{layout.block_name(block)}"
@@ -184,8 +184,8 @@ class Index:
     def due(self) -> float | None:
         """Return a Unix time before which no delayed item comes due, or None if there is none."""
         if not self._due_known:
-            first = next(self._reader.second_folders(State.DELAYED), None)
-            self._due = None if first is None else float(layout.second_of(first))
+            first = next(self._reader.of(State.DELAYED), None)
+            self._due = None if first is None else float(layout.second_of(first[0]))
             self._due_known = True
         return self._due
 
