@@ -47,6 +47,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pq_cli.backends import open_queue
     from pq_cli.postgres.queue import PostgresQueue
+    from pq_cli.queue.ends import Ended
     from pq_cli.queue.memory import MemoryQueue
     from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict
     from pq_cli.queue.request import Admitted, Request
@@ -70,7 +71,7 @@ __all__ = [  # noqa: RUF022
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
     "NoSpoolError", "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError",
-    "HaltError", "Holder", "Pause", "AgedGroup", "Quarantine",
+    "HaltError", "Holder", "Pause", "Ended", "AgedGroup", "Quarantine",
 ]
 # fmt: on
 _LAZY = {
@@ -80,6 +81,7 @@ _LAZY = {
     "MemoryQueue": "queue.memory",
     "Queue": "queue.verbs",
     **dict.fromkeys(("Admitted", "Request"), "queue.request"),
+    "Ended": "queue.ends",
     **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "queue.outcome"),
     **dict.fromkeys(("Event", "Stop", "Summary", "Watch"), "worker.events"),
     **dict.fromkeys(("GateClosedError", "HaltError", "Limits"), "worker.limits"),

@@ -51,6 +51,7 @@ WRONG = {
     "wait": [*SECONDS, None],
     "item": REFERENCE,
     "item_id": REFERENCE,
+    "items": [5, "1", None, b"1", ["x"], [None]],
     "error": TEXT,
     "by": TEXT,
     "hold": FLAG,
@@ -135,7 +136,15 @@ def test_every_argument_of_every_verb_is_checked(cls, verb, name, tmp_path):
         q.claim()
     elif before is not None:
         getattr(q, before)(1)
-    needed = {"item": 1, "item_id": 1, "payload": b"x", "states": [], "records": [], "prefix": ""}
+    needed = {
+        "item": 1,
+        "item_id": 1,
+        "payload": b"x",
+        "states": [],
+        "records": [],
+        "items": [],
+        "prefix": "",
+    }
     given = {k: v for k, v in needed.items() if k in arguments(getattr(cls, verb)) and k != name}
 
     def call(**wrong):

@@ -37,6 +37,7 @@ CASES = {
     "renew": Case("renew 1.1"),
     "ls": Case("ls", prints="pending"),
     "show": Case("show 3", prints="created_at"),
+    "wait": Case("wait 6", prints="done"),
     "cat": Case("cat 3", prints="third"),
     "retry": Case("retry 2 4 5", keeps=False),
     "age": Case("age --dry-run --at 2099-01-01T00:00:00Z", prints="1"),
@@ -87,11 +88,15 @@ def prepared(pq: Pq) -> Pq:
 
 
 def arguments(pq: Pq, name: str) -> list[str]:
-    """Return the case's arguments; `undo` first gets something to undo."""
+    """Return the case's arguments; `undo` first gets something to undo, `wait` an end."""
     words = CASES[name].args.split()
     if name == "undo":
         with pq.api() as spool:
             spool.remove(spool.enqueue(b"removed"))
+    if name == "wait":
+        with pq.api() as spool:
+            spool.enqueue(b"urgent", priority=1)
+            spool.done(spool.claim() or 0)
     return [str(pq.folder / word) if word.isupper() and word.isalpha() else word for word in words]
 
 

@@ -44,7 +44,8 @@ LINES = {
     "done 2.1 ": ("", 4, ""), "fail 3.1": ("", 0, ""), "release 4.1": ("", 0, ""),
     "hold 4": ("", 0, ""), "set 4 -p 2": ("", 0, ""), "retry 4": ("", 0, ""),
     "retry --all": ("", 0, ""), "pause": ("", 0, ""), "next  ": ("", 75, ""),
-    "resume": ("", 0, ""), "export": ("", 0, "payload_base64"), "rm 5": ("", 0, ""),
+    "resume": ("", 0, ""), "export": ("", 0, "payload_base64"), "wait 2": ("", 0, "2\tdone"),
+    "wait --drained --timeout 0": ("", 75, ""), "rm 5": ("", 0, ""), "wait 5": ("", 6, "removed"),
     "undo --list": ("", 0, "5"), "undo": ("", 0, "5"), "purge --state done": ("", 0, "2"),
     "cat /nowhere/0000000001": ("", 2, ""), "import": ("{", 65, ""),
 }  # fmt: skip

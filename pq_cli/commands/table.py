@@ -47,6 +47,7 @@ COMMANDS = {
             main=True,
         ),
         Command(name="show", help="show all about an item"),
+        Command(name="wait", help="wait until items have ended, or all work is done"),
         Command(name="cat", help="print an item's payload, without claiming it"),
         Command(
             name="retry",

@@ -54,6 +54,8 @@ def transition(before: Item, after: Item, *, own: bool = False) -> dict[str, Any
         if before.holder is not None:
             said["by"] = printable(f"{before.holder.host}:{before.holder.pid}", _MAX_TEXT)
             said["took"] = round(max(0.0, at - before.holder.since), 3)
+        if event != "released" and "exit" in after.history[-1]:
+            said["exit"] = after.history[-1]["exit"]
     if event in ("failed", "deferred", "lost", "cancelled") and after.last_error:
         said["error"] = printable(after.last_error, _MAX_TEXT)
     return said

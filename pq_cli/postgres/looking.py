@@ -99,11 +99,11 @@ class Looks:
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
         stand = set(self.ask(
-            "select id, (moving::json->>'claims')::bigint from pq.item"
-            " where queue = %s and id = any(%s::bigint[]) and state = 'active'",
+            "select id, state, coalesce((moving::json->>'claims')::bigint, 0) from pq.item"
+            " where queue = %s and id = any(%s::bigint[])",
             self.number, [item.id for item in items],
         ))  # fmt: skip
-        return [item for item in items if (item.id, item.claims) not in stand]
+        return [item for item in items if (item.id, item.state, item.claims) not in stand]
 
     def count(self, states: Iterable[State]) -> int:
         with self._lock:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
+    from pq_cli.queue.ends import Ended
     from pq_cli.queue.store import Store
 
 
@@ -168,8 +169,27 @@ class Looking:
         """
         return self._store.events()
 
+    def ends(
+        self, items: Iterable[Item | int | str], *, wait: float = float("inf")
+    ) -> Iterator[Ended]:
+        """Yield how each of the items ended, as soon as it has; each id once.
+
+        Also of what is gone, as the log tells. wait: seconds, 0 not at all; waiting costs next to
+        no CPU. Raises NoSuchItemError for what neither the queue nor its log knows, before it
+        waits; and TryAgainError when they have not all ended in that time.
+        """
+        from pq_cli.queue.ends import ends  # start-up: for who waits only
+
+        return ends(self._store, items, wait)
+
+    def drained(self, *, wait: float = 0.0) -> bool:
+        """Tell whether nothing is pending, delayed or active; wait so many seconds for that."""
+        from pq_cli.queue.ends import drained
+
+        return drained(self._store, wait)
+
     def lost(self, items: Sequence[Item]) -> list[Item]:
-        """Return those of the items, as `claim` gave them, whose claim is over: taken, or ended."""
+        """Return those of the items whose claim, or state, is over: as `Store.lost`."""
         return self._store.lost(items)
 
     def count(self, states: Iterable[State]) -> int:

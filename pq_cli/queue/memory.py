@@ -317,9 +317,8 @@ class MemoryStore:
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
         with self._lock:
-            return [
-                i for i in items if i.id not in self._items or self._items[i.id].claim != i.claim
-            ]
+            known = ((item, self._items.get(item.id, item.replace(id=0))) for item in items)
+            return [i for i, n in known if (n.id, n.state, n.claims) != (i.id, i.state, i.claims)]
 
     def count(self, states: Iterable[State]) -> int:
         wanted = set(states)

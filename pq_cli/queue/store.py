@@ -287,7 +287,10 @@ class Store(Protocol):
         """
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
-        """Return those of the items claimed here whose claim is over. When in doubt it stands."""
+        """Return those of the items, as `find` or a claim gave them, whose state or claim is over.
+
+        Quick: it is asked some times a second. When in doubt it stands.
+        """
 
     def count(self, states: Iterable[State]) -> int:
         """Return how many items are in `states`; what is due but not promoted is delayed."""

@@ -136,6 +136,7 @@ def test_the_sweep_sees_what_is_lost_outside(name: str, tmp_path: Path) -> None:
 
 LOOKS = {
     "ls": ["ls"], "show": ["show", "1"], "cat": ["cat", "1"], "stats": ["stats"],
+    "wait": ["wait", "1", "--timeout", "0"],
     "explain": ["explain", "1"], "log": ["log"], "doctor": ["doctor"],
     "completion": ["completion", "bash"], "selftest": ["selftest"],
 }  # fmt: skip

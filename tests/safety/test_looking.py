@@ -19,7 +19,8 @@ from pq_cli.commands.table import COMMANDS
 
 NOBODY = 65534
 LOOKING = {
-    "ls": "ls", "ls --json": "ls --json", "show": "show 1", "cat": "cat 1", "explain": "explain 1",
+    "ls": "ls", "ls --json": "ls --json", "show": "show 1", "cat": "cat 1",
+    "wait": "wait 7", "explain": "explain 1",
     "stats": "stats", "stats --json": "stats --json", "stats --prometheus": "stats --prometheus",
     "log": "log", "check": "check", "check --json": "check --json", "doctor": "doctor",
     "export": "export", "export --tar": "export --tar", "age": "age --dry-run",
@@ -54,6 +55,8 @@ def filled(shelf: Path) -> Pq:
         spool.hold(spool.enqueue(b"held"))
         spool.fail(spool.claim() or 0, "HTTP 500", dead=True)
         spool.remove(spool.enqueue(b"removed"))
+        spool.enqueue(b"done", priority=1)
+        spool.done(spool.claim() or 0)
     return pq
 
 

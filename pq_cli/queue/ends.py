@@ -1,0 +1,161 @@
+"""Ends: how items have ended, and waiting until they have."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from pq_cli.core.arguments import valid_reference, valid_wait, wrong
+from pq_cli.core.item import PENDING, Item, State
+from pq_cli.core.record import Record
+from pq_cli.core.timefmt import parse_time
+from pq_cli.errors import NoSuchItemError, TryAgainError, UsageError
+from pq_cli.queue.working import POLL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from pq_cli.queue.store import Store
+
+_AT_WORK = (State.ACTIVE, PENDING, State.DELAYED)
+_ENDED = (State.DONE, State.FAILED, State.REMOVED)
+_UNTOLD = 5
+"""Looks after which an item that is gone without a word in the log counts as removed: between its
+end and the word of it there is a moment, and a log may lack an event."""
+_NAMED = 5
+
+
+class Ended(Record):
+    """How an item ended: `done`, `failed` for good, or `removed` before it came to that.
+
+    at: Unix seconds, None where nobody knows. status: the exit status of its command, None without
+    one. error: the text of the last attempt that failed, None where there was none.
+    """
+
+    id: int
+    how: State
+    at: float | None = None
+    name: str | None = None
+    status: int | None = None
+    error: str | None = None
+
+
+def ends(store: Store, items: Iterable[Item | int | str], wait: float) -> Iterator[Ended]:
+    """Yield how each of the items ended; see `Queue.ends`."""
+    if isinstance(items, str | bytes | Item | int) or not hasattr(items, "__iter__"):
+        raise wrong("items", items, "a list of Items, ids or claims")
+    wanted = dict.fromkeys(valid_reference(item)[0] for item in items)
+    return _ends(store, list(wanted), valid_wait(wait))
+
+
+def _ends(store: Store, wanted: Sequence[int], wait: float) -> Iterator[Ended]:
+    deadline = time.monotonic() + wait
+    waiting = _Waiting(store, wanted)
+    while True:
+        yield from waiting.look()
+        left = deadline - time.monotonic()
+        if not waiting.ids:
+            return
+        if left <= 0:
+            raise TryAgainError(_unended(waiting.ids))
+        time.sleep(min(POLL, left))
+
+
+def drained(store: Store, wait: float) -> bool:
+    """Tell whether nothing is left to do; see `Queue.drained`."""
+    deadline = time.monotonic() + valid_wait(wait)
+    # First what is quick however much there is, but may look at a part only.
+    while any(store.suggest(_AT_WORK, "")) or store.count(_AT_WORK):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(POLL, left))
+    return True
+
+
+class _Waiting:
+    """Items whose end is awaited. ids: those that have not ended yet."""
+
+    def __init__(self, store: Store, wanted: Sequence[int]) -> None:
+        self._store = store
+        self._seen: dict[int, Item] = {}
+        self._gone: dict[int, int] = {}
+        self.ids = dict.fromkeys(wanted)
+        for item_id in wanted:
+            self._find(item_id)
+        told = self._told() if self._gone else {}
+        for item_id in self._gone:
+            if item_id not in told:
+                raise NoSuchItemError(f"there is no item {item_id}, and the log tells of none")
+
+    def _find(self, item_id: int) -> None:
+        self._seen.pop(item_id, None)
+        try:
+            self._seen[item_id] = self._store.find(item_id)
+        except NoSuchItemError:
+            self._gone.setdefault(item_id, 0)
+
+    def look(self) -> Iterator[Ended]:
+        """Yield what has ended since the last look."""
+        for item in self._store.lost([self._seen[i] for i in self.ids if i in self._seen]):
+            self._find(item.id)
+        told = self._told() if self._gone else {}
+        for item_id in list(self.ids):
+            end = _end_of(self._seen[item_id]) if item_id in self._seen else None
+            if item_id in self._gone:
+                end = _as_told(told.get(item_id)) or self._untold(item_id)
+            if end is not None:
+                del self.ids[item_id]
+                self._gone.pop(item_id, None)
+                yield end
+
+    def _untold(self, item_id: int) -> Ended | None:
+        self._gone[item_id] += 1
+        over = self._gone[item_id] >= _UNTOLD
+        return Ended(id=item_id, how=State.REMOVED) if over else None
+
+    def _told(self) -> dict[int, dict[str, Any]]:
+        """Return the last event of each item that is gone."""
+        with suppress(OSError):  # who may not read the log is told the rest
+            return {r["id"]: r for r in self._store.events() if r.get("id") in self._gone}
+        return {}
+
+
+def _end_of(item: Item) -> Ended | None:
+    """Return how an item that is there ended, None if it has not; what was removed since, too."""
+    how = item.was if item.state is State.REMOVED and item.was in _ENDED else item.state
+    if how not in _ENDED:
+        return None
+    last = item.history[-1] if item.history else {}
+    at = None if item.state is State.REMOVED and how is State.REMOVED else item.updated_at
+    error = None if how is State.DONE else item.last_error
+    status = None if how is State.REMOVED else last.get("exit")
+    name = item.name or item.key
+    return Ended(id=item.id, how=how, at=at, name=name, status=status, error=error)
+
+
+def _as_told(event: dict[str, Any] | None) -> Ended | None:
+    """Return the end of which an item's last event tells, if it does."""
+    event = event or {}
+    what, state = event.get("event"), event.get("state")
+    if what not in ("done", "failed", "cancelled", "removed"):
+        return None
+    how = next((s for s in _ENDED if s == state), State.REMOVED)
+    if what != "removed" and how is State.REMOVED:
+        return None  # a failed attempt, to be made again
+    at = None
+    with suppress(UsageError):
+        at = parse_time(str(event.get("at")))
+    said = {n: event.get(n) if isinstance(event.get(n), str) else None for n in ("name", "error")}
+    status = event.get("exit") if isinstance(event.get("exit"), int) else None
+    return Ended(id=event["id"], how=how, at=at, status=status, **said)
+
+
+def _unended(ids: Iterable[int]) -> str:
+    texts = [str(item_id) for item_id in ids]
+    named = ", ".join(texts[:_NAMED]) + ("" if len(texts) <= _NAMED else ", ...")
+    if len(texts) == 1:
+        return f"item {named} has not ended: `pq explain {named}` says what it waits for"
+    return f"{len(texts):,} items have not ended: {named}"
