@@ -51,7 +51,7 @@ WRONG = {
     "wait": [*SECONDS, None],
     "item": REFERENCE,
     "item_id": REFERENCE,
-    "items": [5, "1", None, b"1", ["x"], [None]],
+    "items": [5, "1", None, b"1"],
     "error": TEXT,
     "by": TEXT,
     "hold": FLAG,

@@ -26,7 +26,9 @@ class WaitOptions(LookOptions):
 
     items: tuple[str, ...] = operands(metavar="[ITEM...]", help="Those to wait for; - is stdin.")
     drained: bool = flag("--drained", help="Until nothing is pending, delayed or active.")
-    timeout: str | None = option("--timeout", metavar="D", help="Give up (exit 75) after D.")
+    timeout: float | None = option(
+        "--timeout", metavar="D", help="Give up (exit 75) after D.", read=parse_duration
+    )
     as_json: bool = AS_JSON
 
 
@@ -42,7 +44,7 @@ def command(o: WaitOptions, screen: Screen) -> int:
     """
     if bool(o.items) == o.drained:
         raise UsageError("give ITEMs to wait for, or --drained: until nothing is left to do")
-    seconds = math.inf if o.timeout is None else parse_duration(o.timeout)
+    seconds = math.inf if o.timeout is None else o.timeout
     queue = open_spool(o, screen)
     if not o.drained:
         return _wait_for(queue, o, seconds, screen)
