@@ -143,8 +143,7 @@ class _Watched:
             return self._passed(self._stream.read(size))
 
     def read1(self, size: int = -1) -> bytes:
-        with Reading(self._stream):
-            return self._passed(self._stream.read1(size))
+        return self._passed(self._stream.read1(size))  # `read_some` names what goes wrong
 
     def readline(self, size: int = -1) -> bytes:
         with Reading(self._stream):
