@@ -82,7 +82,7 @@ def _sync(path: str) -> str:
         disk.sync_dir("")
     each = (time.monotonic() - began) / 40
     record = disk.open_to_overwrite("record")
-    disk.overwrite(record, b"x" * 64, sync=True)
+    disk.overwrite(record, b"x" * 64)
     os.close(record)
     disk.sync_file_system()
     return f"files, folders and the file system; {each * 1000:.2f} ms each"

@@ -130,10 +130,16 @@ def test_an_id_that_is_taken_is_passed_over(tmp_path, durability):
     assert [i.path for i in items] == [queue.get(i).path for i in items]
 
 
-@pytest.mark.parametrize("durability", ["full", "fast"])
-def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch, durability):
-    """A batch is not synced when its metas appear: in another boot each payload is proven first."""
-    queue = make_queue(f"spool-{durability}", tmp_path, Clock())
+def test_a_batch_is_synced_before_its_metas_appear(tmp_path):
+    """In full: nothing of it has to be proven in another boot."""
+    queue = make_queue("spool-full", tmp_path, Clock())
+    items = queue.enqueue_many([(b"whole", Request())] * 8).items
+    assert {item.written_boot for item in items} == {None}
+
+
+def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch):
+    """A fast batch is never synced: in another boot each payload is proven first."""
+    queue = make_queue("spool-fast", tmp_path, Clock())
     items = queue.enqueue_many([(b"whole", Request())] * 8).items
     with open(items[0].path, "wb") as file:
         file.write(bytes(5))

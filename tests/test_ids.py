@@ -106,8 +106,7 @@ def test_a_rollback_after_fast_is_not_undone_by_full(tmp_path, monkeypatch):
     for number, durability in enumerate(["fast", "full", "fast", "fast", "full", "full"]):
         boot(monkeypatch, f"boot{number}")
         given += use(tmp_path, durability)
-        if durability == "fast":  # in full the counter is synced before an id is told
-            (tmp_path / "spool/counter").write_bytes(b"%020d %20d %21s\n" % (1, -1, b"0" * 20))
+        (tmp_path / "spool/counter").write_bytes(b"%020d %20d %21s\n" % (1, -1, b"0" * 20))
     assert len(set(given)) == len(given) and given == sorted(given)
 
 
@@ -143,14 +142,14 @@ def test_nothing_is_written_over_what_lies_there(tmp_path):
 
 
 def test_ids_are_safe_before_anybody_can_see_them(tmp_path, monkeypatch):
-    """Per enqueue in full: the limit is synced first, then the counter, then item files appear."""
+    """Per enqueue in full: the limit is synced, then the counter says it, then files appear."""
     spool = make_queue("spool-full", tmp_path, Clock())
     steps = []
     for name in ("rename", "overwrite", "sync_dir"):
         method = getattr(Disk, name)
 
         def spy(self, *args, _name=name, _method=method, **kwargs):
-            steps.append((_name, *map(str, args[:2]), kwargs.get("sync")))
+            steps.append((_name, *map(str, args[:2])))
             return _method(self, *args, **kwargs)
 
         monkeypatch.setattr(Disk, name, spy)
@@ -165,13 +164,12 @@ def test_ids_are_safe_before_anybody_can_see_them(tmp_path, monkeypatch):
 
     limit = place(lambda s: s[0] == "rename" and s[2] == "state.json")
     limit_synced = place(lambda s: s[:2] == ("sync_dir", ""))
-    counter = place(lambda s: s[0] == "overwrite" and s[3] is True)
+    counter = place(lambda s: s[0] == "overwrite" and s[2].split()[0].endswith("1"))
     payload = place(lambda s: s[0] == "rename" and s[2].endswith("0000000001"))
     meta = place(lambda s: s[0] == "rename" and s[2].endswith("0000000001.meta.json"))
     folder = place(lambda s: s[:2] == ("sync_dir", "pending/05/0000000"))
     later = [n for n, s in enumerate(steps) if s[:2] == ("sync_dir", "pending/05/0000000")]
     assert limit < limit_synced < counter < payload < meta < max(later) and folder
-    assert steps[counter][2].split()[0].endswith("1")
     assert fsyncs
 
 

@@ -41,9 +41,10 @@ _MISSING = {
 SECTOR = 512
 """Bytes that a power loss leaves old or new, never mixed."""
 _CLAIMED = (
-    "state", "attempts", "claims", "updated_at", "not_before", "lease_until", "holder", "claim",
+    "id", "state", "attempts", "claims", "updated_at", "not_before", "lease_until", "holder",
+    "claim",
 )  # fmt: skip
-"""What stands on the second line: what a claim changes."""
+"""What stands on the second line: what a claim changes, and the id, which is given last."""
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _REQUIRED = ("id", "priority", "created_at")
@@ -70,7 +71,8 @@ def encode(item: Item) -> bytes:
 
     The second line has what a claim changes and is one sector, but for the longest holders; the
     first has all else and ends with a sector. So a claim can be written over the second in place:
-    no byte that must survive shares a sector with one that may not.
+    no byte that must survive shares a sector with one that may not. An id of 0 is still to be
+    given: the name of the file says it.
     """
     values = as_dict(item)
     changing = {name: values.pop(name) for name in _CLAIMED}
@@ -125,9 +127,9 @@ def _build(
     fields: dict[str, Any], item_id: int, state: State, priority: int | None, path: str
 ) -> Item:
     said = fields["state"]
-    if fields["id"] != item_id:
+    if fields["id"] not in (0, item_id):
         raise _WrongError(f"says id {fields['id']}")
-    fields["state"], fields["path"] = state, path
+    fields["id"], fields["state"], fields["path"] = item_id, state, path
     if priority is not None:
         fields["priority"] = priority
     if not MIN_PRIORITY <= fields["priority"] <= MAX_PRIORITY:

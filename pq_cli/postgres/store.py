@@ -242,8 +242,11 @@ class PostgresStore(Finds):
         for before, after in changes:
             self.put(before, after)
 
-    def drop(self, item: Item) -> None:
+    def drop(self, item: Item, *, later: bool = False) -> None:
         self._drop([item.id])
+
+    def settle(self) -> int:
+        return 0
 
     def _drop(self, ids: list[int]) -> None:
         self._link.later(sql.DROP, self.number, ids, self.number)
@@ -284,6 +287,9 @@ class PostgresStore(Finds):
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         with self._lock:
             return payloads.stage_file(self._link, self.number, path, request, move)
+
+    def prepare(self, batch: Sequence[Any], now: float) -> None:
+        pass
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         entry = self.entry(now, any(staged.request.key is not None for staged in batch))

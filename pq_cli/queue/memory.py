@@ -196,6 +196,9 @@ class MemoryStore:
     def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryStaged:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
 
+    def prepare(self, batch: Sequence[Any], now: float) -> None:
+        pass
+
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         admitted = Admitted.nothing()
         for staged in batch:
@@ -265,7 +268,10 @@ class MemoryStore:
         for before, after in changes:
             self._move(before, after)
 
-    def drop(self, item: Item) -> None:
+    def settle(self) -> int:
+        return 0
+
+    def drop(self, item: Item, *, later: bool = False) -> None:
         if item.state is State.PENDING:
             self._lanes[item.priority].discard(item.id)
         if item.state in LIVE:

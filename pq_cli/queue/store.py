@@ -209,8 +209,14 @@ class Store(Protocol):
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         """As `put` of each (before, after), and more cheaply. In a transaction."""
 
-    def drop(self, item: Item) -> None:
-        """Let nothing be left of an item that `find` gave. In a transaction."""
+    def drop(self, item: Item, *, later: bool = False) -> None:
+        """Let nothing be left of an item that `find` gave. In a transaction.
+
+        later: that need not survive anything before `settle`.
+        """
+
+    def settle(self) -> int:
+        """Let all survive that was dropped `later`; return how many. Not in a transaction."""
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
         """Yield (`kept_until`, ids) of the removed items, the latest first."""
@@ -234,6 +240,12 @@ class Store(Protocol):
 
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         """Take in a regular file; with `move` it is gone once its item is in."""
+
+    def prepare(self, batch: Sequence[Staged], now: float) -> None:
+        """Do ahead what an admission needs and others need not wait for. Not in a transaction.
+
+        What it leaves out `admit` does; `finish` clears it away. May be called again.
+        """
 
     def admit(self, batch: Sequence[Staged], now: float) -> Admitted:
         """Make items of staged payloads, in order. In a transaction.

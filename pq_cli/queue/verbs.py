@@ -111,13 +111,15 @@ class Queue(Working, Looking, Removing):
 
     def commit(self, batch: Sequence[Staged]) -> Admitted:
         """Make items of staged payloads, in order, up to what stops it: that is in the result."""
-        count = 0
+        store, count = self._store, 0
         try:
-            with self._store.transaction():
-                admitted = self._store.admit(batch, self._store.now())
-            count = len(admitted.items)
+            now = store.now()
+            store.prepare(batch, now)
+            with store.transaction():
+                admitted = store.admit(batch, now)
+            count = len(admitted.items)  # only now do they survive
         finally:
-            stop = self._store.finish(batch, count)
+            stop = store.finish(batch, count)
         return admitted if stop is None else admitted.replace(error=stop)
 
     def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
@@ -129,6 +131,7 @@ class Queue(Working, Looking, Removing):
         """
         items: list[Item] = []
         try:
+            self._store.prepare([staged], self._store.now())
             with self._store.transaction():
                 item = self._admit_claimed(staged, lease, items)
         except LockTimeoutError:
@@ -211,17 +214,27 @@ class Queue(Working, Looking, Removing):
         with self._store.transaction():
             return self._store.next_event()
 
-    def done(self, item: Item | int | str, *, status: int | None = None) -> Item:
-        """End a claimed item well. Raises StaleClaimError or NoSuchItemError."""
+    def done(
+        self, item: Item | int | str, *, status: int | None = None, later: bool = False
+    ) -> Item:
+        """End a claimed item well. Raises StaleClaimError or NoSuchItemError.
+
+        later: nobody is told of it before the next `settle`, which makes it survive a power loss
+        together with others; one before that runs the item again.
+        """
         store = self._store
         with store.transaction():
             before = self._claimed(item)
             after = transitions.completed(before, store.now(), status)
             if self.config.keep_done:
                 return self._put(before, after)
-            store.drop(before)
+            store.drop(before, later=later)
             self._note(before, after)
             return after
+
+    def settle(self) -> int:
+        """Let all survive that was `done` later; return how many. `close` does so, too."""
+        return self._store.settle()
 
     def fail(
         self,

@@ -14,8 +14,9 @@ from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.meta import claim_over, encode
 from pq_cli.core.policy import QueueConfig, floors, order_time
-from pq_cli.errors import DamagedItemError
+from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.afterwards import Afterwards
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.eventlog import Log
 from pq_cli.spool.disk.index import Index
@@ -28,15 +29,15 @@ from pq_cli.spool.disk.state import (
     Counter,
     DamagedStateError,
     SpoolState,
-    boot_to_record,
     enter_mode,
+    is_entered,
     read_state,
     write_state,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Files:
@@ -65,9 +66,10 @@ class Files:
         self.attempt_logs = AttemptLogs(self.disk, self.spare)
         self.handover_seen = False
         self.held = False
+        self.after = Afterwards()
+        self._later: list[tuple[Item, str]] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = host.pid
-        self._boot = boot_to_record(self.disk)
 
     # -- the lock ------------------------------------------------------------
 
@@ -82,10 +84,31 @@ class Files:
             raise
 
     def __exit__(self, *error: object) -> None:
+        """Let go of the lock, and then make durable what was changed under it."""
         self.held = False
+        after, self.after = self.after, Afterwards()
         if error[0] is not None:
             self.forget()  # a change may have stopped half way
         self._lock.__exit__()
+        self._settle(after)
+
+    def _settle(self, after: Afterwards) -> None:
+        """Do what a transaction has left. Raises OSError when it cannot be made durable."""
+        try:
+            after.sync_now(self.disk)
+        except OSError:
+            if after.take_back is not None:
+                with self:
+                    after.take_back()
+            raise
+        if after.freed or (after.ended and not self._lets_go_alone(after.ended)):
+            try:
+                with self:
+                    self._let_go(after)
+                return
+            except LockTimeoutError:
+                pass  # they have ended: what is left of a key or log does no harm
+        self._discard_payloads(after.ended)
 
     def forget(self) -> None:
         """Forget all that is remembered of the spool: it may have changed."""
@@ -103,8 +126,8 @@ class Files:
             self.log.close()
             self.state = self.present_state()
             if self.counter.last_id is not None:
-                self.counter.write(self.counter.last_id, sync=False)
-        if self.state.boot != self._boot:
+                self.counter.write(self.counter.last_id)
+        if not is_entered(self.disk, self.state):
             self.spare.behind(self._enter_mode)
 
     def _enter_mode(self) -> None:
@@ -146,18 +169,18 @@ class Files:
         self.spare.behind(self._rewrite, source, target, after)
         if source != target:
             self.spare.behind(self._rename_pair, before.id, source, target)
-        if sync and self.disk.sync:
-            self._sync_folders(source, target)
-        return self._moved(before, after, source, target)
+        if sync:
+            self.after.sync(_folder(target))
+        return self._moved(before, after, source, target, sync=sync)
 
     def shift(self, before: Item, after: Item, *, sync: bool = False) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
         source, target = self.place(before), layout.payload_path(after)
         self.spare.behind(self.make_folder, _folder(target))
         self.spare.behind(self._rename_pair, before.id, source, target)
-        if sync and self.disk.sync:
-            self._sync_folders(source, target)
-        return self._moved(before, after, source, target)
+        if sync:
+            self.after.sync(_folder(target))
+        return self._moved(before, after, source, target, sync=sync)
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:
         """Put the meta of `after` over the one beside the payload `path`, and make its new home.
@@ -187,44 +210,101 @@ class Files:
                 raise
         self.payload_follows(item_id, source, target)
 
-    def erase(self, *items: Item) -> None:
-        """Remove items of one folder for good: the metas first, durably, then the payloads."""
-        paths = [self.place(item) for item in items]
-        folder = _folder(paths[0])
-        for path in paths:
-            self.disk.unlink(path + layout.META)
+    def erase(self, *items: Item, later: bool = False) -> None:
+        """Remove items for good: their metas now, the payloads and keys once that is durable.
+
+        later: that is left for `settle`. Until then a payload has a name that says so: who dies
+        meanwhile leaves nothing of which others do not know what it is.
+        """
+        for item in items:
+            path = self.place(item)
+            if self.disk.sync:
+                path = self._marked(path)
+            self.disk.unlink(self.place(item) + layout.META)
+            self.index.moved(item, None)
+            if later and self.disk.sync:
+                self._later.append((item, path))
+            else:
+                self.after.sync(_folder(path))
+                self.after.ended.append((item, path))
+
+    def _marked(self, path: str) -> str:
+        """Give a payload the name of one that has ended; return it."""
+        try:
+            self.disk.rename(path, path + layout.ENDED)
+        except FileNotFoundError:
+            return path  # left behind in another folder; it will be found there
+        return path + layout.ENDED
+
+    def settle(self) -> int:
+        """Make durable what was erased `later`, and let its payloads go; return of how many.
+
+        Called without the lock, by any thread.
+        """
+        ended, self._later = self._later, []
+        if ended:
+            after = Afterwards()
+            for _, path in ended:
+                after.sync(_folder(path))
+            after.ended = ended
+            self._settle(after)
+        return len(ended)
+
+    def sweep_ended(self) -> None:
+        """Let the payloads go that a dead process has not settled, and their keys."""
+        gone = {}
+        for name in self.reader.names(ACTIVE):
+            item_id = layout.parse_ended(name)
+            if item_id is not None and not any(self.reader.places(item_id)):
+                gone[name] = item_id
+        if not gone:
+            return
         if self.disk.sync:
-            self.disk.sync_dir(folder)
-        for item, path in zip(items, paths, strict=True):
-            self._discard_payload(item.id, path)
+            self.disk.sync_dir(ACTIVE)  # whoever ended them may not have come to it
+        self.keys.free_all(set(gone.values()))
+        for name in gone:
+            self.disk.discard(f"{ACTIVE}/{name}")
+
+    def _lets_go_alone(self, ended: Sequence[tuple[Item, str]]) -> bool:
+        """Tell whether nothing but the payloads is left of what has ended, as is most usual."""
+        plain = all(item.key is None and _folder(path) == ACTIVE for item, path in ended)
+        return plain and not self.attempt_logs.any() and self.spare.is_whole()
+
+    def _let_go(self, after: Afterwards) -> None:
+        """Remove all that is left of what has ended. Under the lock."""
+        for item in after.freed:
+            if self.keys.live(item.id) is None:  # it may have been brought back meanwhile
+                self.keys.free(item)
+        self._discard_payloads(after.ended)
+        for item, path in after.ended:
             self.keys.free(item)
             self.attempt_logs.remove(item.id)
-            self.index.moved(item, None)
-        self.left(items[-1], folder)
-        self.spare.keep()
+            self.left(item, _folder(path))
+        if after.ended:
+            self.spare.keep()
 
-    def _moved(self, before: Item, after: Item, source: str, target: str) -> Item:
-        if before.state in LIVE and after.state not in LIVE:
-            self.keys.free(after)
+    def _discard_payloads(self, ended: Sequence[tuple[Item, str]]) -> None:
+        """Remove payloads, also where a crash left them behind in another folder."""
+        for item, path in ended:
+            try:
+                self.disk.unlink(path)
+            except FileNotFoundError:
+                stray = self.reader.stray_payload(item.id, path)
+                if stray is not None:
+                    self.disk.discard(stray)
+
+    def _moved(self, before: Item, after: Item, source: str, target: str, *, sync: bool) -> Item:
+        if before.state in LIVE and after.state not in LIVE and after.key is not None:
+            if sync and self.disk.sync:
+                self.after.freed.append(after)
+            else:
+                self.keys.free(after)
         after = after.replace(path=f"{self.root}/{target}")
         self.index.moved(before, after)
         folder = _folder(source)
         if folder != _folder(target):
             self.left(before, folder)
         return after
-
-    def _discard_payload(self, item_id: int, path: str) -> None:
-        """Remove a payload, also where a crash left it behind in another folder."""
-        try:
-            self.disk.unlink(path)
-        except FileNotFoundError:
-            stray = self.reader.stray_payload(item_id, path)
-            if stray is not None:
-                self.disk.discard(stray)
-
-    def _sync_folders(self, source: str, target: str) -> None:
-        for folder in dict.fromkeys((_folder(target), _folder(source))):
-            self.disk.sync_dir(folder)
 
     def payload_follows(self, item_id: int, source: str, target: str) -> None:
         """Bring the payload after its meta, from wherever a crash may have left it."""
@@ -269,7 +349,8 @@ class Files:
         return int(block) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     def close(self) -> None:
-        """Close the descriptors; the next use opens them again."""
+        """Settle, and close the descriptors; the next use opens them again."""
+        self.settle()
         self.counter.close()
         self.log.close()
         self._lock.close()

@@ -25,7 +25,7 @@ from pq_cli.spool.disk.payload import (
 )
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import spool_uuid
-from pq_cli.spool.doors.intake import admit, are_many
+from pq_cli.spool.doors.intake import admit, prepare
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pq_cli.spool.claims.workers import Attendance
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
+    from pq_cli.spool.doors.intake import Prepared
 
     T = TypeVar("T")
 
@@ -66,6 +67,7 @@ class SpoolStore:
         self._report = report
         self._dropbox: Dropbox | None = None
         self._attendance: Attendance | None = None
+        self._ready: Prepared = {}
 
     def transaction(self) -> AbstractContextManager[None]:
         return self.files
@@ -192,8 +194,11 @@ class SpoolStore:
             self.files.move(before, before)  # what is removed is known by its meta alone
         return self.files.shift(before, with_room(self.files, after), sync=sync)
 
-    def drop(self, item: Item) -> None:
-        self.files.erase(item)
+    def drop(self, item: Item, *, later: bool = False) -> None:
+        self.files.erase(item, later=later)
+
+    def settle(self) -> int:
+        return self.files.settle()
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
         from pq_cli.spool.removals import removals
@@ -208,17 +213,16 @@ class SpoolStore:
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         disk = self.files.disk
         if isinstance(payload, bytes):
-            return stage_bytes(disk, payload, request, sync=disk.sync)
+            return stage_bytes(disk, payload, request)
         return stage_stream(disk, payload, request)
 
     def stage_many(
         self, records: Sequence[tuple[bytes, Request]]
     ) -> tuple[list[Staged], PqError | OSError | None]:
-        sync = self.files.disk.sync and not are_many(records)
         batch: list[Staged] = []
         try:
             for payload, request in records:
-                batch.append(stage_bytes(self.files.disk, payload, checked(request), sync=sync))
+                batch.append(stage_bytes(self.files.disk, payload, checked(request)))
         except (PqError, OSError) as error:
             return batch, error
         except BaseException:
@@ -229,16 +233,22 @@ class SpoolStore:
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         return stage_file(self.files.disk, path, request, move=move)
 
+    def prepare(self, batch: Sequence[Any], now: float) -> None:
+        prepare(self.files, batch, now, self._ready)
+
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
-        return admit(self.files, batch, now)
+        return admit(self.files, batch, now, self._ready)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         stop: OSError | None = None
         for staged in batch[:admitted]:
             stop = self._end_move(staged) or stop
         for staged in batch:
+            ready = self._ready.pop(staged.tmp, None)
             try:
                 self.files.disk.discard(staged.tmp)
+                if ready is not None:
+                    self.files.disk.discard(ready.meta)
             except OSError:
                 break  # what is left lies in tmp/ for `check`
         return stop
@@ -265,6 +275,7 @@ class SpoolStore:
         made: list[Attendance] = []
         self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
         sweep(self.files.disk)
+        self.files.sweep_ended()
         self._attendance = made[0]
         return made[0]
 

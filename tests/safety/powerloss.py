@@ -188,8 +188,11 @@ class Recorder:
 
 
 def _site() -> str:
-    """Return which function of `durable` made the call, and who called that."""
+    """Return which function of `durable` made the call, and who called that, or on which folder."""
     frame = sys._getframe(3)
+    name = frame.f_code.co_name
+    if name == "sync_dir" and frame.f_back.f_code.co_name == "sync_now":  # of every verb
+        return f"{name} of {frame.f_locals['path'].partition('/')[0]}"
     while "pq_cli" not in frame.f_code.co_filename:
         frame = frame.f_back
     name, caller = frame.f_code.co_name, frame.f_back

@@ -20,7 +20,7 @@ from verbs import BIG, NOW, VERBS, body
 
 from pq_cli import host
 from pq_cli.core import meta
-from pq_cli.core.item import Item
+from pq_cli.core.item import LIVE, Item
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import PqError
 from pq_cli.spool.spool import Spool
@@ -106,12 +106,20 @@ class Sweep:
         TALLY["disk states after a power loss"] += 1
         boots = (None, "another") if self.full else ("another",)
         for boot in boots:
-            powerloss.build(state, self.world)
+            # In one boot nothing that was written is forgotten, but ids depend on this file only.
+            powerloss.build(state if boot else state | self._counter(count), self.world)
             self.set_boot(boot)
             try:
                 self._check(count)
             finally:
                 self.set_boot(None)
+
+    def _counter(self, count: int) -> dict[str, object]:
+        """Return the counter as it was written last."""
+        for event in reversed(self.recorder.events[:count]):
+            if event.kind == "data" and event.keys == ("spool/counter",):
+                return {"spool/counter": event.value}
+        return {}
 
     def _check(self, count: int) -> None:
         done = [e for e in self.recorder.events[:count] if e.kind == "told"]
@@ -126,9 +134,13 @@ class Sweep:
                     raise Broken(f"item {item.id} is there twice")
                 found[item.id] = _facts(item)
             if self.full:
-                self._promised(found, [i for e in done for i in e.value],
-                               finished == len(self.names))  # fmt: skip
-                self._keys_hold(spool, found)
+                over = finished == len(self.names)
+                self._promised(found, [i for e in done for i in e.value], over)
+                promised = set(self.before) | {i for e in done for i in e.value}
+                self._keys_hold(
+                    spool, {i: facts for i, facts in found.items() if i in promised},
+                    set() if over and done else self._rivals(),
+                )  # fmt: skip
                 if self.verb.again:
                     self.verb.act(spool)
             spool.resume()
@@ -178,17 +190,19 @@ class Sweep:
             if stays and item_id in self.before and facts != self.before[item_id]:
                 raise Broken(f"item {item_id} became {facts}")
 
-    def _keys_hold(self, spool: Spool, found: View) -> None:
+    def _rivals(self) -> set[int]:
+        return set().union(*(VERBS[name].rivals for name in self.names))
+
+    def _keys_hold(self, spool: Spool, found: View, rivals: set[int]) -> None:
         """Nobody gets the key of an item that was promised and lives."""
-        rivals = set().union(*(VERBS[name].rivals for name in self.names))
         for item_id, facts in found.items():
-            if item_id and facts[3] is not None and item_id not in rivals:
+            if item_id and facts[3] is not None and facts[0] in LIVE and item_id not in rivals:
                 owner = spool.enqueue(b"one more", key=facts[3]).id
                 if owner != item_id:
                     raise Broken(f"key {facts[3]} of item {item_id} was given to {owner}")
 
     def _served(self, found: View, ids: list[int], told: list[int]) -> None:
-        rivals = set().union(*(VERBS[name].rivals for name in self.names))
+        rivals = self._rivals()
         for item_id in (set(self.before) | set(told)) & set(found) - rivals - {0}:
             if found[item_id][0] in ("pending", "delayed", "active") and item_id not in ids:
                 raise Broken(f"item {item_id} was promised and is not served")
@@ -281,8 +295,7 @@ def goes_red(site: str, names: list[str], scratch: Path, set_boot) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", ["next", "submit"])
-def test_the_padding_is_needed(name: str, scratch: Path, other_boot, monkeypatch) -> None:
+def test_the_padding_is_needed(scratch: Path, other_boot, monkeypatch) -> None:
     """Without it a claim would share a sector with what must survive, and tear it."""
     real = meta.whole_sectors
 
@@ -290,7 +303,7 @@ def test_the_padding_is_needed(name: str, scratch: Path, other_boot, monkeypatch
         return text + end if end == b"\n" else real(text, end)
 
     monkeypatch.setattr(meta, "whole_sectors", unpadded)
-    sweep = sweep_of(scratch, [(name, None)], "full", other_boot)
+    sweep = sweep_of(scratch, [("next", None)], "full", other_boot)
     with pytest.raises((Broken, PqError)):
         sweep.run(drop="none", most=10**9)
 

@@ -113,6 +113,12 @@ def _keyed(spool: Spool) -> None:
     spool.enqueue(body(5), key="k")
 
 
+def _keyed_claimed(spool: Spool) -> None:
+    _keyed(spool)
+    while spool.claim(lease=60).id != 5:
+        pass
+
+
 def _sent(spool: Spool) -> None:
     _failed(spool)
     _export(spool, taken=None)
@@ -190,6 +196,18 @@ def _claim(spool: Spool) -> list[int]:
     item = spool.claim(lease=60)
     assert item is not None
     return [item.id]
+
+
+def _done_later(spool: Spool) -> list[int]:
+    """What `pq run` does at the end of two items whose commands went well."""
+    spool.attend().close()  # clears what one that died has left
+    for item_id in (3, 5):
+        try:
+            spool.done(item_id, later=True)
+        except NoSuchItemError:
+            continue
+    spool.settle()
+    return []
 
 
 def _run(spool: Spool) -> list[int]:
@@ -354,10 +372,13 @@ VERBS = {
     "submit": Verb(lambda s: _submit(s, works=False), fill),
     "submit done": Verb(lambda s: _submit(s, works=True), fill, may_go={5}),
     "done": Verb(lambda s: _told(s.done(3)), _logged, may_go={3}),
+    "done keyed": Verb(lambda s: _told(s.done(5)), _keyed_claimed, may_go={5}),
+    "done later": Verb(_done_later, _keyed_claimed, may_go={3, 5}),
     "done limited": Verb(lambda s: _told(s.done(3)), _claimed, may_go={3}, config=LIMITED),
     "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=QueueConfig(keep_done=1000.0)),
     "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),
     "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
+    "fail --dead keyed": Verb(lambda s: _told(s.fail(5, "no", dead=True)), _keyed_claimed),
     "release": Verb(lambda s: _told(s.release(3)), _claimed),
     "renew": Verb(lambda s: _told(s.renew(3, 90)), _claimed),
     "renew fast": Verb(lambda s: _told(s.renew(3, 90)), _claimed, config=FAST),

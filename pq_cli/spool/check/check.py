@@ -14,6 +14,7 @@ from itertools import chain
 
 from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
+from pq_cli.host import this_boot
 from pq_cli.spool import opening
 from pq_cli.spool.check.beside import Annexes
 from pq_cli.spool.check.findings import Finding
@@ -203,6 +204,9 @@ class Check:
     def _leaf(self, folder: str, names: list[str]) -> Iterator[Look]:
         stems = set()
         for name in names:
+            if layout.parse_ended(name) is not None:
+                yield partial(self._ended, f"{folder}/{name}")
+                continue
             stem = name.removesuffix(layout.META)
             parsed = layout.parse_name(stem)
             if parsed is None or (parsed[1] is None) == (folder == "active"):
@@ -242,6 +246,16 @@ class Check:
             return [Finding(kind="folder", path=name, detail="is missing")]
         return self._paths.top(name)
 
+    def _ended(self, path: str) -> list[Finding]:
+        item_id = layout.parse_ended(os.path.basename(path)) or 0
+        if not os.path.lexists(f"{self.root}/{path}"):
+            return []
+        if any(self._reader.places(item_id)):
+            detail = "its item is there again, after a power loss"
+            return [Finding(kind="behind", path=path, id=item_id, detail=detail)]
+        detail = "its item has ended"
+        return [Finding(kind="ended", path=path, id=item_id, detail=detail)]
+
     def _tmp(self, name: str) -> list[Finding]:
         path = f"{layout.TMP}/{name}"
         parts = name.split("-")
@@ -280,7 +294,8 @@ class Check:
             return [Finding(kind="counter", path=layout.STATE, detail="is missing")]
         last = last_given(self.root)
         highest = self._highest
-        if highest > state.reserved_id or (last is not None and last < highest and not state.boot):
+        counted = last is not None and state.boot == this_boot()  # else nobody believes it
+        if highest > state.reserved_id or (counted and (last or 0) < highest):
             detail = f"says {last} of {state.reserved_id}, but there is an item {highest}"
             return [Finding(kind="counter", path=layout.COUNTER, id=highest, detail=detail)]
         return []

@@ -10,6 +10,8 @@ LEFT_BY_A_CRASH = {
     "tmp": "repair removes it, or sets it aside if it is a payload",
     # payload without meta: an enqueue before, or a removal after its commit instant
     "orphan": "repair sets it aside",
+    # payload of an item that has ended: done before its sync
+    "ended": "the next `pq run`, or repair, removes it",
     # imported or dropped items on their last step into the spool
     "handover": "the next claim or import, or repair, brings them in",
     # payload in the folder of the state before: a move after its commit instant
@@ -18,7 +20,7 @@ LEFT_BY_A_CRASH = {
     "ahead": "the next command that moves the item, or repair; the place counts",
     # key link that names no live item with this key
     "key": "the next enqueue with this key, or repair",
-    # live item whose key has no link (after a power loss in fast)
+    # live item whose key has no link (after a power loss)
     "unmarked": "the claim of the item, or repair",
     # live item whose key marks another one: a replace that was cut short
     "superseded": "the claim of the item removes it; repair sets it aside",

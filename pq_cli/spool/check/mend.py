@@ -50,7 +50,7 @@ class Mender:
         """Make every process forget what it remembers of the spool."""
         self._counter.refresh()
         if self._counter.last_id is not None:
-            self._counter.write(self._counter.last_id, sync=False)
+            self._counter.write(self._counter.last_id)
 
     # -- one remedy for each kind; False: nothing can be done --------------------
 
@@ -62,6 +62,10 @@ class Mender:
 
     def _mend_orphan(self, finding: Finding) -> None:
         self._aside(finding.path, finding.detail)
+
+    def _mend_ended(self, finding: Finding) -> None:
+        self._disk.sync_dir(os.path.dirname(finding.path))
+        self._disk.discard(finding.path)
 
     def _mend_behind(self, finding: Finding) -> bool | None:
         home = home_of(self._reader, finding.id or 0)
@@ -162,7 +166,7 @@ class Mender:
         # Ids beyond those we see may have been given and ended since: hence a whole step more.
         last = max(self._counter.last_id or 0, state.reserved_id, finding.id or 0)
         reserved = (last // RESERVE_STEP + 2) * RESERVE_STEP
-        self._counter.write(last + RESERVE_STEP, sync=True)
+        self._counter.write(last + RESERVE_STEP)
         write_state(self._disk, state.replace(reserved_id=reserved))
 
     # -- what they share -------------------------------------------------------

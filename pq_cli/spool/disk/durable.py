@@ -19,7 +19,7 @@ from pq_cli.spool.disk.folders import Folders, owner_to_keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
     Change = Callable[..., tuple[int, bytes] | None]
@@ -31,6 +31,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
 _NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
                   errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
+_LOOSE = 0o1700  # the mode of a folder whose entry may not be durable yet
+MANY = 12
+"""From this many files or folders on, one sync of the file system is cheaper than one for each."""
 SMALL = 1024 * 1024
 """Payloads up to this size are read whole where that is simpler than copying in the kernel."""
 
@@ -67,30 +70,39 @@ class Disk:
     def make_dir(self, path: str, *, durable: bool = True) -> None:
         """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards.
 
-        durable=False: for a folder in `tmp/` that nobody else will put anything in.
+        Until it is, it has the sticky bit: whoever finds that may not build on it before it has
+        synced the entry, for its maker may be dead. durable=False: for a folder in `tmp/` that
+        nobody else will put anything in.
         """
         sync = self.sync and durable
         try:
-            os.mkdir(self._at(path), 0o700)
+            os.mkdir(self._at(path), _LOOSE if sync else 0o700)
         except FileExistsError:
-            # Empty: whoever made it may have been killed before it was durable.
-            if not sync or "/" not in path or self._in_use(path):
-                return
+            pass
         except FileNotFoundError:
             if "/" not in path:
                 raise  # the spool itself is gone
             self.make_dir(os.path.dirname(path))
-            self.make_dir(path)
+            self.make_dir(path, durable=durable)
             return
         else:
             if self._owner is not None:
                 os.chown(self._at(path), *self._owner, follow_symlinks=False)
-        while sync and path:
-            path = os.path.dirname(path)
-            self.sync_dir(path)
+        if sync:
+            self._let_last(path)
 
-    def _in_use(self, path: str) -> bool:
-        return bool(os.listdir(self._at(path)))
+    def _let_last(self, path: str) -> None:
+        """Make the entry of a folder durable, and those above it, unless they are."""
+        full = self._at(path)
+        if stat.S_IMODE(os.lstat(full).st_mode) & ~stat.S_ISGID != _LOOSE:
+            return
+        parent = os.path.dirname(path)
+        # By its descriptor: meanwhile it may be removed, and another made that is not durable.
+        with Opened(os.open(full, _FOLDER | os.O_NOFOLLOW), full) as fd:
+            if parent:
+                self._let_last(parent)
+            self.sync_dir(parent)
+            os.fchmod(fd, 0o700)
 
     def remove_dir(self, path: str) -> bool:
         """Remove a folder if it is empty; tell whether it is gone."""
@@ -139,11 +151,22 @@ class Disk:
         except FileNotFoundError:
             pass
 
-    def sync_file(self, fd: int) -> None:
-        """Make what an open file holds durable, in "full"."""
-        if self.sync:
-            with About(fd):
-                os.fsync(fd)
+    def sync_files(self, paths: Sequence[str]) -> None:
+        """Make files durable, in "full": a few each for itself, many by one call for all."""
+        if not self.sync:
+            return
+        if len(paths) >= MANY:
+            self.sync_file_system()
+            return
+        for path in paths:
+            full = self._at(path)
+            try:
+                with Opened(os.open(full, _READ | os.O_NONBLOCK), full) as fd:
+                    os.fsync(fd)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EINVAL):
+                    raise
+                # Somebody has put another there: whoever works on with it notices.
 
     def open_to_append(self, path: str) -> int:
         """Return a descriptor for `append`; the file (0600) is made when missing."""
@@ -157,8 +180,11 @@ class Disk:
         except OSError as error:
             raise named(error, fd) from None
 
-    def link_text(self, path: str, text: str, tmp: str) -> None:
-        """Make or atomically replace a symbolic link that holds a short `text`."""
+    def link_text(self, path: str, text: str, tmp: str, *, sync: bool) -> None:
+        """Make or atomically replace a symbolic link that holds a short `text`; synced if `sync`.
+
+        Unless everything is synced together.
+        """
         for folder in (os.path.dirname(tmp), os.path.dirname(path)):
             self.make_dir(folder)  # somebody may have swept empty folders away
         try:
@@ -169,19 +195,17 @@ class Disk:
         if self._owner is not None:
             os.chown(self._at(tmp), *self._owner, follow_symlinks=False)
         os.rename(self._at(tmp), self._at(path))
-        if self._eager:
+        if sync and self._eager:
             self.sync_dir(os.path.dirname(path))
 
     def open_to_overwrite(self, path: str) -> int:
         """Return a descriptor for `overwrite`, also to read; the file is made when missing."""
         return self._create(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
 
-    def overwrite(self, fd: int, data: bytes, *, sync: bool) -> None:
-        """Overwrite the first bytes of an open file in place, in one write."""
+    def overwrite(self, fd: int, data: bytes) -> None:
+        """Overwrite the first bytes of an open file in place, in one write, unsynced."""
         try:
             os.pwrite(fd, data, 0)
-            if sync:
-                os.fdatasync(fd)
         except OSError as error:
             raise named(error, fd) from None
 
@@ -249,7 +273,10 @@ class Disk:
     # -- payloads ----------------------------------------------------------
 
     def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:
-        """Write what `stream` yields to a new file in bounded memory; return (size, checksum)."""
+        """Write what `stream` yields to a new file, unsynced, in bounded memory.
+
+        Returns (size, checksum).
+        """
         opened = self._create(path, _NEW)
         try:
             with Opened(opened, f"{self.root}/{path}") as fd:
@@ -258,15 +285,13 @@ class Disk:
                     _write_all(fd, chunk)
                     size += len(chunk)
                     crc = zlib.crc32(chunk, crc)
-                if self.sync:
-                    os.fsync(fd)
         except BaseException:
             self.discard(path)
             raise
         return size, checksum_text(crc)
 
     def copy_in(self, source: int, path: str, *, name: str | None = None) -> tuple[int, str | None]:
-        """Copy an open regular file whole to a new file; return (size, checksum or None).
+        """Copy an open regular file whole to a new file, unsynced; return (size, checksum or None).
 
         name: what people call the source, for errors; default: its path.
         By reflink, else copy_file_range, else read and write. The checksum is None where the
@@ -283,8 +308,6 @@ class Disk:
                 if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
                     stale = OSError(errno.ESTALE, "it changed while it was being copied")
                     raise named(stale, source, name)
-                if self.sync:
-                    os.fsync(fd)
         except BaseException:
             self.discard(path)
             raise
@@ -306,9 +329,6 @@ class Disk:
             if error.errno in _NO_WHOLE_COPY | {errno.EMLINK}:
                 return False
             raise
-        if self.sync:
-            with Opened(os.open(self._at(path), _READ)) as fd:
-                os.fsync(fd)
         return True
 
     def take_over(self, path: str) -> None:

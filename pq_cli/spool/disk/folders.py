@@ -90,6 +90,7 @@ class Folders:
 
     def _claims_of(self, stem: str) -> list[str]:
         names = (n.removesuffix(layout.META) for n in self.names("active"))
+        names = (name.removesuffix(layout.ENDED) for name in names)
         return sorted({name for name in names if name.startswith(f"{stem}.")})
 
     def lanes(self) -> list[int]:

@@ -37,15 +37,21 @@ class Keys:
             return None
         return item if item.state in LIVE else None
 
-    def give(self, key: str, item_id: int) -> None:
-        """Let `key` name this item, durably in "full", whatever it named before."""
+    def give(self, key: str, item_id: int, *, sync: bool = True) -> None:
+        """Let `key` name this item, whatever it named before; if `sync`, durably in "full"."""
         tmp = layout.tmp_name("key")
-        self._disk.link_text(layout.key_path(key), str(item_id), tmp)
+        self._disk.link_text(layout.key_path(key), str(item_id), tmp, sync=sync)
 
     def free(self, item: Item) -> None:
         """Free the item's key, if it has one and the link names this item."""
         if item.key is not None and self._named(item.key) == item.id:
             self._disk.discard(layout.key_path(item.key))
+
+    def free_all(self, ids: set[int]) -> None:
+        """Free the keys that name one of these ids."""
+        for name in self._reader.names(layout.KEYS):
+            if self.read_link(f"{layout.KEYS}/{name}") in ids:
+                self._disk.discard(f"{layout.KEYS}/{name}")
 
     def superseded(self, item: Item) -> bool:
         """Tell whether another live item has this item's key: a replace that a crash cut short."""
@@ -53,7 +59,7 @@ class Keys:
             return False
         other = self.owner(item.key)
         if other is None:
-            self.give(item.key, item.id)
+            self.give(item.key, item.id, sync=False)  # as little promised as the claim itself
         return other is not None
 
     def _named(self, key: str) -> int | None:

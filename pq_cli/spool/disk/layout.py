@@ -14,6 +14,8 @@ from pq_cli.core.item import META as META
 from pq_cli.errors import UsageError
 
 FORMAT = 1
+ENDED = ".done"
+"""Ending of the payload of an item that has ended, and whose sync is still to come."""
 CONFIG = "queue.toml"
 STATE = "state.json"
 COUNTER = "counter"
@@ -166,6 +168,12 @@ def parse_name(name: str) -> tuple[int, int | None] | None:
 def parse_meta_name(name: str) -> tuple[int, int | None] | None:
     """Return (id, claim number or None) of a meta's name, or None when it is not one of ours."""
     return parse_name(name[: -len(META)]) if name.endswith(META) else None
+
+
+def parse_ended(name: str) -> int | None:
+    """Return the id of a payload whose item has ended, or None when it is not one of ours."""
+    parsed = parse_name(name[: -len(ENDED)]) if name.endswith(ENDED) else None
+    return None if parsed is None else parsed[0]
 
 
 def parse_lane(name: str) -> int | None:

@@ -67,11 +67,15 @@ class AttemptLogs:
         """Return the log of one attempt, from its start. Raises FileNotFoundError."""
         return open(self.path(item_id, claim), "rb")
 
+    def any(self) -> bool:
+        """Tell whether there may be a log of any item."""
+        self._none = self._none or not os.path.lexists(f"{self._disk.root}/{layout.LOGS}")
+        return not self._none
+
     def remove(self, item_id: int) -> None:
         """Remove an item's logs."""
-        if self._none:
+        if not self.any():
             return
-        self._none = not os.path.lexists(f"{self._disk.root}/{layout.LOGS}")
         claims = self.claims(item_id)
         if not claims:
             return

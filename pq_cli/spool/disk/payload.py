@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 
 
 class Staged(Record):
-    """A payload that lies whole (and in "full" synced) in `tmp/`, waiting for its id.
+    """A payload that lies whole in `tmp/`, unsynced, waiting for its id.
 
     outside: the user's file to remove once the item is committed (`--move`), or None. adopted:
-    whether that file and this one are the same. synced: whether it is on disk as "full" wants
-    it; else commit must see to that.
+    whether that file and this one are the same.
     """
 
     tmp: str
@@ -35,15 +34,14 @@ class Staged(Record):
     request: Request
     outside: str | None = None
     adopted: bool = False
-    synced: bool = True
 
 
-def stage_bytes(disk: Disk, content: bytes, request: Request, *, sync: bool) -> Staged:
-    """Stage a payload that is in memory; with `sync`, on disk when this returns."""
+def stage_bytes(disk: Disk, content: bytes, request: Request) -> Staged:
+    """Stage a payload that is in memory."""
     tmp = layout.tmp_name("in")
-    disk.write_new(tmp, content, sync=sync)
+    disk.write_new(tmp, content, sync=False)
     checksum = checksum_text(crc32(content))
-    return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request, synced=sync)
+    return Staged(tmp=tmp, size=len(content), checksum=checksum, request=request)
 
 
 def stage_stream(disk: Disk, stream: BinaryIO, request: Request) -> Staged:

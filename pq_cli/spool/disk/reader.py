@@ -157,12 +157,15 @@ class Reader(Folders):
     def stray_payload(self, item_id: int, home: str) -> str | None:
         """Return the path of a payload that lies away from its meta's place `home`, or None.
 
-        A crash between the two renames of a move leaves it in the folder of the state before.
+        A crash between the two renames of a move leaves it in the folder of the state before; a
+        power loss that takes the end of an item back, under the name of one that has ended.
         """
         for folder, name, *_ in self.homes(item_id):
             place = f"{folder}/{name}"
             if place != home and self.size_of(place) is not None and not self._exists(folder, name):
                 return place
+            if self.size_of(place + layout.ENDED) is not None:
+                return place + layout.ENDED
         return None
 
     def count(self, states: Iterable[State]) -> int:

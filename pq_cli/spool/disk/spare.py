@@ -42,6 +42,12 @@ class Spare:
         """Look again when asked next: somebody else may have given some of it up."""
         self._whole = False
 
+    def is_whole(self) -> bool:
+        """Tell whether nothing of the spare is missing. Looks only."""
+        whole = self._whole or (len(self._inodes()) >= INODES and self._exists(layout.SPARE))
+        self._whole = whole
+        return whole
+
     def keep(self) -> bool:
         """Have a spare, as far as there is room for one; tell whether it is whole."""
         if self._whole:

@@ -1,10 +1,8 @@
 """The spool's own memory: `state.json` (atomic, always synced) and the running `counter`.
 
 Ids. `state.json` reserves ids ahead in steps (`reserved_id`); `counter` says which was given
-last. An id is given to an item only after the counter that includes it was written: synced in
-"full", and in "fast" believed only within the boot that `state.json` names. Whatever a power loss
-rolls back, the next id is above every id given: from the counter where it can be trusted,
-else from the reserved limit.
+last. It is never synced, and believed only within the boot that `state.json` names: in another
+boot, whatever a power loss rolled back, ids go on above the reserved limit.
 
 The counter's record also names its last writer. A process that finds its own name there knows
 that nobody else has changed the spool since, so what it remembers of it still holds.
@@ -39,8 +37,9 @@ class DamagedStateError(ConfigError):
 class SpoolState(Record):
     """What `state.json` holds.
 
-    reserved_id: no id above it was ever given. boot: the boot in which the spool is changed without
-    syncs ("fast"), or None. aged_at: the manual aging clock, Unix seconds. paused: since when and
+    reserved_id: no id above it was ever given. boot: the boot in which `counter` is believed, or
+    None before the first change. unsynced: whether what was changed in that boot may not have been
+    synced ("fast"). aged_at: the manual aging clock, Unix seconds. paused: since when and
     why nothing is claimed, or None. uuid: what tells the spool from all others; None in one that
     was made before spools had one (see `spool_uuid`). extra: fields of newer versions, kept.
     """
@@ -48,6 +47,7 @@ class SpoolState(Record):
     format: int = layout.FORMAT
     reserved_id: int = 0
     boot: str | None = None
+    unsynced: bool = False
     aged_at: float | None = None
     paused: Pause | None = None
     uuid: str | None = None
@@ -91,7 +91,9 @@ def read_state(root: str) -> SpoolState | None:
             raise TypeError
         if known["format"] < 1 or not 0 <= known["reserved_id"] <= LARGEST_ID:
             raise ValueError
-        if not isinstance(known["boot"], str | None):
+        # Before this field was there, only "fast" named a boot.
+        known["unsynced"] = values.pop("unsynced", known["boot"] is not None)
+        if not isinstance(known["boot"], str | None) or type(known["unsynced"]) is not bool:
             raise TypeError
         if known["aged_at"] is not None:
             known["aged_at"] = parse_time(known["aged_at"])
@@ -188,13 +190,13 @@ class Counter:
             raise
         return False
 
-    def write(self, last_id: int, *, sync: bool) -> None:
+    def write(self, last_id: int) -> None:
         """Write the record under this object's name."""
         self.last_id = last_id
         text = f"{last_id:020d} {_NOT_KEPT:20d} {self._me:>21s}\n".encode()
         if self._fd < 0:
             self._fd = self._disk.open_to_overwrite(layout.COUNTER)
-        self._disk.overwrite(self._fd, text, sync=sync)
+        self._disk.overwrite(self._fd, text)
         self._written = text
 
     def renew_name(self) -> None:
@@ -213,25 +215,25 @@ def _new_name() -> str:
     return os.urandom(10).hex()
 
 
-def boot_to_record(disk: Disk) -> str | None:
-    """Return what `state.json` must say before anything is changed; see `SpoolState.boot`."""
-    return None if disk.sync else this_boot()
+def is_entered(disk: Disk, state: SpoolState) -> bool:
+    """Tell whether the state names this boot and how the spool is changed now."""
+    return state.boot == this_boot() and state.unsynced is not disk.sync
 
 
 def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
-    """Record in `state.json` that changes are synced from now on, or in which boot they are not.
+    """Record in `state.json` the boot in which ids are counted, and whether changes are synced.
 
-    Called under the lock before anything else, where `state.boot` is not `boot_to_record`. Returns
-    the state that now holds. After a boot that was left unsynced the counter may have been rolled
-    back: it starts again at the reserved limit, and is written before `state.json` says that it can
-    be trusted. Where boots cannot be told apart, every unsynced time may have been in another one.
+    Called under the lock before anything else, unless `is_entered`. Returns the state that now
+    holds. In a new boot the counter may have been rolled back: it starts again at the reserved
+    limit, and is written before `state.json` says that it can be believed. Where boots cannot be
+    told apart, every unsynced time may have been in another one.
     """
     boot = this_boot()
-    if state.boot not in (None, boot) or state.boot == NO_BOOT:
-        counter.write(state.reserved_id, sync=disk.sync)
-    if disk.sync and state.boot == boot:
+    if state.boot != boot or boot == NO_BOOT:
+        counter.write(state.reserved_id)
+    if disk.sync and state.unsynced and state.boot == boot:
         disk.sync_everything()
-    state = state.replace(boot=boot_to_record(disk))
+    state = state.replace(boot=boot, unsynced=not disk.sync)
     write_state(disk, state)
     return state
 
@@ -249,5 +251,5 @@ def allocate(disk: Disk, counter: Counter, state: SpoolState, count: int) -> tup
         step = 1 if state.boot == NO_BOOT else RESERVE_STEP
         state = state.replace(reserved_id=-(-(last + count) // step) * step)
         write_state(disk, state)
-    counter.write(last + count, sync=disk.sync)
+    counter.write(last + count)
     return last + 1, state

@@ -26,7 +26,7 @@ from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.doors import handover
-from pq_cli.spool.doors.porch import Porch
+from pq_cli.spool.doors.porch import Porch, described
 from pq_cli.spool.doors.resting import Look, Resting, look_at
 from pq_cli.spool.doors.told import Told, line
 from pq_cli.spool.files import Files
@@ -88,6 +88,7 @@ class Dropbox:
                 if drop is not None:
                     drops.append(drop)
             if drops:
+                self._files.disk.sync_files([d.copy or f"{layout.NEW}/{d.name}" for d in drops])
                 with self._files:
                     self._commit(drops, now)
         finally:
@@ -145,7 +146,6 @@ class Dropbox:
         if info.st_uid == spool.st_uid and info.st_nlink == 1 and info.st_dev == spool.st_dev:
             size = info.st_size
             checksum = checksum_of(fd) if size <= SMALL or not disk.sync else None
-            disk.sync_file(fd)
         else:
             copy = layout.tmp_name("drop")
             size, checksum = disk.copy_in(fd, copy)
@@ -196,13 +196,19 @@ class Dropbox:
         files.disk.make_dir(handover.FOLDER)
         porch = Porch(files, len(drops))
         chosen: list[tuple[_Drop, Item]] = []
+        metas: list[str] = []
         try:
             for drop in drops:
                 item = self._admit(drop, porch, now)
                 if item is not None:
                     chosen.append((drop, item))
+                    metas.append(layout.tmp_name("meta"))
+                    files.disk.write_new(metas[-1], encode(item), sync=False)
         except QueueFullError:
             pass  # the rest waits in new/ for room
+        files.disk.sync_files(metas)
+        for meta, (_, item) in zip(metas, chosen, strict=True):
+            files.disk.rename(meta, handover.stem(item) + layout.META)  # whole, or not there
         if files.disk.sync:
             files.disk.sync_dir(handover.FOLDER)  # each meta is there before its file comes
         taken = [(drop, item) for drop, item in chosen if self._take(drop, item)]
@@ -217,11 +223,8 @@ class Dropbox:
         except KeyTakenError as error:
             self._leave(drop.name, str(error), always="its key is taken")
             return None
-        item = porch.numbered(item, drop.size, drop.checksum)
+        item = porch.numbered(described(files, item, drop.size, drop.checksum))
         porch.enter(item)
-        tmp = layout.tmp_name("meta")
-        files.disk.write_new(tmp, encode(item))
-        files.disk.rename(tmp, handover.stem(item) + layout.META)  # whole, or not there
         return item
 
     def _take(self, drop: _Drop, item: Item) -> bool:

@@ -1,15 +1,24 @@
-"""Intake: staged payloads become items: past the porch, then payload and meta take their places."""
+"""Intake: staged payloads become items.
+
+`prepare` does ahead what the others need not wait for: metas are written, without their ids, and in
+"full" synced with the payloads. `admit` asks the porch, under the lock, gives each its id, and
+renames both to their places; the folders are synced when the lock is free. The id is written over
+the second line of the meta, unsynced: it is in the name as well.
+"""
 
 from __future__ import annotations
 
 from pq_cli.core.admission import standing
 from pq_cli.core.events import event_of
-from pq_cli.core.meta import encode
-from pq_cli.errors import PqError
+from pq_cli.core.item import ACTIVE
+from pq_cli.core.meta import claim_over, encode
+from pq_cli.core.record import Record
+from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
+from pq_cli.host import is_mine
 from pq_cli.queue.request import Admitted, new_item
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.durable import SMALL
-from pq_cli.spool.doors.porch import Porch
+from pq_cli.spool.disk.state import last_given
+from pq_cli.spool.doors.porch import Porch, described
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -17,81 +26,97 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pq_cli.core.item import Item
-    from pq_cli.queue.request import Request
     from pq_cli.spool.disk.payload import Staged
 
-MANY = 8
-"""From this many items on, one sync of the file system is cheaper than one for each file."""
+    Prepared = dict[str, "Ready"]
 
 
-def are_many(records: Sequence[tuple[bytes, Request]]) -> bool:
-    """Tell whether records are so many and small that one sync for all is cheaper than many."""
-    return len(records) >= MANY and sum(len(payload) for payload, _ in records) <= SMALL
+class Ready(Record):
+    """What a staged payload is to be: `item`, still without its id, and its meta in `tmp/`."""
+
+    item: Item
+    meta: str
 
 
-def admit(files: Files, batch: Sequence[Staged], now: float) -> Admitted:
+def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) -> None:
+    """Write the metas of staged payloads, durably in "full"; note them in `ready`, by `tmp`.
+
+    Called without the lock. Those from the first on that cannot be written are left out, and what
+    will not enter as things stand: `admit` says why, or writes them after all. Raises OSError when
+    what was written cannot be made durable.
+    """
+    disk = files.disk
+    paths: list[str] = []
+    for staged in batch:
+        request = staged.request
+        if staged.tmp in ready or (
+            request.if_exists != "replace"
+            and request.key is not None
+            and files.keys.owner(request.key) is not None
+        ):
+            continue
+        item = new_item(request, 0, now, files.config)
+        item = described(files, item, staged.size, staged.checksum)
+        meta = layout.tmp_name("meta")
+        try:
+            disk.write_new(meta, encode(item), sync=False)
+            _make_folder(files, item, 1 + len(paths) // 2)
+        except OSError:
+            disk.discard(meta)
+            break
+        ready[staged.tmp] = Ready(item=item, meta=meta)
+        paths += (staged.tmp, meta)
+    disk.sync_files(paths)
+
+
+def _make_folder(files: Files, item: Item, count: int) -> None:
+    """Make the folder of an item that will most likely have the `count`-th id from now on."""
+    last = last_given(files.root) if files.disk.sync else None
+    if last is not None:
+        folder = layout.folder_of(item.replace(id=last + count))
+        if folder not in files.index.folders:
+            try:
+                files.disk.make_dir(folder)
+            except FileNotFoundError:
+                pass  # somebody tidies it away just now
+
+
+def admit(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) -> Admitted:
     """Commit staged payloads in order; see `Store.admit`.
 
-    Called under the lock. When it returns, in "full" the returned items are durable; the rest
-    of the batch has left no trace.
+    Called under the lock. When it is free again, in "full" the admitted items are durable; the
+    rest of the batch has left no trace.
     """
-    work = _Admission(files, len(batch), now)
+    work = _Admission(files, len(batch), now, ready)
     try:
         work.admit(batch)
         files.log.note(*(event_of("enqueued", i, i.created_at) for i in work.fresh))
         files.log.note(*(event_of("changed", i, now) for i in work.raised))
+        if work.replaced:
+            work.drop_replaced()
     except OSError as error:
         work.withdraw()
         return Admitted.nothing(error)
-    work.drop_replaced()
+    files.after.take_back = work.withdraw
     return work.admitted.replace(error=work.error)
 
 
 class _Admission:
     """The batch on its way in: what has been admitted, and what stopped it."""
 
-    def __init__(self, files: Files, count: int, now: float) -> None:
+    def __init__(self, files: Files, count: int, now: float, ready: Prepared) -> None:
         self.admitted = Admitted.nothing()
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
         self.raised: list[Item] = []
-        self._replaced: list[tuple[Item, Item]] = []
-        self._vouched = False
+        self.replaced: list[tuple[Item, Item]] = []
         self._files = files
         self._porch = Porch(files, count)
         self._now = now
+        self._ready = ready
 
     def admit(self, batch: Sequence[Staged]) -> None:
-        """Admit the batch up to the first that cannot be, and make it durable.
-
-        Raises OSError when it cannot be made durable.
-        """
-        disk = self._files.disk
-        if len(batch) >= MANY or not all(staged.synced for staged in batch):
-            with disk.together():
-                self._place_all(batch)
-        else:
-            self._place_all(batch)
-            if self._vouched and disk.sync:
-                disk.sync_file_system()
-            elif disk.sync:
-                for folder in sorted({layout.folder_of(item) for item in self.fresh}):
-                    disk.sync_dir(folder)
-
-    def drop_replaced(self) -> None:
-        """Turn the keys to the new items and remove the old ones.
-
-        Only now: after a power loss before, the old item must be served, because the new one may
-        be torn. A crash until then leaves two items with one key, and the link tells which counts.
-        """
-        try:
-            for old, new in self._replaced:
-                self._files.keys.give(new.key or "", new.id)
-                self._files.erase(old)
-        except OSError as stop:
-            self.error = self.error or stop
-
-    def _place_all(self, batch: Sequence[Staged]) -> None:
+        """Admit the batch up to the first that cannot be."""
         for staged in batch:
             try:
                 self._place_one(staged)
@@ -99,27 +124,50 @@ class _Admission:
                 self.error = stop
                 return
 
+    def drop_replaced(self) -> None:
+        """Turn the keys to the new items and remove the old ones.
+
+        Only when the new ones are durable: after a power loss before, the old item must be served.
+        A crash until then leaves two items with one key, and the link tells which counts. Raises
+        OSError when they cannot be made durable.
+        """
+        if self._files.disk.sync:
+            for folder in sorted({layout.folder_of(new) for _, new in self.replaced}):
+                self._files.disk.sync_dir(folder)
+        try:
+            for old, new in self.replaced:
+                self._files.keys.give(new.key or "", new.id)
+                self._files.erase(old)
+        except OSError as stop:
+            self.error = self.error or stop
+        stay = {new.id for _, new in self.replaced}  # they are durable: not taken back
+        self.fresh = [item for item in self.fresh if item.id not in stay]
+
     def _place_one(self, staged: Staged) -> None:
         files, request = self._files, staged.request
-        item = new_item(request, 0, self._now, files.config)
+        prepared = self._ready.get(staged.tmp)
+        item = prepared.item if prepared else new_item(request, 0, self._now, files.config)
         other = self._porch.check(item, request.if_exists)
         stands = standing(other, item, request.if_exists)
         if other is not None and stands is not None:
-            # Its id will be told, so it must be durable, even if who enqueued it was killed.
-            self._vouched = True
+            # Its id will be told, so it must last, and its key: who enqueued it may be dead.
             if stands is not other:
                 stands = self._raise(other, stands)
+            files.after.sync(files.place(stands).rpartition("/")[0])
+            files.after.sync(layout.KEYS)
             self.admitted.stand(stands, staged.size, staged.checksum)
             return
-        # In a batch nothing is synced yet when the meta appears.
-        item = self._porch.numbered(item, staged.size, staged.checksum, synced=staged.synced)
+        prepared = prepared or self._prepared_now(staged, item)
+        item = self._porch.numbered(prepared.item)
         if item.key is not None and other is None:
-            files.keys.give(item.key, item.id)
-        item = _place(files, staged, item)
+            files.keys.give(item.key, item.id, sync=False)
+            files.after.sync(layout.KEYS)
+        item = _place(files, staged, prepared.meta, item)
+        files.after.sync(layout.folder_of(item))
         self._porch.enter(item, other)
         self.fresh.append(item)
         if other is not None:
-            self._replaced.append((other, item))
+            self.replaced.append((other, item))
         self.admitted.items.append(item)
 
     def _raise(self, other: Item, stands: Item) -> Item:
@@ -127,30 +175,45 @@ class _Admission:
         stands = self._files.move(other, stands)
         self._porch.enter(stands, other)
         self.fresh = [stands if item.id == stands.id else item for item in self.fresh]
-        self._replaced = [(o, stands if n.id == stands.id else n) for o, n in self._replaced]
+        self.replaced = [(o, stands if n.id == stands.id else n) for o, n in self.replaced]
         self.raised.append(stands)
         return stands
 
+    def _prepared_now(self, staged: Staged, item: Item) -> Ready:
+        """Return what `prepare` has left out, because things stood otherwise then."""
+        item = described(self._files, item, staged.size, staged.checksum)
+        meta = layout.tmp_name("meta")
+        self._files.disk.write_new(meta, encode(item))
+        self._files.disk.sync_files([staged.tmp])
+        return Ready(item=item, meta=meta)
+
     def withdraw(self) -> None:
-        """Take everything back: it could not be made durable, so it must not be promised."""
+        """Take everything back: it could not be made durable, so it must not be promised.
+
+        Unless somebody else works on it already.
+        """
         for item in self.fresh:
-            self._files.erase(item)
+            try:
+                now = self._files.reader.find(item.id)
+            except (NoSuchItemError, DamagedItemError):
+                continue
+            if now.state is not ACTIVE or (now.holder is not None and is_mine(now.holder)):
+                self._files.erase(now)
 
 
-def _place(files: Files, staged: Staged, item: Item) -> Item:
+def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = files.disk, layout.payload_path(item)
-    tmp = layout.tmp_name("meta")
     try:
         files.make_folder(layout.folder_of(item))
-        disk.write_new(tmp, encode(item))
         if staged.adopted:
             disk.take_over(staged.tmp)
+        disk.patch(meta, claim_over, item)
         disk.rename(staged.tmp, path)
-        disk.rename(tmp, path + layout.META)
+        disk.rename(meta, path + layout.META)
     except BaseException:
         files.forget()  # perhaps a folder that it remembers is gone
-        for leftover in (path + layout.META, tmp, path):
+        for leftover in (path + layout.META, meta, path):
             disk.discard(leftover)
         raise
     item = item.replace(path=f"{files.root}/{path}")

@@ -14,6 +14,15 @@ from pq_cli.spool.disk.state import allocate
 from pq_cli.spool.files import Files
 
 
+def described(files: Files, item: Item, size: int, checksum: str | None) -> Item:
+    """Return an item with what its meta says of its payload.
+
+    In "full" that must be durable before the meta appears.
+    """
+    boot = None if files.disk.sync else boot_id() or NO_BOOT
+    return item.replace(size=size, checksum=checksum, written_boot=boot)
+
+
 class Porch:
     """A batch of at most `count` items on their way into the spool."""
 
@@ -50,17 +59,13 @@ class Porch:
     def _owner(self, key: str) -> Item | None:
         return self._owners.get(key) or self._files.keys.owner(key)
 
-    def numbered(self, item: Item, size: int, checksum: str | None, *, synced: bool = True) -> Item:
-        """Return the item of a payload, with an id that was never given and whose place is free.
+    def numbered(self, item: Item) -> Item:
+        """Return the item with an id that was never given and whose place is free.
 
         One that it has already, not 0, it keeps, if the place is free. The ids of the batch are
         reserved together at the first need, later ones come singly.
-        synced: whether, in "full", the payload will be durable before the meta appears.
         """
-        sure = synced and self._files.disk.sync
-        boot = None if sure else boot_id() or NO_BOOT
-        number = item.id or self._id()
-        item = item.replace(id=number, size=size, checksum=checksum, written_boot=boot)
+        item = item.replace(id=item.id or self._id())
         while self._files.reader.occupied(layout.payload_path(item)):
             item = item.replace(id=self._id())
         return item

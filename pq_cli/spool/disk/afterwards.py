@@ -1,0 +1,47 @@
+"""Afterwards: what a transaction leaves to be done when the lock is free: nobody waits for a disk.
+
+First the folders are synced in which metas have moved; then goes what may only go when its meta is
+durably gone: the payload of an item that has ended, and its key, which else a power loss
+could leave without the one or the other.
+"""
+
+from __future__ import annotations
+
+from pq_cli.spool.disk.durable import MANY, Disk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pq_cli.core.item import Item
+
+
+class Afterwards:
+    """What one transaction leaves to be done.
+
+    ended: items whose metas are gone, each with where its payload lies. freed: items that give up
+    their keys. take_back: called under the lock if what was put could not be made durable.
+    """
+
+    def __init__(self) -> None:
+        self.folders: dict[str, None] = {}
+        self.ended: list[tuple[Item, str]] = []
+        self.freed: list[Item] = []
+        self.take_back: Callable[[], None] | None = None
+
+    def sync(self, folder: str) -> None:
+        """Have a folder synced."""
+        self.folders[folder] = None
+
+    def sync_now(self, disk: Disk) -> None:
+        """Sync the folders, in "full"."""
+        if not disk.sync or not self.folders:
+            return
+        if len(self.folders) < MANY:
+            try:
+                for folder in self.folders:
+                    disk.sync_dir(folder)
+                return
+            except FileNotFoundError:
+                pass  # others have moved all that was in it, and tidied it away
+        disk.sync_file_system()

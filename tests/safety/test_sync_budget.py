@@ -1,0 +1,114 @@
+"""How often each command waits for the disk, counted, and that nobody waits with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import need_tool
+
+from pq_cli import Spool
+from pq_cli.queue.request import Request
+
+SYNCS = ("fsync", "fdatasync", "syncfs", "sync", "sync_file_range", "msync")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """A spool with ten items, of which some are claimed, held, failed and removed."""
+    root = tmp_path / "spool"
+    with Spool(root) as spool:
+        spool.enqueue_many([(b"%d" % n, Request()) for n in range(10)])
+        spool.claim(bound=False)
+        spool.fail(spool.claim(), dead=True)
+        spool.hold(3)
+        spool.enqueue(b"x", delay=500)
+        spool.remove(4)
+        spool.claim(bound=False)
+    return root
+
+
+class Trace:
+    """What strace saw of one command: syncs, folders made, and syncs while the lock was held."""
+
+    def __init__(self, root: Path, arguments: list[str], stdin: bytes = b"x") -> None:
+        log = root.parent / "strace.log"
+        calls = ",".join((*SYNCS, "mkdir", "flock"))
+        command = ["strace", "-f", "-y", "-o", str(log), f"--trace={calls}"]
+        command += [sys.executable, "-m", "pq_cli", *arguments]
+        subprocess.run(
+            command, input=stdin, check=True, timeout=60, stdout=subprocess.DEVNULL,
+            env={**os.environ, "PQ_SPOOL": str(root)},
+        )  # fmt: skip
+        self.syncs = self.made = self.under_the_lock = 0
+        held = False
+        for line in log.read_text(errors="replace").splitlines():
+            match = re.match(r"\d+ +(\w+)\((.*)", line)
+            if match is None:
+                continue
+            call, rest = match.groups()
+            if call == "flock" and f"{root}/lock>" in rest:
+                held = ("LOCK_EX" in rest and rest.endswith("= 0")) or (
+                    held and "LOCK_UN" not in rest
+                )
+            elif call == "mkdir":
+                self.made += rest.endswith("= 0") and f"{root}/" in rest
+            elif call in SYNCS:
+                self.syncs += 1
+                self.under_the_lock += held
+
+
+BUDGET = {
+    "enqueue": 3, "enqueue -p 9": 3, "enqueue --key k": 4, "next": 0, "renew 1.1": 0,
+    "renew 1": 0, "done 1.1": 1, "fail 1.1": 2, "fail --dead 1.1": 2, "release 1": 2, "hold 6": 2,
+    "retry 3": 2, "set 6 --priority 5": 2, "set 6 --priority 7": 2, "rm 6": 2, "undo 4": 2,
+}  # fmt: skip
+"""Of each command, besides one for each folder that it makes."""
+NEVER_WAITED_FOR = ("enqueue", "next", "renew", "done")
+
+
+@pytest.mark.parametrize("command", BUDGET)
+def test_each_command_keeps_to_its_budget(spool: Path, command: str) -> None:
+    """As many syncs as it is allowed, and of the four that work none while others wait."""
+    need_tool("strace")
+    trace = Trace(spool, command.split())
+    assert trace.syncs - trace.made <= BUDGET[command]
+    assert not trace.under_the_lock or command.split()[0] not in NEVER_WAITED_FOR
+
+
+MANY = {
+    "enqueue --lines": b"line\n" * 300,
+    "enqueue -0": b"record\0" * 300,
+    "enqueue --jsonl": b'{"payload": "x"}\n' * 300,
+    "import": b"",
+    "next": b"",
+}
+
+
+@pytest.mark.parametrize("command", MANY)
+def test_many_at_once_cost_a_handful(spool: Path, command: str, tmp_path: Path) -> None:
+    """Records, an import, and what lies in the drop box: a few syncs for all of a batch."""
+    need_tool("strace")
+    stdin = MANY[command]
+    if command == "import":
+        with Spool(tmp_path / "other") as other:
+            other.enqueue_many([(b"%d" % n, Request()) for n in range(100)])
+        export = [sys.executable, "-m", "pq_cli", "-s", str(other.path), "export"]
+        stdin = subprocess.run(export, check=True, stdout=subprocess.PIPE, timeout=60).stdout
+    elif command == "next":
+        for number in range(100):
+            (spool / "new" / f"{number}.txt").write_bytes(b"x")
+    trace = Trace(spool, command.split(), stdin)
+    assert trace.syncs - trace.made <= 12
+    assert not trace.under_the_lock or command in ("import", "next")
+
+
+def test_the_counting_can_fail(spool: Path) -> None:
+    """The trace sees syncs under the lock: `pause` makes its state durable there."""
+    need_tool("strace")
+    trace = Trace(spool, ["pause"])
+    assert trace.syncs and trace.under_the_lock
