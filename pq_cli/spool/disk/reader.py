@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _WHOLE = b"}\n"
 """How every meta of ours ends, and no part of one does: without asking for its size."""
+_LOOKS = 10
+"""How often an item is looked for that is on the move whenever it is."""
 _USUAL = 8192
 """Bytes that nearly every meta fits in; asking for the limit at once would allocate it."""
 
@@ -93,25 +95,6 @@ class Reader(Folders):
         finally:
             os.close(fd)
 
-    def locate(self, item_id: int, claim: int | None = None) -> Place:
-        """Return where an item lies, or raise NoSuchItemError.
-
-        Costs one look for each place an item can be in, not one for each item. An item that
-        moves meanwhile is looked for again.
-        """
-        for _ in range(5):
-            found = self._locate_once(item_id, claim)
-            if found is not None:
-                return found
-        raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
-
-    def _locate_once(self, item_id: int, claim: int | None) -> Place | None:
-        if claim is not None:
-            name = f"{layout.stem(item_id)}.{claim}"
-            if self._exists("active", name):
-                return "active", name, State.ACTIVE, None
-        return next(self.places(item_id), None)
-
     def places(self, item_id: int) -> Iterator[Place]:
         """Yield each place where an item has a meta: one, if all is well."""
         return (place for place in self.homes(item_id) if self._exists(place[0], place[1]))
@@ -144,10 +127,19 @@ class Reader(Folders):
         return os.path.lexists(whole) or os.path.lexists(whole + layout.META)
 
     def find(self, item_id: int, claim: int | None = None) -> Item:
-        """Return an item wherever it lies. Raises NoSuchItemError, DamagedItemError."""
-        for _ in range(5):
+        """Return an item wherever it lies. Raises NoSuchItemError, DamagedItemError.
+
+        Costs one look for each place an item can be in, not one for each item. An item that
+        moves meanwhile is looked for again.
+        """
+        for _ in range(_LOOKS):
+            name = f"{layout.stem(item_id)}.{claim}"
             try:
-                return self.read(*self.locate(item_id, claim))
+                if claim is not None and self._exists("active", name):
+                    return self.read("active", name, State.ACTIVE, None)
+                place = next(self.places(item_id), None)
+                if place is not None:
+                    return self.read(*place)
             except FileNotFoundError:
                 continue
         raise NoSuchItemError(f"there is no item {item_id} in {self.root}")
