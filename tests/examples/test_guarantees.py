@@ -41,3 +41,28 @@ def test_there_are_promises_and_the_readme_leads_to_them():
     """An empty list would pass every test above; and nobody reads a page that nobody names."""
     assert len(PROMISES) >= 10
     assert "(docs/guarantees.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def budget():
+    """Return {command: syncs} that tests/safety/test_sync_budget.py holds, by words alone."""
+    tree = ast.parse((ROOT / "tests" / "safety" / "test_sync_budget.py").read_text("utf-8"))
+    [value] = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "BUDGET"
+    ]
+    found = {}
+    for command, syncs in ast.literal_eval(value).items():
+        keyed = " --key" if "--key" in command else ""
+        found.setdefault(command.split()[0] + keyed, set()).add(syncs)
+    return found
+
+
+def test_the_cost_is_the_one_that_is_counted():
+    """The table of syncs has every command of the budget, with the number that its test allows."""
+    told = {}
+    rows = re.findall(r"^\| (.+?) \| (\d+) \|", SECTIONS["What durability costs"], re.M)
+    for commands, syncs in rows:
+        for command in re.findall(r"`(.+?)`", commands):
+            told[command] = {int(syncs)}
+    assert told == budget()
