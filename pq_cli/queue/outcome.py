@@ -64,11 +64,14 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome(verdict=Verdict.RETRY, error=words)
 
 
-def settle(queue: Queue, item: Item, outcome: Outcome) -> None:
-    """End a claim as its outcome says. Raises StaleClaimError when it was lost."""
+def settle(queue: Queue, item: Item, outcome: Outcome, *, later: bool = False) -> None:
+    """End a claim as its outcome says. Raises StaleClaimError when it was lost.
+
+    later: what is done need not survive a power loss before the next `Queue.settle`.
+    """
     what, words, status = outcome.verdict, outcome.error, outcome.status
     if what is Verdict.DONE:
-        queue.done(item, status=status)
+        queue.done(item, status=status, later=later)
     elif what is Verdict.DEFER:
         queue.defer(item, words, status=status)
     elif what is Verdict.RELEASE:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
 from pq_cli.core.item import Item
 from pq_cli.core.record import Record
 from pq_cli.queue.outcome import Outcome, Verdict
+from pq_cli.queue.verbs import Queue
+
+SHARED = 0.05
+"""Seconds that what is done waits at most for a sync, which others then share."""
 
 
 class Event(Record):
@@ -33,7 +38,11 @@ class Event(Record):
 
 
 class Watch(Protocol):
-    """A plain function that is told of every Event, on the event loop; it should not take long."""
+    """A plain function that is told of every Event, on the event loop; it should not take long.
+
+    Events come in order. That an item is done is told once that survives a power loss, with
+    durability "full" up to 50 ms and a sync later, and what comes meanwhile after it.
+    """
 
     def __call__(self, event: Event, /) -> None:
         """Hear of it."""
@@ -89,3 +98,66 @@ class Stop:
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` at each request."""
         self._listeners.append(listener)
+
+
+class Telling:
+    """Tells a watch what happens, in order; that an item is done, once that survives a power loss.
+
+    `done` counts for everybody at once, and its sync is shared: SHARED seconds after the first that
+    waits for one there is one for all. failed: called with what a sync or the watch has raised.
+    """
+
+    def __init__(
+        self, queue: Queue, watch: Watch | None, failed: Callable[[BaseException], None]
+    ) -> None:
+        self._queue, self._watch, self._failed = queue, watch, failed
+        config = queue.config
+        self.shares = config.durability == "full" and not config.keep_done
+        """Whether what is done may be left for a shared sync."""
+        self._waiting: list[Event] = []
+        self._now = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def tell(self, event: Event) -> None:
+        """Tell of an event, or have it wait for its sync, or for those that wait already."""
+        if self._task is None and self.shares and _is_done(event):
+            self._now.clear()
+            self._task = asyncio.create_task(self._sync())
+        if self._task is None:
+            self._hear(event)
+        else:
+            self._waiting.append(event)
+
+    async def close(self) -> None:
+        """Sync what is left to be synced, and tell of it."""
+        while self._task is not None:
+            self._now.set()
+            await asyncio.wait([self._task])
+
+    async def _sync(self) -> None:
+        try:
+            while any(map(_is_done, self._waiting)):
+                try:
+                    async with asyncio.timeout(SHARED):
+                        await self._now.wait()
+                except TimeoutError:
+                    pass
+                events, self._waiting = self._waiting, []
+                await asyncio.to_thread(self._queue.settle)
+                for event in events:
+                    self._hear(event)
+        except Exception as error:
+            self._failed(error)
+        self._task = None
+        events, self._waiting = self._waiting, []
+        for event in events:
+            self.tell(event)
+
+    def _hear(self, event: Event) -> None:
+        if self._watch is not None:
+            self._watch(event)
+
+
+def _is_done(event: Event) -> bool:
+    outcome = event.outcome if event.kind == "end" else None
+    return outcome is not None and outcome.verdict is Verdict.DONE

@@ -14,7 +14,7 @@ from pq_cli.core.item import Item, State
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError
 from pq_cli.queue.outcome import Outcome, Verdict, outcome_of
 from pq_cli.queue.verbs import Queue
-from pq_cli.worker.events import COUNTED, Event, Stop, Summary, Watch
+from pq_cli.worker.events import COUNTED, Event, Stop, Summary, Telling, Watch
 from pq_cli.worker.gate import GateKeeper
 from pq_cli.worker.handlers import Hands
 from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
@@ -81,7 +81,8 @@ class Pool:
         self._batch = batch
         self._lease = queue.config.lease if lease is None else lease
         self._pace = Pace(limits, time.monotonic())
-        self._watch = watch
+        self._telling = Telling(queue, watch, self._close)
+        self._tell = self._telling.tell
         self._attempts: set[_Attempt] = set()
         self._counts: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
@@ -114,6 +115,7 @@ class Pool:
             keeper.cancel()
             await self._gate.close()
             await self._call_off()
+            await self._telling.close()
         if self._error is not None:
             raise self._error
         return Summary(**self._counts)
@@ -222,7 +224,8 @@ class Pool:
         stop: the work was done, and to forget that would do it twice.
         """
         try:
-            for error, waiting in settling(self._queue, item, outcome, self._lease):
+            later = self._telling.shares
+            for error, waiting in settling(self._queue, item, outcome, self._lease, later=later):
                 if self._stop.requests > 1:
                     raise error
                 self._tell_wait(waiting, item, error)
@@ -350,10 +353,6 @@ class Pool:
     def _tell_wait(self, waiting: Waiting, item: Item | None, error: Exception) -> None:
         if waiting.news():
             self._tell(Event(kind="wait", item=item, error=error))
-
-    def _tell(self, event: Event) -> None:
-        if self._watch is not None:
-            self._watch(event)
 
 
 def _closed(error: BaseException | None) -> GateClosedError:

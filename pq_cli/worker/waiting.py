@@ -40,19 +40,19 @@ class Waiting:
 
 
 def settling(
-    queue: Queue, item: Item, outcome: Outcome, lease: float
+    queue: Queue, item: Item, outcome: Outcome, lease: float, *, later: bool = False
 ) -> Iterator[tuple[OSError | TryAgainError, Waiting]]:
     """End a claim as the worker contract says; yield each time that disk or lock refuse it.
 
     It is tried again whenever the caller, who pauses for SETTLE_AGAIN and knows whether somebody
     wants it given up, comes back: the work was done, and to forget that would do it twice. After
     `lease` seconds it raises what refused it. Raises StaleClaimError or NoSuchItemError when the
-    claim was lost.
+    claim was lost. later: as of `settle`.
     """
     waiting = Waiting(lease)
     while True:
         try:
-            return settle(queue, item, outcome)
+            return settle(queue, item, outcome, later=later)
         except (OSError, TryAgainError) as error:
             if waiting.over():
                 raise
