@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from time import monotonic
 
 from pq_cli.commands.spools import open_spool, taken_text
 from pq_cli.core.timefmt import parse_duration, parse_time
@@ -16,11 +17,21 @@ from pq_cli.render.counting import Counting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pq_cli.commands.enqueue_records import Payload
     from pq_cli.core.item import Item
     from pq_cli.queue.request import Admitted
+    from pq_cli.queue.store import Staged
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
+
+
+_MOST = 500
+"""FILEs in a commit: enough that its syncs are cheap, few enough for a short hold of the lock."""
+_LONGEST = 0.05
+"""Seconds after which a FILE that was read must not wait for another for its id."""
+_SMALL = 1024 * 1024
 
 
 class EnqueueOptions(NewItemOptions):
@@ -58,11 +69,11 @@ def command(o: EnqueueOptions, screen: Screen) -> int:
     queue = open_spool(o, screen, create=True)
     with _counting(o, modes, screen) as counting:
         work = _Enqueue(queue, request, counting, screen)
-        for file in o.files or ("-",):
-            if modes:
+        if modes:
+            for file in o.files or ("-",):
                 work.records(file, lines=o.lines, null=o.null)
-            else:
-                work.whole(file, move=o.move)
+        else:
+            work.whole(o.files or ("-",), move=o.move)
         work.sum_up(0 if modes else len(o.files))
     return work.status
 
@@ -109,6 +120,15 @@ def check_stdin() -> None:
         raise UsageError("no FILE given, and standard input is a terminal; pipe something in")
 
 
+def _is_small(file: str) -> bool:
+    """Tell whether a FILE is read at once; one that cannot be looked at says so at once."""
+    try:
+        info = None if file == "-" else os.stat(file)
+    except OSError:
+        return True
+    return info is not None and stat.S_ISREG(info.st_mode) and info.st_size <= _SMALL
+
+
 class _Enqueue:
     """Enqueues one FILE after the other; one that is bad does not stop the others."""
 
@@ -123,8 +143,26 @@ class _Enqueue:
         self._owner: Item | None = None
         self.status = 0
 
-    def whole(self, file: str, *, move: bool) -> None:
-        """Make one item of a whole FILE; `-` is stdin."""
+    def whole(self, files: Sequence[str], *, move: bool) -> None:
+        """Make one item of each whole FILE; `-` is stdin. Small ones share a commit."""
+        batch: list[tuple[str, Staged]] = []
+        try:
+            began = monotonic()
+            for file in files:
+                if len(batch) >= _MOST or monotonic() - began > _LONGEST or not _is_small(file):
+                    self._commit(batch, move=move)
+                if not batch:
+                    began = monotonic()
+                self._stage(file, batch, move=move)
+                if self._request.key is not None:
+                    self._commit(batch, move=move)  # the next one finds this one
+            self._commit(batch, move=move)
+        except BaseException:
+            for _, staged in batch:
+                self._queue.unstage(staged)
+            raise
+
+    def _stage(self, file: str, batch: list[tuple[str, Staged]], *, move: bool) -> None:
         try:
             if file == "-":
                 check_stdin()
@@ -134,20 +172,38 @@ class _Enqueue:
                 name = self._request.name or os.path.basename(file)
                 request = self._request.replace(name=name)
                 staged = self._queue.stage_file(file, request, move=move)
-            admitted = self._queue.commit([staged])
+            batch.append((file, staged))
+        except (PqError, OSError) as error:
+            self._note(error)
+
+    def _commit(self, batch: list[tuple[str, Staged]], *, move: bool) -> None:
+        """Make items of a batch and empty it; behind one that cannot be, one by one."""
+        if not batch:
+            return
+        files = [file for file, _ in batch]
+        done = len(batch)
+        try:
+            admitted = self._queue.commit([staged for _, staged in batch])
+            batch.clear()
+            done = len(admitted.items)
+            self._went_in += done - len(admitted.found)
             self._print(admitted)
-            self._went_in += not admitted.found
             for item in admitted.found:
                 self._screen.warn(
                     taken_text(
                         item,
-                        f"{file} stays" if move else "nothing was queued",
+                        f"{files[0]} stays" if move else "nothing was queued",
                         raised=self._request.if_exists == "raise",
                         differs=bool(admitted.differing),
                     )
                 )
         except (PqError, OSError) as error:
             self._note(error)
+            self._failed += len(batch[1:])  # it was raised: none of them is in
+            batch.clear()
+        for file in files[done + 1 :]:
+            self._stage(file, batch, move=move)
+            self._commit(batch, move=move)
 
     def records(self, file: str, *, lines: bool, null: bool) -> None:
         """Make items of the records in a FILE; those before a bad one stay queued."""

@@ -107,6 +107,16 @@ def test_many_at_once_cost_a_handful(spool: Path, command: str, tmp_path: Path) 
     assert not trace.under_the_lock or command in ("import", "next")
 
 
+def test_files_that_are_given_together_cost_a_handful(spool: Path, tmp_path: Path) -> None:
+    """`enqueue FILE...` of small files is a batch, not one commit after the other."""
+    need_tool("strace")
+    files = [tmp_path / f"file{number}" for number in range(100)]
+    for path in files:
+        path.write_bytes(b"x" * 100)
+    trace = Trace(spool, ["enqueue", *map(str, files)])
+    assert trace.syncs - trace.made <= 12 and not trace.under_the_lock
+
+
 def test_the_counting_can_fail(spool: Path) -> None:
     """The trace sees syncs under the lock: `pause` makes its state durable there."""
     need_tool("strace")
