@@ -119,8 +119,7 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
             yield item
 
     def table(items: Iterable[Item], out: Console) -> None:
-        height = None if o.everything or o.count is not None else _height()
-        if not _table(queue, o, iter(items), out, height):
+        if not _table(queue, o, iter(items), out):
             screen.warn(_nothing(queue, o))
 
     with Counting(screen, "items looked at") as counting:
@@ -147,12 +146,12 @@ def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
     return islice(filter(fits, items), o.count)
 
 
-def _table(
-    queue: Queue, o: LsOptions, items: Iterator[Item], out: Console, height: int | None
-) -> bool:
-    """Print the items as a table, what fits into `height`; tell whether there was one."""
+def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> bool:
+    """Print the items as a table, a screenful unless more is wanted; tell whether there was one."""
     from pq_cli.render.table import item_table, say_more, say_summary
+    from pq_cli.render.terminal import stdout_height
 
+    height = None if o.everything or o.count is not None else stdout_height()
     scene = _scene(queue)
     first = next(items, None)
     paused = _show_pause(queue, out, scene.now)
@@ -169,12 +168,6 @@ def _table(
     cut = " (the first; -n)" if o.count == sum(counts.values()) else ""
     say_summary(counts, out, "dim", cut)
     return True
-
-
-def _height() -> int | None:
-    from pq_cli.render.terminal import stdout_height
-
-    return stdout_height()
 
 
 def _screenful(
