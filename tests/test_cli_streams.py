@@ -57,6 +57,7 @@ CASES = {
     "export": Case("export", prints="third"),
     "completion": Case("completion bash", prints="complete"),
     "doctor": Case("doctor", prints="spool"),
+    "config": Case("config", prints="lease"),
     "import": Case("import", prints="6", keeps=False, reads="STREAM"),
     "migrate": Case("migrate --json QUEUE", prints="report.xml", keeps=False),
     "run": Case("run --json -- true", prints="start", keeps=False),
