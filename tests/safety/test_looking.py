@@ -29,7 +29,7 @@ LOOKING = {
 """What only looks, each with the items that it is about."""
 CHANGING = {
     "enqueue", "next", "run", "submit", "done", "fail", "release", "renew", "retry", "set", "hold",
-    "cancel", "rm", "undo", "pause", "resume", "init", "import", "migrate", "selftest",
+    "cancel", "config", "rm", "undo", "pause", "resume", "init", "import", "migrate", "selftest",
 }  # fmt: skip
 GROUP_READS = 5
 """What `check` answers where others may read: it says so, as damage of kind mode."""
