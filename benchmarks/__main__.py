@@ -25,11 +25,12 @@ from benchmarks import (
     memory,
     peers,
     pool,
+    postgres,
     scale,
 )
 from benchmarks.harness import Bench, Row
 
-_MODULES = (inprocess, commands, bulk, scale, contention, memory, pool, crossings)
+_MODULES = (inprocess, commands, bulk, scale, contention, memory, pool, crossings, postgres)
 GROUPS = {group.NAME: group for group in _MODULES}
 
 

@@ -50,6 +50,26 @@ def open_queue(
     return _spool(name, create, lock_timeout, report)
 
 
+def open_soon(name: str, seconds: float) -> Queue:
+    """Open a queue that is there, for somebody who does not wait: a server has so many seconds.
+
+    Counted until the process ends, without the time in which modules are loaded; then TimeoutError
+    comes wherever the program is.
+    """
+    if _scheme_of(name) in POSTGRES:
+        import signal
+
+        from pq_cli.postgres.queue import need_psycopg
+
+        def give_up(*_: object) -> None:
+            raise TimeoutError(f"no answer in {seconds} s")
+
+        need_psycopg()
+        signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    return open_queue(name, create=False)
+
+
 def set_up(
     name: str | os.PathLike[str], grants: Sequence[str], lock_timeout: float = LOCK_TIMEOUT
 ) -> str | None:

@@ -135,3 +135,10 @@ def test_nothing_heavy_comes_with_typer(busy: Pq) -> None:
     """Nor do they come with typer: the whole process is without rich, asyncio and tomllib."""
     loaded = modules(busy, "next", "--", "true")
     assert not {"rich", "asyncio", "tomllib", "pydantic"} & loaded
+
+
+@pytest.mark.parametrize("command", [("ls",), ("run", "--", "true"), ("stats",), ("doctor",)])
+def test_who_has_a_folder_loads_nothing_of_databases(busy: Pq, command: tuple[str, ...]) -> None:
+    """psycopg is neither loaded nor needed, and nothing of ours that is about it."""
+    loaded = modules(busy, *command)
+    assert not {name for name in loaded if "psycopg" in name or "postgres" in name}

@@ -42,6 +42,8 @@ _KINDS = {
     "WHAT": "exists", "GLOB": "keys", "ITEM": "items", "SHELL": "shells", "CMD": "command",
 }  # fmt: skip
 """What the placeholders of help texts stand for; all others have values that nobody can guess."""
+_PATIENCE = 0.3
+"""Seconds that a server has to answer: whoever types goes on."""
 _LEADING = {
     "--help": "list the commands",
     "--version": "tell it",
@@ -148,9 +150,9 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
     elif line.kind == "commands":
         yield from ((row.name, row.help) for row in COMMANDS.values())
     elif line.kind in ("items", "keys"):
-        from pq_cli.backends import open_queue
+        from pq_cli.backends import open_soon
 
-        queue = open_queue(spool, create=False)
+        queue = open_soon(spool, _PATIENCE)
         if line.kind == "keys":
             yield from ((key, "") for key in queue.suggest_keys(line.prefix))
         else:

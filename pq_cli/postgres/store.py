@@ -225,6 +225,8 @@ class PostgresStore(Finds):
     # -- keeping -----------------------------------------------------------------
 
     def put(self, before: Item, after: Item) -> Item:
+        if self._config.durability == "fast":
+            self._relax(before, after)
         fixed, moving = texts(after)
         values: list[object] = [
             str(after.state), after.priority, after.not_before, after.lease_until, after.kept_until,
@@ -238,6 +240,15 @@ class PostgresStore(Finds):
         self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
         return after
 
+    def _relax(self, before: Item, after: Item) -> None:
+        """Let the commit not wait for the disk, but for that of a claim.
+
+        A claim that a crash of the server takes back could be given to somebody else under the same
+        number, while the first one lives.
+        """
+        claimed = before.claims != after.claims
+        self._link.rows(f"set local synchronous_commit = {'on' if claimed else 'off'}")
+
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:
             self.put(before, after)
@@ -249,6 +260,8 @@ class PostgresStore(Finds):
         return 0
 
     def _drop(self, ids: list[int]) -> None:
+        if self._config.durability == "fast":
+            self._link.rows("set local synchronous_commit = off")
         self._link.later(sql.DROP, self.number, ids, self.number)
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
@@ -302,6 +315,8 @@ class PostgresStore(Finds):
         if keys:
             self.exclude(KEYS)
         self._stirred = True
+        if self._config.durability == "fast":
+            self._link.rows("set local synchronous_commit = off")
         return Entry(self._link, self.number, self._config, now, self.owner, self.drop, self.put)
 
     def arrivals(self) -> PostgresArrivals:

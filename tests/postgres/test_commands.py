@@ -89,6 +89,15 @@ def test_looking(pq):
     assert pq("__complete", "ls", "--key", "o").text == "one\t\n"
 
 
+def test_tab_does_not_wait_for_a_server(pq):
+    """One that takes the connection and says nothing: completion gives up, quietly."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pq.env |= {"PGCONNECT_TIMEOUT": "600", "PGSSLMODE": "disable"}
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/db"
+        said = pq("__complete", "rm", "-s", url, "")
+        assert (said.out, said.err) == (b"", "")
+
+
 def test_attempts_leave_their_output(pq):
     """`run --log` keeps what a command wrote, and `show --log` shows it."""
     pq("config", "set", "keep_done=1h")

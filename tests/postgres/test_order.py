@@ -1,0 +1,79 @@
+"""The order of many workers at once, against the definition."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from bisect import bisect_left
+from itertools import accumulate
+
+from database import need_postgres, server
+from naive import Naive
+from queues import Clock
+
+from pq_cli import PostgresQueue, QueueConfig, Request
+
+WORKERS = 8
+ITEMS = 20_000 if os.environ.get("PQ_LONG") else 1_200
+WORK = """
+import json, sys, time
+from pq_cli import PostgresQueue, QueueConfig
+config = QueueConfig(**json.loads(sys.argv[2]))
+queue = PostgresQueue(sys.argv[1], config=config, clock=lambda: float(sys.argv[3]))
+queue.count([])
+print("ready", flush=True)
+sys.stdin.readline()
+out = []
+while True:
+    before = time.time()
+    item = queue.claim(bound=False)
+    if item is None:
+        break
+    out.append([item.id, before, time.time()])
+print(json.dumps(out))
+"""
+
+
+def test_no_inversion_that_the_definition_does_not_allow():
+    """Eight claim at once what has aged differently: each takes the first that nobody else takes.
+
+    A claim that is over before another begins has the earlier place; of two that overlap either
+    may be the first.
+    """
+    need_postgres()
+    url, clock, chance = server().url(), Clock(), random.Random(7)
+    policy = {"aging_threshold_seconds": 60.0, "max_priority_boost": 6}
+    config = QueueConfig(**policy)
+    model = Naive(config, clock)
+    with PostgresQueue(url, config=config, clock=clock) as queue:
+        for _ in range(ITEMS // 40):
+            lanes = [chance.randint(1, 10) for _ in range(40)]
+            assert queue.enqueue_many([(b"", Request(priority=n)) for n in lanes]).error is None
+            for lane in lanes:
+                model.enqueue(b"", priority=lane)
+            clock.pass_(chance.choice([-30.0, 1.0, 20.0, 45.0]))
+    place = {}
+    for number in range(ITEMS):
+        place[model.claim().id] = number
+    argv = [sys.executable, "-c", WORK, url, json.dumps(policy), str(clock.now)]
+    workers = [
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(WORKERS)
+    ]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    claims = [claim for worker in workers for claim in json.loads(worker.communicate()[0])]
+    assert sorted(number for number, _, _ in claims) == sorted(place)
+    claims.sort(key=lambda claim: claim[2])
+    ends = [end for _, _, end in claims]
+    highest = list(accumulate((place[number] for number, _, _ in claims), max))
+    for number, before, _ in claims:
+        ended = bisect_left(ends, before)
+        if ended:
+            assert highest[ended - 1] < place[number]
