@@ -43,8 +43,8 @@ def need_postgres() -> None:
 class Server:
     """One server in a folder of its own, as another user where we are root; on a socket only."""
 
-    def __init__(self, *settings: str, folder: Path | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pq-pg-")) if folder is None else folder
+    def __init__(self, *settings: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pq-pg-"))
         self.settings = (*SPEED, f"unix_socket_directories={self.folder}", *settings)
         self.process: subprocess.Popen[bytes] | None = None
         self.as_user: list[str] = []
@@ -65,6 +65,16 @@ class Server:
         """Make its files."""
         self.run("initdb", "-D", self.data, "-A", "trust", "-U", "pq", "-E", "UTF8",
                  "--locale=C", "--no-sync")  # fmt: skip
+
+    def follow(self, primary: Server, name: str) -> None:
+        """Make its files a copy of another server's, which it follows when it is started."""
+        source = f"host={primary.folder} user=pq application_name={name}"
+        self.run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast",
+                 "--no-sync", "-d", source)  # fmt: skip
+
+    def promote(self) -> None:
+        """Let it be the primary from now on."""
+        self.run("pg_ctl", "-D", self.data, "-w", "promote")
 
     def run(self, tool: str, *args: object) -> None:
         """Run one of PostgreSQL's own tools."""

@@ -83,7 +83,7 @@ class Link:
         extra: dict[str, Any] = {"fallback_application_name": "pq"}
         try:
             said = psycopg.conninfo.conninfo_to_dict(address.conninfo)
-            if "connect_timeout" not in said:
+            if "connect_timeout" not in said and "PGCONNECT_TIMEOUT" not in os.environ:
                 extra["connect_timeout"] = max(2, min(10, int(left)))
             connection = psycopg.connect(address.conninfo, autocommit=True, **extra)
         except (psycopg.Error, UnicodeError) as error:

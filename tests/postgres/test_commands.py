@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from database import server
@@ -188,6 +189,18 @@ def test_bad_urls_have_their_status(pq, url):
             assert (
                 said.err.count("\n") == 1 and "hunter2" not in said.err and "\x1b" not in said.err
             )
+
+
+def test_a_password_does_not_stay_in_the_process_list(pq, url):
+    """Given in a URL on the command line it is gone from there at once, and libpq has it still."""
+    secret = url.replace("postgresql:///", "postgresql://pq:hunter%32@/")
+    with pq.start("next", "--wait", "--json", "-s", secret) as waiting:
+        line = f"/proc/{waiting.pid}/cmdline"
+        wait_until(lambda: b"postgresql://pq@/" in Path(line).read_bytes(), "it has started anew")
+        assert b"hunter" not in Path(line).read_bytes()
+        assert b"PGPASSWORD=hunter2" in Path(f"/proc/{waiting.pid}/environ").read_bytes()
+        pq("enqueue", stdin=b"x")
+        assert waiting.wait(60) == 0
 
 
 def test_tables_that_are_not_ours(pq):

@@ -13,8 +13,9 @@ import time
 
 import psycopg
 import pytest
-from database import need_postgres, new_server, server
+from database import Server, need_postgres, new_server, server
 from support import wait_until
+from survived import TALLY
 
 from pq_cli import TryAgainError, open_queue
 
@@ -95,6 +96,7 @@ class Crowd:
         process = self.running.get(chance.randrange(len(self.threads)))
         if process is not None:
             process.kill()
+            TALLY["database clients killed under load"] += 1
 
     def settle(self):
         """Work off what is left, and check what was promised of every id that was told."""
@@ -110,6 +112,7 @@ class Crowd:
             assert len(set(self.told)) == len(self.told)
             assert len(set(self.began)) == len(self.began), "two had one claim"
             assert list(queue.items()) == []
+        TALLY["items told by a database and served"] += len(self.told)
 
 
 def hurt(crowd, what, seconds=SECONDS):
@@ -140,6 +143,7 @@ def test_sessions_that_are_terminated():
         )
         if rows:
             server().sql("select pg_terminate_backend(%s::int)", chance.choice(rows)[0])
+            TALLY["database sessions terminated under load"] += 1
 
     with Crowd(server().url()) as crowd:
         hurt(crowd, terminate)
@@ -155,6 +159,7 @@ def test_a_server_that_crashes():
             def crash(_):
                 own.stop(signal.SIGQUIT)
                 own.start()
+                TALLY["database servers crashed under load"] += 1
                 before = len(crowd.done)
                 wait_until(lambda: len(crowd.done) > before, "work goes on")
 
@@ -163,6 +168,39 @@ def test_a_server_that_crashes():
         crowd.settle()
     finally:
         own.remove()
+
+
+def test_a_standby_that_takes_over():
+    """Primary and synchronous standby, both hosts in the URL: the primary dies, the other goes on.
+
+    Nothing that was told is lost, and no claim is two workers'.
+    """
+    primary = new_server("fsync=on")
+    standby = Server("fsync=on")
+    try:
+        standby.follow(primary, "second")
+        standby.start()
+        primary.sql("alter system set synchronous_standby_names = second")
+        primary.sql("select pg_reload_conf()")
+        wait_until(
+            lambda: primary.sql("select 1 from pg_stat_replication where sync_state = 'sync'"),
+            "the standby follows",
+        )
+        both = f"{primary.folder},{standby.folder}"
+        url = f"postgresql:///postgres?host={both}&user=pq&target_session_attrs=read-write#q"
+        many = 8 if LONG else 3
+        with Crowd(url, producers=many, workers=many) as crowd:
+            told = len(crowd.told)
+            wait_until(lambda: len(crowd.told) > told + 30, "work goes on")
+            primary.stop(signal.SIGQUIT)
+            standby.promote()
+            TALLY["database failovers under load"] += 1
+            done = len(crowd.done)
+            wait_until(lambda: len(crowd.done) > done + 10, "work goes on at the other server")
+        crowd.settle()
+    finally:
+        primary.remove()
+        standby.remove()
 
 
 def test_no_connection_left():
