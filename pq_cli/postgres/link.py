@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Row = tuple[Any, ...]
 
 _SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",  # there is one way that is right, whatever the values
     "jit": "off",  # it would compile for 130 ms what runs for one
     "idle_in_transaction_session_timeout": "60s",  # who was stopped must not hold rows for ever
     "tcp_keepalives_idle": "10",  # a host that vanished is noticed within half a minute

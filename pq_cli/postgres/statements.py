@@ -157,8 +157,10 @@ select id from pq.item where queue = %s and state = 'removed' and kept_until <= 
 order by kept_until, id limit 500 for update skip locked
 """
 
+# STATE stands for one of ours, spelled out: no partial index fits a parameter.
+COUNT = "select count(*) from pq.item where queue = %(queue)s and state = 'STATE'"
 SUGGEST = f"""
-select {COLUMNS} from pq.item where queue = %s and state = %s and id between %s and %s
+select {COLUMNS} from pq.item where queue = %s and state = 'STATE' and id between %s and %s
 order by id limit 100
 """
 KEYS = f"""
