@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from bisect import bisect_left
+from collections import deque
 from itertools import accumulate
 
 from database import need_postgres, server
@@ -37,6 +38,18 @@ print(json.dumps(out))
 """
 
 
+def in_order(model, t):
+    """Yield the ids as they are served at `t`: of the lanes' heads the lowest, each time."""
+    lanes = {}
+    for thing in sorted(model.things.values(), key=lambda each: each.id):
+        lanes.setdefault(thing.priority, deque()).append(thing)
+    while lanes:
+        best = min(lanes, key=lambda n: (model.effective(lanes[n][0], t), lanes[n][0].id))
+        yield lanes[best].popleft().id
+        if not lanes[best]:
+            del lanes[best]
+
+
 def test_no_inversion_that_the_definition_does_not_allow():
     """Eight claim at once what has aged differently: each takes the first that nobody else takes.
 
@@ -55,9 +68,7 @@ def test_no_inversion_that_the_definition_does_not_allow():
             for lane in lanes:
                 model.enqueue(b"", priority=lane)
             clock.pass_(chance.choice([-30.0, 1.0, 20.0, 45.0]))
-    place = {}
-    for number in range(ITEMS):
-        place[model.claim().id] = number
+    place = {number: at for at, number in enumerate(in_order(model, clock.now))}
     argv = [sys.executable, "-c", WORK, url, json.dumps(policy), str(clock.now)]
     workers = [
         subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
