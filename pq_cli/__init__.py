@@ -33,6 +33,7 @@ from pq_cli.errors import (
     DamagedItemError,
     KeyTakenError,
     LockTimeoutError,
+    NoLongerFitsError,
     NoSpoolError,
     NoSuchItemError,
     PermissionDeniedError,
@@ -46,6 +47,7 @@ from pq_cli.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pq_cli.backends import open_queue
+    from pq_cli.core.selection import Selection
     from pq_cli.postgres.queue import PostgresQueue
     from pq_cli.queue.ends import Ended
     from pq_cli.queue.memory import MemoryQueue
@@ -71,7 +73,8 @@ __all__ = [  # noqa: RUF022
     "PqError", "UsageError", "NoSuchItemError", "ConflictError", "StaleClaimError",
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
     "NoSpoolError", "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError",
-    "HaltError", "Holder", "Pause", "Ended", "AgedGroup", "Quarantine",
+    "HaltError", "Holder", "Pause", "Ended", "Selection", "NoLongerFitsError", "AgedGroup",
+    "Quarantine",
 ]
 # fmt: on
 _LAZY = {
@@ -82,6 +85,7 @@ _LAZY = {
     "Queue": "queue.verbs",
     **dict.fromkeys(("Admitted", "Request"), "queue.request"),
     "Ended": "queue.ends",
+    "Selection": "core.selection",
     **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "queue.outcome"),
     **dict.fromkeys(("Event", "Stop", "Summary", "Watch"), "worker.events"),
     **dict.fromkeys(("GateClosedError", "HaltError", "Limits"), "worker.limits"),

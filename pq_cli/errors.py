@@ -53,6 +53,10 @@ class StaleClaimError(ConflictError):
     """The claim was taken away (lease over, released) or has already ended."""
 
 
+class NoLongerFitsError(ConflictError):
+    """The item is no longer one of those that were chosen."""
+
+
 class KeyTakenError(ConflictError):
     """A live item already has this key."""
 

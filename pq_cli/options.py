@@ -11,7 +11,7 @@ from __future__ import annotations
 from pq_cli.core.item import State, printable, valid_priority, whole
 from pq_cli.core.policy import valid_status
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import parse_duration
+from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -161,6 +161,15 @@ _LOCK_TIMEOUT = "30s"
 """How long a command waits for the spool's lock unless it is told otherwise."""
 
 
+_LOCK = option(
+    "--lock-timeout",
+    metavar="D",
+    default=_LOCK_TIMEOUT,
+    read=parse_duration,
+    help="Give up (exit 75) if the lock takes longer.",
+)
+
+
 class LookOptions(Declared):
     """What every command on a spool may be told; in help it stands last."""
 
@@ -173,13 +182,7 @@ class LookOptions(Declared):
 class Options(LookOptions):
     """And what those may be told that take its lock."""
 
-    lock_timeout: float = option(
-        "--lock-timeout",
-        metavar="D",
-        default=_LOCK_TIMEOUT,
-        read=parse_duration,
-        help="Give up (exit 75) if the lock takes longer.",
-    )
+    lock_timeout: float = _LOCK
 
 
 def declared(options: type[Declared]) -> dict[str, Option]:
@@ -214,6 +217,18 @@ class ItemsOptions(Options):
     items: tuple[str, ...] = ITEMS
 
 
+MAX_ATTEMPTS = option(
+    "--max-attempts",
+    metavar="N",
+    help="Attempts before it counts as failed.",
+    read=number("max-attempts", 1),
+)
+NAME = option("--name", metavar="NAME", help="A name to show.")
+METADATA = repeated("-m", "--metadata", metavar="K=V", help="May be repeated.", read=_metadata)
+DELAY = option("--delay", metavar="D", help="Not before D from now.", read=parse_duration)
+AT = option("--at", metavar="T", help="Not before this time.", read=parse_time)
+
+
 class NewItemOptions(Options):
     """What may be said of a new item, by whoever makes one."""
 
@@ -225,16 +240,47 @@ class NewItemOptions(Options):
         default="skip",
         help="If the key is taken: skip, fail, replace or raise.",
     )
-    max_attempts: int | None = option(
-        "--max-attempts",
-        metavar="N",
-        help="Attempts before it counts as failed.",
-        read=number("max-attempts", 1),
-    )
+    max_attempts: int | None = MAX_ATTEMPTS
     timeout: float | None = option(
         "--timeout", metavar="D", help="Stop an attempt that takes longer.", read=parse_duration
     )
-    name: str | None = option("--name", metavar="NAME", help="A name to show.")
-    metadata: dict[str, str] | None = repeated(
-        "-m", "--metadata", metavar="K=V", help="May be repeated.", read=_metadata
+    name: str | None = NAME
+    metadata: dict[str, str] | None = METADATA
+
+
+# Where the plain name says what an item is to have, what it has is chosen by these.
+OF_PRIORITY = option(
+    "--of-priority", metavar="N", help="Only of this base priority.", read=valid_priority
+)
+OF_NAME = option("--of-name", metavar="GLOB", help="Only where the name matches.")
+OF_METADATA = repeated(
+    "--of-metadata", metavar="K=V", help="Only with these metadata.", read=_metadata
+)
+
+
+class SelectOptions(LookOptions):
+    """What those may be told that choose items by what they are."""
+
+    states: tuple[State, ...] = STATES
+    of_priority: int | None = option(
+        "--priority", "-p", metavar="N", help="Only this base priority.", read=valid_priority
     )
+    of_key: str | None = option("--key", metavar="GLOB", help="Key matches.")
+    of_name: str | None = option("--name", metavar="GLOB", help="Name matches.")
+    of_error: str | None = option("--error", metavar="GLOB", help="Last error matches.")
+    older_than: float | None = option(
+        "--older-than", metavar="D", help="Created more than D ago.", read=parse_duration
+    )
+    of_metadata: dict[str, str] | None = repeated(
+        "-m", "--metadata", metavar="K=V", help="It has these metadata.", read=_metadata
+    )
+
+
+class ChosenOptions(SelectOptions):
+    """What those may be told that act on items which are named, or chosen."""
+
+    items: tuple[str, ...] = operands(
+        metavar="[ITEM...]", help="An id, a claim, or a path; - reads them from stdin."
+    )
+    dry_run: bool = flag("--dry-run", help="Only print the ids of those it would be.")
+    lock_timeout: float = _LOCK

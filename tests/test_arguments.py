@@ -82,6 +82,8 @@ WRONG = {
     "prefix": [5, None, b"x"],
     "most": ["5", 1.5, True, -1],
     "settings": [5, ["lease=5"], {"lease": 5}, {5: "x"}],
+    "only": [5, "failed", [State.FAILED], {"key": "x"}],
+    "selection": [None, 5, "failed", [State.FAILED]],
     "kept_until": ["5m", True, -1, math.nan],
 }
 """By the name of an argument, which means the same in every verb: what it must not be."""

@@ -97,7 +97,8 @@ def test_unknown_options_after_the_command(pq: Pq) -> None:
 OPERANDS = {
     "next": "-- true", "run": "-- true", "submit": "-- true", "set": "1 -p 2", "migrate": "src",
 } | dict.fromkeys(
-    ("done", "fail", "release", "renew", "hold", "retry", "cancel", "rm", "show", "cat", "explain"),
+    ("done", "fail", "release", "renew", "hold", "retry", "cancel", "rm", "show", "cat", "explain",
+     "wait"),
     "1",
 )  # fmt: skip
 """What a command cannot do without, beside the spool."""

@@ -67,7 +67,7 @@ def test_retry_all_names_what_stands_in_the_way(pq: Pq) -> None:
     pq.fill(b"c", key="k")
     ran = pq("retry", "--all", expect=4)
     assert "'k'" in ran.err.splitlines()[0]
-    assert ran.err.splitlines()[1] == "pq: 1 item is pending again"
+    assert ran.err.splitlines()[1] == "pq: 1 of 2 items is pending again"
     assert pq.states() == {1: "failed", 2: "pending", 3: "pending"}
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.commands.choosing import act_on
+from pq_cli.core.item import LIVE
 from pq_cli.errors import UsageError
-from pq_cli.options import ItemsOptions, flag
+from pq_cli.options import ChosenOptions, flag
 from pq_cli.screen import Screen
 
+if TYPE_CHECKING:
+    from pq_cli.commands.choosing import Act
+    from pq_cli.queue.verbs import Queue
 
-class CancelOptions(ItemsOptions):
+
+class CancelOptions(ChosenOptions):
     """The command line of `pq cancel`, as typed."""
 
     hold: bool = flag("--hold", help="Hold the items instead: `pq retry` sends them back.")
@@ -24,16 +30,20 @@ def command(o: CancelOptions, screen: Screen) -> int:
     """Let nobody work on items: they are failed, "cancelled by YOU".
 
     A command that runs on one is stopped by its worker within a second, wherever that is, by
-    TERM and, should it not heed that, by KILL.
+    TERM and, should it not heed that, by KILL. Those named, or all that options such as --key or
+    --older-than choose.
     """
     if o.hold and o.remove:
         raise UsageError("--hold and --remove exclude each other")
-    queue = open_spool(o, screen)
-    by, until = _user(), queue.removal() if o.remove else None
-    return for_each(
-        queue, o.items, screen,
-        lambda ref: queue.cancel(ref, hold=o.hold, remove=o.remove, by=by, kept_until=until),
-    )  # fmt: skip
+    did = "held" if o.hold else "removed" if o.remove else "cancelled"
+
+    def cancel(queue: Queue) -> Act:
+        by, until = _user(), queue.removal() if o.remove else None
+        return lambda ref, only: queue.cancel(
+            ref, hold=o.hold, remove=o.remove, by=by, kept_until=until, only=only
+        )
+
+    return act_on(o, screen, LIVE, did, cancel)
 
 
 def _user() -> str:

@@ -8,10 +8,9 @@ import sys
 from time import monotonic
 
 from pq_cli.commands.spools import open_spool, taken_text
-from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.opened import About, open_file
-from pq_cli.options import NewItemOptions, flag, operands, option
+from pq_cli.options import AT, DELAY, NewItemOptions, flag, operands, option
 from pq_cli.queue.request import Request, checked
 from pq_cli.render.counting import Counting
 
@@ -39,10 +38,8 @@ class EnqueueOptions(NewItemOptions):
 
     files: tuple[str, ...] = operands(metavar="[FILE...]", help="Default: stdin, as is -.")
     name: str | None = option("--name", metavar="NAME", help="A name to show; default: FILE's.")
-    delay: float | None = option(
-        "--delay", metavar="D", help="Not before D from now.", read=parse_duration
-    )
-    at: float | None = option("--at", metavar="T", help="Not before this time.", read=parse_time)
+    delay: float | None = DELAY
+    at: float | None = AT
     lines: bool = flag("--lines", help="One item a line.")
     null: bool = flag("-0", "--null", help="One item a NUL record.")
     jsonl: bool = flag("--jsonl", help="One item a JSON record.")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool
-from pq_cli.options import ItemsOptions
+from pq_cli.commands.choosing import act_on
+from pq_cli.core.item import State
+from pq_cli.options import ChosenOptions
 from pq_cli.screen import Screen
 
-OPTIONS = ItemsOptions
+OPTIONS = ChosenOptions
+_MAY = (State.PENDING, State.DELAYED)
 
 
-def command(o: ItemsOptions, screen: Screen) -> int:
-    """Suspend pending or delayed items until `pq retry` sends them back."""
-    queue = open_spool(o, screen)
-    return for_each(queue, o.items, screen, queue.hold)
+def command(o: ChosenOptions, screen: Screen) -> int:
+    """Suspend pending or delayed items until `pq retry` sends them back.
+
+    Those named, or all that options such as --key or --older-than choose.
+    """
+    return act_on(
+        o, screen, _MAY, "held", lambda queue: lambda ref, only: queue.hold(ref, only=only)
+    )

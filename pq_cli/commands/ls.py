@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from fnmatch import fnmatchcase
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from pq_cli.commands.choosing import selection
 from pq_cli.commands.spools import open_spool
-from pq_cli.core.item import LIVE, Item, State, printable, valid_priority
+from pq_cli.core.item import LIVE, Item, State, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
-from pq_cli.options import AS_JSON, COLOR, STATES, LookOptions, flag, number, option
+from pq_cli.options import AS_JSON, COLOR, SelectOptions, flag, number, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.plain import item_columns, item_json
 from pq_cli.render.present import present
@@ -34,17 +34,9 @@ def _interval(text: str) -> float:
     return max(0.1, parse_duration(text))
 
 
-class LsOptions(LookOptions):
+class LsOptions(SelectOptions):
     """The command line of `pq ls`, as typed."""
 
-    states: tuple[State, ...] = STATES
-    priority: int | None = option(
-        "--priority", "-p", metavar="N", help="Only this base priority.", read=valid_priority
-    )
-    older_than: float | None = option(
-        "--older-than", metavar="D", help="Created more than D ago.", read=parse_duration
-    )
-    key: str | None = option("--key", metavar="GLOB", help="Key matches.")
     count: int | None = option("-n", metavar="N", help="The first N only.", read=number("-n"))
     everything: bool = flag("--all", help="All of them, also where a terminal gets a screenful.")
     watch: float | None = option(
@@ -54,6 +46,7 @@ class LsOptions(LookOptions):
         help="Show it anew every D (2s); q quits.",
         read=_interval,
     )
+    ids: bool = flag("-q", "--ids", help="Print ids only.")
     as_json: bool = AS_JSON
     color: str = COLOR
 
@@ -65,7 +58,7 @@ class LsOptions(LookOptions):
     @property
     def picks(self) -> bool:
         """Whether not all items of these states are asked for."""
-        return (self.priority, self.older_than, self.key, self.count) != (None,) * 4
+        return self.count is not None or selection(self).picks
 
     @property
     def narrows(self) -> bool:
@@ -85,6 +78,8 @@ def command(o: LsOptions, screen: Screen) -> int:
     """
     if o.watch is not None and o.as_json:
         raise UsageError("--watch and --json exclude each other")
+    if o.ids and (o.watch is not None or o.as_json):
+        raise UsageError("-q excludes --watch and --json")
     if o.everything and (o.count is not None or o.watch is not None):
         raise UsageError("--all excludes -n and --watch")
     queue = open_spool(o, screen)
@@ -129,21 +124,15 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
             as_json=o.as_json,
             color=o.color,
             record=lambda item: item_json(item, queue.config, t),
-            line=lambda item: item_columns(item, queue.config, t),
-            table=table,
+            line=lambda item: str(item.id) if o.ids else item_columns(item, queue.config, t),
+            table=None if o.ids else table,
         )
     return found
 
 
 def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
-    def fits(item: Item) -> bool:
-        return (
-            (o.priority is None or item.priority == o.priority)
-            and (o.older_than is None or now - item.created_at >= o.older_than)
-            and (o.key is None or fnmatchcase(item.key or "", o.key))
-        )
-
-    return islice(filter(fits, items), o.count)
+    chosen = selection(o, states=())
+    return islice((item for item in items if chosen.fits(item, now)), o.count)
 
 
 def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> bool:

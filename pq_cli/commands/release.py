@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool
-from pq_cli.options import ItemsOptions
+from pq_cli.commands.choosing import act_on
+from pq_cli.core.item import State
+from pq_cli.options import ChosenOptions
 from pq_cli.screen import Screen
 
-OPTIONS = ItemsOptions
+OPTIONS = ChosenOptions
 
 
-def command(o: ItemsOptions, screen: Screen) -> int:
-    """Give claimed items back, in their old place; the attempt does not count."""
-    queue = open_spool(o, screen)
-    return for_each(queue, o.items, screen, queue.release)
+def command(o: ChosenOptions, screen: Screen) -> int:
+    """Give claimed items back, in their old place; the attempt does not count.
+
+    Those named, or all active ones that options such as --key or --older-than choose. A command
+    that runs on one is stopped by its worker.
+    """
+    return act_on(
+        o, screen, (State.ACTIVE,), "released",
+        lambda queue: lambda ref, only: queue.release(ref, only=only),
+    )  # fmt: skip

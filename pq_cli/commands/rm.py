@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool
-from pq_cli.options import ItemsOptions
+from typing import TYPE_CHECKING
+
+from pq_cli.commands.choosing import act_on
+from pq_cli.core.item import State
+from pq_cli.options import ChosenOptions
 from pq_cli.screen import Screen
 
-OPTIONS = ItemsOptions
+if TYPE_CHECKING:
+    from pq_cli.commands.choosing import Act
+    from pq_cli.queue.verbs import Queue
+
+OPTIONS = ChosenOptions
+_MAY = (State.PENDING, State.DELAYED, State.HELD, State.FAILED, State.DONE)
 
 
-def command(o: ItemsOptions, screen: Screen) -> int:
+def command(o: ChosenOptions, screen: Screen) -> int:
     """Remove items with their payloads. An active item is refused (exit 4).
 
-    `pq undo` brings back what was removed, for keep_removed (a day); `pq purge --state removed`
-    deletes it for good.
+    Those named, or all that options such as --key or --older-than choose. `pq undo` brings back
+    what was removed, for keep_removed (a day); `pq purge --state removed` deletes it for good.
     """
-    queue = open_spool(o, screen)
+    return act_on(o, screen, _MAY, "removed", _remove)
+
+
+def _remove(queue: Queue) -> Act:
     until = queue.removal()
-    return for_each(queue, o.items, screen, lambda ref: queue.remove(ref, kept_until=until))
+    return lambda ref, only: queue.remove(ref, kept_until=until, only=only)

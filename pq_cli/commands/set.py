@@ -1,31 +1,66 @@
-"""`pq set`: change an item's priority or delay."""
+"""`pq set`: change what was said of items when they were enqueued."""
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool
-from pq_cli.core.timefmt import parse_duration
+from typing import TYPE_CHECKING
+
+from pq_cli.commands.choosing import act_on
+from pq_cli.core.item import State
 from pq_cli.errors import UsageError
-from pq_cli.options import PRIORITY, ItemsOptions, option
+from pq_cli.options import (
+    AT,
+    DELAY,
+    MAX_ATTEMPTS,
+    METADATA,
+    NAME,
+    OF_METADATA,
+    OF_NAME,
+    OF_PRIORITY,
+    PRIORITY,
+    ChosenOptions,
+)
 from pq_cli.screen import Screen
 
+if TYPE_CHECKING:
+    from pq_cli.commands.choosing import Act
+    from pq_cli.queue.verbs import Queue
 
-class SetOptions(ItemsOptions):
+_MAY = (State.ACTIVE, State.PENDING, State.DELAYED, State.HELD, State.FAILED)
+
+
+class SetOptions(ChosenOptions):
     """The command line of `pq set`, as typed."""
 
     priority: int | None = PRIORITY
-    delay: float | None = option(
-        "--delay", metavar="D", help="Not before D from now.", read=parse_duration
-    )
+    delay: float | None = DELAY
+    at: float | None = AT
+    max_attempts: int | None = MAX_ATTEMPTS
+    name: str | None = NAME
+    metadata: dict[str, str] | None = METADATA
+    of_priority: int | None = OF_PRIORITY
+    of_name: str | None = OF_NAME
+    of_metadata: dict[str, str] | None = OF_METADATA
 
 
 OPTIONS = SetOptions
 
 
 def command(o: SetOptions, screen: Screen) -> int:
-    """Move items to another lane, in their place by id, or change when they come due."""
-    if o.priority is None and o.delay is None:
-        raise UsageError("nothing to set: give -p N or --delay D")
-    queue = open_spool(o, screen)
-    return for_each(
-        queue, o.items, screen, lambda ref: queue.change(ref, priority=o.priority, delay=o.delay)
-    )
+    """Move items to another lane, in their place by id, or change when they come due, and more.
+
+    Those named, or all that options such as --key or --of-priority choose. Metadata are added to
+    what an item has.
+    """
+    fields = {
+        "priority": o.priority, "delay": o.delay, "at": o.at, "max_attempts": o.max_attempts,
+        "name": o.name, "metadata": o.metadata,
+    }  # fmt: skip
+    if all(value is None for value in fields.values()):
+        raise UsageError(
+            "nothing to set: give -p N, --delay D, --at T, --max-attempts N, --name NAME or -m K=V"
+        )
+
+    def change(queue: Queue) -> Act:
+        return lambda ref, only: queue.change(ref, **fields, only=only)  # type: ignore[arg-type]
+
+    return act_on(o, screen, _MAY, "changed", change)

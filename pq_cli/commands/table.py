@@ -56,7 +56,7 @@ COMMANDS = {
             main=True,
         ),
         Command(name="age", help="report what has aged; move the manual aging clock"),
-        Command(name="set", help="change an item's priority or delay"),
+        Command(name="set", help="change what was said of items when they were enqueued"),
         Command(name="hold", help="suspend items until they are retried"),
         Command(name="cancel", help="stop the work on items; let them fail"),
         Command(name="rm", help="remove items"),

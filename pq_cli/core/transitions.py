@@ -168,8 +168,13 @@ def cancelled(item: Item, now: float, by: str | None, hold: bool) -> Item:
     )
 
 
-def changed(item: Item, now: float, priority: int | None, not_before: float | None) -> Item:
-    """Change the base priority (not of ended items), or when a waiting item comes due."""
+def changed(
+    item: Item, now: float, priority: int | None, not_before: float | None, **fields: Any
+) -> Item:
+    """Change the base priority (not of ended items), or when a waiting item comes due.
+
+    fields: others of the item that may be said of a new one.
+    """
     if item.state in (State.DONE, State.REMOVED):
         raise _conflict(item, "changed", "neither done nor removed")
     after = item
@@ -183,7 +188,7 @@ def changed(item: Item, now: float, priority: int | None, not_before: float | No
         )
     if priority is not None:
         after = after.replace(priority=priority)
-    return after.replace(updated_at=stamp(now))
+    return after.replace(updated_at=stamp(now), **fields)
 
 
 def due(item: Item) -> Item:

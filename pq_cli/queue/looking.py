@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
+    from pq_cli.core.selection import Selection
     from pq_cli.queue.ends import Ended
     from pq_cli.queue.store import Store
 
@@ -79,6 +80,14 @@ class Looking:
         wanted = ORDER if chosen is None else chosen
         now = self._store.now()
         return self._store.items([s for s in EVERY if s in wanted], now, self._order_time(now))
+
+    def select(self, selection: Selection) -> Iterator[Item]:
+        """Yield the items that fit, in the order of `items`; without states, of all but removed."""
+        from pq_cli.core.selection import valid_selection  # start-up
+
+        chosen = valid_selection(selection, "selection")
+        now = self._store.now()
+        return (item for item in self.items(chosen.states or None) if chosen.fits(item, now))
 
     def order_time(self) -> float:
         """Return the Unix time at which order is computed now: the clock, or the last `age`."""

@@ -112,6 +112,15 @@ def checked(request: Request) -> Request:
     return request.replace(metadata=_as_stored(request.metadata))
 
 
+def changes(item: Item, new: Request) -> dict[str, Any]:
+    """Return the fields of an item that a checked request says anew. Raises UsageError."""
+    known = {"max_attempts": new.max_attempts, "name": new.name}
+    fields: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
+    if new.metadata:
+        fields["metadata"] = _as_stored({**item.metadata, **new.metadata})
+    return fields
+
+
 def valid_records(records: Sequence[tuple[bytes, Request]]) -> Sequence[tuple[bytes, Request]]:
     """Return records if they are pairs of bytes and a Request. Raises UsageError."""
     for record in records if isinstance(records, list | tuple) else (records,):

@@ -7,21 +7,19 @@ what becomes of it, put that.
 from __future__ import annotations
 
 from pq_cli.core import events, transitions
-from pq_cli.core.admission import check_key
 from pq_cli.core.arguments import (
     valid_flag,
     valid_payload,
     valid_reference,
     valid_text,
     valid_time,
-    wrong,
 )
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
 from pq_cli.errors import LockTimeoutError
 from pq_cli.queue.looking import Looking
-from pq_cli.queue.removing import Removing
 from pq_cli.queue.request import Request, checked, valid_records
+from pq_cli.queue.steering import Steering
 from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
@@ -29,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO, Self
 
+    from pq_cli.core.selection import Selection
     from pq_cli.queue.departures import Departures
     from pq_cli.queue.request import Admitted
     from pq_cli.queue.store import Arrivals, Attendance, Staged, Store
 
 
-class Queue(Working, Looking, Removing):
+class Queue(Working, Looking, Steering):
     """What `Spool` and `MemoryQueue` both are: a program can be given either.
 
     An item is named by its id (int or text), by a claim (`"1742.2"`), or by the Item itself. What
@@ -266,9 +265,16 @@ class Queue(Working, Looking, Removing):
             after = transitions.deferred(before, now, how, self.config, self._jitter())
             return self._put(before, after)
 
-    def release(self, item: Item | int | str, error: str | None = None) -> Item:
-        """Give a claimed item back, uncounted; `error` says why. Raises StaleClaimError."""
+    def release(
+        self, item: Item | int | str, error: str | None = None, *, only: Selection | None = None
+    ) -> Item:
+        """Give a claimed item back, uncounted; `error` says why. Raises StaleClaimError.
+
+        only: as for `retry`.
+        """
         with self._store.transaction():
+            if only is not None:
+                self._chosen(item, only)
             before = self._claimed(item)
             after = transitions.released(before, self._store.now(), error)
             return self._put(before, after)
@@ -312,54 +318,6 @@ class Queue(Working, Looking, Removing):
         return Departures(self._store)
 
     # -- changes by people -----------------------------------------------------
-
-    def retry(self, item: Item | int | str, priority: int | None = None) -> Item:
-        """Send a failed, held or delayed item back to pending. Raises ConflictError."""
-        checked(Request(priority=priority))
-        with self._store.transaction():
-            before = self.get(item)
-            after = transitions.retried(before, self._store.now(), priority)
-            check_key(after, self._store.owner)
-            return self._put(before, after)
-
-    def hold(self, item: Item | int | str) -> Item:
-        """Suspend a pending or delayed item. Raises ConflictError."""
-        with self._store.transaction():
-            before = self.get(item)
-            return self._put(before, transitions.held(before, self._store.now()))
-
-    def change(
-        self,
-        item: Item | int | str,
-        *,
-        priority: int | None = None,
-        delay: float | None = None,
-        at: float | None = None,
-    ) -> Item:
-        """Change base priority or due time (`delay` from now, or `at`). Raises ConflictError."""
-        checked(Request(priority=priority, delay=delay, at=at))
-        with self._store.transaction():
-            before = self.get(item)
-            now = self._store.now()
-            due = now + delay if delay is not None else at
-            return self._put(before, transitions.changed(before, now, priority, due))
-
-    def change_policy(self, settings: dict[str, str]) -> QueueConfig:
-        """Set fields of the policy, each to a text as in queue.toml; return the whole of it.
-
-        It holds for whoever opens the queue from now on: this object goes on with the one it has.
-        Raises UsageError for an unknown field or a value that is not allowed.
-        """
-        words = settings.items() if isinstance(settings, dict) else [(settings, None)]
-        if not all(isinstance(word, str) for pair in words for word in pair):
-            raise wrong("settings", settings, "a dictionary of texts: {'lease': '10m'}")
-        from pq_cli.queue.policytext import changed_policy, parse_policy  # start-up
-
-        store = self._store
-        with store.transaction():
-            text = changed_policy(store.policy(), settings, store.where)
-            store.set_policy(text)
-        return parse_policy(text, store.where)
 
     def pause(self, reason: str | None = None) -> None:
         """Let nothing be claimed until `resume`; everything else goes on."""

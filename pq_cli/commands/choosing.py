@@ -1,0 +1,90 @@
+"""What a command acts on: ITEMs, or those that options choose, and how many that were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.core.selection import Selection
+from pq_cli.errors import EXIT_OK, NoLongerFitsError, NoSuchItemError, UsageError
+from pq_cli.render.counting import Counting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pq_cli.core.item import State
+    from pq_cli.options import ChosenOptions, SelectOptions
+    from pq_cli.queue.verbs import Queue
+    from pq_cli.screen import Screen
+
+    Act = Callable[[str, Selection | None], object]
+
+
+def selection(o: SelectOptions, **more: Any) -> Selection:
+    """Return what the options choose; `more` are fields of it."""
+    fields: dict[str, Any] = {
+        "states": o.states, "priority": o.of_priority, "older_than": o.older_than, "key": o.of_key,
+        "name": o.of_name, "error": o.of_error, "metadata": o.of_metadata,
+    }  # fmt: skip
+    return Selection(**fields | more)
+
+
+def act_on(
+    o: ChosenOptions,
+    screen: Screen,
+    may: tuple[State, ...],
+    did: str,
+    verb: Callable[[Queue], Act],
+    only: Selection | None = None,
+) -> int:
+    """Apply a verb to the ITEMs, or to what was chosen: each only if it still fits.
+
+    may: the states in which the verb can act on an item; those that are meant without --state.
+    did: what is said of the items afterwards. verb: given the queue, returns what does it to one.
+    only: instead of what the options choose.
+    """
+    chosen = selection(o) if only is None else only
+    if bool(o.items) == (chosen != Selection()):
+        raise UsageError("give ITEMs, or say which with --state, --key, --older-than or the like")
+    if o.items and o.dry_run:
+        raise UsageError("--dry-run goes with a choice such as --state or --key, not with ITEMs")
+    for state in chosen.states:
+        if state not in may:
+            raise UsageError(f"--state {state}: only {', '.join(may)} items can be {did}")
+    queue = open_spool(o, screen)
+    if o.items:
+        act = verb(queue)
+        return for_each(queue, o.items, screen, lambda ref: act(ref, None))
+    chosen = chosen.replace(states=chosen.states or may)
+    with Counting(screen, "items found") as counting:
+        found = [str(item.id) for item in counting.over(queue.select(chosen))]
+    if o.dry_run:
+        for ref in found:
+            screen.emit(ref)
+        screen.warn(f"{_items(len(found))} would be {did}")
+        return EXIT_OK
+    return _act(queue, found, screen, chosen, did, verb(queue))
+
+
+def _act(
+    queue: Queue, found: list[str], screen: Screen, chosen: Selection, did: str, act: Act
+) -> int:
+    count = 0
+
+    def once(ref: str) -> None:
+        nonlocal count
+        try:
+            act(ref, chosen)
+        except (NoSuchItemError, NoLongerFitsError):
+            return  # somebody else was quicker
+        count += 1
+
+    status = for_each(queue, found, screen, once)
+    of = f"{count:,} of " if count != len(found) else ""
+    screen.warn(f"{of}{_items(len(found))} {'is' if count == 1 else 'are'} {did}")
+    return status
+
+
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count:,} items"

@@ -1,0 +1,213 @@
+"""Steering: what people say is to become of items, and of the queue's policy.
+
+What they remove goes for good only after a while, and can come back.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pq_cli.core import events, transitions
+from pq_cli.core.admission import check_key
+from pq_cli.core.arguments import valid_flag, valid_reference, valid_text, valid_time, wrong
+from pq_cli.core.item import Item, State
+from pq_cli.core.policy import QueueConfig
+from pq_cli.errors import UsageError
+from pq_cli.queue.request import Request, changes, checked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pq_cli.core.selection import Selection
+    from pq_cli.queue.store import Store
+
+
+class Steering:
+    """The verbs of people: back to work, suspended, changed, called off, removed, brought back.
+
+    only: in each of them the choice by which `select` found the item. When it fits no longer,
+    nothing is done and NoLongerFitsError is raised.
+    """
+
+    config: QueueConfig
+    _store: Store
+
+    def _put(self, before: Item, after: Item) -> Item:
+        raise NotImplementedError
+
+    def _chosen(self, item: Item | int | str, only: Selection | None) -> Item:
+        """Return an item as it stands now, in a transaction, if it is one of those meant."""
+        before = self._store.find(*valid_reference(item))
+        if only is not None:
+            from pq_cli.core.selection import check  # start-up: people choose, not plain commands
+
+            check(before, only, self._store.now())
+        return before
+
+    def retry(
+        self,
+        item: Item | int | str,
+        priority: int | None = None,
+        *,
+        only: Selection | None = None,
+    ) -> Item:
+        """Send a failed, held or delayed item back to pending. Raises ConflictError.
+
+        only: what `select` found it by. When that fits no longer, nothing is done, and
+        NoLongerFitsError is raised.
+        """
+        checked(Request(priority=priority))
+        with self._store.transaction():
+            before = self._chosen(item, only)
+            after = transitions.retried(before, self._store.now(), priority)
+            check_key(after, self._store.owner)
+            return self._put(before, after)
+
+    def hold(self, item: Item | int | str, *, only: Selection | None = None) -> Item:
+        """Suspend a pending or delayed item. only: as for `retry`. Raises ConflictError."""
+        with self._store.transaction():
+            before = self._chosen(item, only)
+            return self._put(before, transitions.held(before, self._store.now()))
+
+    def change(
+        self,
+        item: Item | int | str,
+        *,
+        priority: int | None = None,
+        delay: float | None = None,
+        at: float | None = None,
+        max_attempts: int | None = None,
+        name: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        only: Selection | None = None,
+    ) -> Item:
+        """Change what was said of an item when it was enqueued. Raises ConflictError.
+
+        metadata: these are added, or take the place of those with the same names. only: as for
+        `retry`.
+        """
+        new = Request(
+            priority=priority, delay=delay, at=at, max_attempts=max_attempts, name=name,
+            metadata=metadata,
+        )  # fmt: skip
+        new = checked(new)
+        with self._store.transaction():
+            before = self._chosen(item, only)
+            now = self._store.now()
+            due = now + delay if delay is not None else at
+            fields = changes(before, new)
+            return self._put(before, transitions.changed(before, now, priority, due, **fields))
+
+    def change_policy(self, settings: dict[str, str]) -> QueueConfig:
+        """Set fields of the policy, each to a text as in queue.toml; return the whole of it.
+
+        It holds for whoever opens the queue from now on: this object goes on with the one it has.
+        Raises UsageError for an unknown field or a value that is not allowed.
+        """
+        words = settings.items() if isinstance(settings, dict) else [(settings, None)]
+        if not all(isinstance(word, str) for pair in words for word in pair):
+            raise wrong("settings", settings, "a dictionary of texts: {'lease': '10m'}")
+        from pq_cli.queue.policytext import changed_policy, parse_policy  # start-up
+
+        store = self._store
+        with store.transaction():
+            text = changed_policy(store.policy(), settings, store.where)
+            store.set_policy(text)
+        return parse_policy(text, store.where)
+
+    def cancel(
+        self,
+        item: Item | int | str,
+        *,
+        hold: bool = False,
+        remove: bool = False,
+        by: str | None = None,
+        kept_until: float | None = None,
+        only: Selection | None = None,
+    ) -> Item:
+        """Let nobody work on a live item: it is failed, "cancelled by BY"; or held, or removed.
+
+        Its claim ends, and within a second its worker stops what it runs. kept_until: as for
+        `remove`. only: as for `retry`. Raises ConflictError, NoSuchItemError.
+        """
+        valid_text("by", by)
+        if kept_until is not None:
+            valid_time("kept_until", kept_until)
+        if valid_flag("remove", remove) & valid_flag("hold", hold):
+            raise UsageError("hold and remove exclude each other")
+        if remove and self._store.find(*valid_reference(item)).state is not State.ACTIVE:
+            return self.remove(item, kept_until=kept_until, only=only)
+        with self._store.transaction():
+            before = self._chosen(item, only)
+            after = self._put(before, transitions.cancelled(before, self._store.now(), by, hold))
+        return self.remove(after, kept_until=kept_until) if remove else after
+
+    def remove(
+        self,
+        item: Item | int | str,
+        *,
+        state: State | None = None,
+        kept_until: float | None = None,
+        only: Selection | None = None,
+    ) -> Item:
+        """Remove an item that nobody works on; `restore` brings it back, for `keep_removed`.
+
+        state: remove it only if it is (still) in this state. kept_until: what `removal` gave, for
+        items that are removed together. only: as for `retry`. Raises ConflictError,
+        NoSuchItemError.
+        """
+        store = self._store
+        if kept_until is not None:
+            valid_time("kept_until", kept_until)
+        with store.transaction():
+            before = self._chosen(item, only)
+            transitions.check_removable(before, state)
+            now = store.now()
+            if not self.config.keep_removed:
+                store.drop(before)
+                after = before
+            else:
+                until = self._removal(now) if kept_until is None else kept_until
+                after = store.put(before, transitions.removed(before, until))
+            store.note(events.event_of("removed", before, now))
+            store.expire(now)
+            return after
+
+    def removal(self) -> float:
+        """Return a Unix second, for one removal of many items, at which they go for good.
+
+        No other removal has it: so `removed` knows what was removed together.
+        """
+        return self._removal(self._store.now())
+
+    def _removal(self, now: float) -> float:
+        second = float(int(now + self.config.keep_removed))
+        latest, _ = next(self._store.removals(), (0.0, []))
+        return max(second, latest + 1)
+
+    def restore(self, item: Item | int | str) -> Item:
+        """Bring a removed item back into the state it had.
+
+        Raises NoSuchItemError when it is gone, ConflictError when it is not removed, KeyTakenError,
+        DamagedItemError when its payload is not whole.
+        """
+        store = self._store
+        with store.transaction():
+            before = self._store.find(*valid_reference(item))
+            now = store.now()
+            after = transitions.restored(before, now)
+            check_key(after, store.owner)
+            store.open_payload(before).close()
+            after = store.put(before, after)
+            store.note(events.event_of("restored", after, now))
+            return after
+
+    def expire(self) -> Iterator[int]:
+        """Let everything that was removed go for good; yield how many have gone at each step."""
+        gone = 1
+        while gone:
+            with self._store.transaction():
+                gone = self._store.expire(math.inf)
+            yield gone
