@@ -22,6 +22,7 @@ from pq_cli.core.order import Lane, choose, serving_order
 from pq_cli.core.policy import QueueConfig, QueueState, floors, valid_config
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
+from pq_cli.queue.memory_arrivals import MemoryArrivals, NoAttendance
 from pq_cli.queue.request import Admitted, Request, checked, new_item
 from pq_cli.queue.verbs import Queue
 from pq_cli.queue.working import POLL
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, NoReturn
-
-    from pq_cli.queue.memory_arrivals import MemoryArrivals, NoAttendance
 
 _MOST_EVENTS = 10_000
 
@@ -239,8 +238,6 @@ class MemoryStore:
         return Holder(host="", pid=0, boot=None, started=None, since=0.0)
 
     def attend(self) -> NoAttendance:
-        from pq_cli.queue.memory_arrivals import NoAttendance
-
         return NoAttendance()
 
     def _move(self, before: Item | None, after: Item) -> Item:
@@ -287,8 +284,6 @@ class MemoryStore:
         return self._uuid
 
     def arrivals(self) -> MemoryArrivals:
-        from pq_cli.queue.memory_arrivals import MemoryArrivals
-
         return MemoryArrivals(self)
 
     def taken(self, realm: str) -> Iterator[bytes]:

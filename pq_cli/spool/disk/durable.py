@@ -170,8 +170,7 @@ class Disk:
 
     def open_to_append(self, path: str) -> int:
         """Return a descriptor for `append`; the file (0600) is made when missing."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        return self._create(path, flags)
+        return self._create(path, _NEW & ~os.O_EXCL | os.O_APPEND)
 
     def append(self, fd: int, data: bytes) -> None:
         """Append in one write, unsynced."""
@@ -181,10 +180,7 @@ class Disk:
             raise named(error, fd) from None
 
     def link_text(self, path: str, text: str, tmp: str, *, sync: bool) -> None:
-        """Make or atomically replace a symbolic link that holds a short `text`; synced if `sync`.
-
-        Unless everything is synced together.
-        """
+        """Make or replace, atomically, a link that holds a `text`; `sync`: unless `together`."""
         for folder in (os.path.dirname(tmp), os.path.dirname(path)):
             self.make_dir(folder)  # somebody may have swept empty folders away
         try:
@@ -228,9 +224,20 @@ class Disk:
         with Opened(self.open_to_append(path), self._at(path)) as fd:
             _write_all(fd, data)
 
-    def together(self) -> Together:
-        """Return a context in which nothing is synced by itself, and all of it once at the end."""
-        return Together(self)
+    def together(self) -> Disk:
+        """Return a context in which nothing is synced by itself, and all of it once at the end.
+
+        Nothing written inside may be promised before.
+        """
+        return self
+
+    def __enter__(self) -> None:
+        self._eager = False
+
+    def __exit__(self, error: object, *_: object) -> None:
+        self._eager = self.sync
+        if error is None and self.sync:
+            self.sync_file_system()
 
     def sync_file_system(self) -> None:
         """Sync the whole file system that the spool is on: one call for many small files.
@@ -273,10 +280,7 @@ class Disk:
     # -- payloads ----------------------------------------------------------
 
     def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:
-        """Write what `stream` yields to a new file, unsynced, in bounded memory.
-
-        Returns (size, checksum).
-        """
+        """Write a stream to a new file, unsynced, in bounded memory; return (size, checksum)."""
         opened = self._create(path, _NEW)
         try:
             with Opened(opened, f"{self.root}/{path}") as fd:
@@ -343,21 +347,6 @@ class Disk:
         os.unlink(path)
 
 
-class Together:
-    """Many writes, one sync. Nothing written inside may be promised before the end of it."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-
-    def __enter__(self) -> None:
-        self._disk._eager = False
-
-    def __exit__(self, error: object, *_: object) -> None:
-        self._disk._eager = self._disk.sync
-        if error is None and self._disk.sync:
-            self._disk.sync_file_system()
-
-
 def _write_all(fd: int, data: bytes) -> None:
     written = os.write(fd, data)
     while written < len(data):
@@ -372,16 +361,14 @@ def _copy(source: About, target: int, size: int, *, read: bool) -> tuple[int, in
             crc = int(checksum_of(target).partition(":")[2], 16) if read else None
             return copied, crc
     total, crc = 0, 0
-    while chunk := _read_at(source, total):
+    while True:
+        with source as fd:
+            chunk = os.pread(fd, CHUNK, total)
+        if not chunk:
+            return total, crc
         _write_all(target, chunk)
         total += len(chunk)
         crc = zlib.crc32(chunk, crc)
-    return total, crc
-
-
-def _read_at(source: About, offset: int) -> bytes:
-    with source as fd:
-        return os.pread(fd, CHUNK, offset)
 
 
 def _copy_in_kernel(source: About, target: int) -> int | None:
