@@ -22,8 +22,7 @@ LOOKING = {
     "ls": "ls", "ls --json": "ls --json", "show": "show 1", "cat": "cat 1",
     "wait": "wait 7", "explain": "explain 1",
     "stats": "stats", "stats --json": "stats --json", "stats --prometheus": "stats --prometheus",
-    "log": "log", "config": "config show", "config --json": "config --json",
-    "check": "check", "check --json": "check --json", "doctor": "doctor",
+    "log": "log", "check": "check", "check --json": "check --json", "doctor": "doctor",
     "export": "export", "export --tar": "export --tar", "age": "age --dry-run",
     "purge": "purge --state failed --dry-run", "completion": "__complete pq show ''",
 }  # fmt: skip

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from pq_cli.core.insight.telling import Telling
+    from pq_cli.core.insight.telling import LogLine
 
 WINDOW_SECONDS = 3600.0
 """How far back the flow looks."""
@@ -55,7 +55,7 @@ class Flows:
         self._now = now
         self._lanes: dict[int, _Lane] = {}
 
-    def add(self, told: Telling) -> None:
+    def add(self, told: LogLine) -> None:
         """Count one event, if it was within the hour."""
         if self._now - WINDOW_SECONDS <= told.at <= self._now:
             self._lanes.setdefault(told.priority, _Lane()).add(told)
@@ -71,7 +71,7 @@ class _Lane:
         self.waited: list[float] = []
         self.took: list[float] = []
 
-    def add(self, told: Telling) -> None:
+    def add(self, told: LogLine) -> None:
         if told.waited is not None:
             self.waited.append(told.waited)
         if told.event == "done":

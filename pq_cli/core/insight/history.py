@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pq_cli.core.insight.flow import LaneFlow
-    from pq_cli.core.insight.telling import Telling
+    from pq_cli.core.insight.telling import LogLine
 
 KINDS = ("in", "out", "failed")
 """What is counted: items that came, items that were done, attempts that failed or were lost."""
@@ -92,7 +92,7 @@ class _Window:
         self._start = (now // step - (buckets - 1)) * step
         self._counts: dict[str, dict[int, list[int]]] = {kind: {} for kind in KINDS}
 
-    def add(self, told: Telling) -> bool:
+    def add(self, told: LogLine) -> bool:
         """Count an event, and tell whether it was within the window."""
         bucket = int((told.at - self._start) // self._step)
         inside = 0 <= bucket < self._buckets

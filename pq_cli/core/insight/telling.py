@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Telling(NamedTuple):
+class LogLine(NamedTuple):
     """One event of an item. at: Unix seconds. waited, took: seconds, None where it tells none.
 
     waited: from enqueue to the first claim of a worker; the claim that `submit` makes for itself,
@@ -27,7 +27,7 @@ class Telling(NamedTuple):
     took: float | None
 
 
-def tellings(records: Iterable[dict[str, Any]]) -> Iterator[Telling]:
+def tellings(records: Iterable[dict[str, Any]]) -> Iterator[LogLine]:
     """Yield what records of the log tell, in their order; malformed ones are skipped."""
     second = set[str]()  # the claims that are their item's first by a worker, after its submit's
     for record in records:
@@ -43,7 +43,7 @@ def tellings(records: Iterable[dict[str, Any]]) -> Iterator[Telling]:
         except UsageError:
             continue
         first = event == "claimed" and (claim.endswith(".1") or claim in second)
-        yield Telling(
+        yield LogLine(
             at=at,
             event=event,
             priority=priority,
