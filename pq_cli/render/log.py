@@ -23,6 +23,25 @@ def log_columns(record: dict[str, Any]) -> list[str]:
     return [printable(text) for text in [*columns, _words(record)]]
 
 
+def attempt_line(attempt: dict[str, Any]) -> str:
+    """Return what is known of an attempt, tab-separated: seconds as numbers, unknown as nothing.
+
+    Id, name, how it ended, exit status, waited, took, when, by whom, and the error.
+    """
+    names = ("id", "name", "how", "exit", "waited", "took", "at", "by", "error")
+    return "\t".join("" if attempt[n] is None else printable(str(attempt[n])) for n in names)
+
+
+def attempt_columns(attempt: dict[str, Any]) -> list[str]:
+    """Return the same for people, escaped: durations as they are read."""
+    spans = {
+        name: format_duration(attempt[name])
+        for name in ("waited", "took")
+        if isinstance(attempt[name], int | float)
+    }
+    return attempt_line(attempt | {"waited": None, "took": None} | spans).split("\t")
+
+
 def _words(record: dict[str, Any]) -> str:
     parts = [str(record["name"])] if "name" in record else []
     if "reason" in record:

@@ -11,7 +11,7 @@ from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
 from pq_cli.render.explain import sentences
 from pq_cli.render.fold import LEAST, fold
-from pq_cli.render.log import log_columns
+from pq_cli.render.log import attempt_columns, log_columns
 from pq_cli.render.terminal import Cell, cell_width, print_row
 from pq_cli.render.words import wall_time
 
@@ -75,6 +75,18 @@ def log_sheet(records: Iterable[dict[str, Any]], out: Console) -> None:
         style = {"failed": "red", "lost": "red", "paused": "bold", "done": "green"}.get(event, "")
         rows.append([(_log_time(at, now), "dim"), (event, style), *((text, "") for text in rest)])
     print_sheet([titles, *rows], [False, False, True, True, False], out)
+
+
+def attempt_sheet(attempts: Iterable[dict[str, Any]], out: Console) -> None:
+    """Print attempts that have ended; times as the clock on the wall shows them."""
+    names = ("ITEM", "NAME", "ENDED", "EXIT", "WAITED", "TOOK", "TIME", "BY", "ERROR")
+    rows, now = [], time.time()
+    for columns in map(attempt_columns, attempts):
+        style = {"done": "green", "failed": "red", "lost": "red"}.get(columns[2], "")
+        columns[6] = _log_time(columns[6], now)
+        rows.append([(text, style if n == 2 else "") for n, text in enumerate(columns)])
+    right = [True, False, False, True, True, True, False, False, False]
+    print_sheet([[(name, "bold") for name in names], *rows], right, out)
 
 
 def _log_time(at: str, now: float) -> str:
