@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.core.policy import QueueState
 from pq_cli.errors import DamagedItemError, PqError, UsageError
@@ -13,6 +14,13 @@ from pq_cli.queue.request import checked
 from pq_cli.queue.working import POLL
 from pq_cli.spool.claims.overdue import next_event, overdue, promote
 from pq_cli.spool.claims.serving import next_servable
+from pq_cli.spool.claims.workers import (
+    Attendance,
+    attendance_of_this_process,
+    claim_ended,
+    claim_made,
+    close_unless_needed,
+)
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.eventlog import read_log
 from pq_cli.spool.disk.payload import (
@@ -38,7 +46,6 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.item import Holder
     from pq_cli.queue.request import Admitted, Request
-    from pq_cli.spool.claims.workers import Attendance
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
     from pq_cli.spool.doors.intake import Prepared
@@ -81,6 +88,7 @@ class SpoolStore:
 
     def close(self) -> None:
         self.files.close()
+        close_unless_needed(self.files.root)
 
     def policy(self) -> str:
         from pq_cli.spool.opening import read_policy
@@ -164,6 +172,11 @@ class SpoolStore:
 
     def _put(self, before: Item, after: Item, *, sync: bool) -> Item:
         files = self.files
+        if after.state is ACTIVE:
+            files.counter.lower(after.lease_until)
+            claim_made(files.root, after)
+        elif before.state is ACTIVE:
+            claim_ended(files.root, before.id)
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
         if before.state is State.REMOVED and before.extra == after.extra:
@@ -196,6 +209,7 @@ class SpoolStore:
 
     def drop(self, item: Item, *, later: bool = False) -> None:
         self.files.erase(item, later=later)
+        claim_ended(self.files.root, item.id)
 
     def settle(self) -> int:
         return self.files.settle()
@@ -266,15 +280,20 @@ class SpoolStore:
         return None
 
     def holder(self, *, bound: bool) -> Holder:
-        lock = None if self._attendance is None else self._attendance.name
-        return this_process(bound=bound, lock=lock)
+        return this_process(bound=bound, lock=self._lock_of_claims() if bound else None)
+
+    def _lock_of_claims(self) -> str:
+        attendance = self._attendance
+        if attendance is None or not attendance.open or attendance.pid != host.pid:
+            made: list[Attendance] = []
+            disk = self.files.disk
+            self.files.spare.behind(lambda: made.append(attendance_of_this_process(disk)))
+            attendance = made[0]
+        return attendance.name
 
     def attend(self) -> Attendance:
-        from pq_cli.spool.claims.workers import Attendance, sweep
-
         made: list[Attendance] = []
         self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
-        sweep(self.files.disk)
         self.files.sweep_ended()
         self._attendance = made[0]
         return made[0]

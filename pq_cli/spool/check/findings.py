@@ -29,7 +29,7 @@ LEFT_BY_A_CRASH = {
     # log of an attempt at an item that is gone
     "log": "repair removes it",
     # lock of a worker that is gone
-    "worker": "the next `pq run`, or repair, removes it",
+    "worker": "the next claim, or repair, removes it",
 }
 """Harmless: what is said here deals with it."""
 DAMAGE = {

@@ -7,8 +7,9 @@ from pq_cli.core.events import transition
 from pq_cli.core.item import Item, State
 from pq_cli.errors import DamagedItemError
 from pq_cli.host import is_mine
-from pq_cli.spool.claims.workers import is_gone
+from pq_cli.spool.claims.workers import dead_workers, forget_workers, is_gone
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.state import NEVER
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
 
 
 def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
-    """Yield the claims that are over, and why; each is to be ended before the next is asked for."""
-    for remembered in files.index.perhaps_dead(now):
-        if not _is_over(remembered, now) and not _died(files, remembered):
-            continue
-        item = files.index.confirmed(remembered)
+    """Yield the claims that are over, and why; each is to be ended before the next is asked for.
+
+    Claims are read only where a lease may have ended or a worker has died: so ten thousand that are
+    fine cost nothing.
+    """
+    dead = dead_workers(files.root)
+    floor = files.counter.floor
+    if not dead and floor is not None and now < floor:
+        return
+    floor = NEVER
+    for item in list(files.index.claims()):
         if item is None:
-            continue
-        if item.holder is None:
+            floor = 0.0  # it is told of again at the next look
+        elif item.holder is None:
             # The claim's process died before its claim was written: nobody ever had it.
             after = transitions.released(item, now).replace(attempts=item.attempts)
             files.move(item, after)
@@ -33,6 +40,10 @@ def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
             yield item, transitions.LEASE_OVER
         elif _died(files, item):
             yield item, transitions.WORKER_DIED
+        else:
+            floor = min(floor, item.lease_until or 0.0)
+    files.counter.set_floor(floor)
+    forget_workers(files.disk, dead)
 
 
 def _is_over(item: Item, now: float) -> bool:
@@ -69,10 +80,10 @@ def promote(files: Files, now: float) -> None:
 
 
 def next_event(files: Files) -> float | None:
-    """Return the earliest Unix second at which a lease ends or an item may come due, or None."""
-    claims = map(files.index.confirmed, list(files.index.active().values()))
-    times = [i.lease_until for i in claims if i is not None and i.lease_until is not None]
-    due = files.index.due()
-    if due is not None:
-        times.append(due)
+    """Return a Unix second before which no lease ends and no item comes due, or None."""
+    floor, due = files.counter.floor, files.index.due()
+    if floor is None:
+        ends = [item.lease_until or 0.0 for item in files.index.claims() if item is not None]
+        floor = min(ends, default=NEVER)
+    times = [t for t in (floor, due) if t is not None and t < NEVER]
     return min(times, default=None)

@@ -7,16 +7,37 @@ another host that shares the file system, or another pid namespace, where a pid 
 from __future__ import annotations
 
 import os
+import sys
+import time
 
 from pq_cli import host
-from pq_cli.core.item import Holder
+from pq_cli.core.item import Holder, Item
+from pq_cli.core.jsonio import to_json
+from pq_cli.core.timefmt import format_time
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock, is_locked
 
+_of_this_process: dict[str, Attendance] = {}
+"""The locks of claims that end with this process, by the spool's root; they outlast a queue."""
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: let go of the parent's locks, which must be free when that one dies."""
+    for attendance in _of_this_process.values():
+        os.close(attendance.fileno())
+    _of_this_process.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
 
 class Attendance:
-    """One worker's lock in `workers/`, held until `close`. Made under the spool's lock."""
+    """One worker's lock in `workers/`, held until `close`. Made under the spool's lock.
+
+    Its content is for people: host, pid, since when, and what it runs. claims: ids of the claims
+    that name it and have not ended. pid: who made it; a forked child has no part in it.
+    """
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -25,6 +46,11 @@ class Attendance:
         self._path = f"{layout.WORKERS}/{self.name}"
         self._lock = SpoolLock(f"{disk.root}/{self._path}", timeout=0)
         self._lock.__enter__()
+        self.pid = os.getpid()
+        self.claims: set[int] = set()
+        self.open = True
+        about = {"host": os.uname().nodename, "pid": self.pid, "since": format_time(time.time())}
+        disk.append(self._lock.fileno(), to_json({**about, "command": sys.argv}) + b"\n")
 
     def fileno(self) -> int:
         """Return the lock's descriptor; a process that inherits it holds the lock as well."""
@@ -32,16 +58,55 @@ class Attendance:
 
     def close(self) -> None:
         """End it: all claims have been settled."""
+        self.open = False
         self._disk.discard(self._path)
         self._lock.__exit__()
         self._lock.close()
 
 
-def sweep(disk: Disk) -> None:
-    """Remove the locks of workers that were killed; their claims were taken back before."""
-    for name in os.listdir(f"{disk.root}/{layout.WORKERS}"):
-        if is_locked(f"{disk.root}/{layout.WORKERS}/{name}") is False:
-            disk.discard(f"{layout.WORKERS}/{name}")
+def attendance_of_this_process(disk: Disk) -> Attendance:
+    """Return the lock that claims name which end with this process; made at the first."""
+    mine = _of_this_process.get(disk.root)
+    if mine is None or not os.path.lexists(f"{disk.root}/{layout.WORKERS}/{mine.name}"):
+        mine = _of_this_process[disk.root] = Attendance(disk)
+    return mine
+
+
+def close_unless_needed(root: str) -> None:
+    """End this process's lock in a spool, unless a claim lives by it."""
+    mine = _of_this_process.get(root)
+    if mine is not None and not mine.claims:
+        del _of_this_process[root]
+        mine.close()
+
+
+def claim_made(root: str, item: Item) -> None:
+    """Take note of a claim that is made or renewed, perhaps one of this process."""
+    mine = _of_this_process.get(root)
+    if mine is not None and item.holder is not None and item.holder.lock == mine.name:
+        mine.claims.add(item.id)
+
+
+def claim_ended(root: str, item_id: int) -> None:
+    """Take note that a claim, perhaps one of this process, is over."""
+    mine = _of_this_process.get(root)
+    if mine is not None:
+        mine.claims.discard(item_id)
+
+
+def dead_workers(root: str) -> list[str]:
+    """Return the names of the locks that nobody holds any more."""
+    try:
+        names = os.listdir(f"{root}/{layout.WORKERS}")
+    except FileNotFoundError:
+        return []
+    return [name for name in names if is_locked(f"{root}/{layout.WORKERS}/{name}") is False]
+
+
+def forget_workers(disk: Disk, names: list[str]) -> None:
+    """Remove the locks of workers that are dead; their claims were taken back before."""
+    for name in names:
+        disk.discard(f"{layout.WORKERS}/{name}")
 
 
 def is_gone(holder: Holder, root: str) -> bool:

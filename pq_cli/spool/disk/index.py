@@ -9,15 +9,12 @@ from __future__ import annotations
 from pq_cli.core.item import ACTIVE, PENDING, Item, State
 from pq_cli.core.order import Lane
 from pq_cli.errors import DamagedItemError
-from pq_cli.host import is_mine
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_NEVER = float("inf")
+    from collections.abc import Callable, Iterator
 
 
 class Index:
@@ -26,7 +23,6 @@ class Index:
     def __init__(self, reader: Reader, report: Callable[[DamagedItemError], None]) -> None:
         self._reader = reader
         self._report = report
-        self._claims_seen: dict[str, Item] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -35,10 +31,7 @@ class Index:
         self._lanes: dict[int, Lane] = {}
         self._fronts: dict[int, tuple[int, float] | None] = {}
         self._heads: dict[int, Item] = {}
-        self._active: dict[int, Item] | None = None
-        self._unsure: set[int] = set()
-        self._bound: dict[int, Item] = {}
-        self._lease_floor = 0.0
+        self._active: dict[int, Item] = {}
         self._due: float | None = None
         self._due_known = False
         self.empty_folders: list[str] = []
@@ -113,72 +106,20 @@ class Index:
 
     # -- claims and what comes due -------------------------------------------
 
-    def active(self) -> dict[int, Item]:
-        """Return the active items by id."""
-        if self._active is None:
-            self._active = {}
-            self._bound = {}
-            self._lease_floor = _NEVER
-            seen, self._claims_seen = self._claims_seen, {}
-            for name, (item_id, claim) in self._reader.active_names():
-                item = seen.get(name)
-                if item is not None:
-                    self._unsure.add(item_id)
-                else:
-                    item = self._read_claim(name, claim)
-                if item is not None:
-                    self._claims_seen[name] = item
-                    self._remember_active(item)
-        return self._active
-
-    def _read_claim(self, name: str, claim: int) -> Item | None:
-        try:
-            return self._reader.read("active", name, State.ACTIVE, None).replace(claims=claim)
-        except FileNotFoundError:
-            return None
-        except DamagedItemError as error:
-            self._report(error)
-            return None
-
-    def confirmed(self, item: Item) -> Item | None:
-        """Return an active item as it is now; None when it cannot be read.
-
-        A claim that others may have renewed since it was read first is known by its name only:
-        who holds it is certain, until when is not.
-        """
-        if item.id not in self._unsure:
-            return item
-        self._unsure.discard(item.id)
-        name = layout.name_of(item)
-        fresh = self._read_claim(name, item.claims)
-        if fresh is not None:
-            self._claims_seen[name] = fresh
-            self._remember_active(fresh)
-        return fresh
-
-    def _remember_active(self, item: Item) -> None:
-        if self._active is None:
-            return
-        self._active[item.id] = item
-        self._lease_floor = min(self._lease_floor, item.lease_until or 0.0)
-        if item.holder is None or (item.holder.started is not None and not is_mine(item.holder)):
-            self._bound[item.id] = item
-
-    def perhaps_dead(self, now: float) -> list[Item]:
-        """Return the claims worth a look: all when a lease is over, else those bound to a process.
-
-        So a thousand claims that are fine cost nothing each time somebody asks for work.
-        """
-        active = self.active()
-        if now < self._lease_floor:
-            return list(self._bound.values())
-        self._lease_floor = min((i.lease_until or 0.0 for i in active.values()), default=_NEVER)
-        return list(active.values())
+    def claims(self) -> Iterator[Item | None]:
+        """Yield every active item, read from disk; None for one that cannot be read."""
+        for name, (_, claim) in self._reader.active_names():
+            try:
+                item = self._reader.read("active", name, State.ACTIVE, None)
+                yield item.replace(claims=claim)
+            except FileNotFoundError:
+                continue
+            except DamagedItemError as error:
+                self._report(error)
+                yield None
 
     def active_item(self, item_id: int) -> Item | None:
         """Return an active item if it is remembered; None says nothing about the disk."""
-        if self._active is None or item_id in self._unsure:
-            return None
         return self._active.get(item_id)
 
     def due(self) -> float | None:
@@ -197,10 +138,8 @@ class Index:
         """Follow an item from one state to the next, as far as its folders are remembered."""
         if before is not None and before.state is PENDING:
             self.drop(before.priority, before.id)
-        if before is not None and self._active is not None:
+        if before is not None:
             self._active.pop(before.id, None)
-            self._bound.pop(before.id, None)
-            self._unsure.discard(before.id)
         if after is None:
             return
         if after.state is PENDING:
@@ -210,7 +149,7 @@ class Index:
                 self._lanes[after.priority].push(after.id)
                 self._fronts.pop(after.priority, None)
         elif after.state is ACTIVE:
-            self._remember_active(after)
+            self._active[after.id] = after
         elif after.state is State.DELAYED and self._due_known and after.not_before is not None:
             second = float(int(after.not_before))
             self._due = second if self._due is None else min(self._due, second)

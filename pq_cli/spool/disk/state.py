@@ -5,7 +5,8 @@ last. It is never synced, and believed only within the boot that `state.json` na
 boot, whatever a power loss rolled back, ids go on above the reserved limit.
 
 The counter's record also names its last writer. A process that finds its own name there knows
-that nobody else has changed the spool since, so what it remembers of it still holds.
+that nobody else has changed the spool since, so what it remembers of it still holds. And it has the
+floor: a time before which no lease ends, so that claims which are fine need not be read.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from pq_cli.spool.disk.durable import Disk
 RESERVE_STEP = 1000
 LARGEST_ID = 10**15
 """No counter or limit above it is believed: a name must stay a name."""
-_NOT_KEPT = -1
-"""Where earlier versions kept the number of live items."""
+NEVER = float(10**13)
+"""The floor of a spool in which nothing is claimed: Unix seconds."""
+_UNKNOWN = -1
 _RECORD = 64
 
 
@@ -148,21 +150,25 @@ def write_state(disk: Disk, state: SpoolState) -> None:
 def last_given(root: str) -> int | None:
     """Return the last id that `counter` names, or None; for those who only look."""
     try:
-        return _parse_counter(beginning(f"{root}/{layout.COUNTER}", _RECORD))
+        return _parse_counter(beginning(f"{root}/{layout.COUNTER}", _RECORD))[0]
     except (FileNotFoundError, ValueError):
         return None
 
 
-def _parse_counter(text: bytes) -> int:
-    """Return the last id of the counter's record. Raises ValueError."""
-    last, _, _ = text.split()
+def _parse_counter(text: bytes) -> tuple[int, float | None]:
+    """Return last id and floor of the counter's record. Raises ValueError."""
+    last, floor, _ = text.split()
     if len(text) != _RECORD or not 0 <= int(last) <= LARGEST_ID:
         raise ValueError
-    return int(last)
+    return int(last), int(floor) / 1e6 if int(floor) >= 0 else None
 
 
 class Counter:
-    """The running record `last_id -1 writer` in `SPOOL/counter`; used under the lock only."""
+    """The running record `last_id floor writer` in `SPOOL/counter`; used under the lock only.
+
+    floor: a Unix time before which no lease ends, in whole microseconds on disk; None, there -1,
+    where nobody knows.
+    """
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -170,6 +176,7 @@ class Counter:
         self._written: bytes | None = None
         self._fd = -1
         self.last_id: int | None = None
+        self.floor: float | None = None
 
     def refresh(self) -> bool:
         """Read the record; return whether nobody else has written since this object did."""
@@ -182,9 +189,9 @@ class Counter:
             text = os.pread(self._fd, _RECORD, 0)
             if text == self._written:
                 return True
-            self.last_id = _parse_counter(text)
+            self.last_id, self.floor = _parse_counter(text)
         except (FileNotFoundError, ValueError):
-            self.last_id = None
+            self.last_id = self.floor = None
         except OSError as error:
             named(error, self._fd)
             raise
@@ -193,11 +200,23 @@ class Counter:
     def write(self, last_id: int) -> None:
         """Write the record under this object's name."""
         self.last_id = last_id
-        text = f"{last_id:020d} {_NOT_KEPT:20d} {self._me:>21s}\n".encode()
+        floor = _UNKNOWN if self.floor is None else int(self.floor * 1e6)
+        text = f"{last_id:020d} {floor:20d} {self._me:>21s}\n".encode()
         if self._fd < 0:
             self._fd = self._disk.open_to_overwrite(layout.COUNTER)
         self._disk.overwrite(self._fd, text)
         self._written = text
+
+    def lower(self, lease_until: float | None) -> None:
+        """Take note, before a claim is made or renewed, of when its lease ends."""
+        if self.floor is not None and (lease_until or 0.0) < self.floor:
+            self.set_floor(lease_until or 0.0)
+
+    def set_floor(self, floor: float | None) -> None:
+        """Write down a time before which no lease ends, unless it stands there."""
+        if floor != self.floor and self.last_id is not None:
+            self.floor = floor
+            self.write(self.last_id)
 
     def renew_name(self) -> None:
         """Take a new name: after fork two objects must not pass for one."""
@@ -230,6 +249,7 @@ def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     """
     boot = this_boot()
     if state.boot != boot or boot == NO_BOOT:
+        counter.floor = None
         counter.write(state.reserved_id)
     if disk.sync and state.unsynced and state.boot == boot:
         disk.sync_everything()
