@@ -9,7 +9,7 @@ from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pq_cli.errors import DamagedItemError
     from pq_cli.queue.verbs import Queue
@@ -85,6 +85,20 @@ def set_up(
     from pq_cli.postgres import schema
 
     return schema.set_up(os.fspath(name), grants, lock_timeout=lock_timeout)
+
+
+def table_findings(
+    name: str, lock_timeout: float = LOCK_TIMEOUT
+) -> Iterator[tuple[str, int | None, str] | None] | None:
+    """Yield (kind, id, detail) of what is wrong in a database, None after each page; or None.
+
+    None: the queue is no such thing. Raises what `PostgresQueue` raises.
+    """
+    if _scheme_of(name) not in POSTGRES:
+        return None
+    from pq_cli.postgres.queue import PostgresQueue
+
+    return PostgresQueue(name, create=False, lock_timeout=lock_timeout).findings()
 
 
 def open_folder(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pq_cli.backends import folder
+from pq_cli.backends import folder, table_findings
 from pq_cli.commands.spools import open_own_folder
 from pq_cli.core.insight.words import counted, lie_in_quarantine
 from pq_cli.core.item import printable
@@ -51,6 +51,9 @@ def command(o: CheckOptions, screen: Screen) -> int:
         if o.repair or o.as_json:
             raise UsageError("--restore excludes --repair and --json")
         return _restore(o, screen)
+    tables = None if o.repair else table_findings(o.spool, o.lock_timeout)
+    if tables is not None:
+        return _check_tables(tables, o, screen)
     check = Check(folder(o.spool, "check"), o.lock_timeout)
     seen: Counter[str] = Counter()
 
@@ -73,6 +76,31 @@ def command(o: CheckOptions, screen: Screen) -> int:
         hint = "" if o.repair else "; `pq check --repair` mends what can be mended"
         raise DamageError(f"{seen['damage']} damaged, {told}{hint}{rest}")
     screen.warn(f"no damage; {told} leftovers{rest}")
+    return 0
+
+
+def _check_tables(
+    tables: Iterable[tuple[str, int | None, str] | None], o: CheckOptions, screen: Screen
+) -> int:
+    """Tell what is wrong in a database. What can be done is up to who keeps it: its backups."""
+    seen: Counter[str] = Counter()
+
+    def records() -> Iterator[dict[str, Any]]:
+        with Counting(screen, "pages looked at", None) as counting:
+            for found in tables:
+                if found is None:
+                    counting.tick()
+                    continue
+                kind, number, detail = found
+                severity = "damage" if kind in DAMAGE else "harmless"
+                seen[severity] += 1
+                yield {"severity": severity, "kind": kind, "id": number, "path": None,
+                       "detail": detail, "finishes": None, "aside": []}  # fmt: skip
+
+    present(records(), screen, as_json=o.as_json, line=_line, table=_table)
+    if seen["damage"]:
+        raise DamageError(f"{seen['damage']} damaged, {seen['harmless']} harmless")
+    screen.warn(f"no damage; {seen['harmless']} leftovers")
     return 0
 
 

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.insight.shape import Backlog
 from pq_cli.core.item import printable
+from pq_cli.errors import DamagedItemError
+from pq_cli.postgres.rows import COLUMNS, item_of
 from pq_cli.postgres.statements import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+    Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 _WAITING = """
@@ -29,11 +33,25 @@ from pg_stat_activity where datname = current_database() and xact_start is not n
     and pid <> pg_backend_pid() and backend_type = 'client backend'
 order by xact_start limit 1
 """
+_PAGE = f"""
+select {COLUMNS}, (select sum(octet_length(data)) from pq.payload
+                   where payload.blob = item.blob)::bigint
+from pq.item where queue = %s and id > %s order by id limit 500
+"""
+_LEFT = (
+    ("""select count(distinct blob) from pq.payload where queue = %s and not exists (
+            select 1 from pq.item where item.queue = payload.queue and item.blob = payload.blob)
+        and not exists (select 1 from pq.staging where staging.blob = payload.blob)""",
+     "orphan", "payloads belong to no item"),
+    (f"""select count(*) from pq.staging where queue = %s
+        and touched < (select {CLOCK} - 86400)""",
+     "tmp", "payloads were left behind on their way in; the next large one clears them away"),
+)  # fmt: skip
 _LONG = 60.0
 """Seconds after which an open transaction is named: what was claimed since then cannot go."""
 
 
-def backlog(ask: Callable[..., list[tuple[Any, ...]]], queue: int, now: float) -> Backlog:
+def backlog(ask: Ask, queue: int, now: float) -> Backlog:
     """Return what waits at `now`; see `Store.backlog`."""
     lanes: dict[int, list[int]] = {}
     created: dict[int, dict[int, float]] = {}
@@ -49,7 +67,7 @@ def backlog(ask: Callable[..., list[tuple[Any, ...]]], queue: int, now: float) -
     )
 
 
-def facts(ask: Callable[..., list[tuple[Any, ...]]], queue: int) -> Iterator[Fact]:
+def facts(ask: Ask, queue: int) -> Iterator[Fact]:
     """Yield what should be known of the server and the tables."""
     version, user, standby, size = ask(
         "select current_setting('server_version'), current_user::text, pg_is_in_recovery(),"
@@ -69,3 +87,31 @@ def facts(ask: Callable[..., list[tuple[Any, ...]]], queue: int) -> Iterator[Fac
             value=f"{age:.0f} s, of {printable(who)}, pid {pid}",
             wrong="while it is open dead rows stay and claims grow slower" if age > _LONG else None,
         )
+
+
+def findings(ask: Ask, queue: int) -> Iterator[tuple[str, int | None, str] | None]:
+    """Yield (kind, id, detail) of what is wrong in the tables, and None after each page of items.
+
+    The kinds are those of `pq check` that there can be. Nothing is changed or locked.
+    """
+    last = -1
+    while rows := ask(_PAGE, queue, last):
+        for row in rows:
+            try:
+                item = item_of(row)
+            except DamagedItemError as error:
+                yield "meta", row[0], str(error)
+                continue
+            if row[-1] is None and item.size:
+                yield "missing", item.id, "there is no payload"
+            elif (row[-1] or 0) != item.size:
+                yield "torn", item.id, f"the payload has {row[-1]} bytes, not {item.size}"
+        last = rows[-1][0]
+        yield None
+    given = ask("select last_id from pq.counter where queue = %s", queue)
+    if not given or given[0][0] < last:
+        yield "counter", None, f"ids up to {last} are there, but the counter is below"
+    for query, kind, detail in _LEFT:
+        count = ask(query, queue)[0][0]
+        if count:
+            yield kind, None, f"{count} {detail}"

@@ -13,9 +13,10 @@ from pq_cli.queue.policytext import parse_policy
 from pq_cli.queue.verbs import Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pq_cli.postgres.link import Link
+    from pq_cli.postgres.store import PostgresStore
 
 
 class PostgresQueue(Queue):
@@ -31,6 +32,8 @@ class PostgresQueue(Queue):
     Raises UsageError, NoSpoolError, ConfigError, PermissionDeniedError or TryAgainError on opening.
     Every verb may raise TryAgainError: the server could not be reached.
     """
+
+    _store: PostgresStore
 
     def __init__(
         self,
@@ -64,6 +67,12 @@ class PostgresQueue(Queue):
         report = report if report is not None else _ignore
         store = PostgresStore(address, link, number, config, clock, lock_timeout, report)
         super().__init__(store, config, jitter)
+
+    def findings(self) -> Iterator[tuple[str, int | None, str] | None]:
+        """Yield what is wrong in the tables, as `pq check` tells it; None after each page."""
+        from pq_cli.postgres.insight import findings
+
+        return findings(self._store.ask, self._store.number)
 
     def __del__(self) -> None:
         store = getattr(self, "_store", None)

@@ -126,8 +126,30 @@ def test_a_queue_moves_up_and_down_again(pq, tmp_path, url):
 
 def test_what_is_about_folders_says_so(pq):
     """Status 2 and one sentence."""
-    for command in (("check",), ("init", "--drop-mode", "1730")):
+    for command in (
+        ("check", "--repair"),
+        ("check", "--restore", "x"),
+        ("init", "--drop-mode", "1730"),
+    ):
         assert pq(*command, expect=2).err.count("\n") == 1
+
+
+def test_tables_are_looked_at_for_damage(pq):
+    """`check` names rows that cannot be read and payloads that are missing or torn: exit 5."""
+    pq("enqueue", "--lines", stdin=b"a\nbb\nccc\nd\n")
+    assert "no damage" in pq("check").err
+    name = pq.env["PQ_SPOOL"].partition("#")[2]
+    number = server().sql("select number from pq.queue where name = %s", name)[0][0]
+    blob = "(select blob from pq.item where queue = %s and id = %s)"
+    server().sql(f"delete from pq.payload where blob = {blob}", number, 1)
+    server().sql(f"update pq.payload set data = 'xyz' where blob = {blob}", number, 2)
+    server().sql("update pq.item set fixed = '{no' where queue = %s and id = 3", number)
+    server().sql("delete from pq.item where queue = %s and id = 4", number)
+    said = pq("check", expect=5)
+    found = [line.split("\t")[:3] for line in said.text.splitlines()]
+    assert found == [["damage", "missing", "1"], ["damage", "torn", "2"], ["damage", "meta", "3"],
+                     ["harmless", "orphan", ""]]  # fmt: skip
+    assert json.loads(pq("check", "--json", expect=5).out.splitlines()[0])["kind"] == "missing"
 
 
 def test_waiting_ends_when_something_comes(pq):
