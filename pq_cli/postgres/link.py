@@ -30,6 +30,13 @@ _SETTINGS = {
     "tcp_keepalives_count": "4",
     "tcp_user_timeout": "30000",
 }
+_WIRE = {
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
+"""The same from this side: who waits for a server that has vanished must learn of it, too."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 
 
@@ -86,6 +93,7 @@ class Link:
             said = psycopg.conninfo.conninfo_to_dict(address.conninfo)
             if "connect_timeout" not in said and "PGCONNECT_TIMEOUT" not in os.environ:
                 extra["connect_timeout"] = max(2, min(10, int(left)))
+            extra |= {name: value for name, value in _WIRE.items() if name not in said}
             connection = psycopg.connect(address.conninfo, autocommit=True, **extra)
         except (psycopg.Error, UnicodeError) as error:
             raise why_not_connected(error, address) from None
