@@ -9,7 +9,7 @@ or `command N`, a command line that begins after N words. Nothing is locked, mad
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import signal
 
 from pq_cli.commands.table import COMMANDS, find
 from pq_cli.core.item import Item, State, printable
@@ -62,11 +62,15 @@ def complete(words: Sequence[str], default_spool: str, screen: Screen) -> int:
         if line.after:  # without the `--` nothing would be run
             screen.emit(f"command {line.after}")
     else:
-        with suppress(PqError, OSError):
+        try:
             spool = os.path.expanduser(line.spool) or default_spool
             for value, text in _candidates(line, spool):
                 if value.startswith(line.prefix):
                     screen.emit(f"{value}\t{text}")
+        except (PqError, OSError):
+            pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)  # of `open_soon`; at the end it would kill us
     return 0
 
 
