@@ -21,6 +21,7 @@ from benchmarks import (
     commands,
     contention,
     crossings,
+    durable,
     inprocess,
     memory,
     peers,
@@ -30,7 +31,18 @@ from benchmarks import (
 )
 from benchmarks.harness import Bench, Row
 
-_MODULES = (inprocess, commands, bulk, scale, contention, memory, pool, crossings, postgres)
+_MODULES = (
+    inprocess,
+    commands,
+    bulk,
+    scale,
+    contention,
+    durable,
+    memory,
+    pool,
+    crossings,
+    postgres,
+)
 GROUPS = {group.NAME: group for group in _MODULES}
 
 

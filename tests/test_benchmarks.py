@@ -9,7 +9,17 @@ import sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GROUPS = ["inprocess", "commands", "bulk", "scale", "contention", "memory", "pool", "crossings"]
+GROUPS = [
+    "inprocess",
+    "commands",
+    "bulk",
+    "scale",
+    "contention",
+    "durable",
+    "memory",
+    "pool",
+    "crossings",
+]
 ROW_FIELDS = {
     "group", "what", "median", "unit", "runs", "ratio", "to", "target", "met", "size",
 }  # fmt: skip
@@ -57,6 +67,10 @@ def test_every_target_of_the_issue_has_a_row(small):
         ("inprocess", "priorities cost at most 10 %"),
         ("commands", "at most 1.15 times the usual imports"),
         ("commands", "the prize: at most 3 times bare Python"),
+        ("durable", "at least 2.2 times the rate of one"),
+        ("durable", "at least 2 times the rate of one"),
+        ("durable", "within 3 times the cost of the same as lines"),
+        ("durable", "within 1.2 times the cost with none"),
         ("scale", "at 1,000,000 at most 1.2 times the cost at 1,000"),
         ("scale", "at 1,000,000 at most 2 times the cost at 1,000"),
         ("scale", "ls -n 20 at 1,000,000 within 1.5 times its cost at 1,000"),

@@ -1,0 +1,138 @@
+"""What "full" costs where syncs are shared: producers and workers at once, FILEs, many claims.
+
+`python -m benchmarks.durable SPOOL START SECONDS VERB` is one process: it does VERB (`produce` or
+`work`) from the Unix time START on for SECONDS and prints how often.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import ROOT, Bench, Target, child_environment
+from pq_cli import Spool
+from pq_cli.queue.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "durable"
+_MANY = 8
+_TARGETS = {
+    "produce": Target("at least 2.2 times the rate of one", 1 / 2.2),
+    "work": Target("at least 2 times the rate of one", 1 / 2),
+}
+_FILES = Target("within 3 times the cost of the same as lines", 3.0)
+_CLAIMS = Target("within 1.2 times the cost with none", 1.2)
+
+
+def run(bench: Bench) -> None:
+    """Measure one and eight processes, FILEs against lines, and `next` with many claims."""
+    seconds = 0.3 if bench.size == "small" else 2.0
+    for verb, target in _TARGETS.items():
+        cases = {
+            str(count): functools.partial(_together, verb, count, seconds) for count in (1, _MANY)
+        }
+        samples = bench.alternate(cases, bench.pick(small=1, usual=5))
+        one, many = samples.of("1", "item"), samples.of(str(_MANY), "item")
+        bench.report(NAME, f"{verb}, full: 1 process", one, "us an item")
+        bench.report(
+            NAME, f"{verb}, full: {_MANY} processes together", many, "us an item",
+            to="1 process", reference=one, target=target,
+        )  # fmt: skip
+    _files(bench, bench.pick(small=20, usual=2000))
+    _claims(bench, bench.pick(small=20, usual=10_000))
+
+
+def _together(verb: str, count: int, seconds: float, folder: str) -> Mapping[str, float]:
+    spool = f"{folder}/spool"
+    with Spool(spool) as queue:
+        if verb == "work":
+            queue.enqueue_many([(b"x", Request())] * 4000)
+    start = time.time() + (0.5 if count == 1 else 1.5)
+    command = [sys.executable, "-m", "benchmarks.durable", spool, repr(start), repr(seconds), verb]
+    children = [
+        subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE)
+        for _ in range(count)
+    ]
+    done = sum(int(child.communicate()[0]) for child in children)
+    return {"item": seconds * 1e6 / max(1, done)}
+
+
+def _files(bench: Bench, count: int) -> None:
+    """`enqueue FILE...` of small FILEs against the same as `--lines`."""
+
+    def enqueue(lines: bool, folder: str) -> Mapping[str, float]:
+        outside = Path(folder) / "outside"
+        outside.mkdir()
+        names = [str(outside / str(number)) for number in range(count)]
+        for name in names:
+            Path(name).write_text("one small payload")
+        options = ["--lines"] if lines else names
+        text = b"one small payload\n" * count
+        return {"all": _pq(f"{folder}/spool", "enqueue", *options, stdin=text) * 1e3}
+
+    cases = {"lines": functools.partial(enqueue, True), "FILEs": functools.partial(enqueue, False)}
+    samples = bench.alternate(cases, bench.pick(small=1, usual=5))
+    lines = samples.of("lines", "all")
+    bench.report(NAME, f"enqueue --lines, full: {count:,}", lines, "ms", size=count)
+    bench.report(
+        NAME, f"enqueue FILE..., full: {count:,}", samples.of("FILEs", "all"), "ms",
+        to="--lines", reference=lines, target=_FILES, size=count,
+    )  # fmt: skip
+
+
+def _claims(bench: Bench, count: int) -> None:
+    """`pq next` as a process, with many claims at work and with none."""
+
+    def following(claims: int, folder: str) -> Mapping[str, float]:
+        spool = f"{folder}/spool"
+        with Spool(spool) as queue:
+            queue.enqueue_many([(b"x", Request())] * (claims + 4))
+            for _ in range(claims):
+                queue.claim(lease=86400, bound=False)
+        _pq(spool, "next")
+        return {"next": min(_pq(spool, "next") for _ in range(3)) * 1e3}
+
+    cases = {str(many): functools.partial(following, many) for many in (0, count)}
+    samples = bench.alternate(cases, bench.pick(small=1, usual=3))
+    none = samples.of("0", "next")
+    bench.report(NAME, "next, full: nothing claimed", none, "ms")
+    bench.report(
+        NAME, f"next, full: {count:,} claimed", samples.of(str(count), "next"), "ms",
+        to="nothing claimed", reference=none, target=_CLAIMS, size=count,
+    )  # fmt: skip
+
+
+def _pq(spool: str, *arguments: str, stdin: bytes = b"") -> float:
+    """Run a command; return the seconds that it took."""
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "pq_cli", *arguments], input=stdin, check=True,
+        stdout=subprocess.DEVNULL, env={**child_environment(), "PQ_SPOOL": spool},
+    )  # fmt: skip
+    return time.perf_counter() - began
+
+
+def _work(path: str, start: float, seconds: float, verb: str) -> int:
+    done = 0
+    with Spool(path) as queue:
+        time.sleep(max(0.0, start - time.time()))
+        while time.time() < start + seconds:
+            if verb == "produce":
+                queue.enqueue(b"x")
+            elif (item := queue.claim()) is not None:
+                queue.done(item)
+            else:
+                break
+            done += 1
+    return done
+
+
+if __name__ == "__main__":
+    os.write(1, str(_work(sys.argv[1], *map(float, sys.argv[2:4]), sys.argv[4])).encode())
