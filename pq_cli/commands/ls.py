@@ -87,18 +87,20 @@ def command(o: LsOptions, screen: Screen) -> int:
         _watch(queue, o, o.watch, screen)
         return EXIT_OK
     found = _list(queue, o, screen)
-    _tell_quarantine(queue, screen)
+    _tell_rest(queue, screen)
     return EXIT_OK if found or not o.narrows else EXIT_NOTHING
 
 
-def _tell_quarantine(queue: Queue, screen: Screen) -> None:
-    """Say what is not listed because a repair has set it aside: nothing else would say so."""
-    aside = queue.quarantined()
-    if aside:
-        from pq_cli.core.insight.words import lie_in_quarantine
+def _tell_rest(queue: Queue, screen: Screen) -> None:
+    """Say what is not listed because it is no item, yet or any more: nothing else would say so."""
+    aside, dropped = queue.quarantined(), queue.dropped()
+    if aside or dropped:
+        from pq_cli.core.insight.words import lie_in_quarantine, wait_in_new
 
         screen.flush()
-        screen.warn(lie_in_quarantine(aside))
+        for number, words in ((dropped, wait_in_new), (aside, lie_in_quarantine)):
+            if number:
+                screen.warn(words(number))
 
 
 def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:

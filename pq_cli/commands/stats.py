@@ -112,4 +112,5 @@ def gather(queue: Queue) -> Stats:
         next_due=backlog.next_due,
         errors=tuple(errors.most_common(5)),
         quarantined=queue.quarantined(),
+        dropped=queue.dropped(),
     )

@@ -184,6 +184,9 @@ class Looks:
     def quarantined(self) -> int:
         return 0
 
+    def dropped(self) -> int:
+        return 0
+
     def facts(self) -> Iterator[Fact]:
         return insight.facts(self.ask, self.number)
 

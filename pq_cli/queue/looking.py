@@ -167,6 +167,10 @@ class Looking:
         """Return how many things a repair has set aside."""
         return self._store.quarantined()
 
+    def dropped(self) -> int:
+        """Return how many files wait in the drop box: the next claim makes items of them."""
+        return self._store.dropped()
+
     def facts(self) -> Iterable[Fact]:
         """Yield what should be known of that on which the queue lies, for `pq doctor`."""
         return self._store.facts()

@@ -171,8 +171,7 @@ class MemoryStore:
         return iter(sorted(together.items(), reverse=True))
 
     def expire(self, now: float) -> int:
-        removed = self.items([State.REMOVED], 0.0, 0.0)
-        over = [item for item in removed if (item.kept_until or 0.0) <= now]
+        over = [i for i in self.items([State.REMOVED], 0.0, 0.0) if (i.kept_until or 0.0) <= now]
         for item in over:
             self.drop(item)
         return len(over)
@@ -385,6 +384,9 @@ class MemoryStore:
         raise UsageError(f"{printable(path)}: a queue in memory has no paths: give an id")
 
     def quarantined(self) -> int:
+        return 0
+
+    def dropped(self) -> int:
         return 0
 
     def facts(self) -> Iterator[Fact]:

@@ -371,6 +371,9 @@ class Store(Protocol):
     def quarantined(self) -> int:
         """Return how many things a repair has set aside, where people must look after them."""
 
+    def dropped(self) -> int:
+        """Return how many finished payloads wait at a door (a drop box) until `look_in`."""
+
     def facts(self) -> Iterable[Fact]:
         """Yield what should be known of that on which the queue lies, and what is wrong with it.
 

@@ -36,6 +36,9 @@ def metrics(stats: Stats) -> Iterator[str]:
         stats, "pq_quarantined", "Things that a repair has set aside.", [({}, stats.quarantined)]
     )
     yield from _family(
+        stats, "pq_drop_box_files", "Files in new/ that are no items yet.", [({}, stats.dropped)]
+    )
+    yield from _family(
         stats, "pq_last_hour_attempts", "Attempts that ended in the last hour, from the log.",
         [
             ({"priority": str(flow.priority), "outcome": outcome}, count)

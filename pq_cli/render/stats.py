@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pq_cli.core.insight.history import KINDS, WAIT_EDGES, History, Window
 from pq_cli.core.insight.shape import AGE_EDGES, LaneShape
-from pq_cli.core.insight.words import lie_in_quarantine
+from pq_cli.core.insight.words import lie_in_quarantine, wait_in_new
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Stats(Record):
     """All that `pq stats` shows. Times in Unix seconds; errors: (text, count), commonest first.
 
-    quarantined: how many things a repair has set aside; they are no items.
+    quarantined: how many things a repair has set aside; dropped: files that wait in the drop box.
+    Neither are items.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Stats(Record):
     next_due: float | None
     errors: tuple[tuple[str, int], ...]
     quarantined: int = 0
+    dropped: int = 0
 
 
 AGE_TITLES = ("<1m", *(short_duration(edge).replace("7d", "1w") for edge in AGE_EDGES))
@@ -71,6 +73,7 @@ def stats_json(stats: Stats) -> dict[str, Any]:
         "next_due": None if stats.next_due is None else format_time(stats.next_due),
         "errors": [{"error": text, "count": count} for text, count in stats.errors],
         "quarantined": stats.quarantined,
+        "dropped": stats.dropped,
     }
 
 
@@ -185,6 +188,8 @@ def _facts(stats: Stats) -> list[tuple[str, str, str]]:
     for number, (error, count) in enumerate(stats.errors):
         words = printable(error) or "no error was given"
         facts.append(("" if number else "failed", f"{count:,} x {words}", "red"))
+    if stats.dropped:
+        facts.append(("drop box", wait_in_new(stats.dropped), ""))
     if stats.quarantined:
         facts.append(("aside", lie_in_quarantine(stats.quarantined), "yellow"))
     return facts

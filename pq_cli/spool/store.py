@@ -384,6 +384,11 @@ class SpoolStore:
 
         return count_asides(self.files.reader)
 
+    def dropped(self) -> int:
+        from pq_cli.spool.doors.dropbox import waiting
+
+        return waiting(self.files)
+
     def facts(self) -> Iterator[Fact]:
         from pq_cli.spool.facts import facts
 

@@ -406,3 +406,19 @@ def test_a_file_of_another_owner_becomes_ours(root: Path) -> None:
     info = os.stat(item.path)
     assert (info.st_uid, stat.S_IMODE(info.st_mode)) == (os.stat(root).st_uid, 0o600)
     assert queue.payload(item) == b"theirs" and not os.listdir(root / "new")
+
+
+def test_what_waits_in_the_drop_box_is_counted(root: Path) -> None:
+    """`ls` and `stats` say how many finished files wait; none is taken for an item, or opened."""
+    for name in ("a", "b.xml", ".hidden", "c.part"):
+        drop(root, name)
+    (root / "new" / "b.xml.meta.json").write_text("{}")
+    (root / "new" / "folder").mkdir()
+    said = "pq: 2 files wait in new/: the next claim makes items of them"
+    for words in (("ls",), ("ls", "--json")):
+        ran = pq(*words, "-s", root)
+        assert (ran.stdout, ran.stderr.splitlines()) == ("", [said])
+    assert json.loads(pq("stats", "--json", "-s", root).stdout)["dropped"] == 2
+    assert "2 files wait in new/" in pq("stats", "-s", root).stdout
+    assert "pq_drop_box_files" in pq("stats", "--prometheus", "-s", root).stdout
+    assert len(served(root)) == 2 and not pq("ls", "-s", root).stderr

@@ -23,3 +23,10 @@ def lie_in_quarantine(number: int) -> str:
     one = number == 1
     what = f"{number:,} {'lies' if one else 'lie'} in quarantine/"
     return f"{what} (`pq check` lists {'it' if one else 'them'}, --restore NAME brings one back)"
+
+
+def wait_in_new(number: int) -> str:
+    """Return what is told of files in the drop box that are no items yet."""
+    one = number == 1
+    files = f"{counted(number, 'file')} {'waits' if one else 'wait'} in new/"
+    return f"{files}: the next claim makes {'an item of it' if one else 'items of them'}"

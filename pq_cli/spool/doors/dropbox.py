@@ -57,6 +57,14 @@ class _Drop(Record):
     copy: str | None
 
 
+def waiting(files: Files) -> int:
+    """Return how many finished files lie in the drop box and are no items yet. Nothing is read."""
+    names = set(files.reader.names(layout.NEW))
+    marked = {marks(name) for name in names}
+    finished = (n for n in names if not looks_unfinished(n) and not n.endswith(layout.META))
+    return sum(files.reader.size_of(f"{layout.NEW}/{n}") is not None for n in {*finished} - marked)
+
+
 class _NotYetError(Exception):
     """The file, or its sidecar, is not whole, or is gone."""
 
