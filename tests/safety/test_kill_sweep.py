@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -22,7 +23,7 @@ from verbs import BIG, NOW, VERBS, body
 
 from pq_cli.commands.table import COMMANDS
 from pq_cli.core.item import State
-from pq_cli.errors import DamagedItemError, QueueFullError
+from pq_cli.errors import ConflictError, DamagedItemError, QueueFullError
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.check.findings import DAMAGE
 from pq_cli.spool.spool import Spool
@@ -241,7 +242,8 @@ def _busy(root: Path, seed: int, out: int) -> None:
             elif choice < 0.8:
                 spool.fail(item, "no")
             elif choice < 0.9:
-                spool.hold(spool.release(item))
+                with contextlib.suppress(ConflictError):  # the other one may have claimed it since
+                    spool.hold(spool.release(item))
             else:
                 spool.release(item)
 
