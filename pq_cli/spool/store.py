@@ -12,7 +12,7 @@ from pq_cli.errors import DamagedItemError, PqError, UsageError
 from pq_cli.host import this_process
 from pq_cli.queue.request import checked
 from pq_cli.queue.working import POLL
-from pq_cli.spool.claims.overdue import next_event, overdue, promote
+from pq_cli.spool.claims.overdue import due_with_room, next_event, overdue, promote
 from pq_cli.spool.claims.serving import next_servable
 from pq_cli.spool.claims.workers import (
     Attendance,
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from pq_cli.spool.doors.intake import Prepared
 
     T = TypeVar("T")
-
-_MINUTE = 60.0
 
 
 class SpoolStore:
@@ -184,21 +182,8 @@ class SpoolStore:
         if after.state is State.REMOVED:
             return self._remove(before, after, sync=sync)
         if before.state is ACTIVE and after.state is State.DELAYED:
-            after = self._with_room(after)
+            after = due_with_room(self.files, after)
         return files.move(before, after, sync=sync)
-
-    def _with_room(self, item: Item) -> Item:
-        """Return an item that is tried again later, on a full disk at the end of that minute.
-
-        Each second has a folder: a row of failures would eat up the spare.
-        """
-        try:
-            self.files.make_folder(layout.folder_of(item))
-        except OSError as error:
-            if not is_full(error) or item.not_before is None:
-                raise
-            return item.replace(not_before=-(-item.not_before // _MINUTE) * _MINUTE)
-        return item
 
     def _remove(self, before: Item, after: Item, *, sync: bool) -> Item:
         from pq_cli.spool.removals import with_room  # start-up: most remove nothing

@@ -9,12 +9,15 @@ from pq_cli.errors import DamagedItemError
 from pq_cli.host import is_mine
 from pq_cli.spool.claims.workers import dead_workers, forget_workers, is_gone
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import NEVER
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_MINUTE = 60.0
 
 
 def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
@@ -77,6 +80,20 @@ def promote(files: Files, now: float) -> None:
                 files.shift(item, transitions.due(item))
         files.tidy(folder)
     files.index.due_changed()
+
+
+def due_with_room(files: Files, item: Item) -> Item:
+    """Return an item that is tried again later, on a full disk at the end of that minute.
+
+    Each second has a folder: a row of failures would eat up the spare.
+    """
+    try:
+        files.make_folder(layout.folder_of(item))
+    except OSError as error:
+        if not is_full(error) or item.not_before is None:
+            raise
+        return item.replace(not_before=-(-item.not_before // _MINUTE) * _MINUTE)
+    return item
 
 
 def next_event(files: Files) -> float | None:
