@@ -35,6 +35,7 @@ _STATES = {
     "rm": (*_WAITING, State.DONE),
     "set": _WAITING,
     "undo": (State.REMOVED,),
+    "wait": (State.ACTIVE, State.PENDING, State.DELAYED, State.HELD),
 }
 """What the operands of a command may be; of all others every item."""
 _KINDS = {
@@ -130,8 +131,13 @@ class _Line:
             return "dirs" if word in ("-s", "--spool") else None
         for each in self.declared:
             if word in each.names and each.metavar and not each.implied:
-                kind = "priorities" if "--priority" in each.names else _kind_of(each.metavar)
-                return "any" if kind in (None, "command") else kind
+                kind = _kind_of(each.metavar)
+                if {"--priority", "--of-priority"} & {*each.names}:
+                    kind = "priorities"
+                nobody_knows = kind in (None, "command") or (
+                    kind == "keys" and "--key" not in each.names
+                )
+                return "any" if nobody_knows else kind
         return None
 
     def options(self) -> Iterator[tuple[str, str]]:

@@ -63,6 +63,7 @@ def test_every_option_of_every_command_is_offered_with_its_help(name, capsys):
         ("ls --state fai", ["failed"]), ("purge --state=re", ["removed"]),
         ("enqueue --if-exists=re", ["replace"]), ("ls --color a", ["auto", "always"]),
         ("enqueue -p 1", ["1", "10"]), ("completion z", ["zsh"]), ("stats ", []),
+        ("set --of-priority 1", ["1", "10"]), ("hold --state hel", ["held"]),
         ("enqueue --delay ", []), ("what ", []), ("run --no-p", ["--no-progress"]),
     ],
 )  # fmt: skip
@@ -210,6 +211,8 @@ def test_keys_come_back_as_they_were_given(tmp_path):
     spool.enqueue(b"", key="ü" * 100)
     told = [value for value, _ in answer(spool, "ls", "--key", "")]
     assert sorted(told) == sorted([*keys, "x" * 200])
+    for option in ("--name", "--error"):  # patterns, too, but of what nobody can guess
+        assert list(answer(spool, "ls", option, "")) == []
     removed = spool.remove(1)
     assert answer(spool, "undo", "")[0][0] == str(removed.id)
 
