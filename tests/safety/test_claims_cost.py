@@ -109,6 +109,14 @@ def test_a_worker_that_ends_well_leaves_no_lock(root: Path) -> None:
     assert os.listdir(root / "workers") == []
 
 
+def test_a_program_that_closes_nothing_ends_quietly(root: Path) -> None:
+    """Its lock is gone with its last claim, and nothing is said on the way out."""
+    script = "import sys; from pq_cli import Spool; s = Spool(sys.argv[1]); s.done(s.claim())"
+    argv = [sys.executable, "-c", script, str(root)]
+    ran = subprocess.run(argv, check=True, timeout=HANG, capture_output=True)
+    assert ran.stderr == b"" and os.listdir(root / "workers") == []
+
+
 def test_closing_a_queue_keeps_its_claims(root: Path) -> None:
     """A claim ends with the process that made it, not with the object that it was made by."""
     with Spool(root) as spool:

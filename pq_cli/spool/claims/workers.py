@@ -60,8 +60,7 @@ class Attendance:
         """End it: all claims have been settled."""
         self.open = False
         self._disk.discard(self._path)
-        self._lock.__exit__()
-        self._lock.close()
+        self._lock.close()  # that frees it, also where the interpreter is going down
 
 
 def attendance_of_this_process(disk: Disk) -> Attendance:
