@@ -58,6 +58,7 @@ WRONG = {
     "remove": FLAG,
     "reason": TEXT,
     "dead": FLAG,
+    "later": FLAG,
     "dry_run": FLAG,
     "status": ["0", 1.5, True, -1],
     "state": ["finished", 5, [State.FAILED]],

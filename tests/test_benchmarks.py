@@ -19,6 +19,7 @@ GROUPS = [
     "memory",
     "pool",
     "crossings",
+    "postgres",
 ]
 ROW_FIELDS = {
     "group", "what", "median", "unit", "runs", "ratio", "to", "target", "met", "size",

@@ -44,7 +44,8 @@ OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE
 # The last part must be a loop over the primary key, whatever the planner believes of the table: so
 # it is lateral, has no order of its own, and says `=` so that no partial index fits. An item comes
 # after all before it in its lane, whatever the clocks said when it came: so it is placed by the
-# highest (rank, id) up to it.
+# highest (rank, id) up to it. Nothing is taken from behind the last head of a lane that has more:
+# others may be taking all its heads that were looked at, and the next one is more urgent.
 NEXT = f"""
 with head as materialized (
     select found.id, found.lane, found.age
@@ -62,11 +63,15 @@ with head as materialized (
         else lane end::bigint as rank
     from head
 ), placed as materialized (
-    select id, max(array[rank, id]) over (partition by lane order by id) as place from ranked
+    select id, lane, max(array[rank, id]) over (partition by lane order by id) as place from ranked
+), sure as materialized (
+    select id, place from placed where place <= coalesce(
+        (select min(last) from (select max(place) as last from placed group by lane
+                                having count(*) >= %(most)s) as longer), place)
     order by place, id
 )
-select taken.* from placed cross join lateral (
-    select {COLUMNS} from pq.item where queue = %(queue)s and id = placed.id
+select taken.* from sure cross join lateral (
+    select {COLUMNS} from pq.item where queue = %(queue)s and id = sure.id
         and state >= 'pending' and state <= 'pending'
     for update skip locked
 ) as taken

@@ -227,7 +227,7 @@ class Queue(Working, Looking, Steering):
             after = transitions.completed(before, store.now(), status)
             if self.config.keep_done:
                 return self._put(before, after)
-            store.drop(before, later=later)
+            store.drop(before, later=valid_flag("later", later))
             self._note(before, after)
             return after
 

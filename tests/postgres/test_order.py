@@ -88,3 +88,23 @@ def test_no_inversion_that_the_definition_does_not_allow():
         ended = bisect_left(ends, before)
         if ended:
             assert highest[ended - 1] < place[number]
+
+
+def test_a_lane_of_which_others_take_the_front_is_still_the_more_urgent():
+    """Others are taking the first twenty of a lane: the next claim is its twenty-first."""
+    need_postgres()
+    import psycopg
+
+    url, config = server().url(), QueueConfig(enable_aging=False)
+    with PostgresQueue(url, config=config) as queue:
+        urgent = [(b"", Request(priority=1)) for _ in range(30)]
+        items = queue.enqueue_many([*urgent, (b"", Request(priority=5))]).items
+        with psycopg.connect(url.partition("#")[0]) as other:
+            front = [item.id for item in items[:20]]
+            number = "select number from pq.queue where name = %s"
+            name = url.partition("#")[2] or "default"
+            other.execute(
+                f"select 1 from pq.item where queue = ({number}) and id = any(%s) for update",
+                (name, front),
+            )
+            assert [queue.claim().id for _ in range(11)] == [item.id for item in items[20:]]
