@@ -33,7 +33,7 @@ from pq_cli.spool.disk.payload import (
 )
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import spool_uuid
-from pq_cli.spool.doors.intake import admit, prepare
+from pq_cli.spool.doors.intake import admit, end_move, prepare
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -241,7 +241,7 @@ class SpoolStore:
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         stop: OSError | None = None
         for staged in batch[:admitted]:
-            stop = self._end_move(staged) or stop
+            stop = end_move(self.files, staged) or stop
         for staged in batch:
             ready = self._ready.pop(staged.tmp, None)
             try:
@@ -251,18 +251,6 @@ class SpoolStore:
             except OSError:
                 break  # what is left lies in tmp/ for `check`
         return stop
-
-    def _end_move(self, staged: Staged) -> OSError | None:
-        """Remove the user's file if it is an item now; return what prevents it.
-
-        A payload that still lies in `tmp/` is no item: its key was taken.
-        """
-        if staged.outside is not None and not os.path.lexists(f"{self.files.root}/{staged.tmp}"):
-            try:
-                self.files.disk.remove_outside(staged.outside)
-            except OSError as stop:
-                return stop
-        return None
 
     def holder(self, *, bound: bool) -> Holder:
         return this_process(bound=bound, lock=self._lock_of_claims() if bound else None)

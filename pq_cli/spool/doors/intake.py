@@ -8,6 +8,8 @@ the second line of the meta, unsynced: it is in the name as well.
 
 from __future__ import annotations
 
+import os
+
 from pq_cli.core.admission import standing
 from pq_cli.core.events import event_of
 from pq_cli.core.item import ACTIVE
@@ -219,3 +221,16 @@ def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
     item = item.replace(path=f"{files.root}/{path}")
     files.index.moved(None, item)
     return item
+
+
+def end_move(files: Files, staged: Staged) -> OSError | None:
+    """Remove the user's file if it is an item now; return what prevents it.
+
+    A payload that still lies in `tmp/` is no item: its key was taken.
+    """
+    if staged.outside is not None and not os.path.lexists(f"{files.root}/{staged.tmp}"):
+        try:
+            files.disk.remove_outside(staged.outside)
+        except OSError as stop:
+            return stop
+    return None
