@@ -208,9 +208,13 @@ def test_next_whose_answer_is_lost(pq: Pq, option: str) -> None:
 
 
 def test_ids_that_could_not_be_printed(pq: Pq, tmp_path: Path) -> None:
-    """When enqueue cannot print an id it stops: nothing more goes in of which nobody would know."""
+    """When enqueue cannot print an id it stops: nothing more goes in of which nobody would know.
+
+    But for what shares its commit, as small FILEs do.
+    """
     for name in "abc":
-        (tmp_path / name).write_text(name)
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(10_000_000)
     ran = pq.shell("pq enqueue a b c >/dev/full", expect=74)
     assert ran.err == "pq: standard output: No space left on device\n"
     assert pq.states() == {1: "pending"}
