@@ -1,7 +1,8 @@
 """What "full" costs where syncs are shared: producers and workers at once, FILEs, many claims.
 
 `python -m benchmarks.durable SPOOL START SECONDS VERB` is one process: it does VERB (`produce` or
-`work`) from the Unix time START on for SECONDS and prints how often.
+`work`) from the Unix time START on for SECONDS and prints how often. With the VERB `hold` it makes
+SECONDS claims and lives with them.
 """
 
 from __future__ import annotations
@@ -88,25 +89,47 @@ def _files(bench: Bench, count: int) -> None:
 
 
 def _claims(bench: Bench, count: int) -> None:
-    """`pq next` as a process, with many claims at work and with none."""
+    """`pq next` as a process, with many claims at work and with none.
 
-    def following(claims: int, folder: str) -> Mapping[str, float]:
+    Claims of nobody (`next --claim`), of one worker that lives, of a hundred of them.
+    """
+
+    def following(workers: int, claims: int, folder: str) -> Mapping[str, float]:
         spool = f"{folder}/spool"
         with Spool(spool) as queue:
             queue.enqueue_many([(b"x", Request())] * (claims + 4))
-            for _ in range(claims):
+            for _ in range(0 if workers else claims):
                 queue.claim(lease=86400, bound=False)
+        command = [sys.executable, "-m", "benchmarks.durable", spool]
+        pipe = subprocess.PIPE
+        holding = [
+            subprocess.Popen(
+                [*command, "0", str(claims // workers), "hold"],
+                cwd=ROOT, env=child_environment(), stdin=pipe, stdout=pipe,
+            )
+            for _ in range(workers)
+        ]  # fmt: skip
+        for worker in holding:
+            assert worker.stdout is not None
+            worker.stdout.read(1)
         _pq(spool, "next")
-        return {"next": min(_pq(spool, "next") for _ in range(3)) * 1e3}
+        took = min(_pq(spool, "next") for _ in range(3)) * 1e3
+        for worker in holding:
+            worker.communicate()
+        return {"next": took}
 
-    cases = {str(many): functools.partial(following, many) for many in (0, count)}
+    crowd = bench.pick(small=2, usual=100)
+    whose = {"`next --claim`": 0, "one worker": 1, f"{crowd} workers": crowd}
+    cases = {name: functools.partial(following, many, count) for name, many in whose.items()}
+    cases["none"] = functools.partial(following, 0, 0)
     samples = bench.alternate(cases, bench.pick(small=1, usual=3))
-    none = samples.of("0", "next")
+    none = samples.of("none", "next")
     bench.report(NAME, "next, full: nothing claimed", none, "ms")
-    bench.report(
-        NAME, f"next, full: {count:,} claimed", samples.of(str(count), "next"), "ms",
-        to="nothing claimed", reference=none, target=_CLAIMS, size=count,
-    )  # fmt: skip
+    for name in whose:
+        bench.report(
+            NAME, f"next, full: {count:,} claimed, {name}", samples.of(name, "next"), "ms",
+            to="nothing claimed", reference=none, target=_CLAIMS, size=count,
+        )  # fmt: skip
 
 
 def _pq(spool: str, *arguments: str, stdin: bytes = b"") -> float:
@@ -114,7 +137,8 @@ def _pq(spool: str, *arguments: str, stdin: bytes = b"") -> float:
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "pq_cli", *arguments], input=stdin, check=True,
-        stdout=subprocess.DEVNULL, env={**child_environment(), "PQ_SPOOL": spool},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**child_environment(), "PQ_SPOOL": spool},
     )  # fmt: skip
     return time.perf_counter() - began
 
@@ -122,6 +146,8 @@ def _pq(spool: str, *arguments: str, stdin: bytes = b"") -> float:
 def _work(path: str, start: float, seconds: float, verb: str) -> int:
     done = 0
     with Spool(path) as queue:
+        if verb == "hold":
+            return _hold(queue, int(seconds))
         time.sleep(max(0.0, start - time.time()))
         while time.time() < start + seconds:
             if verb == "produce":
@@ -132,6 +158,15 @@ def _work(path: str, start: float, seconds: float, verb: str) -> int:
                 break
             done += 1
     return done
+
+
+def _hold(queue: Spool, claims: int) -> int:
+    """Claim so many items, say so, and live until standard input ends."""
+    for _ in range(claims):
+        queue.claim(lease=86400)
+    os.write(1, b"\n")
+    sys.stdin.read()
+    return claims
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 NAME = "inprocess"
 _FLOORS = (FLOOR, PROMISES)
-_TAKE_TARGETS = {
-    peers.DIRQ.name: Target("at least the rate of dirq", 1.0),
-    peers.LOCALQUEUE.name: Target("at least 10 times the rate of localqueue", 0.1),
-}
+_UNSYNCED = (peers.DIRQ.name, peers.LOCALQUEUE.name)
+_SYNCED = Target("at least 3 times localqueue's durable get + ack", 1 / 3)
 
 
 def run(bench: Bench) -> None:
@@ -43,17 +41,19 @@ def _beside_peers(bench: Bench) -> None:
             bench.report(NAME, f"{figure}: {name}", samples.of(name, figure), "us")
     _report_takes(bench, samples, "")
     full, durable = peers.PQ_FULL.name, peers.LOCALQUEUE_DURABLE.name
-    for figure in ("put", "take"):
-        bench.report(
-            NAME, f"{figure}, synced: {full}", samples.of(full, figure), "us",
-            to=durable, reference=samples.of(durable, figure),
-        )  # fmt: skip
+    bench.report(
+        NAME, f"put, synced: {full}", samples.of(full, "put"), "us",
+        to=durable, reference=samples.of(durable, "put"),
+    )  # fmt: skip
 
 
 def _from_a_backlog(bench: Bench, times: int) -> None:
     """Take from a queue that is many times as long: what a backlog costs each queue."""
     count = _count(bench)
-    beside = (peers.PQ_UNREAD, peers.PQ_FAST, peers.DIRQ, peers.LOCALQUEUE, peers.LITEQUEUE)
+    beside = (
+        peers.PQ_UNREAD, peers.PQ_FAST, peers.DIRQ, peers.LOCALQUEUE, peers.LITEQUEUE,
+        peers.PQ_FULL_UNREAD, peers.PQ_FULL, peers.LOCALQUEUE_DURABLE,
+    )  # fmt: skip
     cases = {
         peer.name: functools.partial(_put_and_take, peer, count, backlog=(times - 1) * count)
         for peer in (*peers.installed(beside), *_FLOORS)
@@ -67,11 +67,20 @@ def _count(bench: Bench) -> int:
 
 
 def _report_takes(bench: Bench, samples: Samples, what: str) -> None:
+    synced, durable = peers.PQ_FULL_UNREAD.name, peers.LOCALQUEUE_DURABLE.name
+    for verbs, name, target in (
+        ("claim + done", synced, _SYNCED),
+        ("claim + payload + done", peers.PQ_FULL.name, None),
+    ):
+        bench.report(
+            NAME, f"{verbs}{what}: {name}", samples.of(name, "take"), "us",
+            to=durable, reference=samples.of(durable, "take"), target=target,
+        )  # fmt: skip
     unread = peers.PQ_UNREAD.name
-    for to, target in _TAKE_TARGETS.items():
+    for to in _UNSYNCED:
         bench.report(
             NAME, f"claim + done{what}: {unread}", samples.of(unread, "take"), "us",
-            to=to, reference=samples.of(to, "take"), target=target,
+            to=to, reference=samples.of(to, "take"),
         )  # fmt: skip
         bench.report(
             NAME, f"claim + payload + done{what}: pq fast", samples.of("pq fast", "take"), "us",

@@ -83,7 +83,7 @@ class _Pq:
 
 
 class PqUnread(_Pq):
-    """pq without reading the payload: claim and done alone, as the target has it."""
+    """pq without reading the payload: claim and done alone, as the targets have it."""
 
     def take(self) -> None:
         """Claim the next item and end it."""
@@ -178,6 +178,10 @@ PQ_UNREAD = Peer(
     "pq fast, payload unread", "pq-cli", sync=False, priority=True, ack=True, lease=True,
     processes=True, make=lambda folder: PqUnread(folder, "fast"),
 )  # fmt: skip
+PQ_FULL_UNREAD = Peer(
+    "pq full, payload unread", "pq-cli", sync=True, priority=True, ack=True, lease=True,
+    processes=True, make=lambda folder: PqUnread(folder, "full"),
+)  # fmt: skip
 DIRQ = Peer(
     "dirq", "dirq", sync=False, priority=False, ack=True, lease=False, processes=True, make=_Dirq
 )
@@ -198,7 +202,8 @@ PERSIST_QUEUE = Peer(
     processes=False, make=_PersistQueue,
 )  # fmt: skip
 PEERS = (
-    PQ_UNREAD, PQ_FAST, PQ_FULL, DIRQ, LOCALQUEUE, LOCALQUEUE_DURABLE, LITEQUEUE, PERSIST_QUEUE,
+    PQ_UNREAD, PQ_FAST, PQ_FULL_UNREAD, PQ_FULL, DIRQ, LOCALQUEUE, LOCALQUEUE_DURABLE, LITEQUEUE,
+    PERSIST_QUEUE,
 )  # fmt: skip
 
 
