@@ -35,7 +35,9 @@ def test_commands_refuse_a_url(pq: Pq):
     assert list(pq.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [("check",), ("check", "--restore", "x"), ("next", "--path")])
+@pytest.mark.parametrize(
+    "command", [("check", "--repair"), ("check", "--restore", "x"), ("next", "--path")]
+)
 def test_what_is_about_a_folder_refuses_a_url_in_one_sentence(pq: Pq, command):
     """Status 2, and it is told which command it is that has nothing to do there."""
     said = pq(*command, "-s", "postgresql://u:secret@h/d", cwd=pq.folder, expect=2)

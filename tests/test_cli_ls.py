@@ -166,7 +166,7 @@ def test_read_only_spool_of_somebody_else(full: Pq) -> None:
         "import os, sys\nimport pq_cli.cli, pq_cli.commands.ls, pq_cli.commands.show\n"
         "import pq_cli.commands.cat, pq_cli.commands.hold, pq_cli.commands.next\n"
         "import pq_cli.commands.enqueue, pq_cli.commands.done, tomllib, encodings.ascii\n"
-        "import typer.main, typer.core\n"
+        "import shlex, typer.main, typer.core\n"
         f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "pq_cli.cli.main()\n"
     )

@@ -11,7 +11,9 @@ from pq_cli import Spool
 
 def test_a_forgotten_spool_gives_its_descriptors_back(tmp_path: Path) -> None:
     """Opening and using many spools without closing any of them does not use up descriptors."""
-    Spool(tmp_path / "q").close()
+    with Spool(tmp_path / "q") as first:
+        first.enqueue(b"x")
+        first.claim()  # the lock by which it holds stays as long as this process
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         spool = Spool(tmp_path / "q")

@@ -261,8 +261,9 @@ def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch,
     from pq_cli.queue.request import Request
 
     spool = Spool(tmp_path / "s", clock=lambda: NOW)
-    synced = []
-    monkeypatch.setattr(durable.Disk, "sync_file_system", lambda disk: synced.append(disk))
+    synced, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.add(os.fstat(fd).st_ino), fsync(fd)))
+    monkeypatch.setattr(os, "fdatasync", os.fsync)
     write_new, calls = durable.Disk.write_new, 0
 
     def full(disk: durable.Disk, path: str, data: bytes, **options: object) -> None:
@@ -278,4 +279,6 @@ def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch,
     admitted = spool.enqueue_many(records)
     items, error = admitted.items, admitted.error
     assert len(items) == 3 and error is not None
-    assert synced, "told, but never synced"
+    for item in items:
+        for path in (item.path, f"{item.path}.meta.json", os.path.dirname(item.path)):
+            assert os.stat(path).st_ino in synced, f"told, but never synced: {path}"

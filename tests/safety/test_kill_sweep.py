@@ -23,7 +23,12 @@ from verbs import BIG, NOW, VERBS, body
 
 from pq_cli.commands.table import COMMANDS
 from pq_cli.core.item import State
-from pq_cli.errors import ConflictError, DamagedItemError, QueueFullError
+from pq_cli.errors import (
+    ConflictError,
+    DamagedItemError,
+    NoSuchItemError,
+    QueueFullError,
+)
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.check.findings import DAMAGE
 from pq_cli.spool.spool import Spool
@@ -246,7 +251,7 @@ def _busy(root: Path, seed: int, out: int) -> None:
             elif choice < 0.8:
                 spool.fail(item, "no")
             elif choice < 0.9:
-                with contextlib.suppress(ConflictError):  # the other one may have claimed it since
+                with contextlib.suppress(ConflictError, NoSuchItemError):  # the other one took it
                     spool.hold(spool.release(item))
             else:
                 spool.release(item)

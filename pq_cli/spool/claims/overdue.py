@@ -97,10 +97,12 @@ def due_with_room(files: Files, item: Item) -> Item:
 
 
 def next_event(files: Files) -> float | None:
-    """Return a Unix second before which no lease ends and no item comes due, or None."""
-    floor, due = files.counter.floor, files.index.due()
-    if floor is None:
-        ends = [item.lease_until or 0.0 for item in files.index.claims() if item is not None]
-        floor = min(ends, default=NEVER)
-    times = [t for t in (floor, due) if t is not None and t < NEVER]
+    """Return the Unix second at which a lease ends or an item may come due, or None.
+
+    Every claim is read: the floor may lie before the end of the first lease.
+    """
+    times = [item.lease_until or 0.0 for item in files.index.claims() if item is not None]
+    due = files.index.due()
+    if due is not None:
+        times.append(due)
     return min(times, default=None)
