@@ -12,7 +12,7 @@ import os
 
 from pq_cli.core.admission import standing
 from pq_cli.core.events import event_of
-from pq_cli.core.item import ACTIVE
+from pq_cli.core.item import ACTIVE, PENDING
 from pq_cli.core.meta import claim_over, encode
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
@@ -62,7 +62,8 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
         meta = layout.tmp_name("meta")
         try:
             disk.write_new(meta, encode(item), sync=False)
-            _make_folder(files, item, 1 + len(paths) // 2)
+            if item.state is PENDING:  # a due folder left empty would look like something due
+                _make_folder(files, item, 1 + len(paths) // 2)
         except OSError:
             disk.discard(meta)
             break
