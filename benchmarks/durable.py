@@ -61,8 +61,8 @@ def _together(verb: str, count: int, seconds: float, folder: str) -> Mapping[str
         subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE)
         for _ in range(count)
     ]
-    done = sum(int(child.communicate()[0]) for child in children)
-    return {"item": seconds * 1e6 / max(1, done)}
+    rate = sum(float(child.communicate()[0]) for child in children)
+    return {"item": 1e6 / rate}
 
 
 def _files(bench: Bench, count: int) -> None:
@@ -143,7 +143,8 @@ def _pq(spool: str, *arguments: str, stdin: bytes = b"") -> float:
     return time.perf_counter() - began
 
 
-def _work(path: str, start: float, seconds: float, verb: str) -> int:
+def _work(path: str, start: float, seconds: float, verb: str) -> float:
+    """Do the verb until the time is over or nothing is left; return how often a second."""
     done = 0
     with Spool(path) as queue:
         if verb == "hold":
@@ -157,7 +158,7 @@ def _work(path: str, start: float, seconds: float, verb: str) -> int:
             else:
                 break
             done += 1
-    return done
+        return max(1, done) / (time.time() - start)
 
 
 def _hold(queue: Spool, claims: int) -> int:
