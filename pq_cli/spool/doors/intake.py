@@ -49,6 +49,7 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
     """
     disk = files.disk
     paths: list[str] = []
+    last: int | None = None
     for staged in batch:
         request = staged.request
         if staged.tmp in ready or (
@@ -62,8 +63,10 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
         meta = layout.tmp_name("meta")
         try:
             disk.write_new(meta, encode(item), sync=False)
-            if item.state is PENDING:  # a due folder left empty would look like something due
-                _make_folder(files, item, 1 + len(paths) // 2)
+            if disk.sync and item.state is PENDING:  # an empty due folder would look like work
+                last = last_given(files.root) if last is None else last
+                if last is not None:
+                    _make_folder(files, item.replace(id=last + 1 + len(paths) // 2))
         except OSError:
             disk.discard(meta)
             break
@@ -72,16 +75,14 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
     disk.sync_files(paths)
 
 
-def _make_folder(files: Files, item: Item, count: int) -> None:
-    """Make the folder of an item that will most likely have the `count`-th id from now on."""
-    last = last_given(files.root) if files.disk.sync else None
-    if last is not None:
-        folder = layout.folder_of(item.replace(id=last + count))
-        if folder not in files.index.folders:
-            try:
-                files.disk.make_dir(folder)
-            except FileNotFoundError:
-                pass  # somebody tidies it away just now
+def _make_folder(files: Files, item: Item) -> None:
+    """Make the folder of an item, with the id that it will most likely have."""
+    folder = layout.folder_of(item)
+    if folder not in files.index.folders:
+        try:
+            files.disk.make_dir(folder)
+        except FileNotFoundError:
+            pass  # somebody tidies it away just now
 
 
 def admit(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) -> Admitted:
