@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pq_cli.core.selection import Selection
     from pq_cli.postgres.queue import PostgresQueue
     from pq_cli.queue.ends import Ended
-    from pq_cli.queue.memory import MemoryQueue
+    from pq_cli.queue.memory.queue import MemoryQueue
     from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict
     from pq_cli.queue.request import Admitted, Request
     from pq_cli.queue.verbs import Queue
@@ -81,7 +81,7 @@ _LAZY = {
     "Spool": "spool.spool",
     "open_queue": "backends",
     "PostgresQueue": "postgres.queue",
-    "MemoryQueue": "queue.memory",
+    "MemoryQueue": "queue.memory.queue",
     "Queue": "queue.verbs",
     **dict.fromkeys(("Admitted", "Request"), "queue.request"),
     "Ended": "queue.ends",

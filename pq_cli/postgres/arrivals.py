@@ -68,7 +68,7 @@ class _Summing:
 
 
 class PostgresArrivals:
-    """See `queue.store.Arrivals`."""
+    """See `queue.arrivals.Arrivals`."""
 
     def __init__(self, store: _Store) -> None:
         self._store = store

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
     from pq_cli.core.selection import Selection
+    from pq_cli.queue.arrivals import Arrivals
     from pq_cli.queue.departures import Departures
     from pq_cli.queue.request import Admitted
-    from pq_cli.queue.store import Arrivals, Attendance, Staged, Store
+    from pq_cli.queue.store import Attendance, Staged, Store
 
 
 class Queue(Working, Looking, Steering):

@@ -15,7 +15,7 @@ from pq_cli.errors import KeyTakenError, PqError, QueueFullError, UsageError
 if TYPE_CHECKING:
     from typing import BinaryIO, Self
 
-    from pq_cli.queue.memory import MemoryStore
+    from pq_cli.queue.memory.store import MemoryStore
 
 _MOST = 500
 
@@ -42,7 +42,7 @@ class MemoryReceived(Record):
 
 
 class MemoryArrivals:
-    """See `queue.store.Arrivals`."""
+    """See `queue.arrivals.Arrivals`."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

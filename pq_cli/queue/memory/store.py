@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import io
-import random
-import time
 from collections import deque
 from heapq import heappop, heappush
-from itertools import chain
 from secrets import token_hex
 from threading import Condition, RLock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key, check_room, measured, standing
-from pq_cli.core.arguments import valid_callable, valid_chunk
-from pq_cli.core.insight.fact import Fact
-from pq_cli.core.insight.shape import Backlog
-from pq_cli.core.item import LIVE, MAX_HISTORY, Holder, Item, State, printable
-from pq_cli.core.order import Lane, choose, serving_order
-from pq_cli.core.policy import QueueConfig, QueueState, floors, valid_config
+from pq_cli.core.arguments import valid_chunk
+from pq_cli.core.item import LIVE, Holder, Item, State, printable
+from pq_cli.core.order import Lane, choose
+from pq_cli.core.policy import QueueConfig, QueueState, floors
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
-from pq_cli.queue.memory_arrivals import MemoryArrivals, NoAttendance
+from pq_cli.queue.memory.arrivals import MemoryArrivals, NoAttendance
+from pq_cli.queue.memory.looking import MemoryLooks
 from pq_cli.queue.request import Admitted, Request, checked, new_item
-from pq_cli.queue.verbs import Queue
 from pq_cli.queue.working import POLL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from typing import Any, BinaryIO, NoReturn
+    from typing import Any, BinaryIO
 
 _MOST_EVENTS = 10_000
-
-
-class MemoryQueue(Queue):
-    """A priority queue in memory with the verbs, order and errors of `Spool`.
-
-    config: the policy; None means the defaults, a value out of range is a ConfigError. clock:
-    returns Unix seconds; tests hand in their own. Payloads are bytes and are held in memory.
-    jitter: returns what backoff is shortened by, as a share of a tenth, in [0, 1).
-    """
-
-    def __init__(
-        self,
-        config: QueueConfig | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        valid_callable("clock", clock, "a function that returns Unix seconds")
-        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
-        config = QueueConfig() if config is None else valid_config(config)
-        super().__init__(MemoryStore(config, clock), config, jitter)
 
 
 class MemoryStaged(Record):
@@ -63,7 +36,7 @@ class MemoryStaged(Record):
     request: Request
 
 
-class MemoryStore:
+class MemoryStore(MemoryLooks):
     """A `Store` in memory; see there for what each method promises. A transaction is a lock."""
 
     name = ""
@@ -291,110 +264,6 @@ class MemoryStore:
 
     def reader_of(self, realm: str) -> str | None:
         return self.readers.get(realm)
-
-    # -- looking ---------------------------------------------------------------
-
-    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
-        groups: dict[State, list[Item]] = {state: [] for state in State}
-        with self._lock:
-            everything = list(self._items.values())
-        for item in everything:
-            due = item.not_before is not None and item.not_before <= now
-            shown = transitions.due(item) if item.state is State.DELAYED and due else item
-            groups[shown.state].append(shown)
-        return chain(*(self._sorted(groups[state], state, t) for state in states))
-
-    def _sorted(self, items: list[Item], state: State, t: float) -> Iterator[Item]:
-        if state is State.DELAYED:
-            return iter(sorted(items, key=lambda i: (i.not_before or 0.0, i.id)))
-        if state is State.REMOVED:
-            return iter(sorted(items, key=lambda i: (i.kept_until or 0.0, i.id)))
-        items.sort(key=lambda i: i.id)
-        if state is not State.PENDING:
-            return iter(items)
-        lanes = {p: iter([i for i in items if i.priority == p]) for p in range(1, 11)}
-        return serving_order(lanes, self.config, t, lambda i: (i.id, i.created_at))
-
-    def lost(self, items: Sequence[Item]) -> list[Item]:
-        with self._lock:
-            known = ((item, self._items.get(item.id, item.replace(id=0))) for item in items)
-            return [i for i, n in known if (n.id, n.state, n.claims) != (i.id, i.state, i.claims)]
-
-    def count(self, states: Iterable[State]) -> int:
-        wanted = set(states)
-        with self._lock:
-            return sum(item.state in wanted for item in self._items.values())
-
-    def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
-        with self._lock:
-            fitting = [i for i in self._items.values() if (i.claim or str(i.id)).startswith(prefix)]
-        return iter([item for state in states for item in fitting if item.state is state])
-
-    def suggest_keys(self, prefix: str) -> list[str]:
-        with self._lock:
-            return sorted(k for k in self._keys if k.startswith(prefix) and printable(k) == k)
-
-    def open_payload(self, item: Item) -> BinaryIO:
-        return io.BytesIO(self.read_payload(item))
-
-    def read_payload(self, item: Item) -> bytes:
-        with self._lock:
-            if item.id not in self._payloads:
-                raise NoSuchItemError(f"there is no item {item.id}")
-            return self._payloads[item.id]
-
-    def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
-        from tempfile import NamedTemporaryFile
-
-        file = NamedTemporaryFile(prefix="pq-")  # noqa: SIM115
-        file.write(self.read_payload(item))
-        file.seek(0)
-        return cast("AbstractContextManager[BinaryIO]", file)
-
-    def backlog(self, now: float) -> Backlog:
-        waiting = list(self.items([State.PENDING, State.DELAYED], now, now))
-        pending = {item.id: item for item in waiting if item.state is State.PENDING}
-        lanes: dict[int, list[int]] = {}
-        for item_id in sorted(pending):
-            lanes.setdefault(pending[item_id].priority, []).append(item_id)
-        due = [item.not_before for item in waiting if item.state is State.DELAYED]
-        return Backlog(
-            lanes=dict(sorted(lanes.items())),
-            created_in=lambda _: lambda item_id: pending[item_id].created_at,
-            delayed=len(due),
-            next_due=due[0] if due else None,
-        )
-
-    def keep_log(self, item: Item, content: bytes) -> None:
-        logs = self._logs.setdefault(item.id, {})
-        logs[item.claims] = content
-        for old in sorted(logs)[:-MAX_HISTORY]:
-            del logs[old]
-
-    def logs(self, item: Item) -> dict[int, str]:
-        return {claim: f"{item.id}.{claim}" for claim in sorted(self._logs.get(item.id, ()))}
-
-    def open_log(self, item: Item, claim: int) -> BinaryIO:
-        try:
-            return io.BytesIO(self._logs[item.id][claim])
-        except KeyError:
-            raise FileNotFoundError(f"{item.id}.{claim} left no log") from None
-
-    def at_path(self, path: str) -> NoReturn:
-        raise UsageError(f"{printable(path)}: a queue in memory has no paths: give an id")
-
-    def quarantined(self) -> int:
-        return 0
-
-    def dropped(self) -> int:
-        return 0
-
-    def facts(self) -> Iterator[Fact]:
-        yield Fact(name="items", value="in memory")
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        with self._lock:
-            return iter(list(self._events))
 
     def note(self, event: dict[str, Any]) -> None:
         self._events.append(event)
