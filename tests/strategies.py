@@ -17,6 +17,7 @@ values = st.recursive(
 metadata = st.dictionaries(text, values, max_size=3)
 counts = st.integers(0, 10**17)
 times = st.floats(0, MAX_TIME).map(stamp)
+limits = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
 keys = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50)
 holders = st.builds(
     Holder, host=text, pid=counts, boot=st.none() | text, started=st.none() | counts, since=times
@@ -39,5 +40,6 @@ def items(draw):
         written_boot=draw(st.none() | text), last_error=draw(st.none() | text),
         metadata=draw(metadata), lease_until=draw(times) if active else None,
         holder=draw(st.none() | holders) if active else None,
+        limit=draw(st.none() | limits.filter(lambda name: name != "none")),
         history=tuple(draw(st.lists(metadata, max_size=3))), extra=draw(extras),
     )  # fmt: skip

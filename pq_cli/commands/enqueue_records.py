@@ -112,7 +112,9 @@ def _more_at_hand(source: About) -> bool:
     return bool(poll.poll(0))
 
 
-_FIELDS = ("priority", "key", "delay", "at", "max_attempts", "timeout", "name", "metadata")
+_FIELDS = (
+    "priority", "key", "delay", "at", "max_attempts", "timeout", "limit", "name", "metadata",
+)  # fmt: skip
 
 
 def parse_record(line: bytes, defaults: Request) -> Payload:
@@ -133,7 +135,8 @@ def parse_record(line: bytes, defaults: Request) -> Payload:
             f"unknown field '{printable(unknown[0], 60)}'; known: {', '.join(_FIELDS)}"
         )
     fields: dict[str, Any] = {k: values[k] for k in _FIELDS if values.get(k) is not None}
-    for name, kind in (("key", str), ("name", str), ("max_attempts", int), ("priority", int)):
+    kinds = {"key": str, "limit": str, "name": str, "max_attempts": int, "priority": int}
+    for name, kind in kinds.items():
         value = fields.get(name)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise UsageError(f"{name} must be {'a text' if kind is str else 'a whole number'}")

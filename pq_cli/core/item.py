@@ -15,6 +15,7 @@ MIN_PRIORITY = 1
 MAX_PRIORITY = 10
 MAX_KEY_BYTES = 200
 MAX_NAME_BYTES = 1024
+MAX_LIMIT_CHARS = 64
 MAX_ERROR_CHARS = 2000
 MAX_METADATA_BYTES = 256 * 1024
 MAX_HISTORY = 20
@@ -74,7 +75,8 @@ class Item(Record):
     `size` is that of the payload in bytes, `checksum` its CRC-32 where that was cheap,
     `written_boot` the boot in which it was written unsynced. `attempts` counts those begun
     since the item was enqueued or retried, without released ones, against `max_attempts`; one that
-    takes longer than `timeout` seconds is stopped (None: it may take its time);
+    takes longer than `timeout` seconds is stopped (None: it may take its time); of all items with
+    the same `limit` only so many are active at once;
     `claims` counts every claim ever made and makes the fence: the claim is written `ID.CLAIMS`
     (of an active item, 0 says that the claim is another's; see `for_bystanders`).
     `history` holds the last attempts that ended, oldest first, `last_error` the text of the
@@ -92,6 +94,7 @@ class Item(Record):
     attempts: int = 0
     max_attempts: int = 3
     timeout: float | None = None
+    limit: str | None = None
     claims: int = 0
     key: str | None = None
     name: str | None = None
@@ -177,3 +180,19 @@ def valid_key(key: str) -> str:
     if any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in key):
         raise UsageError(f"key '{printable(key)}': control characters are not allowed")
     return key
+
+
+NO_LIMIT = "none"
+"""The word for no limit, where one is asked for; so no limit has this name."""
+_LIMIT_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def valid_limit(name: str) -> str:
+    """Return `name` if a limit can have it: it stands in names of folders. Raises UsageError."""
+    fits = 1 <= len(name) <= MAX_LIMIT_CHARS and _LIMIT_CHARS.issuperset(name)
+    if not fits or name[0] in "._-" or name == NO_LIMIT:
+        raise UsageError(
+            f"limit '{printable(name, 80)}': give 1 to {MAX_LIMIT_CHARS} of A-Z a-z 0-9 . _ -,"
+            f" a letter or digit first, and not the word {NO_LIMIT}"
+        )
+    return name

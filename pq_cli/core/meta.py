@@ -6,7 +6,16 @@ the same in metas, in `--json` output and in `Item`.
 
 from __future__ import annotations
 
-from pq_cli.core.item import ACTIVE, MAX_PRIORITY, MIN_PRIORITY, Holder, Item, State, valid_key
+from pq_cli.core.item import (
+    ACTIVE,
+    MAX_PRIORITY,
+    MIN_PRIORITY,
+    Holder,
+    Item,
+    State,
+    valid_key,
+    valid_limit,
+)
 from pq_cli.core.jsonio import parse_edited, to_json
 from pq_cli.core.timefmt import MAX_SECONDS, format_time, parse_time
 from pq_cli.errors import DamagedItemError, PqError, UsageError
@@ -19,15 +28,16 @@ MAX_META_BYTES = 1024 * 1024
 """No `.meta.json` larger than this is ever read: a hostile one must not fill memory."""
 _STORED = (
     "id", "state", "priority", "created_at", "updated_at", "key", "name", "size", "checksum",
-    "not_before", "attempts", "max_attempts", "timeout", "written_boot", "last_error", "metadata",
-    "claims", "lease_until", "holder", "history",
+    "not_before", "attempts", "max_attempts", "timeout", "limit", "written_boot", "last_error",
+    "metadata", "claims", "lease_until", "holder", "history",
 )  # fmt: skip
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
 _NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
+_WORDS = ("key", "name", "limit", "checksum", "written_boot", "last_error")
 _NONE = type(None)
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_NUMBERS, (int,)),
-    **dict.fromkeys(("key", "name", "checksum", "written_boot", "last_error"), (str, _NONE)),
+    **dict.fromkeys(_WORDS, (str, _NONE)),
     **dict.fromkeys(_TIMES, (str, _NONE)),
     "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
     "timeout": (int, float, _NONE),
@@ -166,11 +176,12 @@ def _checked(values: Any) -> dict[str, Any]:
     for name in _TIMES:
         if fields[name] is not None:
             fields[name] = _time(name, fields[name])
-    if fields["key"] is not None:
-        try:
-            valid_key(fields["key"])
-        except UsageError as error:
-            raise _WrongError(str(error)) from None
+    for name, valid in (("key", valid_key), ("limit", valid_limit)):
+        if fields[name] is not None:
+            try:
+                valid(fields[name])
+            except UsageError as error:
+                raise _WrongError(str(error)) from None
     if fields["holder"] is not None:
         fields["holder"] = _holder(fields["holder"])
     history = fields["history"] = tuple(fields["history"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from pq_cli.core.arguments import valid_duration, valid_states, valid_text, wrong
-from pq_cli.core.item import Item, State, valid_priority
+from pq_cli.core.item import NO_LIMIT, Item, State, valid_limit, valid_priority
 from pq_cli.core.jsonio import to_strict_json
 from pq_cli.core.record import Record
 from pq_cli.core.transitions import awaits_retry
@@ -21,7 +21,8 @@ class Selection(Record):
 
     states: one of these; empty: any. priority: the base priority. older_than: seconds since it was
     created, at least. key, name, error: globs. metadata: its metadata have these values, compared
-    as text. failing: of delayed items those alone that wait for a retry.
+    as text. limit: it has this one, or none if it says "none". failing: of delayed
+    items those alone that wait for a retry.
     """
 
     states: tuple[State, ...] = ()
@@ -31,6 +32,7 @@ class Selection(Record):
     name: str | None = None
     error: str | None = None
     metadata: dict[str, Any] | None = None
+    limit: str | None = None
     failing: bool = False
 
     @property
@@ -47,6 +49,7 @@ class Selection(Record):
             and _like(item.key, self.key)
             and _like(item.name, self.name)
             and _like(item.last_error, self.error)
+            and (self.limit is None or (item.limit or NO_LIMIT) == self.limit)
             and all(_has(item.metadata, k, v) for k, v in (self.metadata or {}).items())
             and (not self.failing or item.state is not State.DELAYED or awaits_retry(item))
         )
@@ -61,8 +64,10 @@ def valid_selection(only: Selection, name: str = "only") -> Selection:
         valid_priority(only.priority)
     if only.older_than is not None:
         valid_duration("older_than", only.older_than)
-    for field in ("key", "name", "error"):
+    for field in ("key", "name", "error", "limit"):
         valid_text(field, getattr(only, field))
+    if only.limit not in (None, NO_LIMIT):
+        valid_limit(only.limit)
     return only
 
 

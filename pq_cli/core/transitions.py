@@ -178,6 +178,8 @@ def changed(
     if item.state in (State.DONE, State.REMOVED):
         raise _conflict(item, "changed", "neither done nor removed")
     after = item
+    if item.state is ACTIVE and fields.get("limit", item.limit) != item.limit:
+        raise _conflict(item, "given another limit", "pending, delayed, held or failed")
     if not_before is not None:
         if item.state not in (State.PENDING, State.DELAYED):
             raise _conflict(item, "delayed", "pending or delayed")

@@ -129,6 +129,7 @@ class Entry:
                 "state": [str(item.state) for item, _ in self._new],
                 "priority": [item.priority for item, _ in self._new],
                 "not_before": [item.not_before for item, _ in self._new],
+                "limited_by": [item.limit or "" for item, _ in self._new],
                 "key": [item.key for item, _ in self._new],
                 "blob": [staged.blob for _, staged in self._new],
                 "data": [staged.content for _, staged in self._new],

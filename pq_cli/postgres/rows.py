@@ -11,15 +11,15 @@ from pq_cli.core.meta import as_dict, decode
 if TYPE_CHECKING:
     from typing import Any
 
-COLUMNS = "id, state, priority, kept_until, fixed, moving"
+COLUMNS = "id, state, priority, limited_by, kept_until, fixed, moving"
 """What `item_of` is made of."""
 _MOVING = (
     "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
     "claim",
 )  # fmt: skip
 _FIXED = (
-    "max_attempts", "timeout", "name", "size", "checksum", "last_error", "metadata", "history",
-    "extra",
+    "max_attempts", "timeout", "limit", "name", "size", "checksum", "last_error", "metadata",
+    "history", "extra",
 )  # fmt: skip
 """Fields of an Item that may change all the same; then that text is written anew."""
 
@@ -46,9 +46,9 @@ def worker_of(item: Item) -> int | None:
 
 def item_of(row: tuple[Any, ...]) -> Item:
     """Return the item of a row of `COLUMNS`. Raises DamagedItemError."""
-    item_id, state, priority, kept_until, fixed, moving = row[:6]
+    item_id, state, priority, limited_by, kept_until, fixed, moving = row[:7]
     text = f"{fixed[:-1]},{moving[1:]}".encode()
     item = decode(
         text, item_id=item_id, state=State(state), priority=priority, path="its row in pq.item"
     )
-    return item.replace(path=None, kept_until=kept_until)
+    return item.replace(path=None, kept_until=kept_until, limit=limited_by or None)

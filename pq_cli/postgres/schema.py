@@ -48,6 +48,7 @@ create table pq.item (
     lease_until float8,
     kept_until float8,
     worker bigint,
+    limited_by text collate "C" not null default '',
     key text collate "C",
     blob bigint not null,
     fixed text not null,

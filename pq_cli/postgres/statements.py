@@ -102,7 +102,7 @@ update pq.item set state = %s, priority = %s, not_before = %s, lease_until = %s,
     worker = %s, moving = %s
 where queue = %s and id = %s
 """
-PUT_ALL = PUT.replace("moving = %s", "moving = %s, fixed = %s")
+PUT_ALL = PUT.replace("moving = %s", "moving = %s, fixed = %s, limited_by = %s")
 
 DROP = """
 with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[]) returning blob, id),
@@ -117,17 +117,19 @@ LIVE_COUNT = f"select count(*) from pq.item where queue = %s and {_LIVE}"
 INSERT = """
 with line as materialized (
     select * from unnest(%(id)s::bigint[], %(state)s::text[], %(priority)s::int[],
-        %(created_at)s::float8[], %(not_before)s::float8[], %(key)s::text[],
+        %(created_at)s::float8[], %(not_before)s::float8[], %(limited_by)s::text[], %(key)s::text[],
         %(blob)s::bigint[], %(data)s::bytea[], %(fixed)s::text[], %(moving)s::text[])
-    as line(id, state, priority, created_at, not_before, key, blob, data, fixed, moving)
+    as line(id, state, priority, created_at, not_before, limited_by, key, blob, data, fixed, moving)
 ), numbered as materialized (
     select line.*, coalesce(blob, nextval('pq.blob')) as number from line
 ), content as (
     insert into pq.payload (blob, queue, no, data)
     select number, %(queue)s, 0, data from numbered where blob is null and data <> ''
 )
-insert into pq.item (queue, id, state, priority, created_at, not_before, key, blob, fixed, moving)
-select %(queue)s, id, state, priority, created_at, not_before, key, number, fixed, moving
+insert into pq.item
+    (queue, id, state, priority, created_at, not_before, limited_by, key, blob, fixed, moving)
+select %(queue)s, id, state, priority, created_at, not_before, limited_by, key, number, fixed,
+    moving
 from numbered
 """
 

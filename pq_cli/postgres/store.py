@@ -235,7 +235,7 @@ class PostgresStore(Finds):
         statement = sql.PUT
         if not same_fixed(before, after):
             statement = sql.PUT_ALL
-            values.append(fixed)
+            values += (fixed, after.limit or "")
         self._link.later(statement, *values, self.number, after.id)
         self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
         return after

@@ -10,6 +10,7 @@ from pq_cli.core.item import (
     Item,
     State,
     valid_key,
+    valid_limit,
     valid_priority,
 )
 from pq_cli.core.jsonio import JsonError, parse_python, to_strict_json
@@ -32,7 +33,8 @@ class Request(Record):
     """One item to be enqueued, without its payload. None means the queue's default.
 
     `delay` (seconds from now) and `at` (Unix seconds) exclude each other. `timeout`: seconds after
-    which a worker stops an attempt (None: when its own time is over). `if_exists` says
+    which a worker stops an attempt (None: when its own time is over). `limit` names what only so
+    many items may use at once, as the policy says (None: nothing of that kind). `if_exists` says
     what happens when a live item has `key`: `skip` returns that item (without its claim: who
     works on it is another), `raise` does so too and lets it have the more urgent of both
     priorities while it waits, `fail` raises KeyTakenError, `replace` puts this one in its stead
@@ -46,6 +48,7 @@ class Request(Record):
     at: float | None = None
     max_attempts: int | None = None
     timeout: float | None = None
+    limit: str | None = None
     name: str | None = None
     metadata: dict[str, Any] | None = None
 
@@ -104,6 +107,8 @@ def checked(request: Request) -> Request:
         valid_whole("max_attempts", request.max_attempts, 1, 1_000_000)
     if request.timeout is not None and not valid_duration("timeout", request.timeout):
         raise wrong("timeout", request.timeout, "seconds, above 0")
+    if valid_text("limit", request.limit) is not None:
+        valid_limit(request.limit or "")
     name = valid_text("name", request.name)
     if name is not None and len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
@@ -159,6 +164,7 @@ def new_item(request: Request, item_id: int, now: float, config: QueueConfig) ->
         not_before=stamp(due) if due is not None and waits else None,
         max_attempts=config.max_attempts if request.max_attempts is None else request.max_attempts,
         timeout=request.timeout,
+        limit=request.limit,
         key=request.key,
         name=request.name,
         metadata={} if request.metadata is None else request.metadata,

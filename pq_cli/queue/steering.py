@@ -10,7 +10,7 @@ import math
 from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key
 from pq_cli.core.arguments import valid_flag, valid_reference, valid_text, valid_time, wrong
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import NO_LIMIT, Item, State
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import UsageError
 from pq_cli.queue.request import Request, changes, checked
@@ -79,18 +79,19 @@ class Steering:
         delay: float | None = None,
         at: float | None = None,
         max_attempts: int | None = None,
+        limit: str | None = None,
         name: str | None = None,
         metadata: dict[str, Any] | None = None,
         only: Selection | None = None,
     ) -> Item:
         """Change what was said of an item when it was enqueued. Raises ConflictError.
 
-        metadata: these are added, or take the place of those with the same names. only: as for
-        `retry`.
+        metadata: these are added, or take the place of those with the same names. limit: of an
+        item that is not active; "none" takes the one away that it has. only: as for `retry`.
         """
         new = Request(
             priority=priority, delay=delay, at=at, max_attempts=max_attempts, name=name,
-            metadata=metadata,
+            limit=None if limit == NO_LIMIT else limit, metadata=metadata,
         )  # fmt: skip
         new = checked(new)
         with self._store.transaction():
@@ -98,6 +99,8 @@ class Steering:
             now = self._store.now()
             due = now + delay if delay is not None else at
             fields = changes(before, new)
+            if limit is not None:
+                fields["limit"] = new.limit
             return self._put(before, transitions.changed(before, now, priority, due, **fields))
 
     def change_policy(self, settings: dict[str, str]) -> QueueConfig:

@@ -74,6 +74,7 @@ class Queue(Working, Looking, Steering):
         at: float | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        limit: str | None = None,
         name: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> Item:
@@ -84,7 +85,7 @@ class Queue(Working, Looking, Steering):
         """
         request = Request(
             priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
-            max_attempts=max_attempts, timeout=timeout, name=name, metadata=metadata,
+            max_attempts=max_attempts, timeout=timeout, limit=limit, name=name, metadata=metadata,
         )  # fmt: skip
         admitted = self.commit([self.stage(payload, request)])
         if admitted.error is not None:

@@ -33,7 +33,7 @@ from pq_cli.spool.files import Files
 
 MOST = 500
 """Files picked up at once: whoever asked for work must not wait for all of them."""
-_SIDECAR_FIELDS = ("priority", "key", "max_attempts", "timeout", "metadata")
+_SIDECAR_FIELDS = ("priority", "key", "max_attempts", "timeout", "limit", "metadata")
 _MAX_SIDECAR = 512 * 1024
 
 
