@@ -1,18 +1,22 @@
-"""`pq config`: the policy of a queue, shown and set, wherever it is kept."""
+"""`pq config`: the policy of a queue, shown, set and edited, wherever it is kept."""
 
 from __future__ import annotations
 
 from pq_cli.commands.spools import open_spool
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import UsageError
 from pq_cli.options import AS_JSON, Options, operands
 from pq_cli.queue.policytext import policy_lines
+from pq_cli.queue.verbs import Queue
 from pq_cli.screen import Screen
 
 
 class ConfigOptions(Options):
     """The command line of `pq config`, as typed."""
 
-    words: tuple[str, ...] = operands(metavar="show|set K=V...", help="Show it, or set K to V.")
+    words: tuple[str, ...] = operands(
+        metavar="show|set K=V...|edit", help="Show it, set K to V, or edit its text."
+    )
     as_json: bool = AS_JSON
 
 
@@ -23,19 +27,22 @@ def command(o: ConfigOptions, screen: Screen) -> int:
     """Show the policy of the queue, every field of it, or set some: `pq config set lease=10m`.
 
     A folder has it in its queue.toml, a database in the queue's row; what is set there stays as
-    people wrote it but for these lines. Whoever has the queue open goes on with what it read.
+    people wrote it but for these lines. `edit` opens the whole text in $VISUAL or $EDITOR and takes
+    it back if it is right. Whoever has the queue open goes on with what it read.
     """
     verb, *settings = o.words or ("show",)
-    if verb not in ("show", "set") or bool(settings) != (verb == "set"):
-        raise UsageError("give `show`, or `set` and what to set: set lease=10m max_attempts=5")
+    if verb not in ("show", "set", "edit") or bool(settings) != (verb == "set"):
+        raise UsageError("give `show`, `edit`, or `set` and what to set: set lease=10m")
     pairs = [word.partition("=") for word in settings]
     for name, equals, _ in pairs:
         if not equals:
             raise UsageError(f"{name}: give KEY=VALUE")
-    queue = open_spool(o, screen, create=verb == "set")
+    queue = open_spool(o, screen, create=verb != "show")
     config = queue.config
     if verb == "set":
         config = queue.change_policy({name: value for name, _, value in pairs})
+    if verb == "edit":
+        config = _edit(queue, screen)
     if o.as_json:
         screen.emit_json(dict(config.__dict__))
         return 0
@@ -43,3 +50,19 @@ def command(o: ConfigOptions, screen: Screen) -> int:
         for name, value in policy_lines(config):
             screen.emit(f"{name} = {value}")
     return 0
+
+
+def _edit(queue: Queue, screen: Screen) -> QueueConfig:
+    """Let a person edit the text; return the policy that holds then."""
+    from pq_cli.commands.editing import edited  # start-up
+    from pq_cli.queue.template import CONFIG_TEMPLATE
+
+    before = queue.policy_text()
+    taken = [queue.config]
+
+    def take(text: str) -> None:
+        taken.append(queue.replace_policy(before, text))
+
+    if not edited(before or CONFIG_TEMPLATE, "queue.toml", take, screen):
+        screen.warn("nothing was changed")
+    return taken[-1]

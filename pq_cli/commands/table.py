@@ -83,7 +83,7 @@ COMMANDS = {
         Command(
             name="init", help="make a spool with a commented queue.toml, or a database's tables"
         ),
-        Command(name="config", help="show or set the policy of the queue"),
+        Command(name="config", help="show, set or edit the policy of the queue"),
     )
 }
 

@@ -45,9 +45,7 @@ class Entry:
         self._put = put
         # From here on no other id is given, until the end of the transaction.
         self._first_id = self._last_id = (link.row(sql.LAST_ID, queue) or (0,))[0]
-        self._live = 0
-        if config.max_items:
-            self._live = (link.row(sql.LIVE_COUNT, queue) or (0,))[0]
+        self._live: int | None = None
         self._new: list[tuple[Item, Staged]] = []
         self._new_keys: set[str] = set()
 
@@ -96,8 +94,7 @@ class Entry:
         if other is not None:
             self._drop(other)
         elif item.state in LIVE:
-            check_room(self._config.max_items, self._live)
-            self._live += 1
+            self._take_room()
         self._last_id += 1
         item = item.replace(id=self._last_id)
         staged.taken = True
@@ -105,6 +102,23 @@ class Entry:
         if item.key is not None:
             self._new_keys.add(item.key)
         return item
+
+    def _take_room(self) -> None:
+        """Raise QueueFullError if there is no room for one more live item.
+
+        Counted once, up to the limit and no further. It stays exact for the rest of the
+        transaction: whoever enqueues waits for the counter's row, which is ours since before, and
+        a claim's end only makes room.
+        """
+        most = self._config.max_items
+        if not most:
+            return
+        if self._live is None:
+            values = {"queue": self._queue, "most": most}
+            written = (self._link.row(sql.LIVE_COUNT, values) or (0,))[0]
+            self._live = int(written) + sum(item.state in LIVE for item, _ in self._new)
+        check_room(most, self._live)
+        self._live += 1
 
     def end(self) -> None:
         """Write down what has entered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pq_cli.core.item import LIVE
 from pq_cli.postgres.rows import COLUMNS
 
 CLOCK = "extract(epoch from clock_timestamp())::float8"
@@ -113,7 +114,12 @@ delete from pq.payload using gone where payload.blob = gone.blob
 
 LAST_ID = "select last_id from pq.counter where queue = %s for update"
 SET_LAST_ID = "update pq.counter set last_id = %s where queue = %s"
-LIVE_COUNT = f"select count(*) from pq.item where queue = %s and {_LIVE}"
+LIVE_COUNT = "select count(*) from (select 1 from ({}) as live limit %(most)s) as counted".format(
+    " union all ".join(
+        f"select 1 from pq.item where queue = %(queue)s and state = '{state}'" for state in LIVE
+    )
+)
+"""The live items, no more than `most` of them looked at."""
 INSERT = """
 with line as materialized (
     select * from unnest(%(id)s::bigint[], %(state)s::text[], %(priority)s::int[],

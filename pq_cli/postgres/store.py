@@ -182,7 +182,9 @@ class PostgresStore(Finds):
         self._state, self._stirred = state, True
 
     def policy(self) -> str:
-        rows = self.ask("select policy from pq.queue where number = %s", self.number)
+        # Whoever is about to change it locks it: of two who do at once none is forgotten.
+        lock = " for no key update" if self._link.inside else ""
+        rows = self.ask("select policy from pq.queue where number = %s" + lock, self.number)
         return str(rows[0][0])
 
     def set_policy(self, text: str) -> None:

@@ -12,7 +12,7 @@ from pq_cli.core.admission import check_key
 from pq_cli.core.arguments import valid_flag, valid_reference, valid_text, valid_time, wrong
 from pq_cli.core.item import NO_LIMIT, Item, State
 from pq_cli.core.policy import QueueConfig
-from pq_cli.errors import UsageError
+from pq_cli.errors import ConfigError, ConflictError, UsageError
 from pq_cli.queue.request import Request, changes, checked
 
 TYPE_CHECKING = False
@@ -119,6 +119,32 @@ class Steering:
             text = changed_policy(store.policy(), settings, store.where)
             store.set_policy(text)
         return parse_policy(text, store.where)
+
+    def policy_text(self) -> str:
+        """Return the text of the policy, as of a queue.toml; empty: the defaults."""
+        return self._store.policy()
+
+    def replace_policy(self, before: str, after: str) -> QueueConfig:
+        """Let `after` be the text of the policy, which was `before`; return what it says.
+
+        Raises UsageError for a text that is no policy, ConflictError if somebody else has changed
+        it meanwhile; then nothing is changed.
+        """
+        from pq_cli.queue.policytext import parse_policy  # start-up
+
+        for name, text in (("before", before), ("after", after)):
+            if not isinstance(text, str):
+                raise wrong(name, text, "a text as of a queue.toml")
+        try:
+            config = parse_policy(after, "policy")
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
+        store = self._store
+        with store.transaction():
+            if store.policy() != before:
+                raise ConflictError(f"{store.where}: somebody else changed the policy meanwhile")
+            store.set_policy(after)
+        return config
 
     def cancel(
         self,

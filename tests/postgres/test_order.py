@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from bisect import bisect_left
 from collections import deque
 from itertools import accumulate
@@ -15,7 +16,7 @@ from database import need_postgres, server
 from naive import Naive
 from queues import Clock
 
-from pq_cli import PostgresQueue, QueueConfig, Request
+from pq_cli import PostgresQueue, QueueConfig, QueueFullError, Request
 
 WORKERS = 8
 ITEMS = 20_000 if os.environ.get("PQ_LONG") else 1_200
@@ -108,3 +109,31 @@ def test_a_lane_of_which_others_take_the_front_is_still_the_more_urgent():
                 (name, front),
             )
             assert [queue.claim().id for _ in range(11)] == [item.id for item in items[20:]]
+
+
+def test_the_room_is_exact_whoever_comes_at_once():
+    """Eight put in at once what there is room for once: max_items live items, and not one more.
+
+    Also in one transaction that replaces an item before it adds one.
+    """
+    need_postgres()
+    url, config = server().url(), QueueConfig(max_items=20)
+    start, refused = threading.Barrier(WORKERS), []
+
+    def put():
+        with PostgresQueue(url, config=config) as queue:
+            for _ in range(4):
+                start.wait(60)
+                refused.append(queue.enqueue_many([(b"", Request())]).error is not None)
+
+    threads = [threading.Thread(target=put) for _ in range(WORKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with PostgresQueue(url, config=config) as queue:
+        assert len(queue) == 20 and refused.count(True) == 4 * WORKERS - 20
+        queue.remove(1)
+        queue.enqueue(b"", key="k")
+        again = [(b"", Request(key="k", if_exists="replace")), (b"", Request())]
+        assert type(queue.enqueue_many(again).error) is QueueFullError and len(queue) == 20

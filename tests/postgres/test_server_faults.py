@@ -72,6 +72,8 @@ class Crowd:
                 self.running[number] = process
                 for line in process.stdout:
                     words = line.split()
+                    if not line.endswith("\n") or len(words) != (1 if script is PRODUCE else 2):
+                        continue  # a piece of what it was about to tell when it was killed
                     if script is PRODUCE:
                         self.told.append(int(words[0]))
                     elif words[0] != "-":
