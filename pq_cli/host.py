@@ -6,6 +6,7 @@ A pid alone is reused; a pid with its start time within one boot and pid namespa
 from __future__ import annotations
 
 import os
+import sys
 
 from pq_cli.core.item import Holder
 
@@ -17,6 +18,8 @@ pid = os.getpid()
 """Of this process; kept, because asking the kernel each time took a tenth of a claim."""
 NO_BOOT = "unknown"
 """Stands for the boot where the system does not tell one from the other."""
+_MOST_COMMAND = 2000
+"""Bytes of a command line that are told: with all else that a worker tells they fit in a page."""
 brief = False
 """Whether this process makes one change and ends: it does without libraries that are slow to load.
 """
@@ -105,6 +108,18 @@ def is_dead(holder: Holder) -> bool:
     if holder.boot != boot:
         return holder.boot.partition("/")[0] != boot.partition("/")[0]
     return start_ticks(holder.pid) != holder.started
+
+
+def told_command() -> list[str]:
+    """Return the words of this process's command line, or the first of them: for others to see."""
+    words: list[str] = []
+    room = _MOST_COMMAND
+    for word in sys.argv:
+        room -= len(os.fsencode(word)) + 1
+        if room < 0:
+            return [*words, "..."]
+        words.append(word)
+    return words
 
 
 def command_of(holder: Holder) -> str | None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pq_cli.core import transitions
 from pq_cli.core.item import Item
 from pq_cli.errors import DamagedItemError, NoSuchItemError
-from pq_cli.postgres import presence
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.looking import Looks
 from pq_cli.postgres.rows import item_of
@@ -25,8 +24,6 @@ _HEADS = 8
 """Heads of each lane that are looked at: as many as others may be claiming at the moment."""
 _CENSUS = 1.0
 """Seconds between looks for workers that have died."""
-_GRACE = 15.0
-"""Seconds that workers have to come to a server that was restarted or took over."""
 
 
 class Finds(Looks):
@@ -130,11 +127,11 @@ class Finds(Looks):
         if time.monotonic() < self._next_census:
             return []
         self._next_census = time.monotonic() + _CENSUS
-        rows = self._link.rows(sql.ABSENT, self.number, presence.WORKERS)
+        rows = self._link.rows(sql.ABSENT, self.number, sql.LOCK)
         new = [number for number, here, doubted in rows if not here and doubted is None]
         if new:
             self._link.rows(sql.DOUBT, self.number, new)
-        return [number for number, here, doubted in rows if here or (doubted or 0.0) > _GRACE]
+        return [number for number, here, doubted in rows if here or (doubted or 0.0) > sql.COMING]
 
     def look_in(self) -> None:
         """Take note that a claim comes: what is read first then takes its lock, too."""

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.insight.shape import Backlog
+from pq_cli.core.insight.workers import Worker, duty_of
 from pq_cli.core.item import printable
+from pq_cli.core.jsonio import parse_python
 from pq_cli.errors import DamagedItemError
 from pq_cli.postgres.rows import COLUMNS, item_of
-from pq_cli.postgres.statements import CLOCK
+from pq_cli.postgres.statements import CLOCK, COMING, LOCK, WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +67,16 @@ def backlog(ask: Ask, queue: int, now: float) -> Backlog:
         delayed=delayed,
         next_due=next_due,
     )
+
+
+def workers(ask: Ask, queue: int) -> Iterator[Worker]:
+    """Yield who works at a queue, and who has died and still has claims or may have some."""
+    for number, host, pid, since, command, duty, alive in ask(WORKERS, COMING, LOCK, queue):
+        yield Worker(
+            lock=str(number), host=host, pid=pid, since=since, alive=alive,
+            command=tuple(parse_python(command)),
+            duty=duty_of(None if duty is None else parse_python(duty)),
+        )  # fmt: skip
 
 
 def facts(ask: Ask, queue: int) -> Iterator[Fact]:

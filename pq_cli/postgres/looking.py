@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
+    from pq_cli.core.insight.workers import Worker
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
 
@@ -186,6 +187,9 @@ class Looks:
 
     def dropped(self) -> int:
         return 0
+
+    def workers(self) -> Iterator[Worker]:
+        return insight.workers(self.ask, self.number)
 
     def facts(self) -> Iterator[Fact]:
         return insight.facts(self.ask, self.number)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from pq_cli.core.jsonio import to_json
 from pq_cli.errors import PqError
+from pq_cli.host import told_command
 from pq_cli.postgres.link import Link
-from pq_cli.postgres.statements import SIGN
+from pq_cli.postgres.statements import DESCRIBE_WORKER, LOCK, SIGN
 
 if TYPE_CHECKING:
     from pq_cli.postgres.address import Address
 
-WORKERS = 0x7071_0000_0000_0000
-"""What a worker's number is added to, for its advisory lock."""
 _DEAF_LOOK = 0.5
 """Seconds between looks where no news come."""
 _here: dict[tuple[int, str], Presence] = {}
@@ -33,7 +33,8 @@ class Presence:
     def __init__(self, address: Address, patience: float) -> None:
         self.closed = False
         self.heard = False
-        self._queues: list[int] = []
+        self._queues: dict[int, str | None] = {}
+        self._listening: set[int] = set()
         self._number: int | None = None
         self._link = Link(address, patience, self._appear)
         self._link.connection  # noqa: B018
@@ -52,28 +53,45 @@ class Presence:
         link.connection.add_notify_handler(self._hear)
         if self._number is None:
             self._number = (link.row("select nextval('pq.worker_number')") or (0,))[0]
-        link.rows("select pg_advisory_lock(%s)", WORKERS + self._number)
-        for queue in self._queues:
-            self._sign(link, queue)
+        link.rows("select pg_advisory_lock(%s)", LOCK + self._number)
+        for queue, duty in self._queues.items():
+            self._sign(link, queue, duty)
+        for queue in self._listening:
+            link.rows(f"listen {channel(queue)}")
 
     def _hear(self, _: object) -> None:
         self.heard = True
 
     def hold(self, queue: int) -> Presence:
-        """See to it that the session stands, and that who is at this queue knows of it."""
+        """See to it that the session stands, and hears of what comes at this queue."""
         self._take_in()
-        if queue not in self._queues:
+        if queue not in self._listening:
             self._link.connection  # noqa: B018
-            self._sign(self._link, queue)
-            self._queues.append(queue)
+            if not self._link.pooled:
+                self._link.rows(f"listen {channel(queue)}")
+            self._listening.add(queue)
         return self
 
-    def _sign(self, link: Link, queue: int) -> None:
-        """Be known at a queue, and hear of what comes there."""
+    def work(self, queue: int, duty: str | None) -> Presence:
+        """See to it that who is at this queue knows us; duty: what we are at, as JSON."""
+        self.hold(queue)
+        if queue not in self._queues:
+            self._sign(self._link, queue, duty)
+            self._queues[queue] = duty
+        return self
+
+    def describe(self, queue: int, duty: str) -> None:
+        """Let others see what we are at, if they can see us."""
+        if self._queues.get(queue, duty) != duty:
+            self._queues[queue] = duty
+            if self._number is not None:
+                self._link.rows(DESCRIBE_WORKER, duty, queue, self._number)
+
+    def _sign(self, link: Link, queue: int, duty: str | None) -> None:
         if self._number is not None:
-            link.rows(SIGN, queue, self._number, os.uname().nodename, os.getpid())
-        if not link.pooled:
-            link.rows(f"listen {channel(queue)}")
+            command = to_json(told_command()).decode("utf-8", "replace")
+            host = os.uname().nodename
+            link.rows(SIGN, queue, self._number, host, os.getpid(), command, duty)
 
     def _take_in(self) -> None:
         """Read what the server has said unasked: that something came, or that it is over."""
@@ -132,6 +150,11 @@ def _readable(fd: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
+
+
+def known_of_this_process(address: Address) -> Presence | None:
+    """Return the presence of this process at a database, if there is one."""
+    return _here.get((os.getpid(), address.conninfo))
 
 
 def of_this_process(address: Address, patience: float) -> Presence:

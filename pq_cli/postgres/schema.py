@@ -89,6 +89,9 @@ create table pq.worker (
     number bigint not null,
     host text not null,
     pid int not null,
+    since float8 not null default extract(epoch from clock_timestamp()),
+    command text not null,
+    duty text,
     server timestamptz not null default pg_postmaster_start_time(),
     doubted float8,
     primary key (queue, number)

@@ -23,6 +23,10 @@ OPENING_CLAIM = OPENING.replace(
 )
 """The same for a claim, whose lock must be there before the heads are looked at."""
 
+LOCK = 0x7071_0000_0000_0000
+"""What a worker's number is added to, for its advisory lock."""
+COMING = 15.0
+"""Seconds that workers have to come to a server that was restarted or took over."""
 ABSENT = f"""
 select number, server = pg_postmaster_start_time(), {CLOCK} - doubted
 from pq.worker where queue = %s and pg_try_advisory_xact_lock_shared(%s + number)
@@ -33,8 +37,20 @@ update pq.worker set doubted = {CLOCK} where queue = %s and number = any(%s::big
     and doubted is null
 """
 SIGN = """
-insert into pq.worker (queue, number, host, pid) values (%s, %s, %s, %s)
-on conflict (queue, number) do update set server = excluded.server, doubted = null
+insert into pq.worker (queue, number, host, pid, command, duty) values (%s, %s, %s, %s, %s, %s)
+on conflict (queue, number)
+    do update set server = excluded.server, duty = excluded.duty, doubted = null
+"""
+DESCRIBE_WORKER = "update pq.worker set duty = %s where queue = %s and number = %s"
+# A standby has none of the locks; and to a server that has just started they are still to come.
+WORKERS = f"""
+select number, host, pid, since, command, duty, pg_is_in_recovery()
+    or (server <> pg_postmaster_start_time()
+        and {CLOCK} < extract(epoch from pg_postmaster_start_time())::float8 + %s)
+    or exists (select 1 from pg_locks where locktype = 'advisory' and objsubid = 1 and granted
+        and database = (select oid from pg_database where datname = current_database())
+        and (classid::bigint << 32) | objid::bigint = %s + number)
+from pq.worker where queue = %s order by number
 """
 
 FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
+from pq_cli.core.insight.workers import duty_values
 from pq_cli.core.item import MAX_HISTORY, Item, State
 from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.policy import Pause, QueueState
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, BinaryIO
 
+    from pq_cli.core.insight.workers import Duty
     from pq_cli.core.item import Holder
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
@@ -82,6 +84,7 @@ class PostgresStore(Finds):
         self._lock = RLock()
         self._looking: list[Link] = []
         self._attendance: Presence | None = None
+        self._duty: str | None = None
         self._next_census = 0.0
         self._claiming = 0
         self._known: tuple[float, float, float | None] | None = None
@@ -339,7 +342,7 @@ class PostgresStore(Finds):
 
     def holder(self, *, bound: bool) -> Holder:
         attended = self._attendance is not None and not self._attendance.closed
-        lock = self._present().hold(self.number).name if bound or attended else None
+        lock = self._present().work(self.number, self._duty).name if bound or attended else None
         return this_process(bound=bound, lock=lock or None)
 
     def _present(self) -> Presence:
@@ -350,8 +353,15 @@ class PostgresStore(Finds):
 
     def attend(self) -> Presence:
         attendance = presence.Presence(self._address, self._patience)
-        self._attendance = attendance.hold(self.number)
+        self._attendance = attendance.work(self.number, self._duty)
         return attendance
+
+    def describe(self, duty: Duty) -> None:
+        self._duty = to_json(duty_values(duty)).decode()
+        attended = self._attendance is not None and not self._attendance.closed
+        here = self._attendance if attended else presence.known_of_this_process(self._address)
+        if here is not None:
+            here.describe(self.number, self._duty)
 
 
 def _pause_of(text: str | None) -> Pause | None:

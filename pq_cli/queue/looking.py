@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
+    from pq_cli.core.insight.explain import Reason
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
+    from pq_cli.core.insight.workers import Worker
     from pq_cli.core.selection import Selection
     from pq_cli.queue.ends import Ended
     from pq_cli.queue.store import Store
@@ -100,6 +102,25 @@ class Looking:
     def paused(self) -> Pause | None:
         """Since when and why nothing is claimed, or None."""
         return self._store.state().paused
+
+    def workers(self) -> list[Worker]:
+        """Return who is at work and on what, the first that came first.
+
+        Those that have died are among them while others have not taken over what they had; and who
+        has made claims that end by their lease alone.
+        """
+        from pq_cli.queue.attending import workers  # start-up: for who looks only
+
+        return workers(self._store)
+
+    def trouble(self) -> list[Reason]:
+        """Return why nothing goes on although there is work: nobody is there, or is able to.
+
+        Empty where all is well. Quick, however many items there are.
+        """
+        from pq_cli.queue.attending import trouble
+
+        return trouble(self._store)
 
     def removed(self) -> Iterator[tuple[float, list[int]]]:
         """Yield (Unix second at which they go for good, ids) of what was removed together.

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from pq_cli.queue.attending import Attends
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
-    from pq_cli.core.item import Holder, Item, State
+    from pq_cli.core.item import Item, State
     from pq_cli.core.policy import QueueState
     from pq_cli.errors import PqError
     from pq_cli.queue.arrivals import Arrivals
@@ -44,21 +46,7 @@ class Staged(Protocol):
         """What its item is to be."""
 
 
-class Attendance(Protocol):
-    """What shows others that this process lives; see `Store.attend`."""
-
-    @property
-    def name(self) -> str:
-        """What claims call it by."""
-
-    def fileno(self) -> int:
-        """Return a descriptor that a child may inherit: while it has it, the claims hold."""
-
-    def close(self) -> None:
-        """End it: all claims have been settled."""
-
-
-class Store(Protocol):
+class Store(Attends, Protocol):
     """One queue's items and what belongs to them."""
 
     @property
@@ -209,15 +197,6 @@ class Store(Protocol):
 
         Files that were to be moved go too, if they are items now; what prevents that is returned,
         not raised, for the ids must be told. Not in a transaction.
-        """
-
-    def holder(self, *, bound: bool) -> Holder:
-        """Return who claims here: this process. `bound`: its death is to end the claim."""
-
-    def attend(self) -> Attendance:
-        """Return what the claims made from now on are bound to, until it is closed.
-
-        In a transaction.
         """
 
     # -- to and from other queues ------------------------------------------------

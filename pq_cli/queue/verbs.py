@@ -16,7 +16,7 @@ from pq_cli.core.arguments import (
 )
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
-from pq_cli.errors import LockTimeoutError
+from pq_cli.errors import LockTimeoutError, PqError
 from pq_cli.queue.looking import Looking
 from pq_cli.queue.request import Request, checked, valid_records
 from pq_cli.queue.steering import Steering
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO, Self
 
+    from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
     from pq_cli.queue.arrivals import Arrivals
+    from pq_cli.queue.attending import Attendance
     from pq_cli.queue.departures import Departures
     from pq_cli.queue.request import Admitted
-    from pq_cli.queue.store import Attendance, Staged, Store
+    from pq_cli.queue.store import Staged, Store
 
 
 class Queue(Working, Looking, Steering):
@@ -206,6 +208,13 @@ class Queue(Working, Looking, Steering):
         with self._store.transaction():
             self._catch_up(self._store.now())
             return self._store.attend()
+
+    def describe(self, duty: Duty) -> None:
+        """Let others see what this process is at; of no weight: what refuses it is ignored."""
+        try:
+            self._store.describe(duty)
+        except (PqError, OSError):
+            pass
 
     def next_event(self) -> float | None:
         """Return the Unix second at which a lease ends or an item may come due, or None.

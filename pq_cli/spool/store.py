@@ -5,22 +5,15 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.core.policy import QueueState
 from pq_cli.errors import DamagedItemError, PqError, UsageError
-from pq_cli.host import this_process
 from pq_cli.queue.request import checked
 from pq_cli.queue.working import POLL
+from pq_cli.spool.claims.attending import SpoolAttends
 from pq_cli.spool.claims.overdue import due_with_room, next_event, overdue, promote
 from pq_cli.spool.claims.serving import next_servable
-from pq_cli.spool.claims.workers import (
-    Attendance,
-    attendance_of_this_process,
-    claim_ended,
-    claim_made,
-    close_unless_needed,
-)
+from pq_cli.spool.claims.workers import claim_ended, claim_made, close_unless_needed
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.eventlog import read_log
 from pq_cli.spool.disk.payload import (
@@ -44,7 +37,6 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
-    from pq_cli.core.item import Holder
     from pq_cli.queue.request import Admitted, Request
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
@@ -53,7 +45,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class SpoolStore:
+class SpoolStore(SpoolAttends):
     """The items of one spool.
 
     clock: returns Unix seconds. report: called with the DamagedItemError of each item that is
@@ -66,12 +58,10 @@ class SpoolStore:
         clock: Callable[[], float],
         report: Callable[[DamagedItemError], None],
     ) -> None:
-        self.files = files
+        super().__init__(files, clock)
         self.name = self.where = files.root
-        self.now = clock
         self._report = report
         self._dropbox: Dropbox | None = None
-        self._attendance: Attendance | None = None
         self._ready: Prepared = {}
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -251,25 +241,6 @@ class SpoolStore:
             except OSError:
                 break  # what is left lies in tmp/ for `check`
         return stop
-
-    def holder(self, *, bound: bool) -> Holder:
-        return this_process(bound=bound, lock=self._lock_of_claims() if bound else None)
-
-    def _lock_of_claims(self) -> str:
-        attendance = self._attendance
-        if attendance is None or not attendance.open or attendance.pid != host.pid:
-            made: list[Attendance] = []
-            disk = self.files.disk
-            self.files.spare.behind(lambda: made.append(attendance_of_this_process(disk)))
-            attendance = made[0]
-        return attendance.name
-
-    def attend(self) -> Attendance:
-        made: list[Attendance] = []
-        self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
-        self.files.sweep_ended()
-        self._attendance = made[0]
-        return made[0]
 
     # -- to and from other queues --------------------------------------------------
 

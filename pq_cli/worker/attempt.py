@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self, TypeVar
 
-    from pq_cli.queue.store import Attendance
+    from pq_cli.queue.attending import Attendance
     from pq_cli.worker.contract import Judge
 
     Claimed = TypeVar("Claimed", Item, Item | None)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+from pq_cli.core.insight.workers import Duty
 from pq_cli.core.item import Item
 from pq_cli.core.record import Record
+from pq_cli.errors import PqError
 from pq_cli.queue.outcome import Outcome, Verdict
 from pq_cli.queue.verbs import Queue
 
@@ -98,6 +101,38 @@ class Stop:
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` at each request."""
         self._listeners.append(listener)
+
+
+class Notice:
+    """What others can see of a pool while it works (see `Queue.describe`); told when it changes."""
+
+    def __init__(self, queue: Queue, slots: int) -> None:
+        self._queue = queue
+        self._duty = Duty()
+        self._say(slots=slots)
+
+    def gate(self, is_open: bool) -> None:
+        """Note what the gate has said."""
+        if is_open is not (self._duty.gate_closed is None):
+            self._say(gate_closed=None if is_open else self._now())
+
+    def pace(self, slow: bool, in_a_row: int) -> None:
+        """Note that the pool slows down, or is at full speed again."""
+        self._say(slow=self._now() if slow else None, in_a_row=in_a_row)
+
+    def close(self) -> None:
+        """Say no more: the process may go on without the pool."""
+        self._queue.describe(Duty())
+
+    def _say(self, **changed: Any) -> None:
+        self._duty = self._duty.replace(**changed)
+        self._queue.describe(self._duty)
+
+    def _now(self) -> float:
+        try:
+            return self._queue.now()
+        except (PqError, OSError):
+            return time.time()  # a server that cannot be reached
 
 
 class Telling:

@@ -14,7 +14,7 @@ from pq_cli.core.item import Item, State
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError
 from pq_cli.queue.outcome import Outcome, Verdict, outcome_of
 from pq_cli.queue.verbs import Queue
-from pq_cli.worker.events import COUNTED, Event, Stop, Summary, Telling, Watch
+from pq_cli.worker.events import COUNTED, Event, Notice, Stop, Summary, Telling, Watch
 from pq_cli.worker.gate import GateKeeper
 from pq_cli.worker.handlers import Hands
 from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
@@ -101,6 +101,7 @@ class Pool:
         self._follow = follow
         self._gate = GateKeeper(gate, self._gate_said)
         stop.listen(self._asked_to_stop)
+        self._notice = Notice(self._queue, self._concurrency)
         keeper = asyncio.create_task(self._keep_leases())
         try:
             while True:
@@ -116,6 +117,7 @@ class Pool:
             await self._gate.close()
             await self._call_off()
             await self._telling.close()
+            self._notice.close()
         if self._error is not None:
             raise self._error
         return Summary(**self._counts)
@@ -251,6 +253,7 @@ class Pool:
         was_slow = slowdown.slow
         over = self._pace.ended(verdict, attempt.claims[0].round, time.monotonic())
         if slowdown.slow != was_slow:
+            self._notice.pace(slowdown.slow, slowdown.in_a_row)
             self._tell(Event(kind="pace", slow=slowdown.slow, in_a_row=slowdown.in_a_row))
         if verdict not in (Verdict.DONE, Verdict.RELEASE):
             self._gate.doubt()
@@ -347,6 +350,7 @@ class Pool:
                 self._loop.remove_reader(ear)
 
     def _gate_said(self, is_open: bool) -> None:
+        self._notice.gate(is_open)
         self._tell(Event(kind="gate", open=is_open))
         self._wake.set()
 

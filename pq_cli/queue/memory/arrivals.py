@@ -1,4 +1,4 @@
-"""What a queue in memory hands out: arrivals, and attendance."""
+"""What a queue in memory hands out for an import: arrivals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pq_cli.core.admission import check_key, check_room
 from pq_cli.core.item import LIVE, Item, checksum_text
 from pq_cli.core.origin import Origin, arriving, digest
 from pq_cli.core.record import Record
-from pq_cli.errors import KeyTakenError, PqError, QueueFullError, UsageError
+from pq_cli.errors import KeyTakenError, PqError, QueueFullError
 
 if TYPE_CHECKING:
     from typing import BinaryIO, Self
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
     from pq_cli.queue.memory.store import MemoryStore
 
 _MOST = 500
-
-
-class NoAttendance:
-    """Nothing to show: nobody but this process sees these items."""
-
-    name = ""
-
-    def fileno(self) -> int:
-        """Raise UsageError: there is none."""
-        raise UsageError("a queue in memory has no lock that a child could inherit")
-
-    def close(self) -> None:
-        """Nothing to let go of."""
 
 
 class MemoryReceived(Record):

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key, check_room, measured, standing
 from pq_cli.core.arguments import valid_chunk
-from pq_cli.core.item import LIVE, Holder, Item, State, printable
+from pq_cli.core.item import LIVE, Item, State, printable
 from pq_cli.core.order import Lane, choose
 from pq_cli.core.policy import QueueConfig, QueueState, floors
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
-from pq_cli.queue.memory.arrivals import MemoryArrivals, NoAttendance
+from pq_cli.queue.memory.arrivals import MemoryArrivals
+from pq_cli.queue.memory.attending import MemoryAttends
 from pq_cli.queue.memory.looking import MemoryLooks
 from pq_cli.queue.request import Admitted, Request, checked, new_item
 from pq_cli.queue.working import POLL
@@ -36,14 +37,14 @@ class MemoryStaged(Record):
     request: Request
 
 
-class MemoryStore(MemoryLooks):
+class MemoryStore(MemoryAttends, MemoryLooks):
     """A `Store` in memory; see there for what each method promises. A transaction is a lock."""
 
     name = ""
     where = "memory"
 
     def __init__(self, config: QueueConfig, clock: Callable[[], float]) -> None:
-        self.now = clock
+        super().__init__(clock)
         self.config = config
         self._floors = floors(config)
         self._lock = RLock()  # reentrant: what looks takes it too, also within a transaction
@@ -205,12 +206,6 @@ class MemoryStore(MemoryLooks):
 
     def finish(self, batch: Sequence[Any], admitted: int) -> None:
         """Leave what was staged to the garbage collector."""
-
-    def holder(self, *, bound: bool) -> Holder:
-        return Holder(host="", pid=0, boot=None, started=None, since=0.0)
-
-    def attend(self) -> NoAttendance:
-        return NoAttendance()
 
     def _move(self, before: Item | None, after: Item) -> Item:
         """Store an item and keep the lanes, heaps, keys and count in step with it."""

@@ -7,8 +7,6 @@ another host that shares the file system, or another pid namespace, where a pid 
 from __future__ import annotations
 
 import os
-import sys
-import time
 
 from pq_cli import host
 from pq_cli.core.item import Holder, Item
@@ -17,6 +15,15 @@ from pq_cli.core.timefmt import format_time
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock, is_locked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PROBED = 5.0
+"""Seconds for those who look, and have a new lock for an instant in which it is not ours yet."""
+_DUTY = 255
+"""Bytes of the line that is overwritten in place."""
 
 _of_this_process: dict[str, Attendance] = {}
 """The locks of claims that end with this process, by the spool's root; they outlast a queue."""
@@ -35,26 +42,36 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 class Attendance:
     """One worker's lock in `workers/`, held until `close`. Made under the spool's lock.
 
-    Its content is for people: host, pid, since when, and what it runs. claims: ids of the claims
-    that name it and have not ended. pid: who made it; a forked child has no part in it.
+    It holds a line of JSON: host, pid, since when, and what it runs; and, of a pool, a second one
+    that is overwritten in place (see `describe`). claims: ids of the claims that name it and have
+    not ended. pid: who made it; a forked child has no part in it. now: Unix seconds.
     """
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, now: float) -> None:
         self._disk = disk
         self.name = f"{os.getpid()}-{os.urandom(8).hex()}"
         disk.make_dir(layout.WORKERS)
         self._path = f"{layout.WORKERS}/{self.name}"
-        self._lock = SpoolLock(f"{disk.root}/{self._path}", timeout=0)
+        self._lock = SpoolLock(f"{disk.root}/{self._path}", timeout=_PROBED)
         self._lock.__enter__()
         self.pid = os.getpid()
         self.claims: set[int] = set()
+        self._said: dict[str, Any] = {}
         self.open = True
-        about = {"host": os.uname().nodename, "pid": self.pid, "since": format_time(time.time())}
-        disk.append(self._lock.fileno(), to_json({**about, "command": sys.argv}) + b"\n")
+        about = {"host": os.uname().nodename, "pid": self.pid, "since": format_time(now)}
+        self._about = to_json({**about, "command": host.told_command()}) + b"\n"
+        disk.overwrite(self._lock.fileno(), self._about)
 
     def fileno(self) -> int:
         """Return the lock's descriptor; a process that inherits it holds the lock as well."""
         return self._lock.fileno()
+
+    def describe(self, values: dict[str, Any]) -> None:
+        """Say what the worker is at: a line of one length, so that a small write replaces it."""
+        if values != self._said:
+            line = to_json(values).ljust(_DUTY) + b"\n"
+            self._disk.overwrite(self._lock.fileno(), self._about + line)
+            self._said = values
 
     def close(self) -> None:
         """End it: all claims have been settled."""
@@ -63,12 +80,17 @@ class Attendance:
         self._lock.close()  # that frees it, also where the interpreter is going down
 
 
-def attendance_of_this_process(disk: Disk) -> Attendance:
+def attendance_of_this_process(disk: Disk, now: float) -> Attendance:
     """Return the lock that claims name which end with this process; made at the first."""
     mine = _of_this_process.get(disk.root)
     if mine is None or not os.path.lexists(f"{disk.root}/{layout.WORKERS}/{mine.name}"):
-        mine = _of_this_process[disk.root] = Attendance(disk)
+        mine = _of_this_process[disk.root] = Attendance(disk, now)
     return mine
+
+
+def present_attendance(root: str) -> Attendance | None:
+    """Return the lock that claims name which end with this process, if it has been made."""
+    return _of_this_process.get(root)
 
 
 def close_unless_needed(root: str) -> None:

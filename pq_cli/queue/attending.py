@@ -1,0 +1,92 @@
+"""Attending: who is at work on a queue; the part of a `Store` that knows it, and what asks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pq_cli.core.insight.workers import crew, in_the_way, last_claim, nobody
+from pq_cli.core.item import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pq_cli.core.insight.explain import Reason
+    from pq_cli.core.insight.workers import Duty, Worker
+    from pq_cli.core.item import Holder, Item
+    from pq_cli.queue.store import Store
+
+
+class Attendance(Protocol):
+    """What shows others that this process lives; see `Attends.attend`."""
+
+    @property
+    def name(self) -> str:
+        """What claims call it by."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that a child may inherit: while it has it, the claims hold."""
+
+    def close(self) -> None:
+        """End it: all claims have been settled."""
+
+
+class Attends(Protocol):
+    """The part of a `Store` that knows who is at work."""
+
+    def holder(self, *, bound: bool) -> Holder:
+        """Return who claims here: this process. `bound`: its death is to end the claim."""
+
+    def attend(self) -> Attendance:
+        """Return what the claims made from now on are bound to, until it is closed.
+
+        In a transaction.
+        """
+
+    def describe(self, duty: Duty) -> None:
+        """Let others see this of the process that claims here, whenever it can be seen at all.
+
+        Cheap, and it may be lost. Not in a transaction.
+        """
+
+    def workers(self) -> Iterable[Worker]:
+        """Yield who can be seen, without what they work on: no claim is read.
+
+        Those that have died are among them until others have taken over what they had.
+        """
+
+
+def workers(store: Store) -> list[Worker]:
+    """Return who is at work, and on what; see `Looking.workers`."""
+    present = list(store.workers())
+    active = list(_active(store))
+    known = {worker.lock for worker in present}
+    if any(item.holder is not None and item.holder.lock not in known for item in active):
+        present = list({w.lock: w for w in (*present, *store.workers())}.values())  # they just came
+    return crew(present, active)
+
+
+def trouble(store: Store) -> list[Reason]:
+    """Return why nothing goes on; see `Looking.trouble`.
+
+    What is at work is read only where somebody has died, or nobody is there.
+    """
+    now = store.now()
+    present = list(store.workers())
+    if not present or not all(worker.alive for worker in present):
+        present = workers(store)
+    found = in_the_way(present, now)
+    if not found or not _waits(store, present, now):
+        return []
+    return [r if r.kind != "nobody" else nobody(last_claim(store.events())) for r in found]
+
+
+def _waits(store: Store, present: list[Worker], now: float) -> bool:
+    """Tell whether there is anything to do."""
+    if store.dropped() or any(not worker.at_work(now) for worker in present):
+        return True
+    return next(iter(store.items([State.PENDING], now, now)), None) is not None
+
+
+def _active(store: Store) -> Iterable[Item]:
+    now = store.now()
+    return store.items([State.ACTIVE], now, now)
