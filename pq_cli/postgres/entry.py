@@ -132,7 +132,7 @@ class Entry:
             return
         blobs = [staged.blob for _, staged in self._new if staged.blob is not None]
         if blobs:
-            payloads.take(self._link, blobs)
+            payloads.take(self._link, self._queue, blobs)
         halves = [texts(item) for item, _ in self._new]
         self._link.rows(
             sql.INSERT,

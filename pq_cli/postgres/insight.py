@@ -37,13 +37,14 @@ order by xact_start limit 1
 """
 _PAGE = f"""
 select {COLUMNS}, (select sum(octet_length(data)) from pq.payload
-                   where payload.blob = item.blob)::bigint
+                   where payload.queue = item.queue and payload.blob = item.blob)::bigint
 from pq.item where queue = %s and id > %s order by id limit 500
 """
 _LEFT = (
     ("""select count(distinct blob) from pq.payload where queue = %s and not exists (
             select 1 from pq.item where item.queue = payload.queue and item.blob = payload.blob)
-        and not exists (select 1 from pq.staging where staging.blob = payload.blob)""",
+        and not exists (select 1 from pq.staging
+            where staging.queue = payload.queue and staging.blob = payload.blob)""",
      "orphan", "payloads belong to no item"),
     (f"""select count(*) from pq.staging where queue = %s
         and touched < (select {CLOCK} - 86400)""",

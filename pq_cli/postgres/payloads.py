@@ -31,26 +31,28 @@ CHUNK = 1024 * 1024
 _FORGOTTEN = 86400.0
 """Seconds after which a payload that nobody has gone on with is taken for left behind."""
 
-_CHUNK_IN = "insert into pq.payload (blob, queue, no, data) values (%s, %s, %s, %b)"
-_NEW = f"insert into pq.staging select nextval('pq.blob'), %s, {CLOCK} returning blob"
-_TOUCH = f"update pq.staging set touched = {CLOCK} where blob = %s"
+_CHUNK_IN = "insert into pq.payload (queue, blob, no, data) values (%s, %s, %s, %b)"
+_NEW = f"insert into pq.staging select %s, nextval('pq.blob'), {CLOCK} returning blob"
+_TOUCH = f"update pq.staging set touched = {CLOCK} where queue = %s and blob = %s"
 _SWEEP = f"""
 with old as (delete from pq.staging where queue = %s and touched < (select {CLOCK} - %s)
-             returning blob)
-delete from pq.payload using old where payload.blob = old.blob
+             returning queue, blob)
+delete from pq.payload using old where payload.queue = old.queue and payload.blob = old.blob
 """
 _FORGET = """
-with old as (delete from pq.staging where blob = any(%s::bigint[]) returning blob)
-delete from pq.payload using old where payload.blob = old.blob
+with old as (delete from pq.staging where queue = %s and blob = any(%s::bigint[])
+             returning queue, blob)
+delete from pq.payload using old where payload.queue = old.queue and payload.blob = old.blob
 """
-_TAKE = "delete from pq.staging where blob = any(%s::bigint[]) returning blob"
+_TAKE = "delete from pq.staging where queue = %s and blob = any(%s::bigint[]) returning blob"
 _SIZES = """
 select item.blob, (select sum(octet_length(data)) from pq.payload
-                   where payload.blob = item.blob)::bigint,
-    (select data from pq.payload where payload.blob = item.blob and no = 0)
+                   where payload.queue = item.queue and payload.blob = item.blob)::bigint,
+    (select data from pq.payload
+     where payload.queue = item.queue and payload.blob = item.blob and no = 0)
 from pq.item where queue = %s and id = %s
 """
-_CHUNK_OUT = "select data from pq.payload where blob = %s and no = %s"
+_CHUNK_OUT = "select data from pq.payload where queue = %s and blob = %s and no = %s"
 
 
 class Staged:
@@ -86,7 +88,7 @@ def stage(link: Link, queue: int, payload: bytes | BinaryIO, request: Request) -
     try:
         size = _send(link, queue, blob, first, stream)
     except BaseException:
-        forget(link, [blob])
+        forget(link, queue, [blob])
         raise
     return Staged(request=request, size=size, blob=blob)
 
@@ -98,8 +100,8 @@ def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO) -> 
         try:
             # Written through by the commit of the item, if there is ever one.
             link.rows("set local synchronous_commit = off")
-            link.rows(_CHUNK_IN, blob, queue, number, chunk)
-            link.rows(_TOUCH, blob)
+            link.rows(_CHUNK_IN, queue, blob, number, chunk)
+            link.rows(_TOUCH, queue, blob)
             link.commit()
         except BaseException:
             link.rollback()
@@ -118,18 +120,18 @@ def stage_file(link: Link, queue: int, path: str, request: Request, move: bool) 
         after = os.fstat(fd)
         changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
         if stat.S_ISREG(before.st_mode) and changed:
-            forget(link, [] if staged.blob is None else [staged.blob])
+            forget(link, queue, [] if staged.blob is None else [staged.blob])
             raise SpoolIOError(f"{printable(path)}: it changed while it was read")
     staged.outside = path if move else None
     return staged
 
 
-def finish(link: Link, batch: Sequence[Staged], admitted: int) -> OSError | None:
+def finish(link: Link, queue: int, batch: Sequence[Staged], admitted: int) -> OSError | None:
     """Remove what is left of a batch of which so many were admitted; see `Store.finish`."""
     kept = {id(staged) for staged in batch[:admitted] if staged.taken}
     left = [s.blob for s in batch if s.blob is not None and id(s) not in kept]
     if left:
-        forget(link, left)
+        forget(link, queue, left)
     stop: OSError | None = None
     for staged in batch:
         if staged.outside is not None and id(staged) in kept:
@@ -153,17 +155,17 @@ def _full(stream: BinaryIO) -> bytes:
     return b"".join(parts)
 
 
-def forget(link: Link, blobs: list[int]) -> None:
+def forget(link: Link, queue: int, blobs: list[int]) -> None:
     """Remove staged payloads that are to be no items. What prevents it is left to the sweep."""
     try:
-        link.rows(_FORGET, blobs)
+        link.rows(_FORGET, queue, blobs)
     except (TryAgainError, OSError):
         pass
 
 
-def take(link: Link, blobs: list[int]) -> None:
+def take(link: Link, queue: int, blobs: list[int]) -> None:
     """Let staged payloads be those of items, in a transaction. Raises TryAgainError."""
-    if len(link.rows(_TAKE, blobs)) != len(blobs):
+    if len(link.rows(_TAKE, queue, blobs)) != len(blobs):
         raise TryAgainError("the payload took more than a day to come and was cleared away")
 
 
@@ -174,10 +176,10 @@ class _Rows(Protocol):
 class _Stream(io.RawIOBase):
     """A payload from its start, one row in memory at a time."""
 
-    def __init__(self, rows: _Rows, item: Item, blob: int, first: bytes) -> None:
+    def __init__(self, rows: _Rows, queue: int, item: Item, blob: int, first: bytes) -> None:
         self._rows = rows
         self._item = item
-        self._blob = blob
+        self._place = queue, blob
         self._number, self._seen = 1, len(first)
         self._rest = memoryview(first)
 
@@ -187,7 +189,7 @@ class _Stream(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer as far as the present row reaches."""
         if not self._rest and self._seen < self._item.size:
-            rows = self._rows.ask(_CHUNK_OUT, self._blob, self._number, binary=True)
+            rows = self._rows.ask(_CHUNK_OUT, *self._place, self._number, binary=True)
             if not rows:
                 raise NoSuchItemError(f"item {self._item.id} has gone while its payload was read")
             self._rest = memoryview(rows[0][0])
@@ -208,7 +210,7 @@ def open_stream(rows: _Rows, queue: int, item: Item) -> BinaryIO:
     if (size or 0) != item.size:
         missing = "is missing" if size is None else f"has {size} bytes, not {item.size}"
         raise DamagedItemError(f"item {item.id}: its payload {missing}")
-    return io.BufferedReader(_Stream(rows, item, blob, first or b""), CHUNK)
+    return io.BufferedReader(_Stream(rows, queue, item, blob, first or b""), CHUNK)
 
 
 def file_of(rows: _Rows, queue: int, item: Item) -> AbstractContextManager[BinaryIO]:

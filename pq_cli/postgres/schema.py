@@ -67,19 +67,22 @@ create unique index item_key on pq.item (queue, key)
     where key is not null and state in ('active', 'pending', 'delayed', 'held');
 
 create sequence pq.blob;
+-- By its queue first, here and in pq.staging: a blob's number alone is not to be believed, whoever
+-- works at another queue may write it into rows of theirs.
 create table pq.payload (
-    blob bigint not null,
     queue int not null,
+    blob bigint not null,
     no int not null,
     data bytea not null,
-    primary key (blob, no)
+    primary key (queue, blob, no)
 ) with (autovacuum_vacuum_scale_factor = 0.05);
 alter table pq.payload alter column data set storage external;
 -- Payloads that are still coming in and have no item.
 create table pq.staging (
-    blob bigint primary key,
     queue int not null,
-    touched float8 not null
+    blob bigint not null,
+    touched float8 not null,
+    primary key (queue, blob)
 );
 
 -- Those who are at work, each with a session's advisory lock: when that is free, they are gone.

@@ -122,10 +122,11 @@ where queue = %s and id = %s
 PUT_ALL = PUT.replace("moving = %s", "moving = %s, fixed = %s, limited_by = %s")
 
 DROP = """
-with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[]) returning blob, id),
+with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[])
+              returning queue, blob, id),
     logs as (delete from pq.output using gone
              where output.queue = %s and output.id = gone.id returning 1)
-delete from pq.payload using gone where payload.blob = gone.blob
+delete from pq.payload using gone where payload.queue = gone.queue and payload.blob = gone.blob
 """
 
 LAST_ID = "select last_id from pq.counter where queue = %s for update"

@@ -331,7 +331,7 @@ class PostgresStore(Finds):
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         with self._lock:
-            return payloads.finish(self._link, batch, admitted)
+            return payloads.finish(self._link, self.number, batch, admitted)
 
     def keep_log(self, item: Item, content: bytes) -> None:
         self._link.rows(sql.KEEP_LOG, self.number, item.id, item.claims, content)

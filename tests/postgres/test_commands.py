@@ -277,7 +277,59 @@ def test_a_worker_role_sees_one_queue_and_changes_no_rules(pq, url):
         assert seen == (0,)
         for statement in ("drop table pq.item", "update pq.queue set policy = ''",
                           "insert into pq.access select number, 10 from pq.queue",
-                          "update pq.version set version = 5"):  # fmt: skip
+                          "update pq.version set version = 5",
+                          "alter table pq.item disable row level security",
+                          "create function pq.harm() returns int language sql as 'select 1'",
+                          "delete from pq.queue", "update pq.queue set name = 'mine'",
+                          "select setval('pq.blob', 1)", "truncate pq.item"):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
             connection.rollback()
+
+
+def test_a_worker_role_cannot_touch_rows_of_others(pq, url):
+    """In every table that has rows of queues: none is seen, changed, moved or made elsewhere.
+
+    Nor can it write what is read with an item of others, knowing the number of its payload.
+    """
+    other = server().url()
+    role = f"worker_{os.getpid()}_{time.monotonic_ns()}"
+    server().sql(f'create role "{role}" login')
+    pq("init", url, "--grant", role)
+    pq("enqueue", stdin=b"mine")
+    pq("enqueue", "-s", other, stdin=bytes(3_000_000))
+    number = "select number from pq.queue where name = %s"
+    theirs = server().sql(number, other.partition("#")[2])[0][0]
+    mine = server().sql(number, url.partition("#")[2])[0][0]
+    tables = server().sql(
+        "select relname, (select string_agg(attname, ', ') from pg_attribute where attrelid = c.oid"
+        " and attnum > 0 and attname <> 'queue' and attidentity = '') from pg_class as c"
+        " where relkind = 'r' and relnamespace = 'pq'::regnamespace"
+        " and exists (select 1 from pg_attribute where attrelid = c.oid and attname = 'queue')"
+    )
+    assert {"item", "payload", "event", "counter", "access"} <= {name for name, _ in tables}
+    import psycopg
+
+    denied = psycopg.errors.InsufficientPrivilege
+    with psycopg.connect(server().conninfo.replace("user=pq", f"user={role}")) as connection:
+        for table, rest in tables:
+            for statement in (
+                f"update pq.{table} set queue = queue where queue = {theirs}",
+                f"delete from pq.{table} where queue = {theirs}",
+                f"update pq.{table} set queue = {theirs}",
+                f"insert into pq.{table} (queue, {rest}) select {theirs}, {rest} from pq.{table}",
+            ):
+                try:
+                    assert connection.execute(statement).rowcount == 0, statement
+                except denied:
+                    pass
+                connection.rollback()
+        blob = server().sql("select blob from pq.item where queue = %s", theirs)[0][0]
+        for number in range(9):
+            connection.execute(
+                "insert into pq.payload (queue, blob, no, data) values (%s, %s, %s, 'x')",
+                (mine, blob, number),
+            )
+        connection.execute("delete from pq.payload where queue = %s and no > 3", (mine,))
+    assert pq("cat", "-s", other, "1").out == bytes(3_000_000)
+    assert "no damage" in pq("check", "-s", other).err
