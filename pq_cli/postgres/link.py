@@ -7,19 +7,16 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg.types.numeric import Int8Dumper
-
 from pq_cli.errors import TryAgainError
 from pq_cli.postgres.trouble import is_lost, translated, why_not_connected
+from pq_cli.postgres.wire.connecting import WrongConninfoError, connect
+from pq_cli.postgres.wire.session import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from pq_cli.postgres.address import Address
-
-    Row = tuple[Any, ...]
+    from pq_cli.postgres.wire.session import Row, Session, Statement
 
 _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",  # there is one way that is right, whatever the values
@@ -37,6 +34,13 @@ _WIRE = {
     "tcp_user_timeout": "30000",
 }
 """The same from this side: who waits for a server that has vanished must learn of it, too."""
+_SET = (
+    "select pg_backend_pid(), array(select set_config(name, value, false)"
+    " from unnest(%s::text[], %s::text[]) as setting(name, value))"
+)
+_BEGIN: Statement = ("BEGIN", ())
+_COMMIT: Statement = ("COMMIT", ())
+_ROLLBACK: Statement = ("ROLLBACK", ())
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 
 
@@ -54,30 +58,31 @@ class Link:
         self.pooled = False
         self._patience = patience
         self._greeting = greeting
-        self._connection: psycopg.Connection[Row] | None = None
+        self._session: Session | None = None
         self._pid = 0
         self._wanted = self._begun = False
-        self._pending: tuple[str, tuple[object, ...]] | None = None
+        self._pending: list[Statement] = []
 
     # -- connecting --------------------------------------------------------------
 
     @property
-    def connection(self) -> psycopg.Connection[Row]:
+    def session(self) -> Session:
         """The connection, made if there is none. Raises TryAgainError and others."""
-        if self._pid != os.getpid():
-            self._connection = None  # of the parent: what we sent there would be his
+        if self._session is not None and self._pid != os.getpid():
+            self._session = None  # of the parent: what we sent there would be his
             self._wanted = self._begun = False
-        if self._connection is None or self._connection.closed:
+            self._pending = []
+        if self._session is None or self._session.closed:
             self._connect()
-        assert self._connection is not None
-        return self._connection
+        assert self._session is not None
+        return self._session
 
     def _connect(self) -> None:
         self._pid = os.getpid()
         deadline, wait = time.monotonic() + self._patience, _FIRST_WAIT
         while True:
             try:
-                self._connection = self._open(deadline - time.monotonic())
+                self._session = self._open(deadline - time.monotonic())
                 return
             except TryAgainError:
                 left = deadline - time.monotonic()
@@ -86,78 +91,68 @@ class Link:
                 time.sleep(min(left, wait * (0.5 + random.random())))
                 wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _open(self, left: float) -> psycopg.Connection[Row]:
+    def _open(self, left: float) -> Session:
         address = self.address
-        extra: dict[str, Any] = {"fallback_application_name": "pq"}
+        defaults = {
+            **_WIRE,
+            "fallback_application_name": "pq",
+            "connect_timeout": str(max(2, min(10, int(left)))),
+        }
         try:
-            said = psycopg.conninfo.conninfo_to_dict(address.conninfo)
-            if "connect_timeout" not in said and "PGCONNECT_TIMEOUT" not in os.environ:
-                extra["connect_timeout"] = max(2, min(10, int(left)))
-            extra |= {name: value for name, value in _WIRE.items() if name not in said}
-            connection = psycopg.connect(address.conninfo, autocommit=True, **extra)
-        except (psycopg.Error, UnicodeError) as error:
+            session = connect(address.conninfo, defaults)
+        except (Refused, WrongConninfoError, UnicodeError) as error:
             raise why_not_connected(error, address) from None
         try:
-            self._greet(connection)
-        except psycopg.Error as error:
-            connection.close()
+            self._greet(session)
+        except Refused as error:
+            session.close()
             raise translated(error, address) from None
         except BaseException:
-            connection.close()
+            session.close()
             raise
-        return connection
+        return session
 
-    def _greet(self, connection: psycopg.Connection[Row]) -> None:
-        # So each statement has one set of types, whatever the size of its numbers: one plan.
-        connection.adapters.register_dumper(int, Int8Dumper)
+    def _greet(self, session: Session) -> None:
         wait = str(max(1, round(self._patience * 1000)))
-        row = connection.execute(
-            "select pg_backend_pid(), array(select set_config(name, value, false)"
-            " from unnest(%s::text[], %s::text[]) as setting(name, value))",
-            ([*_SETTINGS, "lock_timeout"], [*_SETTINGS.values(), wait]),
-        ).fetchone()
+        settings = [*_SETTINGS, "lock_timeout"], [*_SETTINGS.values(), wait]
+        ((server_process, _),) = session.run([(_SET, settings)])[0]
         # A pooler makes up a number of its own: then neither session locks nor prepared statements
         # are ours.
-        self.pooled = row is None or row[0] != connection.info.backend_pid
-        if self.pooled:
-            connection.prepare_threshold = None
+        self.pooled = server_process != session.server_process
+        session.prepares = not self.pooled
         if self._greeting is not None:
-            self._connection, self._begun = connection, False
-            wanted, self._wanted = self._wanted, False
+            before = self._wanted, self._begun, self._pending
+            self._session, self._wanted, self._begun, self._pending = session, False, False, []
             try:
                 self._greeting(self)
             finally:
-                self._wanted, self._connection = wanted, None
+                self._wanted, self._begun, self._pending = before
+                self._session = None
 
     def close(self) -> None:
         """Let go of the connection."""
-        connection, self._connection = self._connection, None
+        session, self._session = self._session, None
         self._wanted = self._begun = False
-        if connection is not None and self._pid == os.getpid():
-            connection.close()
+        self._pending = []
+        if session is not None and self._pid == os.getpid():
+            session.close()
 
     # -- statements ----------------------------------------------------------------
 
-    def rows(self, sql: str, *values: object, binary: bool = False) -> list[Row]:
+    def rows(self, sql: str, *values: object) -> list[Row]:
         """Run a statement and return its rows: in the transaction, or as one of its own.
 
         values: one for each `%s`, or a single dictionary for `%(name)s`.
         """
-        if self._pending is not None:
-            self.flush()
+        batch, self._pending = [*self._pending, (sql, values)], []
         for again in (True, False):
             first = not self._begun
             try:
                 # Within a transaction never a new connection: what went before is not in it.
-                connection = self.connection if first else self._same()
-                if self._wanted and first:
-                    connection.execute("BEGIN")
-                    self._begun = True
-                named = len(values) == 1 and isinstance(values[0], dict)
-                given: Any = values[0] if named else values or None
-                cursor = connection.execute(sql, given, binary=binary)
-                return cursor.fetchall() if cursor.description is not None else []
-            except psycopg.Error as error:
+                session = self.session if first else self._same()
+                self._begun = self._wanted
+                return session.run([_BEGIN, *batch] if first and self._wanted else batch)[-1]
+            except Refused as error:
                 if not is_lost(error):
                     raise translated(error, self.address) from None
                 self.forget()
@@ -172,33 +167,21 @@ class Link:
         return rows[0] if rows else None
 
     def later(self, sql: str, *values: object) -> None:
-        """Run a statement before whatever comes next; until then `take` may have it back."""
-        self.flush()
-        self._pending = sql, values
+        """Run a statement of the transaction together with whatever comes next, and before it."""
+        self._pending.append((sql, values))
 
-    def take(self) -> tuple[str, tuple[object, ...]] | None:
-        """Return the statement that was to be run later, and run it not."""
-        pending, self._pending = self._pending, None
-        return pending
-
-    def flush(self) -> None:
-        """Run what was to be run later."""
-        pending = self.take()
-        if pending is not None:
-            self.rows(pending[0], *pending[1])
-
-    def _same(self) -> psycopg.Connection[Row]:
+    def _same(self) -> Session:
         """Return the connection on which the transaction was begun, as it is."""
-        if self._connection is None or self._pid != os.getpid():
-            raise psycopg.InterfaceError("the connection was lost")
-        return self._connection
+        if self._session is None or self._session.closed or self._pid != os.getpid():
+            raise Refused(None, "the connection was lost")
+        return self._session
 
     def forget(self) -> None:
         """Drop the connection, which was lost; the next use makes another."""
-        connection, self._connection = self._connection, None
+        session, self._session = self._session, None
         self._begun = False
-        if connection is not None:
-            connection.close()
+        if session is not None:
+            session.close()
 
     # -- transactions ----------------------------------------------------------------
 
@@ -209,33 +192,36 @@ class Link:
 
     def begin(self) -> None:
         """Let what follows be one transaction; the first statement begins it."""
-        self._wanted, self._begun = True, False
+        self._wanted, self._begun, self._pending = True, False, []
 
-    def commit(self) -> None:
-        """Keep what was done since `begin`."""
-        self.flush()
-        begun, self._wanted, self._begun = self._begun, False, False
-        if begun:
-            self._end("COMMIT")
-
-    def rollback(self) -> None:
-        """Undo what was done since `begin`."""
-        self._pending = None
-        begun, self._wanted, self._begun = self._begun, False, False
-        if begun and self._connection is not None:
-            try:
-                self._end("ROLLBACK")
-            except (TryAgainError, OSError):
-                pass  # the server undoes it when the connection is gone
-
-    def _end(self, how: str) -> None:
+    def commit(self) -> list[list[Row]]:
+        """Keep what was done since `begin`; return the rows of what was to come `later`."""
+        begun, batch = self._begun, self._pending
+        self._wanted, self._begun, self._pending = False, False, []
+        if not begun and not batch:
+            return []
+        statements = [*batch, _COMMIT] if begun else [_BEGIN, *batch, _COMMIT]
+        session = self._same() if begun else self.session
         try:
-            self._same().execute(how)
-        except psycopg.Error as error:
+            return session.run(statements)[-1 - len(batch) : -1]
+        except Refused as error:
             if is_lost(error):
                 self.forget()
                 raise TryAgainError(
                     f"{self.address.shown}: the connection was lost at the end of a change:"
                     " whether it was made is not known"
                 ) from None
+            self._undo()
             raise translated(error, self.address) from None
+
+    def rollback(self) -> None:
+        """Undo what was done since `begin`."""
+        begun, self._wanted, self._begun, self._pending = self._begun, False, False, []
+        if begun:
+            self._undo()
+
+    def _undo(self) -> None:
+        try:
+            self._same().run([_ROLLBACK])
+        except Refused:
+            self.forget()  # the server undoes it when the connection is gone

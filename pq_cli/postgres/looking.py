@@ -6,8 +6,6 @@ import errno
 import io
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from pq_cli.core import transitions
 from pq_cli.core.item import Item, State, printable
 from pq_cli.core.jsonio import parse_python
@@ -18,7 +16,6 @@ from pq_cli.postgres import insight, payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import COLUMNS, item_of
-from pq_cli.postgres.trouble import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -83,10 +80,10 @@ class Looks:
     _lock: RLock
     _looking: list[Link]
 
-    def ask(self, query: str, *values: object, binary: bool = False) -> list[tuple[Any, ...]]:
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query, between whatever else threads do with the queue."""
         with self._lock:
-            return self._link.rows(query, *values, binary=binary)
+            return self._link.rows(query, *values)
 
     def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
         link = self._spare_link()
@@ -161,7 +158,7 @@ class Looks:
         return {claim: f"{item.id}.{claim}" for (claim,) in rows}
 
     def open_log(self, item: Item, claim: int) -> BinaryIO:
-        rows = self.ask(sql.LOG, self.number, item.id, claim, binary=True)
+        rows = self.ask(sql.LOG, self.number, item.id, claim)
         if not rows:
             raise FileNotFoundError(errno.ENOENT, "no log is left of it", f"{item.id}.{claim}")
         return io.BytesIO(rows[0][0])
@@ -238,19 +235,17 @@ class _Cursors:
     def items(self, states: Sequence[State]) -> Iterator[Item]:
         """Yield the items in these states, one state after the other."""
         link = self._link
+        link.begin()
         try:
-            connection = link.connection
-            with connection.transaction():
-                connection.execute("set transaction isolation level repeatable read read only")
-                found = connection.execute(_THERE, self._values).fetchone()
-                lanes, there = found or ([], [])
-                for state in states:
-                    if state is State.PENDING:
-                        yield from self._pending(lanes)
-                    elif state in there:
-                        yield from self._of(state)
-        except psycopg.Error as error:
-            raise translated(error, link.address) from None
+            link.later("set transaction isolation level repeatable read read only")
+            lanes, there = link.rows(_THERE, self._values)[0]
+            for state in states:
+                if state is State.PENDING:
+                    yield from self._pending(lanes)
+                elif state in there:
+                    yield from self._of(state)
+        finally:
+            link.rollback()
 
     def _of(self, state: State) -> Iterator[Item]:
         if state is State.DELAYED:
@@ -277,11 +272,12 @@ class _Cursors:
             yield from due
 
     def _stream(self, sql: str, name: str, lane: int = 0) -> Iterator[Item]:
-        with self._link.connection.cursor(name) as cursor:
-            cursor.itersize = _FETCH
-            cursor.execute(sql, {**self._values, "lane": lane})
-            for row in cursor:
+        link = self._link
+        link.later(f"declare {name} no scroll cursor for {sql}", {**self._values, "lane": lane})
+        while rows := link.rows(f"fetch {_FETCH} from {name}"):
+            for row in rows:
                 try:
                     yield item_of(row)
                 except DamagedItemError as error:
                     self._report(error)
+        link.later(f"close {name}")

@@ -31,7 +31,7 @@ CHUNK = 1024 * 1024
 _FORGOTTEN = 86400.0
 """Seconds after which a payload that nobody has gone on with is taken for left behind."""
 
-_CHUNK_IN = "insert into pq.payload (queue, blob, no, data) values (%s, %s, %s, %b)"
+_CHUNK_IN = "insert into pq.payload (queue, blob, no, data) values (%s, %s, %s, %s)"
 _NEW = f"insert into pq.staging select %s, nextval('pq.blob'), {CLOCK} returning blob"
 _TOUCH = f"update pq.staging set touched = {CLOCK} where queue = %s and blob = %s"
 _SWEEP = f"""
@@ -170,7 +170,7 @@ def take(link: Link, queue: int, blobs: list[int]) -> None:
 
 
 class _Rows(Protocol):
-    def ask(self, query: str, *values: object, binary: bool = False) -> list[tuple[Any, ...]]: ...
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
 
 
 class _Stream(io.RawIOBase):
@@ -189,7 +189,7 @@ class _Stream(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer as far as the present row reaches."""
         if not self._rest and self._seen < self._item.size:
-            rows = self._rows.ask(_CHUNK_OUT, *self._place, self._number, binary=True)
+            rows = self._rows.ask(_CHUNK_OUT, *self._place, self._number)
             if not rows:
                 raise NoSuchItemError(f"item {self._item.id} has gone while its payload was read")
             self._rest = memoryview(rows[0][0])
@@ -203,7 +203,7 @@ class _Stream(io.RawIOBase):
 
 def open_stream(rows: _Rows, queue: int, item: Item) -> BinaryIO:
     """Return an item's payload, its size compared. Raises DamagedItemError, NoSuchItemError."""
-    found = rows.ask(_SIZES, queue, item.id, binary=True)
+    found = rows.ask(_SIZES, queue, item.id)
     if not found:
         raise NoSuchItemError(f"there is no item {item.id}")
     blob, size, first = found[0]

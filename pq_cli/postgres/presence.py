@@ -11,13 +11,12 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from pq_cli.core.jsonio import to_json
 from pq_cli.errors import PqError
 from pq_cli.host import told_command
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.statements import DESCRIBE_WORKER, LOCK, SIGN
+from pq_cli.postgres.wire.session import Refused
 
 if TYPE_CHECKING:
     from pq_cli.postgres.address import Address
@@ -37,7 +36,7 @@ class Presence:
         self._listening: set[int] = set()
         self._number: int | None = None
         self._link = Link(address, patience, self._appear)
-        self._link.connection  # noqa: B018
+        self._link.session  # noqa: B018
 
     @property
     def name(self) -> str:
@@ -49,8 +48,6 @@ class Presence:
         if link.pooled:
             self._number = None
             return
-        assert link.connection is not None
-        link.connection.add_notify_handler(self._hear)
         if self._number is None:
             self._number = (link.row("select nextval('pq.worker_number')") or (0,))[0]
         link.rows("select pg_advisory_lock(%s)", LOCK + self._number)
@@ -59,14 +56,11 @@ class Presence:
         for queue in self._listening:
             link.rows(f"listen {channel(queue)}")
 
-    def _hear(self, _: object) -> None:
-        self.heard = True
-
     def hold(self, queue: int) -> Presence:
         """See to it that the session stands, and hears of what comes at this queue."""
         self._take_in()
         if queue not in self._listening:
-            self._link.connection  # noqa: B018
+            self._link.session  # noqa: B018
             if not self._link.pooled:
                 self._link.rows(f"listen {channel(queue)}")
             self._listening.add(queue)
@@ -95,16 +89,14 @@ class Presence:
 
     def _take_in(self) -> None:
         """Read what the server has said unasked: that something came, or that it is over."""
-        while _readable(self.fileno(), 0.0):
-            wire = self._link.connection.pgconn
+        while True:
             try:
-                wire.consume_input()
-            except psycopg.OperationalError:
+                self.heard = self._link.session.heard() or self.heard
+            except Refused:
                 self._link.forget()
                 self.heard = True  # and what was said meanwhile, nobody knows
-                continue
-            while wire.notifies() is not None:
-                self.heard = True
+            else:
+                return
 
     def has_heard(self, queue: int) -> bool:
         """Tell whether something has come at one of our queues since this was asked last."""
@@ -128,7 +120,7 @@ class Presence:
 
     def fileno(self) -> int:
         """Return the session's descriptor; a process that inherits it keeps it from ending."""
-        return self._link.connection.fileno()
+        return self._link.session.fileno()
 
     def close(self) -> None:
         """End it: all claims have been settled."""

@@ -83,7 +83,7 @@ class PostgresQueue(Queue):
 def need_psycopg() -> None:
     """Raise ConfigError where psycopg is missing: it comes only for who asks for it."""
     try:
-        import psycopg  # noqa: F401
+        from pq_cli.postgres.wire import libpq  # noqa: F401
     except ImportError as error:
         raise ConfigError(
             f"a queue in PostgreSQL needs psycopg: pip install 'pq-cli[postgres]' ({error})"

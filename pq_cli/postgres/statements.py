@@ -156,18 +156,9 @@ select %(queue)s, id, state, priority, created_at, not_before, limited_by, key, 
 from numbered
 """
 
-_SAY = "insert into pq.event (queue, said) select %s, said from unnest(%s::text[]) as said"
-NOTE = f"{_SAY} returning seq"
-NOTED = {
-    each: f"with told as ({NOTE}), {more}last as ({end.strip()} returning 1) select seq from told"
-    for each, more, end in (
-        (PUT, "", PUT),
-        (PUT_ALL, "", PUT_ALL),
-        (DROP, DROP[: DROP.rindex("\ndelete")].strip().removeprefix("with ") + ", ",
-         DROP[DROP.rindex("\ndelete") :]),
-    )
-}  # fmt: skip
-"""The last change of a transaction and what is told of it, at once."""
+NOTE = """
+insert into pq.event (queue, said) select %s, said from unnest(%s::text[]) as said returning seq
+"""
 TRIM = """
 delete from pq.event where (queue, seq) in (
     select queue, seq from pq.event where queue = %s and seq <= (
@@ -199,7 +190,7 @@ order by key limit 1000
 """
 
 KEEP_LOG = """
-insert into pq.output (queue, id, claim, data) values (%s, %s, %s, %b)
+insert into pq.output (queue, id, claim, data) values (%s, %s, %s, %s)
 on conflict (queue, id, claim) do update set data = excluded.data
 """
 TRIM_LOGS = """

@@ -113,23 +113,25 @@ class PostgresStore(Finds):
                 self._link.rollback()
                 raise
             else:
-                self._link.commit()
+                self._trim(self._link.commit())
             finally:
                 self._claiming = 0
                 self._begin_anew()
 
     def _tell(self) -> None:
         """Write down what happened, and wake those who wait for it."""
-        last = self._link.take()
-        if last is not None and not self._notes:
-            self._link.rows(last[0], *last[1])
-        if self._notes:
-            query, values = (sql.NOTE, ()) if last is None else (sql.NOTED[last[0]], last[1])
-            rows = self._link.rows(query, self.number, self._notes, *values)
-            if any(seq % _TRIM_EVERY == 0 for (seq,) in rows):
-                self._link.rows(sql.TRIM, self.number, self.number, _MOST_EVENTS)
         if self._stirred:
-            self._link.rows("select pg_notify(%s, '')", presence.channel(self.number))
+            self._link.later("select pg_notify(%s, '')", presence.channel(self.number))
+        if self._notes:
+            self._link.later(sql.NOTE, self.number, self._notes)
+
+    def _trim(self, kept: list[list[tuple[Any, ...]]]) -> None:
+        """Let old events go, once in a while; kept: what the end of the transaction returned."""
+        if self._notes and any(seq % _TRIM_EVERY == 0 for (seq,) in kept[-1]):
+            try:
+                self._link.rows(sql.TRIM, self.number, self.number, _MOST_EVENTS)
+            except (PqError, OSError):
+                pass  # the change stands, and others will do it
 
     def now(self) -> float:
         with self._lock:

@@ -6,8 +6,6 @@ import errno
 import re
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from pq_cli.core.item import printable
 from pq_cli.errors import (
     ConfigError,
@@ -19,9 +17,11 @@ from pq_cli.errors import (
     TryAgainError,
     UsageError,
 )
+from pq_cli.postgres.wire.connecting import WrongConninfoError
 
 if TYPE_CHECKING:
     from pq_cli.postgres.address import Address
+    from pq_cli.postgres.wire.session import Refused
 
 _PASSING = ("08", "53", "57", "40")
 """Classes of SQLSTATE that pass: connection, resources, intervention, rollback for others' sake."""
@@ -48,7 +48,7 @@ def no_schema(address: Address) -> ConfigError:
 def why_not_connected(error: Exception, address: Address) -> PqError:
     """Return what keeps us from connecting; a TryAgainError if that may pass."""
     said = " ".join(str(error).split())
-    if isinstance(error, psycopg.ProgrammingError) or _WRONG_URL.search(said):
+    if isinstance(error, WrongConninfoError) or _WRONG_URL.search(said):
         # What libpq says may repeat a piece of the URL, and that may be of the password.
         return UsageError(
             f"{address.shown}: not a URL that libpq understands;"
@@ -62,17 +62,14 @@ def why_not_connected(error: Exception, address: Address) -> PqError:
     return TryAgainError(text)
 
 
-def is_lost(error: Exception) -> bool:
+def is_lost(error: Refused) -> bool:
     """Tell whether the connection itself is gone, not just a statement that was refused."""
-    state = getattr(error, "sqlstate", None)
-    if state is None:
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return str(state).startswith(_LOST)
+    return error.state is None or error.state.startswith(_LOST)
 
 
-def translated(error: psycopg.Error, address: Address) -> PqError | OSError:
+def translated(error: Refused, address: Address) -> PqError | OSError:
     """Return the error of pq that says what a statement met."""
-    state = error.sqlstate or ""
+    state = error.state or ""
     said = printable(" ".join(str(error).split()), 300)
     text = f"{address.shown}: {said}"
     if state in _NO_SCHEMA:

@@ -1,0 +1,1 @@
+"""The wire: libpq as psycopg wraps it, and nothing of pq."""

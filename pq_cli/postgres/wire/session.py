@@ -1,0 +1,228 @@
+"""Session: one connection to a server, on which statements are sent together."""
+
+from __future__ import annotations
+
+import re
+import select
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pq_cli.postgres.wire import libpq
+from pq_cli.postgres.wire.values import dumped, loader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from psycopg.pq.abc import PGconn, PGresult
+
+    Row = tuple[Any, ...]
+    Statement = tuple[str, tuple[object, ...]]
+    _Key = tuple[bytes, tuple[int, ...]]
+
+_PLACE = re.compile(r"%s|%\((\w+)\)s")
+_PLANNED = re.compile(r"\s*(select|insert|update|delete|with)\b", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """The server refuses a statement, or cannot be reached any more.
+
+    state: the SQLSTATE; None where the connection itself is gone.
+    """
+
+    def __init__(self, state: str | None, said: str) -> None:
+        super().__init__(said)
+        self.state = state
+
+
+class Session:
+    """A connection that stands. Used by one thread at a time, and by the process that made it.
+
+    Prepares what is sent a second time, unless `prepares` is set to False.
+    """
+
+    def __init__(self, wire: PGconn) -> None:
+        wire.nonblocking = 1
+        self.prepares = True
+        self._wire = wire
+        self._poll = select.poll()
+        self._poll.register(wire.socket, select.POLLIN)
+        # By a statement and the types of its values: the name of it prepared, None if it was sent.
+        self._names: dict[_Key, bytes | None] = {}
+        self._count = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is known to be gone."""
+        return self._wire.status == libpq.ConnStatus.BAD
+
+    @property
+    def server_process(self) -> int:
+        """The pid that the server, or a pooler, has named at the start."""
+        return self._wire.backend_pid
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket."""
+        return self._wire.socket
+
+    def close(self) -> None:
+        """End it; what was not committed is undone."""
+        self._wire.finish()
+
+    def heard(self) -> bool:
+        """Take in what the server has said unasked; tell whether that was a notification.
+
+        Raises Refused when it was that all is over.
+        """
+        try:
+            while self._poll.poll(0):
+                self._wire.consume_input()
+        except libpq.Error as error:
+            raise Refused(None, str(error)) from None
+        heard = False
+        while self._wire.notifies() is not None:
+            heard = True
+        return heard
+
+    def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Send statements in one go, and return the rows of each.
+
+        Values stand for `%s` in order, or are one dictionary for `%(name)s`. Raises Refused at the
+        first that is refused; those after it were not run. Without a BEGIN among them, or before,
+        they are one transaction.
+        """
+        wire = self._wire
+        calls = [_call(text, values) for text, values in statements]
+        try:
+            wire.enter_pipeline_mode()
+            sent = [made for call in calls for made in self._send(*call)]
+            wire.pipeline_sync()
+            results = self._results()
+            wire.exit_pipeline_mode()
+        except libpq.Error as error:
+            self.close()
+            raise Refused(None, str(error)) from None
+        except BaseException:
+            self._give_up()
+            raise
+        return self._rows(sent, results)
+
+    def _give_up(self) -> None:
+        """End in the middle of something: the server is not to go on with it."""
+        try:
+            if self._wire.transaction_status == libpq.TransactionStatus.ACTIVE:
+                self._wire.get_cancel().cancel()
+        except libpq.Error:
+            pass
+        self.close()
+
+    def _send(
+        self, key: _Key, planned: bool, values: list[bytes | None], forms: tuple[int, ...]
+    ) -> Iterator[_Key | None]:
+        """Send a statement. Yields for each answer to come what it says is prepared, or None."""
+        wire = self._wire
+        name = self._names.get(key)
+        if name is None and planned and self.prepares:
+            if key in self._names:
+                self._count += 1
+                self._names[key] = name = b"pq%d" % self._count
+                wire.send_prepare(name, *key)
+                yield key
+            else:
+                self._names[key] = None
+        if name is None:
+            wire.send_query_params(key[0], values, key[1], forms, 1)
+        else:
+            wire.send_query_prepared(name, values, forms, 1)
+        yield None
+
+    def _results(self) -> list[PGresult]:
+        """Return the results of all that was sent, in order."""
+        wire = self._wire
+        found: list[PGresult] = []
+        self._flush()
+        while True:
+            while wire.is_busy():
+                self._poll.poll()
+                wire.consume_input()
+            result = wire.get_result()
+            if result is None:
+                if wire.status == libpq.ConnStatus.BAD:
+                    return found
+            elif result.status == libpq.ExecStatus.PIPELINE_SYNC:
+                return found
+            else:
+                found.append(result)
+
+    def _flush(self) -> None:
+        if self._wire.flush():
+            both = select.poll()  # it may have to be rid of an answer before it reads on
+            both.register(self._wire.socket, select.POLLIN | select.POLLOUT)
+            while self._wire.flush():
+                if both.poll()[0][1] & ~select.POLLOUT:
+                    self._wire.consume_input()
+
+    def _rows(self, sent: list[_Key | None], results: list[PGresult]) -> list[list[Row]]:
+        rows: list[list[Row]] = []
+        refused: Refused | None = None
+        for key, result in zip(sent, results, strict=False):
+            if result.status == libpq.ExecStatus.TUPLES_OK:
+                rows.append(_rows_of(result))
+            elif result.status != libpq.ExecStatus.COMMAND_OK:
+                if key is not None:
+                    self._names[key] = None  # it was not prepared
+                if refused is None:
+                    refused = _refusal(result)
+            elif key is None:
+                rows.append([])
+        if refused is None and len(results) < len(sent):
+            refused = Refused(None, "the connection was lost")
+        if refused is not None:
+            raise refused
+        return rows
+
+
+def _rows_of(result: PGresult) -> list[Row]:
+    value = result.get_value
+    columns = [(n, loader(result.ftype(n))) for n in range(result.nfields)]
+    return [
+        tuple([None if (got := value(row, n)) is None else load(got) for n, load in columns])
+        for row in range(result.ntuples)
+    ]
+
+
+def _refusal(result: PGresult) -> Refused:
+    state = result.error_field(libpq.DiagnosticField.SQLSTATE)
+    said = result.error_field(libpq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+    return Refused(None if state is None else state.decode(), said.decode("utf-8", "replace"))
+
+
+def _call(
+    text: str, values: tuple[object, ...]
+) -> tuple[_Key, bool, list[bytes | None], tuple[int, ...]]:
+    query, names, planned = _parsed(text)
+    if names:
+        named: Any = values[0]
+        values = tuple(named[name] for name in names)
+    given = [dumped(value) for value in values]
+    types = tuple([each[0] for each in given])
+    return (query, types), planned, [each[2] for each in given], tuple([each[1] for each in given])
+
+
+@lru_cache(maxsize=500)
+def _parsed(text: str) -> tuple[bytes, tuple[str, ...], bool]:
+    """Return a statement as the server wants it, the names of its values, whether it has a plan."""
+    names: list[str] = []
+    count = 0
+
+    def place(found: re.Match[str]) -> str:
+        nonlocal count
+        if found[1] is None:
+            count += 1
+            return f"${count}"
+        if found[1] not in names:
+            names.append(found[1])
+        return f"${names.index(found[1]) + 1}"
+
+    query = _PLACE.sub(place, text).encode()
+    return query, tuple(names), _PLANNED.match(text) is not None

@@ -1,0 +1,120 @@
+"""The wire: what is loaded for it, what goes over it, and who is waited for."""
+
+from __future__ import annotations
+
+import math
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from database import need_postgres, server
+from support import wait_until
+
+from pq_cli import PostgresQueue
+from pq_cli.errors import KeyTakenError, SpoolIOError
+from pq_cli.postgres.address import Address
+from pq_cli.postgres.link import Link
+
+ONLY_LIBPQ = """
+import sys
+from pq_cli import open_queue
+with open_queue(sys.argv[1]) as queue:
+    queue.enqueue(b"x")
+    assert queue.claim().id == 1
+print(*sorted(name for name in sys.modules if name.startswith("psycopg.")))
+import psycopg
+from psycopg import rows, sql
+print(psycopg.connect(sys.argv[1].partition("#")[0]).execute("select 7").fetchone()[0])
+print(psycopg.errors.Error.__name__, psycopg.pq.__name__, psycopg.sql.__name__)
+with open_queue(sys.argv[1]) as queue:
+    print(queue.enqueue(b"y").id)
+"""
+WAITS = """
+import sys
+from pq_cli import PostgresQueue
+with PostgresQueue(sys.argv[1], lock_timeout=600) as queue:
+    print("ready", flush=True)
+    queue.remove(1)
+"""
+
+
+def test_only_libpq_is_loaded_and_who_wants_psycopg_has_it_whole(url):
+    """A command pays for libpq alone; a program that imports psycopg as well has all of it."""
+    argv = [sys.executable, "-c", ONLY_LIBPQ, url]
+    loaded, seven, names, last = subprocess.check_output(argv, text=True).splitlines()
+    assert {"psycopg.pq"} < set(loaded.split())
+    assert not {"psycopg.connection", "psycopg.cursor", "psycopg.adapt"} & set(loaded.split())
+    assert (seven, names, last) == ("7", "Error psycopg.pq psycopg.sql", "2")
+
+
+def test_values_come_back_as_they_went(url):
+    """Numbers to their limits, any text, any bytes, lists of them with gaps; NUL is refused."""
+    link = Link(Address(url), 5.0)
+    texts = ["", "é\U0001f600", 'a"b\\c,{}', None]
+    numbers = [0, -(2**63), 2**63 - 1, None]
+    floats = [0.1, math.inf, -math.inf, 1e-308, None]
+    lists = {"text": texts, "bigint": numbers, "float8": floats, "bool": [True, False],
+             "bytea": [b"", bytes(range(256)), None]}  # fmt: skip
+    for kind, values in lists.items():
+        assert link.row(f"select %s::{kind}[]", values) == (values,)
+        for value in values:
+            assert link.row(f"select %s::{kind}", value) == (value,)
+    assert link.row("select %(b)s::int, %(a)s::int, %(b)s::int", {"a": 1, "b": 2}) == (2, 1, 2)
+    assert link.row("select %s::bigint[], %s::text[]", [], [None]) == ([], [None])
+    assert link.rows("select 1 where 1 = %s", 10**30) == []
+    assert math.isnan(link.row("select %s::float8", math.nan)[0])
+    with pytest.raises(SpoolIOError, match="invalid byte sequence"):
+        link.row("select %s::text", "a\0b")
+    assert link.row("select 1") == (1,)
+    link.close()
+
+
+def test_one_refused_statement_of_several_undoes_all(url):
+    """What is sent together with the end of a transaction counts whole, or not at all."""
+    link = Link(Address(url), 5.0)
+    link.rows("create temporary table seen (n int primary key)")
+    for _ in range(3):  # the third time all are prepared
+        link.begin()
+        link.later("insert into seen values (%s)", 1)
+        link.later("insert into seen values (%s)", 1)
+        with pytest.raises(KeyTakenError):
+            link.commit()
+        assert link.rows("select n from seen") == []
+    link.begin()
+    link.later("insert into seen values (%s) returning n", 1)
+    link.later("insert into seen values (%s) returning n", 2)
+    assert link.commit() == [[(1,)], [(2,)]]
+    link.close()
+
+
+def test_a_host_that_says_nothing_is_left_for_the_next(url):
+    """Of several hosts the first takes the connection and is silent: the second has its turn."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hosts = f"host=127.0.0.1,{server().folder}&port={silent.getsockname()[1]},5432"
+        name = url.partition("#")[2]
+        both = f"postgresql:///postgres?{hosts}&user=pq&sslmode=disable&connect_timeout=2#{name}"
+        with PostgresQueue(both) as queue:
+            assert queue.enqueue(b"").id == 1
+
+
+def test_who_waits_for_a_lock_can_be_interrupted(url):
+    """SIGINT ends a command that waits for others, at once, and what it waited for goes on."""
+    need_postgres()
+    import psycopg
+
+    with PostgresQueue(url) as queue, psycopg.connect(server().conninfo) as other:
+        queue.enqueue(b"")
+        other.execute("select 1 from pq.item for update")
+        with subprocess.Popen(
+            [sys.executable, "-c", WAITS, url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as waiting:
+            waiting.stdout.readline()
+            blocked = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+            wait_until(lambda: server().sql(blocked), "it waits")
+            waiting.send_signal(signal.SIGINT)
+            assert waiting.wait(20) != 0
+        wait_until(lambda: not server().sql(blocked), "the server has stopped it")
+        other.rollback()
+        assert queue.remove(1).id == 1
