@@ -9,6 +9,7 @@ lists what each crash leaves and what finishes it.
 from __future__ import annotations
 
 import os
+from functools import cached_property
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
@@ -53,23 +54,57 @@ class Files:
     ) -> None:
         self.root = root
         self.config = config
-        self.floors = floors(config)
         self.state = state
         self.report = report
-        self.disk = Disk(root, sync=config.durability == "full")
         self.reader = Reader(root)
-        self.index = Index(self.reader, report)
-        self.keys = Keys(self.reader, self.disk)
-        self.counter = Counter(self.disk)
-        self.spare = Spare(self.disk)
-        self.log = Log(self.disk, self.spare)
-        self.attempt_logs = AttemptLogs(self.disk, self.spare)
+        self.disk = Disk(root, config.durability == "full", self.reader)
         self.handover_seen = False
         self.held = False
-        self.after = Afterwards()
+        self.after: Afterwards
         self._later: list[tuple[Item, str]] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = host.pid
+
+    # -- its parts, each made when it is first used ----------------------------
+
+    @cached_property
+    def floors(self) -> tuple[int, ...]:
+        """The policy's floor of each lane."""
+        return floors(self.config)
+
+    @cached_property
+    def counter(self) -> Counter:
+        """The last id and its writer."""
+        return Counter(self.disk)
+
+    @cached_property
+    def index(self) -> Index:
+        """What is remembered of lanes and claims."""
+        return Index(self.reader, self.report)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The links that name the items with keys."""
+        return Keys(self.reader, self.disk)
+
+    @cached_property
+    def spare(self) -> Spare:
+        """The room that is kept for ending what has begun."""
+        return Spare(self.disk)
+
+    @cached_property
+    def log(self) -> Log:
+        """What happened lately."""
+        return Log(self.disk, self._has_room)
+
+    @cached_property
+    def attempt_logs(self) -> AttemptLogs:
+        """What the attempts at items wrote."""
+        return AttemptLogs(self.disk, self._has_room)
+
+    def _has_room(self) -> bool:
+        """Tell whether the spare is whole, so that logs may take room."""
+        return self.spare.keep()
 
     # -- the lock ------------------------------------------------------------
 
@@ -77,6 +112,7 @@ class Files:
         """Take the lock; forget what is remembered if somebody else has changed the spool."""
         self._lock.__enter__()
         try:
+            self.after = Afterwards()
             self._catch_up()
             self.held = True
         except BaseException:
@@ -86,7 +122,7 @@ class Files:
     def __exit__(self, *error: object) -> None:
         """Let go of the lock, and then make durable what was changed under it."""
         self.held = False
-        after, self.after = self.after, Afterwards()
+        after = self.after
         if error[0] is not None:
             self.forget()  # a change may have stopped half way
         self._lock.__exit__()
@@ -112,9 +148,8 @@ class Files:
 
     def forget(self) -> None:
         """Forget all that is remembered of the spool: it may have changed."""
-        self.index.forget()
-        self.attempt_logs.forget()
-        self.spare.forget()
+        for part in ("index", "attempt_logs", "spare"):
+            self.__dict__.pop(part, None)
         self.handover_seen = False
 
     def _catch_up(self) -> None:
@@ -123,7 +158,7 @@ class Files:
             self.counter.renew_name()
         if not self.counter.refresh():
             self.forget()
-            self.log.close()
+            self._close("log")
             self.state = self.present_state()
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id)
@@ -193,13 +228,7 @@ class Files:
         meta = path + layout.META
         if after.state is ACTIVE and self.disk.patch(meta, claim_over, after):
             return
-        tmp = layout.tmp_name("meta")
-        self.disk.write_new(tmp, encode(after))
-        try:
-            self.disk.rename(tmp, meta)
-        except BaseException:
-            self.disk.discard(tmp)
-            raise
+        self.disk.replace(layout.tmp_name("meta"), meta, encode(after))
 
     def _rename_pair(self, item_id: int, source: str, target: str) -> None:
         """Rename the meta, the commit instant, and then the payload. Can be done twice."""
@@ -351,9 +380,12 @@ class Files:
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""
         self.settle()
-        self.counter.close()
-        self.log.close()
-        self._lock.close()
+        self._close("counter", "log", "_lock")
+
+    def _close(self, *parts: str) -> None:
+        for part in parts:
+            if part in self.__dict__:
+                self.__dict__[part].close()
 
 
 def _folder(path: str) -> str:

@@ -84,9 +84,8 @@ class SpoolStore(SpoolAttends):
         return read_policy(self.files.root)
 
     def set_policy(self, text: str) -> None:
-        disk, tmp = self.files.disk, layout.tmp_name("config")
-        disk.write_new(tmp, text.encode())
-        disk.rename(tmp, layout.CONFIG)
+        disk = self.files.disk
+        disk.replace(layout.tmp_name("config"), layout.CONFIG, text.encode())
         disk.sync_dir("")
 
     # -- finding -----------------------------------------------------------------

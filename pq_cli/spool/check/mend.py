@@ -176,9 +176,7 @@ class Mender:
         return self._reader.read(folder, name, *layout.state_of(folder))
 
     def _rewrite(self, item: Item, path: str) -> None:
-        tmp = layout.tmp_name("meta")
-        self._disk.write_new(tmp, encode(item))
-        self._disk.rename(tmp, path)
+        self._disk.replace(layout.tmp_name("meta"), path, encode(item))
         self._disk.sync_dir(os.path.dirname(path))
 
     def _recency(self, path: str) -> tuple[bool, float, int]:

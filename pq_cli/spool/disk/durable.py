@@ -15,22 +15,20 @@ import zlib
 from pq_cli.core.item import checksum_text
 from pq_cli.errors import SpoolIOError
 from pq_cli.opened import CHUNK, About, Opened, checksum_of, named, read_some
+from pq_cli.spool.disk.copying import NO_WHOLE_COPY, copy_in_kernel
 from pq_cli.spool.disk.folders import Folders, owner_to_keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import BinaryIO
+    from typing import BinaryIO, TypeVar
 
+    T = TypeVar("T")
     Change = Callable[..., tuple[int, bytes] | None]
 
-_STEP = 64 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks of the whole file
-_NO_WHOLE_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM,
-                  errno.EBADF, errno.ETXTBSY, errno.ENOTTY}  # fmt: skip
 _LOOSE = 0o1700  # the mode of a folder whose entry may not be durable yet
 MANY = 12
 """From this many files or folders on, one sync of the file system is cheaper than one for each."""
@@ -39,13 +37,16 @@ SMALL = 1024 * 1024
 
 
 class Disk:
-    """Writes below one root. `sync`: whether data must survive a power loss."""
+    """Writes below one root. `sync`: whether data must survive a power loss.
 
-    def __init__(self, root: str, sync: bool) -> None:
+    folders: what is known of the spool's folders; whoever reads there, too, shares it.
+    """
+
+    def __init__(self, root: str, sync: bool, folders: Folders | None = None) -> None:
         self.root = root
         self.sync = sync
         self._eager = sync
-        self._folders = Folders(root)
+        self._folders = folders or Folders(root)
         self._owner = owner_to_keep(root)
 
     def _at(self, path: str) -> str:
@@ -64,6 +65,15 @@ class Disk:
             with About(fd):
                 os.fchown(fd, *self._owner)
         return fd
+
+    def _filled(self, path: str, fill: Callable[[int], T], flags: int = _NEW) -> T:
+        """Make a file (0600) and return what `fill` does with it; what goes wrong removes it."""
+        fd = self._create(path, flags)
+        try:
+            return _closed(fd, f"{self.root}/{path}", fill)
+        except BaseException:
+            self.discard(path)
+            raise
 
     # -- folders -----------------------------------------------------------
 
@@ -119,21 +129,30 @@ class Disk:
     def sync_dir(self, path: str) -> None:
         """Make a folder's entries durable, whatever `sync` says."""
         full = self._at(path)
-        with Opened(os.open(full, _FOLDER), full) as fd:
-            os.fsync(fd)
+        _closed(os.open(full, _FOLDER), full, os.fsync)
 
     # -- files -------------------------------------------------------------
 
     def write_new(self, path: str, data: bytes, *, sync: bool | None = None) -> None:
         """Write a new file (0600) whole, synced if `sync` (default: the disk's own)."""
-        opened = self._create(path, _NEW)
+
+        def fill(fd: int) -> None:
+            _write_all(fd, data)
+            if self._eager if sync is None else sync:
+                os.fsync(fd)
+
+        self._filled(path, fill)
+
+    def replace(self, tmp: str, path: str, data: bytes, *, sync: bool | None = None) -> None:
+        """Write `data` beside, at `tmp`, synced like `write_new`; then rename it over `path`.
+
+        So whoever reads finds the old content or the new. The folder is synced by the caller.
+        """
+        self.write_new(tmp, data, sync=sync)
         try:
-            with Opened(opened, f"{self.root}/{path}") as fd:
-                _write_all(fd, data)
-                if self._eager if sync is None else sync:
-                    os.fsync(fd)
+            self.rename(tmp, path)
         except BaseException:
-            self.discard(path)
+            self.discard(tmp)
             raise
 
     def rename(self, source: str, target: str) -> None:
@@ -161,8 +180,7 @@ class Disk:
         for path in paths:
             full = self._at(path)
             try:
-                with Opened(os.open(full, _READ | os.O_NONBLOCK), full) as fd:
-                    os.fsync(fd)
+                _closed(os.open(full, _READ | os.O_NONBLOCK), full, os.fsync)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EINVAL):
                     raise
@@ -212,12 +230,15 @@ class Disk:
         sector: it is old or new.
         """
         full = self._at(path)
-        with Opened(os.open(full, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), full) as fd:
+
+        def overwrite(fd: int) -> bool:
             found = change(os.read(fd, os.fstat(fd).st_size), *args)
             if found is not None:
                 os.lseek(fd, found[0], os.SEEK_SET)
                 _write_all(fd, found[1])
-        return found is not None
+            return found is not None
+
+        return _closed(os.open(full, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), full, overwrite)
 
     def append_lines(self, path: str, data: bytes) -> None:
         """Append whole lines to a file, made when missing; unsynced."""
@@ -225,10 +246,7 @@ class Disk:
             _write_all(fd, data)
 
     def together(self) -> Disk:
-        """Return a context in which nothing is synced by itself, and all of it once at the end.
-
-        Nothing written inside may be promised before.
-        """
+        """Return a context in which nothing is synced, or promised, before all is at its end."""
         return self
 
     def __enter__(self) -> None:
@@ -281,48 +299,44 @@ class Disk:
 
     def receive(self, stream: BinaryIO, path: str) -> tuple[int, str]:
         """Write a stream to a new file, unsynced, in bounded memory; return (size, checksum)."""
-        opened = self._create(path, _NEW)
-        try:
-            with Opened(opened, f"{self.root}/{path}") as fd:
-                size, crc = 0, 0
-                while chunk := read_some(stream):
-                    _write_all(fd, chunk)
-                    size += len(chunk)
-                    crc = zlib.crc32(chunk, crc)
-        except BaseException:
-            self.discard(path)
-            raise
+
+        def fill(fd: int) -> tuple[int, int]:
+            size = crc = 0
+            while chunk := read_some(stream):
+                _write_all(fd, chunk)
+                size += len(chunk)
+                crc = zlib.crc32(chunk, crc)
+            return size, crc
+
+        size, crc = self._filled(path, fill)
         return size, checksum_text(crc)
 
     def copy_in(self, source: int, path: str, *, name: str | None = None) -> tuple[int, str | None]:
         """Copy an open regular file whole to a new file, unsynced; return (size, checksum or None).
 
-        name: what people call the source, for errors; default: its path.
-        By reflink, else copy_file_range, else read and write. The checksum is None where the
-        kernel copied a big file: reading it again would cost more than the copy, and in "full" it
-        is synced before it counts. Raises OSError(ESTALE) when the source changed meanwhile.
+        name: what people call the source, for errors; default: its path. The checksum is None where
+        the kernel copied a big file: reading it again would cost more than the copy, and in "full"
+        it is synced before it counts. Raises OSError(ESTALE) when the source changed meanwhile.
         """
         before = os.fstat(source)
-        opened = self._create(path, _NEW & ~os.O_WRONLY | os.O_RDWR)
-        try:
-            with Opened(opened, f"{self.root}/{path}") as fd:
-                from_source = About(source, name)
-                size, crc = _copy(from_source, fd, before.st_size, read=not self.sync)
-                after = os.fstat(source)
-                if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-                    stale = OSError(errno.ESTALE, "it changed while it was being copied")
-                    raise named(stale, source, name)
-        except BaseException:
-            self.discard(path)
-            raise
+
+        def fill(fd: int) -> tuple[int, int | None]:
+            from_source = About(source, name)
+            size, crc = _copy(from_source, fd, before.st_size, read=not self.sync)
+            after = os.fstat(source)
+            if size != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+                stale = OSError(errno.ESTALE, "it changed while it was being copied")
+                raise named(stale, source, name)
+            return size, crc
+
+        size, crc = self._filled(path, fill, _NEW & ~os.O_WRONLY | os.O_RDWR)
         return size, None if crc is None else checksum_text(crc)
 
     def adopt(self, source: str, path: str) -> bool:
         """Give a file outside a second name in the spool, if that can be done safely.
 
-        Until the caller removes `source`, a crash leaves it where it was, and until `take_over`
-        it keeps its mode. False when the file system, its owner or other names of the file
-        forbid it: then copy.
+        Until the caller removes `source`, a crash leaves it where it was, and until `take_over` it
+        keeps its mode. False when the file system, its owner or other names forbid it: then copy.
         """
         info = os.lstat(source)
         if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
@@ -330,7 +344,7 @@ class Disk:
         try:
             os.link(source, self._at(path), follow_symlinks=False)
         except OSError as error:
-            if error.errno in _NO_WHOLE_COPY | {errno.EMLINK}:
+            if error.errno in NO_WHOLE_COPY | {errno.EMLINK}:
                 return False
             raise
         return True
@@ -347,6 +361,20 @@ class Disk:
         os.unlink(path)
 
 
+def _closed(fd: int, name: str, do: Callable[[int], T]) -> T:
+    """Return what is done with an open file, which is closed then; an OSError names it.
+
+    Some file systems tell only as it is closed that a write has failed.
+    """
+    try:
+        try:
+            return do(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise named(error, fd, name) from None
+
+
 def _write_all(fd: int, data: bytes) -> None:
     written = os.write(fd, data)
     while written < len(data):
@@ -356,7 +384,7 @@ def _write_all(fd: int, data: bytes) -> None:
 def _copy(source: About, target: int, size: int, *, read: bool) -> tuple[int, int | None]:
     """Copy from the start of `source`; return (bytes copied, CRC-32 or None)."""
     if size > SMALL:
-        copied = _copy_in_kernel(source, target)
+        copied = copy_in_kernel(source, target)
         if copied is not None:
             crc = int(checksum_of(target).partition(":")[2], 16) if read else None
             return copied, crc
@@ -369,30 +397,3 @@ def _copy(source: About, target: int, size: int, *, read: bool) -> tuple[int, in
         _write_all(target, chunk)
         total += len(chunk)
         crc = zlib.crc32(chunk, crc)
-
-
-def _copy_in_kernel(source: About, target: int) -> int | None:
-    """Reflink, else copy_file_range; None when neither works here."""
-    import fcntl
-
-    total = 0
-    with source as fd:
-        try:
-            fcntl.ioctl(target, _FICLONE, fd)
-            return os.fstat(target).st_size
-        except OSError as error:
-            if error.errno not in _NO_WHOLE_COPY:
-                raise _at_fault(error, target) from None
-        try:
-            while count := os.copy_file_range(fd, target, _STEP, total, total):
-                total += count
-        except OSError as error:
-            if total or error.errno not in _NO_WHOLE_COPY:
-                raise _at_fault(error, target) from None
-            return None
-    return total
-
-
-def _at_fault(error: OSError, target: int) -> OSError:
-    """Return the error of a copy by the kernel; it names the target if that has no room."""
-    return named(error, target) if error.errno in (errno.ENOSPC, errno.EDQUOT) else error

@@ -12,11 +12,10 @@ from pq_cli.core.jsonio import parse_own, to_json
 from pq_cli.opened import Reading, open_found
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.spare import Spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
@@ -27,11 +26,14 @@ _BLOCK = 4096
 
 
 class Log:
-    """The log of one spool. `note` is called under the lock only; `read_log` needs none."""
+    """The log of one spool. `note` is called under the lock only; `read_log` needs none.
 
-    def __init__(self, disk: Disk, spare: Spare) -> None:
+    has_room: whether it may take a block.
+    """
+
+    def __init__(self, disk: Disk, has_room: Callable[[], bool]) -> None:
         self._disk = disk
-        self._spare = spare
+        self._has_room = has_room
         self._fd = -1
         self._size = 0
 
@@ -45,7 +47,7 @@ class Log:
                 self._fd = self._disk.open_to_append(layout.LOG)
                 self._size = os.fstat(self._fd).st_size
             after = self._size + len(lines)
-            if after // _BLOCK > self._size // _BLOCK and not self._spare.keep():
+            if after // _BLOCK > self._size // _BLOCK and not self._has_room():
                 return
             self._disk.append(self._fd, lines)
             self._size = after

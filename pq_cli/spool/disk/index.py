@@ -23,10 +23,6 @@ class Index:
     def __init__(self, reader: Reader, report: Callable[[DamagedItemError], None]) -> None:
         self._reader = reader
         self._report = report
-        self.forget()
-
-    def forget(self) -> None:
-        """Forget everything: somebody else has changed the spool."""
         self._numbers: list[int] | None = None
         self._lanes: dict[int, Lane] = {}
         self._fronts: dict[int, tuple[int, float] | None] = {}

@@ -11,23 +11,19 @@ import os
 from pq_cli.core.item import MAX_HISTORY
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.spare import Spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
 
 class AttemptLogs:
-    """The logs of one spool; written under the lock only."""
+    """The logs of one spool; written under the lock only. has_room: whether they may take any."""
 
-    def __init__(self, disk: Disk, spare: Spare) -> None:
+    def __init__(self, disk: Disk, has_room: Callable[[], bool]) -> None:
         self._disk = disk
-        self._spare = spare
-        self.forget()
-
-    def forget(self) -> None:
-        """Look again when asked next: somebody else may have kept a log."""
+        self._has_room = has_room
         self._none = False
 
     def write(self, item_id: int, claim: int, content: bytes) -> None:
@@ -37,9 +33,9 @@ class AttemptLogs:
         """
         folder = layout.log_folder(item_id)
         path = f"{folder}/{claim}{layout.LOG_END}"
-        if not self._spare.keep():
+        if not self._has_room():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{self._disk.root}/{path}")
-        self.forget()
+        self._none = False
         try:
             self._disk.make_dir(folder)
             for old in self.claims(item_id)[: 1 - MAX_HISTORY]:

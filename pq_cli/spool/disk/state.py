@@ -141,9 +141,7 @@ def write_state(disk: Disk, state: SpoolState) -> None:
     if state.paused is not None:
         since = format_time(state.paused.since)
         values["paused"] = {"since": since, "reason": state.paused.reason}
-    tmp = layout.tmp_name("state")
-    disk.write_new(tmp, to_json(values) + b"\n", sync=True)
-    disk.rename(tmp, layout.STATE)
+    disk.replace(layout.tmp_name("state"), layout.STATE, to_json(values) + b"\n", sync=True)
     disk.sync_dir("")
 
 

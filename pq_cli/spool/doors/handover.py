@@ -156,7 +156,5 @@ def _yielding(files: Files, item: Item) -> Item:
         check_key(item, files.keys.owner)
     except KeyTakenError:
         item = item.replace(state=State.FAILED, last_error=KEY_LOST, not_before=None)
-        tmp = layout.tmp_name("meta")
-        files.disk.write_new(tmp, encode(item))
-        files.disk.rename(tmp, stem(item) + layout.META)
+        files.disk.replace(layout.tmp_name("meta"), stem(item) + layout.META, encode(item))
     return item

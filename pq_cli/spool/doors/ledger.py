@@ -60,9 +60,8 @@ def describe(disk: Disk, realm: str, reader: str) -> None:
     """
     if reader_of(disk.root, realm) == reader:
         return
-    tmp = layout.tmp_name("about")
-    disk.write_new(tmp, to_json({"realm": realm, "reader": reader}) + b"\n", sync=False)
-    disk.rename(tmp, _about(realm))
+    about = to_json({"realm": realm, "reader": reader}) + b"\n"
+    disk.replace(layout.tmp_name("about"), _about(realm), about, sync=False)
 
 
 def reader_of(root: str, realm: str) -> str | None:

@@ -52,11 +52,10 @@ class Told:
             return set()
 
     def _write(self, lines: set[bytes]) -> None:
-        disk, tmp = self._files.disk, layout.tmp_name("left")
+        disk, text = self._files.disk, b"".join(line + b"\n" for line in sorted(lines))
         try:
             disk.make_dir(layout.IMPORTS)
-            disk.write_new(tmp, b"".join(line + b"\n" for line in sorted(lines)), sync=False)
-            disk.rename(tmp, PATH)
+            disk.replace(layout.tmp_name("left"), PATH, text, sync=False)
         except OSError:
             pass  # a full disk: it will be said again
 
