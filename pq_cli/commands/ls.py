@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -125,11 +126,15 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
             screen,
             as_json=o.as_json,
             color=o.color,
-            record=lambda item: item_json(item, queue.config, t),
-            line=lambda item: str(item.id) if o.ids else item_columns(item, queue.config, t),
+            record=partial(item_json, config=queue.config, t=t),
+            line=_id if o.ids else partial(item_columns, config=queue.config, t=t),
             table=None if o.ids else table,
         )
     return found
+
+
+def _id(item: Item) -> str:
+    return str(item.id)
 
 
 def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:

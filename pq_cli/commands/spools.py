@@ -75,27 +75,35 @@ def for_each(
 
     Returns the status of the first failure, or 0.
     """
-    from pq_cli.render.counting import Counting  # start-up: `next` has no need of it
+    if len(arguments) == 1 and "-" not in arguments:
+        return _for_each(queue, arguments, screen, verb)
+    from pq_cli.render.counting import Counting  # start-up: of one there is nothing to count
 
     total = None if "-" in arguments else len(arguments)
+    with Counting(screen, "items", total) as counting:
+        return _for_each(queue, counting.over(each_argument(arguments)), screen, verb)
+
+
+def _for_each(
+    queue: Queue, words: Iterable[str], screen: Screen, verb: Callable[[str], object]
+) -> int:
     fates: Fates | None = None
     status = 0
-    with Counting(screen, "items", total) as counting:
-        for argument in counting.over(each_argument(arguments)):
-            try:
-                named = queue.reference(argument)
-                verb(named)
-            except (OutputError, BrokenPipeError):
-                raise
-            except NoSuchItemError as error:
-                from pq_cli.commands.fates import Fates  # most miss nothing
+    for word in words:
+        try:
+            named = queue.reference(word)
+            verb(named)
+        except (OutputError, BrokenPipeError):
+            raise
+        except NoSuchItemError as error:
+            from pq_cli.commands.fates import Fates  # most miss nothing
 
-                fates = fates or Fates(queue)
-                screen.warn(fates.told(error, named))
-                status = status or error.exit_code
-            except (PqError, OSError) as error:
-                failed = screen.report(error)
-                status = status or failed
+            fates = fates or Fates(queue)
+            screen.warn(fates.told(error, named))
+            status = status or error.exit_code
+        except (PqError, OSError) as error:
+            failed = screen.report(error)
+            status = status or failed
     return status
 
 

@@ -150,3 +150,20 @@ def valid_callable(name: str, value: object, wanted: str) -> None:
     """Raise UsageError unless `value` can be called."""
     if not callable(value):
         raise wrong(name, value, wanted)
+
+
+def valid_making(
+    clock: object,
+    jitter: object,
+    report: object = None,
+    *,
+    create: bool = True,
+    lock_timeout: float = 0.0,
+) -> None:
+    """Raise UsageError unless a queue can be made with this, of whatever kind it is."""
+    valid_flag("create", create)
+    valid_callable("clock", clock, "a function that returns Unix seconds")
+    valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
+    valid_duration("lock_timeout", lock_timeout)
+    if report is not None:
+        valid_callable("report", report, "a function of a DamagedItemError")

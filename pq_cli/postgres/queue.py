@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import TYPE_CHECKING
 
-from pq_cli.core.arguments import valid_callable, valid_duration, valid_flag
+from pq_cli.core.arguments import valid_making
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError, PermissionDeniedError
 from pq_cli.postgres.address import Address
@@ -46,13 +47,13 @@ class PostgresQueue(Queue):
         lock_timeout: float = 30.0,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
-        valid_flag("create", create)
-        if clock is not None:
-            valid_callable("clock", clock, "a function that returns Unix seconds")
-        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
-        valid_duration("lock_timeout", lock_timeout)
-        if report is not None:
-            valid_callable("report", report, "a function of a DamagedItemError")
+        valid_making(
+            time.time if clock is None else clock,
+            jitter,
+            report,
+            create=create,
+            lock_timeout=lock_timeout,
+        )
         if config is not None:
             config = valid_config(config)
         address = Address(url)

@@ -155,12 +155,13 @@ def new_item(request: Request, item_id: int, now: float, config: QueueConfig) ->
     if request.delay is not None:
         due = now + request.delay
     waits = due is not None and due > now
+    created_at = stamp(now)
     return Item(
         id=item_id,
         state=State.DELAYED if waits else State.PENDING,
         priority=config.default_priority if request.priority is None else request.priority,
-        created_at=stamp(now),
-        updated_at=stamp(now),
+        created_at=created_at,
+        updated_at=created_at,
         not_before=stamp(due) if due is not None and waits else None,
         max_attempts=config.max_attempts if request.max_attempts is None else request.max_attempts,
         timeout=request.timeout,

@@ -1,4 +1,4 @@
-"""How far something has come that may take long: counted always, shown on a terminal only.
+"""How far something has come that may take long: counted where a terminal shows it.
 
 The line is drawn when something is counted, and not before it has taken a while: what is quick
 shows nothing and does not load rich. Whatever else is printed meanwhile makes it clear away.
@@ -75,13 +75,16 @@ class Counting:
 
     def over(self, things: Iterable[T]) -> Iterator[T]:
         """Pass things on, and count them."""
+        return iter(things) if self._next == _NEVER else self._counted(things)
+
+    def _counted(self, things: Iterable[T]) -> Iterator[T]:
         for thing in things:
             yield thing
             self.tick()
 
     def watched(self, stream: Any) -> Any:
         """Return a binary stream of which every read and write counts as bytes that passed."""
-        return _Watched(stream, self.passed)
+        return stream if self._next == _NEVER else _Watched(stream, self.passed)
 
     def _add(self, number: int) -> None:
         self.count += number

@@ -7,7 +7,7 @@ import stat
 
 from pq_cli.core.arguments import wrong
 from pq_cli.core.item import printable
-from pq_cli.core.policy import QueueConfig
+from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.errors import (
     CannotCreateError,
     ConfigError,
@@ -68,6 +68,19 @@ def check_path(path: str) -> None:
             return  # opening it will say so
         parts = [part for part in target.split("/") if part] + parts
         walked = "/" if target.startswith("/") else parent
+
+
+def opened(
+    path: str | os.PathLike[str], config: QueueConfig | None, *, create: bool, lock_timeout: float
+) -> tuple[str, SpoolState, QueueConfig]:
+    """Return root, state and policy of a spool, which is made if it may be. Raises as below.
+
+    config: instead of what its queue.toml says.
+    """
+    config = None if config is None else valid_config(config)
+    root = absolute(path)
+    state = make(root, lock_timeout) if create else open_state(root)
+    return root, state, config or read_config(root)
 
 
 def open_state(path: str) -> SpoolState:

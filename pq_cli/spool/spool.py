@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from pq_cli.core.arguments import (
-    valid_callable,
-    valid_duration,
-    valid_flag,
-)
-from pq_cli.core.policy import QueueConfig, valid_config
+from pq_cli.core.arguments import valid_making
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError
 from pq_cli.queue.verbs import Queue
-from pq_cli.spool import opening
 from pq_cli.spool.disk import layout
 from pq_cli.spool.files import Files
+from pq_cli.spool.opening import opened
 from pq_cli.spool.store import SpoolStore
 
 TYPE_CHECKING = False
@@ -59,17 +55,8 @@ class Spool(Queue):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
-        valid_flag("create", create)
-        valid_callable("clock", clock, "a function that returns Unix seconds")
-        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
-        valid_duration("lock_timeout", lock_timeout)
-        if report is not None:
-            valid_callable("report", report, "a function of a DamagedItemError")
-        if config is not None:
-            config = valid_config(config)
-        self.path = opening.absolute(path)
-        state = opening.make(self.path, lock_timeout) if create else opening.open_state(self.path)
-        config = opening.read_config(self.path) if config is None else config
+        valid_making(clock, jitter, report, create=create, lock_timeout=lock_timeout)
+        self.path, state, config = opened(path, config, create=create, lock_timeout=lock_timeout)
         report = report if report is not None else _ignore
         files = Files(self.path, config, state, lock_timeout, report)
         super().__init__(SpoolStore(files, clock, report), config, jitter)

@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from pq_cli.core.arguments import valid_callable
+from pq_cli.core.arguments import valid_making
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.queue.memory.store import MemoryStore
 from pq_cli.queue.verbs import Queue
@@ -30,7 +30,6 @@ class MemoryQueue(Queue):
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        valid_callable("clock", clock, "a function that returns Unix seconds")
-        valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
+        valid_making(clock, jitter)
         config = QueueConfig() if config is None else valid_config(config)
         super().__init__(MemoryStore(config, clock), config, jitter)

@@ -94,8 +94,8 @@ def admit(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) ->
     work = _Admission(files, len(batch), now, ready)
     try:
         work.admit(batch)
-        files.log.note(*(event_of("enqueued", i, i.created_at) for i in work.fresh))
-        files.log.note(*(event_of("changed", i, now) for i in work.raised))
+        events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
+        files.log.note(*events, *(event_of("changed", item, now) for item in work.raised))
         if work.replaced:
             work.drop_replaced()
     except OSError as error:
