@@ -187,16 +187,19 @@ class Recorder:
         self.events.append(Event(kind, value=value))
 
 
+_INNER = ("_closed", "_filled", "fill")
+"""Parts of the functions of `durable`; each ends in the one that is meant."""
+
+
 def _site() -> str:
     """Return which function of `durable` made the call, and who called that, or on which folder."""
     frame = sys._getframe(3)
-    name = frame.f_code.co_name
-    if name == "sync_dir" and frame.f_back.f_code.co_name == "sync_now":  # of every verb
-        return f"{name} of {frame.f_locals['path'].partition('/')[0]}"
-    while "pq_cli" not in frame.f_code.co_filename:
+    while "pq_cli" not in frame.f_code.co_filename or frame.f_code.co_name in _INNER:
         frame = frame.f_back
     name, caller = frame.f_code.co_name, frame.f_back
-    while caller.f_code.co_name.startswith("_write") or caller.f_code.co_name == name:
+    if name == "sync_dir" and caller.f_code.co_name == "sync_now":  # of every verb
+        return f"{name} of {frame.f_locals['path'].partition('/')[0]}"
+    while caller.f_code.co_name.startswith("_write") or caller.f_code.co_name in (name, "replace"):
         caller = caller.f_back
     return f"{name} for {caller.f_code.co_name}"
 

@@ -85,14 +85,13 @@ class Sweep:
         names = [Path(key).name for e in self.recorder.events[:count] for key in e.keys]
         return {int(n[:10]) for n in names if n[:10].isdigit() and len(n) >= 10} | set(self.before)
 
-    def run(self, drop: str | None = None, most: int = MOST_STATES,
+    def run(self, drop: str | None = None, most: int | None = MOST_STATES,
             counts: list[int] | None = None) -> None:  # fmt: skip
-        """Open states, about `most`, after each event of `counts` (default: all, last first)."""
+        """Open about `most` states, or all, after each event of `counts` (default: all events)."""
         dice = random.Random(SEED)
         counts = counts or list(range(len(self.recorder.events), -1, -1))
-        share = max(4, most // max(1, len(counts)))
+        few = None if LONG or most is None else max(4, most // max(1, len(counts)))
         for count in counts:
-            few = None if LONG or drop is not None else share
             for state in Disk(self.recorder, count, drop).states(dice, SAMPLES, few):
                 if self.verb.fresh and "spool/state.json" not in state:
                     if any(e.kind == "told" for e in self.recorder.events[:count]):
@@ -284,12 +283,12 @@ def goes_red(site: str, names: list[str], scratch: Path, set_boot) -> bool:
     if "enqueue keyed" in names or "enqueue skip" in names:
         keyed = "enqueue keyed"
         scenarios += [[(keyed, call), (keyed, None)] for call in range(12, 26)]
-    for quick in (True, False):
+    for most, at_the_end in ((None, True), (MOST_STATES, False), (None, False)):
         for steps in scenarios:
             sweep = sweep_of(scratch, steps, "full", set_boot)
-            counts = [len(sweep.recorder.events)] if quick else None
+            counts = [len(sweep.recorder.events)] if at_the_end else None
             try:
-                sweep.run(drop=site, most=10**9, counts=counts)
+                sweep.run(drop=site, most=most, counts=counts)
             except (Broken, PqError, OSError):
                 return True
     return False
@@ -305,7 +304,7 @@ def test_the_padding_is_needed(scratch: Path, other_boot, monkeypatch) -> None:
     monkeypatch.setattr(meta, "whole_sectors", unpadded)
     sweep = sweep_of(scratch, [("next", None)], "full", other_boot)
     with pytest.raises((Broken, PqError)):
-        sweep.run(drop="none", most=10**9)
+        sweep.run(most=None)
 
 
 def test_every_sync_is_needed(scratch: Path, other_boot) -> None:
