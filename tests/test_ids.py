@@ -106,7 +106,9 @@ def test_a_rollback_after_fast_is_not_undone_by_full(tmp_path, monkeypatch):
     for number, durability in enumerate(["fast", "full", "fast", "fast", "full", "full"]):
         boot(monkeypatch, f"boot{number}")
         given += use(tmp_path, durability)
-        (tmp_path / "spool/counter").write_bytes(b"%020d %20d %21s\n" % (1, -1, b"0" * 20))
+        (tmp_path / "spool/counter").write_bytes(
+            b"%016d %20d %s %s\n" % (1, -1, b"0" * 12, b"0" * 12)
+        )
     assert len(set(given)) == len(given) and given == sorted(given)
 
 
@@ -115,7 +117,7 @@ def test_a_counter_beyond_the_reserved_limit_is_not_gone_below(tmp_path, last):
     """A counter of another spool, or edited: ids go on above the limit, and stay sane."""
     use(tmp_path, "full")
     path = tmp_path / "spool/counter"
-    path.write_bytes(b"%020d" % last + path.read_bytes()[20:])
+    path.write_bytes(b"%016d" % last + path.read_bytes()[16:])
     again = use(tmp_path, "full")
     assert min(again) > last and len(set(again)) == 3 and reserved(tmp_path) >= max(again)
 
@@ -137,7 +139,7 @@ def test_nothing_is_written_over_what_lies_there(tmp_path):
     """If all else fails and an id is taken, the new item takes the next that is free."""
     use(tmp_path, "full", 3)
     path = tmp_path / "spool/counter"
-    path.write_bytes(b"%020d" % 0 + path.read_bytes()[20:])
+    path.write_bytes(b"%016d" % 0 + path.read_bytes()[16:])
     assert use(tmp_path, "full", 2) == [4, 5]
 
 

@@ -74,8 +74,10 @@ class Files:
 
     @cached_property
     def counter(self) -> Counter:
-        """The last id and its writer."""
-        return Counter(self.disk)
+        """The last id, the mark and their writer."""
+        counter = Counter(self.disk)
+        self.disk.before_arrival = counter.mark
+        return counter
 
     @cached_property
     def index(self) -> Index:
@@ -157,13 +159,20 @@ class Files:
             self._pid = host.pid
             self.counter.renew_name()
         if not self.counter.refresh():
-            self.forget()
-            self._close("log")
-            self.state = self.present_state()
+            self._others_wrote()
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id)
         if not is_entered(self.disk, self.state):
             self.spare.behind(self._enter_mode)
+
+    def _others_wrote(self) -> None:
+        """Forget what they may have changed: not the listed ids where they have only taken."""
+        index = self.__dict__.get("index")
+        self.forget()
+        if not self.counter.only_taken:
+            self.state = self.present_state()
+        elif index is not None and index.others_took():
+            self.index = index
 
     def _enter_mode(self) -> None:
         self.state = enter_mode(self.disk, self.counter, self.state)
@@ -330,9 +339,8 @@ class Files:
                 self.keys.free(after)
         after = after.replace(path=f"{self.root}/{target}")
         self.index.moved(before, after)
-        folder = _folder(source)
-        if folder != _folder(target):
-            self.left(before, folder)
+        if _folder(source) != _folder(target):
+            self.left(before, _folder(source))
         return after
 
     def payload_follows(self, item_id: int, source: str, target: str) -> None:
@@ -374,8 +382,7 @@ class Files:
             self.disk.remove_dir(_folder(folder))
 
     def _is_newest(self, inner: str) -> bool:
-        block = inner.rpartition("/")[2]
-        return int(block) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
+        return int(inner.rpartition("/")[2]) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""

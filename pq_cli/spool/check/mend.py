@@ -41,16 +41,13 @@ class Mender:
         """Return the finding, `mended` if it was, with what it moved to quarantine."""
         self._asides.clear()
         remedy = getattr(self, f"_mend_{finding.kind}", None)
-        if remedy is None or remedy(finding) is False:
+        if remedy is None:
             return finding
-        self._others_look_again()
-        return finding.replace(mended=True, aside=tuple(self._asides))
-
-    def _others_look_again(self) -> None:
-        """Make every process forget what it remembers of the spool."""
         self._counter.refresh()
-        if self._counter.last_id is not None:
-            self._counter.write(self._counter.last_id)
+        self._counter.mark()  # every process is to forget what it remembers of the spool
+        if remedy(finding) is False:
+            return finding
+        return finding.replace(mended=True, aside=tuple(self._asides))
 
     # -- one remedy for each kind; False: nothing can be done --------------------
 
@@ -162,7 +159,6 @@ class Mender:
         except DamagedStateError:
             self._aside(layout.STATE, finding.detail)
             state = new_state()
-        self._counter.refresh()
         # Ids beyond those we see may have been given and ended since: hence a whole step more.
         last = max(self._counter.last_id or 0, state.reserved_id, finding.id or 0)
         reserved = (last // RESERVE_STEP + 2) * RESERVE_STEP

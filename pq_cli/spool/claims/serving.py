@@ -43,6 +43,6 @@ def _servable(files: Files, item: Item) -> bool:
             open_verified(item).close()
     except DamagedItemError as error:
         files.report(error)
-        files.index.drop(item.priority, item.id)
+        files.index.pass_over(item.priority, item.id)
         return False
     return True

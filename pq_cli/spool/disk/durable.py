@@ -32,6 +32,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LOOSE = 0o1700  # the mode of a folder whose entry may not be durable yet
 MANY = 12
 """From this many files or folders on, one sync of the file system is cheaper than one for each."""
+REMEMBERED = ("pending/", "delayed/", "state.json")
+"""What a process remembers as long as others only take: see `index.Index` and `state.Counter`."""
 SMALL = 1024 * 1024
 """Payloads up to this size are read whole where that is simpler than copying in the kernel."""
 
@@ -48,6 +50,8 @@ class Disk:
         self._eager = sync
         self._folders = folders or Folders(root)
         self._owner = owner_to_keep(root)
+        self.before_arrival: Callable[[], object] = lambda: None
+        """Called before a rename into what others remember: see `state.Counter`."""
 
     def _at(self, path: str) -> str:
         folder = path.rpartition("/")[0]
@@ -157,6 +161,8 @@ class Disk:
 
     def rename(self, source: str, target: str) -> None:
         """Rename within the spool, atomically replacing the target."""
+        if target.startswith(REMEMBERED):
+            self.before_arrival()
         os.rename(self._at(source), self._at(target))
 
     def unlink(self, path: str) -> None:
@@ -258,21 +264,12 @@ class Disk:
             self.sync_file_system()
 
     def sync_file_system(self) -> None:
-        """Sync the whole file system that the spool is on: one call for many small files.
+        """Sync the whole file system that the spool is on: one call for many small files."""
+        from pq_cli.spool.disk.syncfs import syncfs  # a few milliseconds, well spent on a batch
 
-        syncfs(2); it reports errors since Linux 5.8. Elsewhere sync(2), which syncs more.
-        """
-        import ctypes  # a few milliseconds, well spent on a batch
-
-        try:
-            syncfs = ctypes.CDLL(None, use_errno=True).syncfs
-        except (OSError, AttributeError):
-            os.sync()
-            return
         with Opened(os.open(self.root, _FOLDER), self.root) as fd:
-            if syncfs(fd) != 0:
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code))
+            if not syncfs(fd):
+                os.sync()  # which syncs more
 
     def sync_everything(self) -> None:
         """Sync all file systems: once, when a spool goes from fast to full durability."""

@@ -35,7 +35,6 @@ class Log:
         self._disk = disk
         self._has_room = has_room
         self._fd = -1
-        self._size = 0
 
     def note(self, *events: dict[str, Any] | None) -> None:
         """Append events, a line of JSON each; trouble is swallowed: no log stops a queue."""
@@ -43,15 +42,16 @@ class Log:
         if not lines:
             return
         try:
+            if self._fd >= 0 and not os.fstat(self._fd).st_nlink:
+                self.close()  # another process has put a shorter log there
             if self._fd < 0:
                 self._fd = self._disk.open_to_append(layout.LOG)
-                self._size = os.fstat(self._fd).st_size
-            after = self._size + len(lines)
-            if after // _BLOCK > self._size // _BLOCK and not self._has_room():
+            size = os.fstat(self._fd).st_size
+            after = size + len(lines)
+            if after // _BLOCK > size // _BLOCK and not self._has_room():
                 return
             self._disk.append(self._fd, lines)
-            self._size = after
-            if self._size > MAX_LOG_BYTES:
+            if after > MAX_LOG_BYTES:
                 self._drop_older_half()
         except OSError:
             self.close()
@@ -69,7 +69,7 @@ class Log:
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor: another process may have written, or put a shorter log there."""
+        """Close the descriptor; the next note opens it again."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -1,7 +1,8 @@
 """What a process remembers of the spool between two verbs: lanes, claims, what comes due.
 
 Filled only as far as needed, and thrown away as soon as another process has written (see
-`state.Counter`); so it is a memory of the folders, never a second truth.
+`state.Counter`); so it is a memory of the folders, never a second truth. Where others have only
+taken, the ids of lanes are kept: one that is there no more is found out when its meta is read.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ class Index:
         self._due_known = False
         self.empty_folders: list[str] = []
         self.folders: set[str] = set()
+        self._passed_over = False
+
+    def others_took(self) -> bool:
+        """Keep only what is true although others have taken: no id and no due item is new.
+
+        False where what could not be read or served is to be tried again: then forget all of it.
+        """
+        for memory in (self._fronts, self._heads, self._active, self.folders):
+            memory.clear()
+        return not self._passed_over
 
     # -- lanes -------------------------------------------------------------
 
@@ -68,6 +79,8 @@ class Index:
             item = self._heads.get(item_id) or self._read_head(lane, item_id)
             if item is None:
                 ids.discard(item_id)
+                if not len(ids):  # others took the last of its block, and saw their own part only
+                    self.empty_folders.append(layout.pending_folder(lane, item_id))
             else:
                 front = item_id, item.created_at
         self._fronts[lane] = front
@@ -80,6 +93,7 @@ class Index:
         except FileNotFoundError:
             return None
         except DamagedItemError as error:
+            self._passed_over = True
             self._report(error)
             return None
         self._heads[item_id] = item
@@ -90,11 +104,16 @@ class Index:
         return self._heads[item_id]
 
     def drop(self, lane: int, item_id: int) -> None:
-        """Leave a pending item out: it is gone, or cannot be served."""
+        """Leave a pending item out: it is gone."""
         if lane in self._lanes:
             self._lanes[lane].discard(item_id)
         self._fronts.pop(lane, None)
         self._heads.pop(item_id, None)
+
+    def pass_over(self, lane: int, item_id: int) -> None:
+        """Leave a pending item out that cannot be served, until others have written."""
+        self._passed_over = True
+        self.drop(lane, item_id)
 
     def drained(self, lane: int) -> bool:
         """Tell whether no id of the lane's present block is left, as far as is remembered."""

@@ -5,8 +5,10 @@ last. It is never synced, and believed only within the boot that `state.json` na
 boot, whatever a power loss rolled back, ids go on above the reserved limit.
 
 The counter's record also names its last writer. A process that finds its own name there knows
-that nobody else has changed the spool since, so what it remembers of it still holds. And it has the
-floor: a time before which no lease ends, so that claims which are fine need not be read.
+that nobody else has changed the spool since, so what it remembers of it still holds. It has a
+mark, too, which is another one before anything comes to a lane or to `delayed/`, or `state.json` is
+replaced: who finds the mark that it knows, knows that others have only taken since. And it has
+the floor: a time before which no lease ends, so that claims which are fine need not be read.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ NEVER = float(10**13)
 """The floor of a spool in which nothing is claimed: Unix seconds."""
 _UNKNOWN = -1
 _RECORD = 64
+_NAME = 12
 
 
 class DamagedStateError(ConfigError):
@@ -153,19 +156,19 @@ def last_given(root: str) -> int | None:
         return None
 
 
-def _parse_counter(text: bytes) -> tuple[int, float | None]:
-    """Return last id and floor of the counter's record. Raises ValueError."""
-    last, floor, _ = text.split()
-    if len(text) != _RECORD or not 0 <= int(last) <= LARGEST_ID:
+def _parse_counter(text: bytes) -> tuple[int, float | None, str]:
+    """Return last id, floor and mark of the counter's record. Raises ValueError."""
+    last, floor, mark, _ = text.split()
+    if len(text) != _RECORD or len(mark) != _NAME or not 0 <= int(last) <= LARGEST_ID:
         raise ValueError
-    return int(last), int(floor) / 1e6 if int(floor) >= 0 else None
+    return int(last), int(floor) / 1e6 if int(floor) >= 0 else None, mark.decode("ascii")
 
 
 class Counter:
-    """The running record `last_id floor writer` in `SPOOL/counter`; used under the lock only.
+    """The running record `last_id floor mark writer` in `SPOOL/counter`; used under the lock only.
 
     floor: a Unix time before which no lease ends, in whole microseconds on disk; None, there -1,
-    where nobody knows.
+    where nobody knows. only_taken: whether others, if they wrote, have only taken.
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -175,9 +178,13 @@ class Counter:
         self._fd = -1
         self.last_id: int | None = None
         self.floor: float | None = None
+        self.only_taken = False
+        self._mark = _new_name()
+        self._marked = False
 
     def refresh(self) -> bool:
         """Read the record; return whether nobody else has written since this object did."""
+        self._marked = False
         try:
             if self._fd >= 0 and not os.fstat(self._fd).st_nlink:
                 self.close()  # somebody removed the file: what we hold is nobody's any more
@@ -187,9 +194,12 @@ class Counter:
             text = os.pread(self._fd, _RECORD, 0)
             if text == self._written:
                 return True
-            self.last_id, self.floor = _parse_counter(text)
+            known = self._mark
+            self.last_id, self.floor, self._mark = _parse_counter(text)
+            self.only_taken = self._mark == known
         except (FileNotFoundError, ValueError):
             self.last_id = self.floor = None
+            self.only_taken, self._mark = False, _new_name()
         except OSError as error:
             named(error, self._fd)
             raise
@@ -199,11 +209,18 @@ class Counter:
         """Write the record under this object's name."""
         self.last_id = last_id
         floor = _UNKNOWN if self.floor is None else int(self.floor * 1e6)
-        text = f"{last_id:020d} {floor:20d} {self._me:>21s}\n".encode()
+        text = f"{last_id:016d} {floor:20d} {self._mark} {self._me}\n".encode()
         if self._fd < 0:
             self._fd = self._disk.open_to_overwrite(layout.COUNTER)
         self._disk.overwrite(self._fd, text)
         self._written = text
+
+    def mark(self) -> None:
+        """Have others look again. To be called before what they must see: who writes may die."""
+        if not self._marked:
+            self._mark, self._marked = _new_name(), True
+            if self.last_id is not None:  # else nobody can read the record, and all look again
+                self.write(self.last_id)
 
     def lower(self, lease_until: float | None) -> None:
         """Take note, before a claim is made or renewed, of when its lease ends."""
@@ -228,8 +245,8 @@ class Counter:
 
 
 def _new_name() -> str:
-    """Return a name for a writer, which no other has."""
-    return os.urandom(10).hex()
+    """Return a name for a writer, or a mark, which no other has."""
+    return os.urandom(_NAME // 2).hex()
 
 
 def is_entered(disk: Disk, state: SpoolState) -> bool:
