@@ -64,7 +64,7 @@ MEANT = {
     "fail": "nack reject",
     "renew": "extend touch heartbeat",
     "ls": "list jobs items queued pending",
-    "ls --state active": "workers active running ps top",
+    "ls --state active": "active running ps top",
     "ls --state failed": "dlq dead failed deadletters",
     "show": "info inspect describe",
     "retry": "unhold requeue redo unfreeze kick",

@@ -21,7 +21,7 @@ MAN = Path(__file__).parents[1] / "man"
     [
         ("push", "enqueue"), ("put", "enqueue"), ("add", "enqueue"), ("pop", "next"),
         ("get", "next"), ("take", "next"), ("unhold", "retry"), ("ack", "done"),
-        ("status", "stats"), ("workers", "ls --state active"), ("list", "ls"),
+        ("status", "stats"), ("active", "ls --state active"), ("list", "ls"),
         ("enqeue", "enqueue"), ("dne", "done"), ("explian", "explain"), ("lst", "ls"),
         ("purg", "purge"), ("complet", "completion"),
     ],

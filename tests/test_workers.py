@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,11 @@ def place(request, tmp_path):
     return server().url()
 
 
+def on_terminal(pq, *words, **options):
+    """Return what a terminal of 100 columns shows, without its colours."""
+    return re.sub(r"\x1b\[[\d;]*m", "", pq.on_terminal(*words, size=(24, 100), **options))
+
+
 def kinds(queue):
     return [reason.kind for reason in queue.trouble()]
 
@@ -70,14 +76,6 @@ def test_a_worker_is_seen_from_when_it_comes_until_it_goes(q, clock):
     assert states(q) == ["idle"]
     attendance.close()
     assert q.workers() == []
-
-
-def test_those_who_look_cannot_end_a_claim_with_what_they_see(q):
-    """The items of a worker are as bystanders may have them."""
-    q.enqueue(b"x")
-    q.claim()
-    [worker] = q.workers()
-    assert worker.items[0].claims == 0
 
 
 def test_what_a_pool_says_of_itself_is_seen(q):
@@ -273,3 +271,116 @@ def test_a_record_of_a_worker_is_complete():
     """What nobody says is empty, never missing."""
     worker = Worker(lock=None, host="h", pid=1, since=START)
     assert (worker.command, worker.duty, worker.items, worker.alive) == ((), Duty(), (), True)
+
+
+# -- the command -----------------------------------------------------------------
+
+
+@pytest.fixture
+def at_work(pq):
+    """A worker of this very process: at one of its three slots, for as long as the test lasts."""
+    pq.fill(b"x", b"y", name="report.xml")
+    with pq.api() as spool:
+        attendance = spool.attend()
+        spool.describe(Duty(slots=3))
+        spool.claim()
+        yield spool
+        attendance.close()
+
+
+def test_workers_in_a_pipe_are_lines_of_columns(pq, at_work):
+    """Who, since when, at what, how much of it, by which command; what does not apply is empty."""
+    at_work.describe(Duty(slots=3, gate_closed=START))
+    [line] = pq("workers").text.splitlines()
+    host, pid, since, state, slots, gate, slow, claims, first, command = line.split("\t")
+    assert (host, pid, state, slots) == (os.uname().nodename, str(os.getpid()), "working", "3")
+    assert (gate, slow, claims) == ("2026-01-01T00:00:00.000000Z", "", "1.1")
+    assert since <= first and command
+
+
+def test_workers_as_json_have_everything(pq, at_work):
+    """A record a worker; each item with for how many seconds it has been worked on."""
+    at_work.describe(Duty(slots=3, slow=START, in_a_row=6))
+    record = json.loads(pq("workers", "--json").text)
+    assert (record["pid"], record["slots"], record["in_a_row"]) == (os.getpid(), 3, 6)
+    assert (record["state"], record["gate_closed"]) == ("working", None)
+    assert record["slow"] == "2026-01-01T00:00:00.000000Z"
+    [item] = record["items"]
+    assert (item["id"], item["claim"], item["name"]) == (1, "1.1", "report.xml")
+    assert item["seconds"] >= 0 and item["since"] >= record["since"]
+    assert isinstance(record["command"], list)
+
+
+def test_people_see_what_each_runs_and_for_how_long(pq, at_work):
+    """On a terminal: slots taken, gate and failures with since when, an item a line below."""
+    at_work.describe(Duty(slots=3, gate_closed=at_work.now() - 120))
+    shown = on_terminal(pq, "workers")
+    assert re.search(rf"{os.getpid()} +\d+s +1/3 +working, gate closed for 2m", shown)
+    assert re.search(r"for \d+s +1\.1 report\.xml", shown)
+    at_work.done(1)
+    at_work.describe(Duty(slots=3, slow=at_work.now() - 60, in_a_row=5))
+    assert "slow for 1m after 5 failures" in on_terminal(pq, "workers")
+    at_work.describe(Duty(slots=3))
+    assert re.search(r"0/3 +idle", on_terminal(pq, "workers"))
+
+
+def test_nobody_has_a_status_of_its_own(pq):
+    """Exit 1, and on a terminal why that matters; a script needs no more than the status."""
+    pq("init")
+    assert pq("workers", expect=1) == (b"", "", 1)
+    assert "nobody is working on /" in on_terminal(pq, "workers", expect=1)
+    pq.fill(b"x")
+    assert "no claim is in its log" in on_terminal(pq, "workers", expect=1)
+    pq("next", "--claim")
+    assert pq("workers").text.split("\t")[3] == "lease"
+
+
+def test_a_queue_whose_worker_died_does_not_look_healthy(pq):
+    """`ls`, `stats`, `explain` and `workers` say so, of the queue and of what it had."""
+    pq.fill(b"x", b"y")
+    argv = [sys.executable, "-c", WORKER, str(pq.spool)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        for words in ("ls", "stats", "explain 1 2"):
+            shown = on_terminal(pq, *words.split())
+            assert "nobody is" not in shown and "died holding" not in shown
+        process.kill()
+    died = f"worker {os.uname().nodename}:{process.pid} died holding 1 item"
+    for words in ("ls", "stats"):
+        shown = on_terminal(pq, *words.split())
+        assert "nobody is working on this spool; the last claim was at " in shown
+        assert died in shown
+    assert f"but {os.uname().nodename}:{process.pid} died" in on_terminal(pq, "ls")
+    one, two = pq("explain", 1, 2).text.split("item 2")
+    assert "its worker died" in one and "nobody" not in one
+    assert "nobody is working on this spool" in two
+    kinds = [r["kind"] for r in json.loads(pq("explain", "--json", 2).text)["reasons"]]
+    assert kinds[:2] == ["next", "nobody"]
+    stats = json.loads(pq("stats", "--json").text)
+    assert [each["kind"] for each in stats["trouble"]] == ["nobody", "died"]
+    assert [worker["state"] for worker in stats["workers"]] == ["died"]
+    assert "pq_unattended{" in pq("stats", "--prometheus").text
+    assert pq("workers", expect=1).text.split("\t")[3] == "died"
+    assert died in on_terminal(pq, "workers", expect=1)
+    assert pq("next", "--ack").out == b"x"
+    assert pq("workers", expect=1).out == b""
+
+
+def test_pipes_of_ls_are_not_told(pq):
+    """What cron works off is not cried about: columns and stderr of a pipe stay as they were."""
+    pq.fill(b"x")
+    ran = pq("ls")
+    assert ran.err == "" and len(ran.text.splitlines()) == 1
+
+
+def test_pq_run_is_seen_with_its_slots_and_its_gate(pq):
+    """A real pool: idle, then at a gate that says no, with all its slots and its command line."""
+    pq("init")
+    with pq.api() as spool, pq.start("run", "-j5", "--follow", "--when", "false", "--", "cat"):
+        wait_until(lambda: states(spool) == ["idle"], "the worker is not seen")
+        [worker] = spool.workers()
+        assert worker.duty.slots in (5, None) and worker.command[-2:] == ("--", "cat")
+        pq.fill(b"x")
+        wait_until(lambda: states(spool) == ["gate closed"], "the gate is not seen")
+        assert spool.workers()[0].duty.slots == 5
+        assert "the gate (--when) was found closed at" in pq("explain", 1).text

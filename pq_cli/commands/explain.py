@@ -41,7 +41,8 @@ def command(o: ExplainOptions, screen: Screen) -> int:
             if backlog is None:
                 backlog = queue.backlog()
             position = ahead(queue.config, item, backlog.lanes, backlog.created_in, t)
-        reasons = explain(queue.config, item, position, queue.paused, now, t)
+        in_the_way = queue.trouble() if item.state in (State.PENDING, State.ACTIVE) else []
+        reasons = explain(queue.config, item, position, queue.paused, now, t, in_the_way)
         if o.as_json:
             told = [{"kind": reason.kind, **reason.values} for reason in reasons]
             screen.emit_json({"id": item.id, "state": str(item.state), "reasons": told})

@@ -150,10 +150,10 @@ def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> b
     height = None if o.everything or o.count is not None else stdout_height()
     scene = _scene(queue)
     first = next(items, None)
-    paused = _show_pause(queue, out, scene.now)
+    told = _show_standstill(queue, out, scene)
     if first is None:
         return False
-    page, rest = _screenful(chain([first], items), out, height, paused)
+    page, rest = _screenful(chain([first], items), out, height, told)
     counts = item_table(page, scene, out)
     behind = next(rest, None)
     if behind is not None:
@@ -167,15 +167,15 @@ def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> b
 
 
 def _screenful(
-    items: Iterator[Item], out: Console, height: int | None, paused: int
+    items: Iterator[Item], out: Console, height: int | None, told: int
 ) -> tuple[Iterator[Item], Iterator[Item]]:
     """Split off what fits on a terminal with title, summary and prompt; height: None fits all.
 
-    paused: lines that the pause takes.
+    told: lines above them that say why nothing goes on.
     """
     if height is None:
         return items, iter(())
-    room = max(_LEAST, height - (4 if out.width >= _WIDE else 5) - paused)
+    room = max(_LEAST, height - (4 if out.width >= _WIDE else 5) - told)
     page = list(islice(items, room + 2))
     if len(page) <= room + 1:  # the line that would say that there is more has room for the last
         return iter(page), iter(())
@@ -193,12 +193,13 @@ def _count_all(
     return counts
 
 
-def _show_pause(queue: Queue, out: Console, now: float) -> int:
-    """Tell of a pause; return how many lines that took."""
-    from pq_cli.render.table import say_pause
+def _show_standstill(queue: Queue, out: Console, scene: Scene) -> int:
+    """Tell why nothing goes on: a pause, or no worker; return how many lines that took."""
+    from pq_cli.render.table import say_pause, say_trouble
 
     pause = queue.paused
-    return 0 if pause is None else say_pause(pause, now, out)
+    lines = 0 if pause is None else say_pause(pause, scene.now, out)
+    return lines + say_trouble(scene.trouble, scene.now, out)
 
 
 def _nothing(queue: Queue, o: LsOptions) -> str:
@@ -214,7 +215,10 @@ def _scene(queue: Queue) -> Scene:
     def running(item: Item) -> str | None:
         return None if item.holder is None else command_of(item.holder)
 
-    return Scene(config=queue.config, now=queue.now(), t=queue.order_time(), running=running)
+    return Scene(
+        config=queue.config, now=queue.now(), t=queue.order_time(), running=running,
+        trouble=queue.trouble(),
+    )  # fmt: skip
 
 
 def _watch(queue: Queue, o: LsOptions, interval: float, screen: Screen) -> None:
@@ -260,7 +264,7 @@ def _picture(queue: Queue, o: LsOptions, out: Console, rows: int, live: int) -> 
     moment = time.strftime("%H:%M:%S", time.localtime(scene.now))
     title = f"{moment}  q quits  {counted(live, 'live item')} in {printable(queue.where)}"
     say(out, title, "dim")
-    room = max(1, rows - 3 - _show_pause(queue, out, scene.now))
+    room = max(1, rows - 3 - _show_standstill(queue, out, scene))
     items = list(islice(_chosen(queue.items(o.wanted), o, scene.now), room + 1))
     item_table(items[:room], scene, out)
     if not items:

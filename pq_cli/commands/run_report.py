@@ -13,8 +13,7 @@ from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_duration
 from pq_cli.opened import os_error_text
 from pq_cli.queue.verbs import Queue
-from pq_cli.render.bar import Bar
-from pq_cli.render.progress import Tally
+from pq_cli.render.progress import Bar, Tally
 from pq_cli.screen import Screen
 from pq_cli.worker.command import CommandGate
 from pq_cli.worker.contract import Verdict

@@ -111,6 +111,8 @@ def gather(queue: Queue) -> Stats:
         history=history(queue.log(), now),
         next_due=backlog.next_due,
         errors=tuple(errors.most_common(5)),
+        workers=tuple(queue.workers()),
+        trouble=tuple(queue.trouble()),
         quarantined=queue.quarantined(),
         dropped=queue.dropped(),
     )

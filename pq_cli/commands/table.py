@@ -69,6 +69,7 @@ COMMANDS = {
             group="What is going on, and why",
             help="the shape of the queue: lanes by age, waiting times",
         ),
+        Command(name="workers", help="who is at work, and on what"),
         Command(name="explain", help="why an item stands where it stands"),
         Command(name="log", help="what happened lately"),
         Command(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Self, TypeVar
 
-    from pq_cli.render.bar import Bar
+    from pq_cli.render.progress import Bar
     from pq_cli.screen import Screen
 
     T = TypeVar("T")
@@ -95,7 +95,7 @@ class Counting:
         if self._screen.is_terminal():
             self._screen.flush()  # else a line written in two parts has the bar in its middle
         if self._bar is None:
-            from pq_cli.render.bar import Bar
+            from pq_cli.render.progress import Bar
 
             self._bar = Bar()
             self._known = self._total() if callable(self._total) else self._total

@@ -79,6 +79,23 @@ def _paused(values: dict[str, Any], now: float) -> str:
     return f"nothing is claimed: the queue was paused {_moment(values['since'], now)}{why}"
 
 
+def _nobody(values: dict[str, Any], now: float) -> str:
+    last = values["last_claim"]
+    when = "no claim is in its log" if last is None else f"the last claim was {_moment(last, now)}"
+    return f"nobody is working on this spool; {when}"
+
+
+def _died(values: dict[str, Any], _: float) -> str:
+    left = counted(values["count"], "item")
+    who = f"{printable(values['host'])}:{values['pid']}"
+    return f"worker {who} died holding {left}: whoever asks for work next takes over"
+
+
+def _slow(values: dict[str, Any], now: float) -> str:
+    many = counted(values["count"], "failure")
+    return f"work is taken slowly after {many} in a row, since one {_moment(values['since'], now)}"
+
+
 def _delayed(values: dict[str, Any], now: float) -> str:
     due = (
         "it waits" if values["due"] is None else f"it becomes pending {_moment(values['due'], now)}"
@@ -145,6 +162,13 @@ WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
         + " can overtake it"
     ),
     "attempt": _attempt,
+    "nobody": _nobody,
+    "died": _died,
+    "worker_died": lambda v, now: "its worker died: whoever asks for work next gets it",
+    "gate": lambda v, now: (
+        f"nothing is claimed: the gate (--when) was found closed {_moment(v['since'], now)}"
+    ),
+    "slow": _slow,
     "never_safe": lambda v, now: (
         f"items of priority {'1' if v['floor'] == 2 else '1 to ' + str(v['floor'] - 1)}"
         " can always overtake it (max_priority_boost)"

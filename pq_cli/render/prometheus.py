@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from pq_cli.core.insight.workers import STATES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +34,7 @@ def metrics(stats: Stats) -> Iterator[str]:
         stats, "pq_starving_items", "Pending items at the aging cap.",
         [({"priority": str(lane.priority)}, lane.starving) for lane in lanes],
     )  # fmt: skip
+    yield from _attended(stats)
     paused = 0 if stats.pause is None else 1
     yield from _family(stats, "pq_paused", "1 while nothing is claimed.", [({}, paused)])
     yield from _family(
@@ -55,6 +60,18 @@ def metrics(stats: Stats) -> Iterator[str]:
             if value is not None
         ],
     )  # fmt: skip
+
+
+def _attended(stats: Stats) -> Iterator[str]:
+    states = Counter(worker.state(stats.now) for worker in stats.workers)
+    yield from _family(
+        stats, "pq_workers", "Workers by what they are at.",
+        [({"state": state}, states[state]) for state in STATES],
+    )  # fmt: skip
+    nobody = any(reason.kind == "nobody" for reason in stats.trouble)
+    yield from _family(
+        stats, "pq_unattended", "1 while something waits and nobody is there.", [({}, int(nobody))]
+    )
 
 
 def _family(stats: Stats, name: str, text: str, samples: list[Sample]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pq_cli.core.insight.history import KINDS, WAIT_EDGES, History, Window
 from pq_cli.core.insight.shape import AGE_EDGES, LaneShape
 from pq_cli.core.insight.words import lie_in_quarantine, wait_in_new
+from pq_cli.core.insight.workers import Worker
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
@@ -12,12 +13,14 @@ from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import Cell, print_row, say
 from pq_cli.render.words import short_duration, short_number
+from pq_cli.render.workers import worker_json, workers_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from pq_cli.core.insight.explain import Reason
     from pq_cli.core.insight.flow import LaneFlow
     from pq_cli.render.terminal import Console
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 class Stats(Record):
     """All that `pq stats` shows. Times in Unix seconds; errors: (text, count), commonest first.
 
+    trouble: why nothing goes on, as `Looking.trouble` tells it.
     quarantined: how many things a repair has set aside; dropped: files that wait in the drop box.
     Neither are items.
     """
@@ -37,6 +41,8 @@ class Stats(Record):
     history: History
     next_due: float | None
     errors: tuple[tuple[str, int], ...]
+    workers: tuple[Worker, ...] = ()
+    trouble: tuple[Reason, ...] = ()
     quarantined: int = 0
     dropped: int = 0
 
@@ -70,6 +76,8 @@ def stats_json(stats: Stats) -> dict[str, Any]:
             {"priority": lane, "buckets": list(counts)}
             for lane, counts in stats.history.waits.items()
         ],
+        "workers": [worker_json(worker, stats.now) for worker in stats.workers],
+        "trouble": [{"kind": reason.kind, **reason.values} for reason in stats.trouble],
         "next_due": None if stats.next_due is None else format_time(stats.next_due),
         "errors": [{"error": text, "count": count} for text, count in stats.errors],
         "quarantined": stats.quarantined,
@@ -89,12 +97,13 @@ def _window_json(window: Window) -> dict[str, Any]:
 def stats_table(stats: Stats, out: Console) -> None:
     """Print the picture, as wide as `out`."""
     from pq_cli.render.pictures.sparks import history_table
-    from pq_cli.render.table import say_pause, say_summary
+    from pq_cli.render.table import say_pause, say_summary, say_trouble
 
     say(out, f"{printable(stats.path)}", "dim")
     say_summary(stats.counts, out)
     if stats.pause is not None:
         say_pause(stats.pause, stats.now, out)
+    say_trouble(stats.trouble, stats.now, out)
     if stats.lanes:
         out.print()
         _lanes(stats.lanes, out)
@@ -182,6 +191,8 @@ def _facts(stats: Stats) -> list[tuple[str, str, str]]:
         count = sum(lane.starving for lane in starving)
         text = f"{count:,} at the aging cap and still waiting: {where}"
         facts.append(("starving", text, "yellow"))
+    if stats.workers:
+        facts.append(("workers", workers_line(stats.workers, stats.now), ""))
     if stats.next_due is not None:
         left = format_duration(float(int(max(0.0, stats.next_due - stats.now))))
         facts.append(("next due", f"a delayed item in {left}", ""))

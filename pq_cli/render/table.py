@@ -13,14 +13,16 @@ from pq_cli.core.item import Item, printable
 from pq_cli.core.policy import Pause, QueueConfig, effective
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration
+from pq_cli.render.explain import sentences
 from pq_cli.render.fold import fold
 from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row, say
 from pq_cli.render.words import pause_line, short_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pq_cli.core.insight.explain import Reason
     from pq_cli.render.terminal import Console
 
 _PAGE = 200
@@ -36,13 +38,22 @@ class Scene(Record):
     """What the rows of a listing depend on besides the items.
 
     now: Unix seconds; t: the time at which order is computed. running: says what a claim's
-    process is running, or None when that cannot be known.
+    process is running, or None when that cannot be known. trouble: see `Looking.trouble`.
     """
 
     config: QueueConfig
     now: float
     t: float
     running: Callable[[Item], str | None]
+    trouble: Sequence[Reason] = ()
+
+
+def say_trouble(trouble: Iterable[Reason], now: float, out: Console) -> int:
+    """Print why nothing goes on, a sentence each, on as many lines as it returns."""
+    lines = [line for each in sentences(trouble, now) for line in fold(each, out.width)]
+    for line in lines:
+        say(out, line, "bold")
+    return len(lines)
 
 
 def item_table(items: Iterable[Item], scene: Scene, out: Console) -> dict[str, int]:
@@ -124,6 +135,8 @@ def _claim_note(item: Item, scene: Scene) -> str:
     command = scene.running(item) or ""
     # Of `pq run -j 4 -- ./upload` people want to see ./upload, on a narrow terminal above all.
     what = printable(command.partition(" -- ")[2] or command)
+    if any(r.kind == "died" and r.values["lock"] == item.holder.lock for r in scene.trouble):
+        return f"{since}, but {who} died"
     return f"{since}{f': {what},' if what else ''} by {who}, {lease}"
 
 

@@ -24,7 +24,7 @@ OUTSIDE_THE_TABLE = {0, 70, 130, 141, 143}
 """Statuses that no error class has: done, a fault in pq itself, and signals."""
 
 
-DRAWING = {"age", "check", "doctor", "log", "ls", "show", "stats", "undo"}
+DRAWING = {"age", "check", "doctor", "log", "ls", "show", "stats", "undo", "workers"}
 """Commands that draw with colours on a terminal."""
 
 

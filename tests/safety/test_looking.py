@@ -22,6 +22,7 @@ LOOKING = {
     "ls": "ls", "ls --json": "ls --json", "show": "show 1", "cat": "cat 1",
     "wait": "wait 7", "explain": "explain 1",
     "stats": "stats", "stats --json": "stats --json", "stats --prometheus": "stats --prometheus",
+    "workers": "workers", "workers --json": "workers --json",
     "log": "log", "check": "check", "check --json": "check --json", "doctor": "doctor",
     "export": "export", "export --tar": "export --tar", "age": "age --dry-run",
     "purge": "purge --state failed --dry-run", "completion": "__complete pq show ''",
@@ -31,6 +32,8 @@ CHANGING = {
     "enqueue", "next", "run", "submit", "done", "fail", "release", "renew", "retry", "set", "hold",
     "cancel", "config", "rm", "undo", "pause", "resume", "init", "import", "migrate", "selftest",
 }  # fmt: skip
+NOBODY_THERE = {"workers": 1, "workers --json": 1}
+"""What ends with another status than 0, for nobody works on that spool."""
 GROUP_READS = 5
 """What `check` answers where others may read: it says so, as damage of kind mode."""
 
@@ -100,12 +103,13 @@ def test_on_a_read_only_mount(filled: Pq, name: str, old: bool) -> None:
     """A snapshot can be looked at, checked and exported; a spool of before there was a uuid too."""
     if old:
         without_a_uuid(filled)
-    wanted = filled(*LOOKING[name].split(), expect=0)
+    status = NOBODY_THERE.get(name, 0)
+    wanted = filled(*LOOKING[name].split(), expect=status)
     end = read_only(filled.spool)
     try:
         with pytest.raises(OSError, match="Read-only"):
             (filled.spool / "x").touch()
-        ran = filled(*LOOKING[name].split(), expect=0)
+        ran = filled(*LOOKING[name].split(), expect=status)
         assert "Read-only" not in ran.err
         assert bool(ran.out) is bool(wanted.out)
     finally:
@@ -119,7 +123,7 @@ def test_while_somebody_holds_the_lock(filled: Pq, name: str) -> None:
     before = touched(filled.spool)
     with open(filled.spool / "lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        filled(*LOOKING[name].split(), expect=0)
+        filled(*LOOKING[name].split(), expect=NOBODY_THERE.get(name, 0))
     assert touched(filled.spool) == before
 
 
@@ -137,12 +141,41 @@ def test_for_a_user_who_may_only_read(filled: Pq, name: str) -> None:
     except (PermissionError, subprocess.CalledProcessError):
         pytest.skip("other users cannot run this Python")
     before = touched(filled.spool)
-    expect = {"check": GROUP_READS, "doctor": 1}.get(name.partition(" ")[0], 0)
+    expect = {"check": GROUP_READS, "doctor": 1, "workers": 1}.get(name.partition(" ")[0], 0)
     ran = filled(*LOOKING[name].split(), expect=expect, **reader)
     assert "denied" not in ran.err
     if name == "check --json":
         assert {json.loads(line)["kind"] for line in ran.out.splitlines()} == {"mode"}
     assert touched(filled.spool) == before
+
+
+@pytest.mark.others
+def test_workers_are_seen_by_whoever_may_only_read(filled: Pq) -> None:
+    """On a read-only mount, and by another user: who lives, who died and on what they work."""
+    claim = "import os, sys; from pq_cli import *; q = Spool(sys.argv[1]); q.claim();"
+    argv = [sys.executable, "-c", claim + "os.kill(os.getpid(), 9)", filled.spool]
+    assert subprocess.run(argv, check=False).returncode == -9
+    with filled.api() as spool:
+        attendance = spool.attend()  # takes over: what died is claimed anew below
+        spool.claim()
+        died = subprocess.run(argv, check=False)
+        assert died.returncode == -9
+        subprocess.run(["chmod", "-R", "a+rX", filled.spool], check=True)
+        before = touched(filled.spool)
+        wanted = sorted(["working", "died"])
+        assert sorted(worker.state(spool.now()) for worker in spool.workers()) == wanted
+        if os.geteuid() == 0:
+            reader = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
+            ran = filled("workers", **reader)
+            assert sorted(line.split("\t")[3] for line in ran.text.splitlines()) == wanted
+        assert touched(filled.spool) == before
+        end = read_only(filled.spool)
+        try:
+            ran = filled("workers")
+            assert sorted(line.split("\t")[3] for line in ran.text.splitlines()) == wanted
+        finally:
+            end()
+        attendance.close()
 
 
 def test_an_old_spool_is_the_same_one_at_every_export(filled: Pq, tmp_path: Path) -> None:

@@ -72,10 +72,24 @@ def test_the_active_say_what_they_run(terminal, tmp_path):
     assert any(re.search(r"\d[sm]: sleep 1000, by ", line) for line in shown)
 
 
-def test_aging_shows_as_an_arrow(terminal, tmp_path):
+@pytest.fixture
+def staffed():
+    """Let a spool have somebody who works on it: else `ls` would say that there is nobody."""
+    held = []
+
+    def attend(spool):
+        held.append(spool.attend())
+        return spool
+
+    yield attend
+    for attendance in held:
+        attendance.close()
+
+
+def test_aging_shows_as_an_arrow(terminal, tmp_path, staffed):
     """Base and effective priority stand together where they differ, and only there."""
     Spool(tmp_path / "s", clock=lambda: 1.0e9).enqueue(b"", priority=7)
-    Spool(tmp_path / "s").enqueue(b"", priority=7)
+    staffed(Spool(tmp_path / "s")).enqueue(b"", priority=7)
     lines = terminal(80).run("pq ls")
     assert [line.split()[2] for line in lines[1:3]] == ["7→3", "7"]
 
@@ -120,9 +134,9 @@ def test_an_empty_or_missing_spool_says_what_to_do(terminal, tmp_path):
     assert "`pq ls` alone lists what is there" in " ".join(screen.run("pq ls --key 'x*'"))
 
 
-def test_watch_follows_resizes_and_quits(terminal, tmp_path):
+def test_watch_follows_resizes_and_quits(terminal, tmp_path, staffed):
     """--watch shows what comes, fits a new size at once, and q gives the terminal back."""
-    spool = Spool(tmp_path / "s")
+    spool = staffed(Spool(tmp_path / "s"))
     spool.enqueue(b"", name="first")
     screen = terminal(80, 12)
     screen.type(
@@ -178,10 +192,17 @@ def left_by(screen, command):
     return lines
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(40, 20), (80, 24), (120, 50)])
-def test_a_screenful_and_how_many_more(terminal, tmp_path, columns, rows):
-    """All that is shown stands on one screen with the prompt; the rest is counted, not printed."""
+@pytest.mark.parametrize(
+    ("columns", "rows", "attended"), [(40, 20, False), (80, 24, False), (120, 50, True)]
+)
+def test_a_screenful_and_how_many_more(terminal, tmp_path, staffed, columns, rows, attended):
+    """All that is shown stands on one screen with the prompt; the rest is counted, not printed.
+
+    Also where it is said above all that nobody works on it.
+    """
     spool = Spool(tmp_path / "s", config=QueueConfig(durability="fast"))
+    if attended:
+        staffed(spool)
     for number in range(60):
         spool.enqueue(b"", priority=1 + number % 2, name=LONG_NAME)
     spool.hold(60)
@@ -191,7 +212,9 @@ def test_a_screenful_and_how_many_more(terminal, tmp_path, columns, rows):
         ("pq ls --state pending -p 1", 30, "30 items: 30 pending"),
     ):
         lines = left_by(screen, command)
-        assert lines[0].split()[:2] == ["ID", "STATE"]
+        titles = next(n for n, line in enumerate(lines) if line.split()[:2] == ["ID", "STATE"])
+        words = "" if attended else "nobody is working on this spool; no claim is in its log"
+        assert " ".join(lines[:titles]) == words
         assert summary in lines
         shown = sum(LONG_NAME[:4] in line for line in lines)
         assert shown == total or rows - 2 <= len(lines) < rows
@@ -199,9 +222,9 @@ def test_a_screenful_and_how_many_more(terminal, tmp_path, columns, rows):
         assert total - shown == (int(more[1]) if more else 0)
 
 
-def test_all_and_what_fits_exactly(terminal, tmp_path):
+def test_all_and_what_fits_exactly(terminal, tmp_path, staffed):
     """--all and -n print as many as asked for; where the last one just fits nothing is left out."""
-    spool = Spool(tmp_path / "s", config=QueueConfig(durability="fast"))
+    spool = staffed(Spool(tmp_path / "s", config=QueueConfig(durability="fast")))
     for _ in range(9):
         spool.enqueue(b"")
     screen = terminal(80, 12)

@@ -198,8 +198,9 @@ def test_prometheus_reads_the_metrics(spool):
             key = (sample.name, *sorted(labels.values()))
             assert key not in samples
             samples[key] = sample.value
-    assert len({family.name for family in families}) == len(families) == 9
+    assert len({family.name for family in families}) == len(families) == 11
     assert samples["pq_paused",] == 1
+    assert (samples["pq_unattended",], samples["pq_workers", "lease"]) == (0, 1)
     assert samples["pq_items", "failed"] == samples["pq_last_hour_attempts", "1", "failed"] == 2
     assert (samples["pq_pending_items", "8"], samples["pq_starving_items", "8"]) == (3, 0)
     assert samples["pq_oldest_pending_age_seconds", "8"] >= 0

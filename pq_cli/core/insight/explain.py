@@ -15,7 +15,7 @@ from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
 
@@ -29,7 +29,8 @@ class Reason(Record):
 KINDS = (
     "next", "ahead_by_priority", "ahead_by_age", "paused", "active", "lease_over", "delayed",
     "held", "failed", "done", "fifo", "no_aging", "aged", "not_aged", "next_boost", "manual_clock",
-    "capped", "kept_back", "safe_now", "safe_from", "never_safe", "attempt",
+    "capped", "kept_back", "safe_now", "safe_from", "never_safe", "attempt", "nobody", "died",
+    "gate", "slow", "worker_died",
 )  # fmt: skip
 """Every kind of reason; for each the renderer has words."""
 
@@ -100,17 +101,28 @@ def explain(
     pause: Pause | None,
     now: float,
     t: float,
+    trouble: Iterable[Reason] = (),
 ) -> list[Reason]:
     """Return why the item stands where it stands at `now`, the weightiest reason first.
 
-    position: what `ahead` says of a pending item; None for all others.
+    position: what `ahead` says of a pending item; None for all others. trouble: what is in the way
+    of the whole queue, as `Looking.trouble` tells it.
     """
-    reasons = _standing(item, position, now)
+    reasons = _standing(item, position, now) + _in_its_way(item, trouble)
     if pause is not None and item.state is State.PENDING:
         reasons.append(Reason(kind="paused", values={"since": pause.since, "reason": pause.reason}))
     if position is not None:
         reasons += _aging(config, item, position.youngest, now, t)
     return reasons + [attempt(entry) for entry in item.history]
+
+
+def _in_its_way(item: Item, trouble: Iterable[Reason]) -> list[Reason]:
+    """Return what of the trouble of a queue this item has: what is dead can have left it alone."""
+    if item.state is State.PENDING:
+        return [reason for reason in trouble if reason.kind != "died"]
+    lock = None if item.holder is None else item.holder.lock
+    dead = {reason.values["lock"] for reason in trouble if reason.kind == "died"}
+    return [Reason(kind="worker_died")] if item.state is State.ACTIVE and lock in dead else []
 
 
 def _standing(item: Item, position: Position | None, now: float) -> list[Reason]:

@@ -61,6 +61,11 @@ class Worker(Record):
             return "gate closed"
         return "idle" if self.duty.slow is None else "slow"
 
+    def claims(self) -> list[tuple[Item, float]]:
+        """Return what it works on, and since when (Unix seconds)."""
+        since = ((i, i.updated_at if i.holder is None else i.holder.since) for i in self.items)
+        return sorted(since, key=lambda each: each[1])
+
     def at_work(self, now: float) -> bool:
         """Tell whether somebody is there: what waits will be seen to."""
         return self.state(now) not in ("died", "lease over")
@@ -112,7 +117,7 @@ def crew(present: Iterable[Worker], active: Iterable[Item]) -> list[Worker]:
             name = (holder.host, holder.pid)
             since = min(holder.since, known[name].since) if name in known else holder.since
             known[name] = Worker(lock=None, host=holder.host, pid=holder.pid, since=since)
-        held.setdefault(name, []).append(item.for_bystanders())
+        held.setdefault(name, []).append(item)
     found = [worker.replace(items=tuple(held.get(name, ()))) for name, worker in known.items()]
     return sorted((w for w in found if w.alive or w.items), key=lambda w: (w.since, w.host, w.pid))
 

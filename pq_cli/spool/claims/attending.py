@@ -36,8 +36,8 @@ class SpoolAttends:
         attendance = self._attended()
         if attendance is None:
             made: list[Attendance] = []
-            disk, now = self.files.disk, self.now
-            self.files.spare.behind(lambda: made.append(attendance_of_this_process(disk, now())))
+            disk = self.files.disk
+            self.files.spare.behind(lambda: made.append(attendance_of_this_process(disk)))
             attendance = made[0]
             if self._duty is not None:
                 attendance.describe(self._duty)
@@ -50,7 +50,7 @@ class SpoolAttends:
 
     def attend(self) -> Attendance:
         made: list[Attendance] = []
-        self.files.spare.behind(lambda: made.append(Attendance(self.files.disk, self.now())))
+        self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
         self.files.sweep_ended()
         self._attendance = made[0]
         return made[0]

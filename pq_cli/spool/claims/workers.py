@@ -7,6 +7,7 @@ another host that shares the file system, or another pid namespace, where a pid 
 from __future__ import annotations
 
 import os
+import time
 
 from pq_cli import host
 from pq_cli.core.item import Holder, Item
@@ -44,10 +45,10 @@ class Attendance:
 
     It holds a line of JSON: host, pid, since when, and what it runs; and, of a pool, a second one
     that is overwritten in place (see `describe`). claims: ids of the claims that name it and have
-    not ended. pid: who made it; a forked child has no part in it. now: Unix seconds.
+    not ended. pid: who made it; a forked child has no part in it.
     """
 
-    def __init__(self, disk: Disk, now: float) -> None:
+    def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self.name = f"{os.getpid()}-{os.urandom(8).hex()}"
         disk.make_dir(layout.WORKERS)
@@ -58,7 +59,7 @@ class Attendance:
         self.claims: set[int] = set()
         self._said: dict[str, Any] = {}
         self.open = True
-        about = {"host": os.uname().nodename, "pid": self.pid, "since": format_time(now)}
+        about = {"host": os.uname().nodename, "pid": self.pid, "since": format_time(time.time())}
         self._about = to_json({**about, "command": host.told_command()}) + b"\n"
         disk.overwrite(self._lock.fileno(), self._about)
 
@@ -80,11 +81,11 @@ class Attendance:
         self._lock.close()  # that frees it, also where the interpreter is going down
 
 
-def attendance_of_this_process(disk: Disk, now: float) -> Attendance:
+def attendance_of_this_process(disk: Disk) -> Attendance:
     """Return the lock that claims name which end with this process; made at the first."""
     mine = _of_this_process.get(disk.root)
     if mine is None or not os.path.lexists(f"{disk.root}/{layout.WORKERS}/{mine.name}"):
-        mine = _of_this_process[disk.root] = Attendance(disk, now)
+        mine = _of_this_process[disk.root] = Attendance(disk)
     return mine
 
 

@@ -1,0 +1,111 @@
+"""Workers as text: a sheet for people, columns and JSON for programs, one line for a summary."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+
+from pq_cli.core.insight.words import counted
+from pq_cli.core.insight.workers import STATES, duty_values
+from pq_cli.core.item import printable
+from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.render.sheet import print_sheet
+from pq_cli.render.words import short_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from pq_cli.core.insight.workers import Worker
+    from pq_cli.render.terminal import Cell, Console
+
+_MOST_ITEMS = 25
+"""Items of one worker that are named."""
+
+
+def worker_json(worker: Worker, now: float) -> dict[str, Any]:
+    """Return a worker as `--json` shows it; of what it works on, for how many seconds."""
+    return {
+        "host": worker.host,
+        "pid": worker.pid,
+        "since": format_time(worker.since),
+        "command": list(worker.command),
+        "state": worker.state(now),
+        **duty_values(worker.duty),
+        "items": [
+            {"id": item.id, "claim": item.claim, "name": item.name, "key": item.key,
+             "since": format_time(at), "seconds": round(max(0.0, now - at), 3)}
+            for item, at in worker.claims()
+        ],
+    }  # fmt: skip
+
+
+def worker_columns(worker: Worker, now: float) -> str:
+    """Return the tab-separated columns of `pq workers` in a pipe; absent ones are empty.
+
+    host, pid, since, state, slots, gate_closed, slow, claims, since when the first of these is
+    worked on, command.
+    """
+    said = worker_json(worker, now)
+    claims = ",".join(str(item["claim"]) for item in said["items"])
+    first = min((item["since"] for item in said["items"]), default="")
+    columns = (
+        said["host"], said["pid"], said["since"], said["state"], said["slots"], said["gate_closed"],
+        said["slow"], claims, first, shlex.join(worker.command),
+    )  # fmt: skip
+    return "\t".join("" if value is None else printable(str(value)) for value in columns)
+
+
+def worker_name(worker: Worker) -> str:
+    """Return what people know a worker by: its host and process."""
+    return f"{printable(worker.host)}:{worker.pid}"
+
+
+def worker_state(worker: Worker, now: float) -> str:
+    """Return what a worker is at, and for how long, if that is not to work or to wait for some."""
+    duty, state = worker.duty, worker.state(now)
+    said = [] if state in ("gate closed", "slow") else [state]
+    if worker.alive and duty.gate_closed is not None:
+        said.append(f"gate closed for {short_duration(now - duty.gate_closed)}")
+    if worker.alive and duty.slow is not None:
+        many = counted(duty.in_a_row, "failure")
+        said.append(f"slow for {short_duration(now - duty.slow)} after {many}")
+    return ", ".join(said)
+
+
+def worker_command(worker: Worker) -> str:
+    """Return what a worker runs: of `pq run -j 4 -- ./upload` people want to see ./upload."""
+    first, *rest = worker.command or ("",)
+    words = ["pq" if first.endswith("/pq_cli/__main__.py") else first.rpartition("/")[2], *rest]
+    return printable(shlex.join(words[words.index("--") + 1 :] if "--" in words else words))
+
+
+def workers_line(workers: Sequence[Worker], now: float) -> str:
+    """Return one line: how many there are of each kind, and how much they work on."""
+    counts = Counter(worker.state(now) for worker in workers)
+    said = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts[state])
+    slots = sum(worker.duty.slots or 0 for worker in workers if worker.alive)
+    items = sum(len(worker.items) for worker in workers)
+    return f"{said}; {counted(items, 'item')} at work" + (f", {slots:,} slots" if slots else "")
+
+
+def worker_sheet(workers: Iterable[Worker], now: float, out: Console) -> None:
+    """Print who works, and below each what it works on, and for how long."""
+    titles: list[Cell] = [(title, "bold") for title in ("WORKER", "FOR", "SLOTS", "RUNS", "")]
+    rows: list[list[Cell]] = []
+    for worker in workers:
+        busy, slots = len(worker.items), worker.duty.slots
+        taken = str(busy) if slots is None else f"{busy}/{slots}"
+        bad = worker.state(now) in ("died", "lease over")
+        rows.append([
+            (worker_name(worker), "bold"), (short_duration(now - worker.since), ""), (taken, ""),
+            (worker_state(worker, now), "red" if bad else ""), (worker_command(worker), "dim"),
+        ])  # fmt: skip
+        for item, at in worker.claims()[:_MOST_ITEMS]:
+            text = f"{item.claim} {printable(item.name or item.key or '')}".rstrip()
+            took = f"for {format_duration(float(int(max(0.0, now - at))))}"
+            rows.append([("", ""), ("", ""), ("", ""), (took, ""), (text, "")])
+        if busy > _MOST_ITEMS:
+            rows.append([*[("", "")] * 4, (f"and {busy - _MOST_ITEMS:,} more", "dim")])
+    print_sheet([titles, *rows], [False, True, True, False, False], out)
