@@ -124,7 +124,7 @@ class Entry:
         """Write down what has entered."""
         self._write()
         if self._last_id != self._first_id:
-            self._link.rows(sql.SET_LAST_ID, self._last_id, self._queue)
+            self._link.later(sql.SET_LAST_ID, self._last_id, self._queue)
 
     def _write(self) -> None:
         """Write the new items down, all of them with one statement."""
@@ -134,7 +134,7 @@ class Entry:
         if blobs:
             payloads.take(self._link, self._queue, blobs)
         halves = [texts(item) for item, _ in self._new]
-        self._link.rows(
+        self._link.later(
             sql.INSERT,
             {
                 "queue": self._queue,

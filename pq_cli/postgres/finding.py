@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from pq_cli.postgres.wire.session import Row
+
 ORDER, KEYS = 0x7071_0001, 0x7071_0002
 """Locks for all of a queue; see `store`."""
 _HEADS = 8
 """Heads of each lane that are looked at: as many as others may be claiming at the moment."""
+_SMALL = 8192
+"""Bytes of a payload that comes along with a claim."""
 _CENSUS = 1.0
 """Seconds between looks for workers that have died."""
 
@@ -35,6 +39,8 @@ class Finds(Looks):
     _next_lease: float | None
     _next_census: float
     _claiming: int
+    _ahead: Row | None
+    _came: tuple[int, bytes | None]
 
     def _open(self) -> None:
         raise NotImplementedError
@@ -43,10 +49,13 @@ class Finds(Looks):
         raise NotImplementedError
 
     def exclude(self, *locks: int, shared: bool = False) -> None:
-        """Take locks for all of the queue, in the order given, until the end of the transaction."""
+        """Take locks for all of the queue, in the order given, until the end of the transaction.
+
+        Before the next statement, and that sees what others did who had them.
+        """
         how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
         calls = ", ".join(f"{how}(%s::int, %s::int)" for _ in locks)
-        self._link.rows(
+        self._link.later(
             f"select {calls}", *(value for lock in locks for value in (lock, self.number))
         )
 
@@ -70,16 +79,24 @@ class Finds(Looks):
         return None if row is None else item_of(row)
 
     def next(self, t: float) -> Item | None:
-        config = self._config
         if self._claiming != get_ident():
             self.exclude(ORDER, shared=True)
         passed: list[int] = []
-        values: dict[str, Any] = {
-            "queue": self.number, "t": t, "passed": passed, "most": _HEADS,
-            "ranks": config.enable_priority, "ages": config.enable_aging,
-            "threshold": config.aging_threshold_seconds, "boost": config.aging_boost,
-            "cap": config.max_priority_boost,
-        }  # fmt: skip
+        if self._ahead is not None:
+            there, *ahead = self._ahead
+            self._ahead = None
+            if not there:
+                return None
+            if ahead[0] is not None:
+                try:
+                    item = item_of(tuple(ahead))
+                except DamagedItemError as error:
+                    self._report(error)
+                    passed.append(ahead[0])
+                else:
+                    self._came = item.id, ahead[-1]
+                    return item
+        values = {**self._order_values(), "queue": self.number, "t": t, "passed": passed}
         while True:
             row = self._link.row(sql.NEXT, values)
             if row is None:
@@ -93,6 +110,32 @@ class Finds(Looks):
             except DamagedItemError as error:
                 self._report(error)
                 passed.append(row[0])
+
+    def _order_values(self) -> dict[str, Any]:
+        config = self._config
+        return {
+            "most": _HEADS, "ranks": config.enable_priority, "ages": config.enable_aging,
+            "threshold": config.aging_threshold_seconds, "boost": config.aging_boost,
+            "cap": config.max_priority_boost,
+        }  # fmt: skip
+
+    def _take(self, now: float | None) -> Row | None:
+        """Return what OPENING does, and take ahead the item that `next` will very likely want.
+
+        That is left to `next` where somebody may have died: his items come back first.
+        """
+        self.exclude(ORDER, shared=True)
+        if time.monotonic() >= self._next_census:
+            return self._link.row(sql.OPENING, now, self.number)
+        manual = self._config.aging_clock == "manual"
+        row = self._link.row(
+            sql.TAKE,
+            {**self._order_values(), "queue": self.number, "now": now, "manual": manual,
+             "small": _SMALL},
+        )  # fmt: skip
+        if row is not None and row[5]:
+            self._ahead = row[6:]
+        return row
 
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         dead = self._dead()

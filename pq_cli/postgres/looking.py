@@ -79,6 +79,7 @@ class Looks:
     _report: Callable[[DamagedItemError], None]
     _lock: RLock
     _looking: list[Link]
+    _came: tuple[int, bytes | None]
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query, between whatever else threads do with the queue."""
@@ -138,13 +139,18 @@ class Looks:
         return [key for (key,) in rows if printable(key) == key]
 
     def open_payload(self, item: Item) -> BinaryIO:
+        with self._lock:
+            (came_with, content), self._came = self._came, (0, None)
+        # A payload never changes, and this one came a moment ago, with the claim.
+        if came_with == item.id and content is not None and len(content) == item.size:
+            return io.BytesIO(content)
         return payloads.open_stream(self, self.number, item)
 
     def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
-        return payloads.file_of(self, self.number, item)
+        return payloads.file_of(item, self.open_payload(item))
 
     def read_payload(self, item: Item) -> bytes:
-        with payloads.open_stream(self, self.number, item) as stream:
+        with self.open_payload(item) as stream:
             return stream.read()
 
     def backlog(self, now: float) -> Backlog:

@@ -213,11 +213,11 @@ def open_stream(rows: _Rows, queue: int, item: Item) -> BinaryIO:
     return io.BufferedReader(_Stream(rows, queue, item, blob, first or b""), CHUNK)
 
 
-def file_of(rows: _Rows, queue: int, item: Item) -> AbstractContextManager[BinaryIO]:
+def file_of(item: Item, payload: BinaryIO) -> AbstractContextManager[BinaryIO]:
     """Return a context with an item's payload as a temporary file, which goes at its end."""
     file = tempfile.NamedTemporaryFile(prefix=f"pq-{item.id}-")  # noqa: SIM115
     try:
-        with open_stream(rows, queue, item) as stream:
+        with payload as stream:
             shutil.copyfileobj(stream, file, CHUNK)
         file.flush()
         file.seek(0)

@@ -56,7 +56,7 @@ create table pq.item (
     primary key (queue, id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02,
         autovacuum_analyze_scale_factor = 0.05);
-create index item_pending on pq.item (queue, priority, id) where state = 'pending';
+create index item_pending on pq.item (queue, priority, limited_by, id) where state = 'pending';
 create index item_delayed on pq.item (queue, not_before, id) where state = 'delayed';
 create index item_lease on pq.item (queue, lease_until) where state = 'active';
 create index item_worker on pq.item (queue, worker) where state = 'active';

@@ -8,6 +8,7 @@ from pq_cli.postgres.rows import COLUMNS
 CLOCK = "extract(epoch from clock_timestamp())::float8"
 """Of the server, Unix seconds. As `(select ...)`, or no index would be used with it."""
 
+_TAKEN = ", ".join(f"taken.{name}" for name in COLUMNS.split(", "))
 _LIVE = "state in ('active', 'pending', 'delayed', 'held')"
 
 OPENING = f"""
@@ -17,11 +18,6 @@ select coalesce(%s::float8, {CLOCK}), queue.aged_at, queue.paused,
 from pq.queue where number = %s
 """.replace("queue = queue.number", "item.queue = queue.number")
 """Parameters: now or null, queue. The time, the state of the queue, when something is next due."""
-
-OPENING_CLAIM = OPENING.replace(
-    "from pq.queue where", ", pg_advisory_xact_lock_shared(%s::int, number) from pq.queue where"
-)
-"""The same for a claim, whose lock must be there before the heads are looked at."""
 
 LOCK = 0x7071_0000_0000_0000
 """What a worker's number is added to, for its advisory lock."""
@@ -103,6 +99,73 @@ cross join lateral (
             and item.priority = lane.priority limit %s) as front
 ) as found
 """
+
+# What most claims are, in one statement: nothing is due, no lease is over, and of the lane whose
+# head comes first one of the next few is free that comes before the heads of all other lanes. Where
+# it is not so nothing is taken, and NEXT looks at all lanes. As there, the last part is a loop over
+# the primary key; `offset 0` keeps the planner from asking the same thing twice.
+_RANK = """
+case when not %(ranks)s::bool then 0
+    when %(ages)s::bool and (select t from opened) - created_at >= %(threshold)s::float8 then
+        greatest(1, item.priority - least(
+            floor(((select t from opened) - created_at) / %(threshold)s::float8)
+                * %(boost)s::float8,
+            %(cap)s::float8))
+    else item.priority end::bigint
+"""
+TAKE = f"""
+with recursive opened as materialized (
+    select now, aged_at, paused, due, lease,
+        case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
+        paused is null and coalesce(due > now, true) and coalesce(lease > now, true) as clear
+    from (select coalesce(%(now)s::float8, {CLOCK}) as now offset 0) as clock, pq.queue, lateral (
+        select (select min(not_before) from pq.item
+                where item.queue = queue.number and state = 'delayed') as due,
+            (select min(lease_until) from pq.item
+             where item.queue = queue.number and state = 'active') as lease offset 0
+    ) as coming
+    where number = %(queue)s
+), head as (
+    (select id, priority, limited_by, {_RANK} as rank from pq.item
+     where queue = %(queue)s and state = 'pending' and (select clear from opened)
+     order by priority, limited_by, id limit 1)
+    union all
+    select found.* from head cross join lateral (
+        select id, priority, limited_by, {_RANK} as rank from pq.item
+        where queue = %(queue)s and state = 'pending'
+            and (item.priority, item.limited_by) > (head.priority, head.limited_by)
+        order by priority, limited_by, id limit 1
+    ) as found
+), near as materialized (
+    select found.* from (
+        select priority, limited_by from head order by rank, id limit 1
+    ) as best cross join lateral (
+        select id, {_RANK} as rank from pq.item
+        where queue = %(queue)s and state = 'pending' and item.priority = best.priority
+            and item.limited_by = best.limited_by and best.limited_by = ''
+        order by id limit %(most)s
+    ) as found
+), sure as (
+    select id from (
+        select id, max(array[rank, id]) over (order by id) as place from near
+    ) as placed
+    where place < coalesce(
+        (select array[rank, id] from head order by rank, id offset 1 limit 1), '{{99}}'::bigint[])
+    order by id
+)
+select opened.now, aged_at, paused, due, lease, clear, exists (select from head), {_TAKEN},
+    (select data from pq.payload
+     where payload.queue = %(queue)s and payload.blob = taken.blob and no = 0
+        and octet_length(data) <= %(small)s)
+from opened left join (
+    select taken.* from sure cross join lateral (
+        select {COLUMNS}, blob from pq.item where queue = %(queue)s and id = sure.id
+            and state >= 'pending' and state <= 'pending'
+        for update skip locked
+    ) as taken limit 1
+) as taken on true
+"""
+"""The columns of OPENING, whether it was so, whether anything is pending, an item, its payload."""
 
 OVERDUE = f"""
 select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pq_cli.postgres.arrivals import PostgresArrivals
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.presence import Presence
+    from pq_cli.postgres.wire.session import Row
     from pq_cli.queue.request import Admitted, Request
 
 _REMOVALS = 0x7071_0003
@@ -88,6 +89,7 @@ class PostgresStore(Finds):
         self._next_census = 0.0
         self._claiming = 0
         self._known: tuple[float, float, float | None] | None = None
+        self._came: tuple[int, bytes | None] = 0, None
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -96,6 +98,7 @@ class PostgresStore(Finds):
         self._state: QueueState | None = None
         self._next_due: float | None = None
         self._next_lease: float | None = None
+        self._ahead: Row | None = None
         self._notes: list[str] = []
         self._stirred = False
 
@@ -151,7 +154,7 @@ class PostgresStore(Finds):
         """Read what nearly every verb asks, at once."""
         given = None if self._clock is None else self._clock()
         if self._claiming == get_ident():
-            row = self._link.row(sql.OPENING_CLAIM, given, ORDER, self.number)
+            row = self._take(given)
         else:
             row = self._link.row(sql.OPENING, given, self.number)
         if row is None:
@@ -267,6 +270,7 @@ class PostgresStore(Finds):
         return 0
 
     def _drop(self, ids: list[int]) -> None:
+        self._came = 0, None
         if self._config.durability == "fast":
             self._link.rows("set local synchronous_commit = off")
         self._link.later(sql.DROP, self.number, ids, self.number)

@@ -10,12 +10,14 @@ import sys
 
 import pytest
 from database import need_postgres, server
+from queues import Clock
 from support import wait_until
 
 from pq_cli import PostgresQueue
-from pq_cli.errors import KeyTakenError, SpoolIOError
+from pq_cli.errors import KeyTakenError, NoSuchItemError, SpoolIOError
 from pq_cli.postgres.address import Address
 from pq_cli.postgres.link import Link
+from pq_cli.postgres.wire.session import Session
 
 ONLY_LIBPQ = """
 import sys
@@ -118,3 +120,51 @@ def test_who_waits_for_a_lock_can_be_interrupted(url):
         wait_until(lambda: not server().sql(blocked), "the server has stopped it")
         other.rollback()
         assert queue.remove(1).id == 1
+
+
+def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
+    """A claim with its payload is two, or finds nothing; the end is two, an enqueue three.
+
+    The network between worker and server is what most of their time is, and a statement more or
+    less on a machine next door is not seen.
+    """
+    trips: list[int] = []
+    run = Session.run
+    monkeypatch.setattr(Session, "run", lambda *args: (trips.append(1), run(*args))[1])
+    monkeypatch.setattr("pq_cli.postgres.finding._CENSUS", 3600.0)
+    clock = Clock()
+
+    def cost(verb):
+        trips.clear()
+        found = verb()
+        return found, len(trips)
+
+    with PostgresQueue(url, clock=clock) as queue:
+        queue.claim(bound=False)  # and looks for the dead, for once
+        assert cost(lambda: queue.enqueue(b"x" * 100, priority=7))[1] <= 3
+        queue.enqueue(b"y")
+        item, trip_count = cost(lambda: queue.claim(bound=False))
+        assert (item.id, trip_count) == (2, 2)
+        assert cost(lambda: queue.payload(item)) == (b"y", 0)
+        assert cost(lambda: queue.done(item))[1] == 2
+        item, _ = cost(lambda: queue.claim(bound=False))
+        assert queue.payload(item) == b"x" * 100
+        assert cost(lambda: queue.claim(bound=False)) == (None, 2)
+
+
+def test_the_payload_that_came_along_goes_with_its_item(url):
+    """Who has ended an item finds no payload of it; who has not finds it however often he looks."""
+    with PostgresQueue(url) as queue:
+        for content in (b"", b"small", bytes(9_000), bytes(3_000_000)):
+            item = queue.enqueue(content)
+            claimed = queue.claim()
+            assert claimed.id == item.id
+            assert [queue.payload(claimed), queue.payload(claimed)] == [content, content]
+            queue.done(claimed)
+            with pytest.raises(NoSuchItemError):
+                queue.payload(claimed)
+        queue.enqueue(b"unread")
+        claimed = queue.claim()
+        queue.done(claimed)
+        with pytest.raises(NoSuchItemError):
+            queue.payload(claimed)

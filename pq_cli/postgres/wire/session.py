@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pq_cli.postgres.wire import libpq
-from pq_cli.postgres.wire.values import dumped, loader
+from pq_cli.postgres.wire.values import LOADERS, dumped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -184,7 +184,7 @@ class Session:
 
 def _rows_of(result: PGresult) -> list[Row]:
     value = result.get_value
-    columns = [(n, loader(result.ftype(n))) for n in range(result.nfields)]
+    columns = [(n, LOADERS[result.ftype(n)]) for n in range(result.nfields)]
     return [
         tuple([None if (got := value(row, n)) is None else load(got) for n, load in columns])
         for row in range(result.ntuples)
@@ -204,9 +204,10 @@ def _call(
     if names:
         named: Any = values[0]
         values = tuple(named[name] for name in names)
-    given = [dumped(value) for value in values]
-    types = tuple([each[0] for each in given])
-    return (query, types), planned, [each[2] for each in given], tuple([each[1] for each in given])
+    if not values:
+        return (query, ()), planned, [], ()
+    types, forms, given = zip(*[dumped(value) for value in values], strict=True)
+    return (query, types), planned, list(given), forms
 
 
 @lru_cache(maxsize=500)

@@ -24,21 +24,16 @@ def dumped(value: object) -> Dumped:
     Of None, bool, int, float, str, bytes or a list of one of them. Raises UnicodeEncodeError for a
     text that is none.
     """
-    if value is None:
-        return 0, _BINARY_FORM, None
-    if isinstance(value, str):
-        return _TEXT, _BINARY_FORM, value.encode()
-    if isinstance(value, bool):
-        return _BOOL, _BINARY_FORM, b"\1" if value else b"\0"
-    if isinstance(value, int):
-        if -(2**63) <= value < 2**63:
-            return _INT8, _BINARY_FORM, _int8.pack(value)
-        return _NUMERIC, _TEXT_FORM, b"%d" % value  # equal to no bigint, but no error
-    if isinstance(value, float):
-        return _FLOAT8, _BINARY_FORM, _float8.pack(value)
-    if isinstance(value, list):
-        return _array(value)
-    return _BYTEA, _BINARY_FORM, bytes(value)  # type: ignore[call-overload]
+    dump = _DUMPERS.get(type(value))
+    if dump is None:  # a subclass
+        dump = next(dump for kind, dump in _DUMPERS.items() if isinstance(value, kind))
+    return dump(value)
+
+
+def _integer_dumped(value: int) -> Dumped:
+    if -(2**63) <= value < 2**63:
+        return _INT8, _BINARY_FORM, _int8.pack(value)
+    return _NUMERIC, _TEXT_FORM, b"%d" % value  # equal to no bigint, but no error
 
 
 def _array(values: Sequence[object]) -> Dumped:
@@ -61,6 +56,17 @@ def _array(values: Sequence[object]) -> Dumped:
     return _ARRAY_OF[kind], _BINARY_FORM, b"".join(out)
 
 
+_DUMPERS: dict[type, Callable[[Any], Dumped]] = {
+    type(None): lambda _: (0, _BINARY_FORM, None),
+    bool: lambda value: (_BOOL, _BINARY_FORM, b"\1" if value else b"\0"),
+    int: _integer_dumped,
+    float: lambda value: (_FLOAT8, _BINARY_FORM, _float8.pack(value)),
+    str: lambda value: (_TEXT, _BINARY_FORM, value.encode()),
+    bytes: lambda value: (_BYTEA, _BINARY_FORM, value),
+    list: _array,
+}
+
+
 def _integer(content: bytes) -> int:
     return int.from_bytes(content, "big", signed=True)
 
@@ -70,7 +76,7 @@ def _list(content: bytes) -> list[Any]:
     if not dimensions:
         return []
     count, _ = _dimension.unpack_from(content, _head.size)
-    load, at = loader(kind), _head.size + _dimension.size
+    load, at = LOADERS[kind], _head.size + _dimension.size
     found: list[Any] = []
     for _ in range(count):
         (size,) = _size.unpack_from(content, at)
@@ -80,7 +86,7 @@ def _list(content: bytes) -> list[Any]:
     return found
 
 
-_LOADERS: dict[int, Callable[[bytes], Any]] = {
+LOADERS: dict[int, Callable[[bytes], Any]] = {
     _BOOL: lambda content: content == b"\1",
     _BYTEA: bytes,
     19: bytes.decode,  # name
@@ -93,8 +99,4 @@ _LOADERS: dict[int, Callable[[bytes], Any]] = {
     2278: lambda _: None,  # void
     **dict.fromkeys((*_ARRAY_OF.values(), 1005, 1007, 1028), _list),
 }
-
-
-def loader(kind: int) -> Callable[[bytes], Any]:
-    """Return what makes a value of a result's bytes, by the oid of its type."""
-    return _LOADERS[kind]
+"""What makes a value of a result's bytes, by the oid of its type."""
