@@ -31,6 +31,7 @@ from pq_cli.errors import (
     ConfigError,
     ConflictError,
     DamagedItemError,
+    EventsGoneError,
     KeyTakenError,
     LockTimeoutError,
     NoLongerFitsError,
@@ -74,7 +75,7 @@ __all__ = [  # noqa: RUF022
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
     "NoSpoolError", "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError",
     "HaltError", "Holder", "Pause", "Ended", "Selection", "NoLongerFitsError", "AgedGroup",
-    "Quarantine",
+    "EventsGoneError", "Quarantine",
 ]
 # fmt: on
 _LAZY = {

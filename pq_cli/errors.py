@@ -31,6 +31,23 @@ class NoSpoolError(NothingThereError):
     """There is no spool at this path."""
 
 
+class EventsGoneError(NothingThereError):
+    """The log no longer has all that came after the event that was named."""
+
+    @classmethod
+    def after(cls, number: int, last: int) -> EventsGoneError:
+        """Return the error for an event of this `number`, which is not (or no longer) in the log.
+
+        last: the number of the last event that is; 0 where there is none.
+        """
+        if number <= last:
+            what = f"events after {number} are gone from the log, which is bounded"
+        else:
+            end = f"it ends at {last}" if last else "none is left"
+            what = f"the log has no event {number}: {end}"
+        return cls(f"{what}; `--after-event 0` shows all that is there")
+
+
 class UsageError(PqError, ValueError):
     """An argument or record is not acceptable: out of range, malformed, contradictory."""
 

@@ -6,6 +6,7 @@ the way was given it.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -91,6 +92,16 @@ class Screen:
         except OSError as error:
             raise OutputError.because(error) from None
         return len(data)
+
+    def need_reader(self) -> None:
+        """Raise BrokenPipeError if nobody reads stdout any more: for who has nothing to write."""
+        import select
+
+        self.check()
+        poll = select.poll()
+        poll.register(1, 0)
+        if any(said & select.POLLERR for _, said in poll.poll(0)):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def flush(self) -> None:
         """Send what was written."""

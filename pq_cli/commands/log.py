@@ -1,8 +1,9 @@
-"""`pq log`: what happened lately."""
+"""`pq log`: what happened lately, and what happens."""
 
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import open_spool
@@ -12,12 +13,16 @@ from pq_cli.errors import UsageError
 from pq_cli.options import AS_JSON, LookOptions, flag, number, operands, option
 from pq_cli.render.log import attempt_line, log_line
 from pq_cli.render.present import present
-from pq_cli.render.sheet import attempt_sheet, log_sheet
+from pq_cli.render.sheet import ATTEMPT_WIDTHS, LOG_WIDTHS, attempt_sheet, log_sheet
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+    from pq_cli.queue.verbs import Queue
+
+    Events = Iterable[dict[str, Any]]
 
 
 class LogOptions(LookOptions):
@@ -29,6 +34,13 @@ class LogOptions(LookOptions):
     since: float | None = option(
         "--since", metavar="D", help="Only the last D.", read=parse_duration
     )
+    after_event: int | None = option(
+        "--after-event",
+        metavar="N",
+        help="Only what came after event N (`number` in --json).",
+        read=number("--after-event", 0, 2**63 - 1),
+    )
+    follow: bool = flag("--follow", help="Go on with what happens, for ever.")
     as_json: bool = AS_JSON
 
 
@@ -40,23 +52,69 @@ def command(o: LogOptions, screen: Screen) -> int:
 
     The log is bounded and derived: it may lack an event, and losing it loses no item. In a pipe
     each line is time, event, id, priority and words, tab-separated; with --ended it is id, name,
-    how it ended, exit status, seconds waited and taken, when, by whom, and the error.
+    how it ended, exit status, seconds waited and taken, when, by whom, and the error. With
+    --after-event, exit status 1 says that some of what came after it is no longer in the log.
     """
     queue = open_spool(o, screen)
-    wanted = {int(queue.reference(ref).partition(".")[0]) for ref in o.items}
-    found: Iterable[dict[str, Any]] = (
-        r for r in queue.log() if not wanted or r.get("id") in wanted
-    )
-    if o.ended:
-        found = attempts(found)
-    if o.since is not None:
-        earliest = queue.now() - o.since
-        found = (record for record in found if _at(record) >= earliest)
-    if o.count is not None:
-        found = deque(found, maxlen=o.count)
-    line, table = (attempt_line, attempt_sheet) if o.ended else (log_line, log_sheet)
-    present(found, screen, as_json=o.as_json, line=line, table=table)
+    chosen = _chooser(o, queue)
+    start = o.after_event or 0
+    if o.ended and start:
+        next(queue.log(start), None)  # that nothing of it is gone: below all is read, for `waited`
+    first = 0 if o.ended else start
+    found: Events
+    if o.follow:
+        found = _followed(o, queue, screen, chosen, first, start)
+    else:
+        careful = o.as_json or o.after_event is not None
+        found = _after(start, chosen(queue.log(first if careful else None)))
+        if o.count is not None:
+            found = deque(found, maxlen=o.count)
+    widths = ATTEMPT_WIDTHS if o.ended else LOG_WIDTHS
+    sheet = partial(attempt_sheet if o.ended else log_sheet, widths=widths if o.follow else None)
+    line = attempt_line if o.ended else log_line
+    present(found, screen, as_json=o.as_json, line=line, table=sheet)
     return 0
+
+
+def _chooser(o: LogOptions, queue: Queue) -> Callable[[Events], Events]:
+    """Return what makes of the log what was asked for."""
+    wanted = {int(queue.reference(ref).partition(".")[0]) for ref in o.items}
+    earliest = None if o.since is None else queue.now() - o.since
+
+    def chosen(records: Events) -> Events:
+        if wanted:
+            records = (record for record in records if record.get("id") in wanted)
+        if o.ended:
+            records = attempts(records)
+        if earliest is not None:
+            records = (record for record in records if _at(record) >= earliest)
+        return records
+
+    return chosen
+
+
+def _followed(
+    o: LogOptions,
+    queue: Queue,
+    screen: Screen,
+    chosen: Callable[[Events], Events],
+    first: int,
+    start: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield what was asked for and has come after the event `start`, and what comes."""
+    if o.count is not None:
+        past = list(queue.log(first))
+        last = deque(_after(start, chosen(past)), maxlen=o.count)
+        ends = [record["number"] for record in past[-1:]]
+        start = last[0]["number"] - 1 if last else max(start, *ends, 0)
+    events = queue.follow(first, idle=screen.need_reader, trouble=screen.report)
+    for record in _after(start, chosen(events)):
+        yield record
+        screen.flush()
+
+
+def _after(start: int, records: Events) -> Events:
+    return (record for record in records if record["number"] > start) if start else records
 
 
 def _at(record: dict[str, Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pq_cli.core.insight.fact import Fact
@@ -9,7 +10,8 @@ from pq_cli.core.insight.shape import Backlog
 from pq_cli.core.insight.workers import Worker, duty_of
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_python
-from pq_cli.errors import DamagedItemError
+from pq_cli.errors import DamagedItemError, EventsGoneError
+from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import COLUMNS, item_of
 from pq_cli.postgres.statements import CLOCK, COMING, LOCK, WORKERS
 
@@ -52,6 +54,58 @@ _LEFT = (
 )  # fmt: skip
 _LONG = 60.0
 """Seconds after which an open transaction is named: what was claimed since then cannot go."""
+
+_PATIENCE = 2.0
+"""Seconds that a look waits for the changes that are being written."""
+_FIRST_WAIT, _LONGEST_WAIT = 0.002, 0.05
+
+
+class EventTail:
+    """See `queue.following.Tail`. after: the number of the last event that is known.
+
+    A transaction takes the numbers of its events shortly before its end, and others may end before
+    it with higher ones. What may still bring a lower number is known without a word from those who
+    write: whoever is writing an event has a lock on the table until its end.
+    """
+
+    def __init__(self, ask: Ask, queue: int, after: int) -> None:
+        self._ask = ask
+        self._queue = queue
+        self._after = after
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield what came since."""
+        while (last := self._newest()) > self._after and self._all_have_ended():
+            rows = self._ask(sql.EVENTS_BETWEEN, self._queue, self._after, last)
+            if self._after and rows[:1] and rows[0][0] != self._after:
+                raise EventsGoneError.after(self._after, last)
+            for number, said in rows:
+                if number > self._after:
+                    self._after = number
+                    yield {"number": number, **parse_python(said)}
+
+    def _newest(self) -> int:
+        """Return the number of an event that was seen, some hundreds further on or less."""
+        first, last = self._ask(sql.NEWEST_EVENT, self._queue, self._after)[0]
+        if self._after and first != self._after:
+            end = last or self._ask(sql.LAST_EVENT, self._queue)[0][0] or 0
+            raise EventsGoneError.after(self._after, end)
+        return last or 0
+
+    def _all_have_ended(self) -> bool:
+        """Wait until all who are writing now have ended; tell whether they have."""
+        deadline, wait = time.monotonic() + _PATIENCE, _FIRST_WAIT
+        first = writing = set(self._ask(sql.WRITING))
+        while writing:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+            writing = first.intersection(self._ask(sql.WRITING))
+        return True
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def backlog(ask: Ask, queue: int, now: float) -> Backlog:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.workers import Worker
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
+    from pq_cli.postgres.insight import EventTail
 
 
 _THERE = (
@@ -200,8 +201,11 @@ class Looks:
     def events(self) -> Iterator[dict[str, Any]]:
         with self._lock:
             rows = self._link.rows(sql.EVENTS, self.number)
-        for (said,) in rows:
-            yield parse_python(said)
+        for number, said in rows:
+            yield {"number": number, **parse_python(said)}
+
+    def tail(self, after: int) -> EventTail:
+        return insight.EventTail(self.ask, self.number, after)
 
 
 def _ranges(number: str, whole: bool) -> Iterator[tuple[int, int]]:

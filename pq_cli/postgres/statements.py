@@ -228,7 +228,21 @@ delete from pq.event where (queue, seq) in (
         select seq from pq.event where queue = %s order by seq desc offset %s limit 1)
     for update skip locked)
 """
-EVENTS = "select said from pq.event where queue = %s order by seq"
+EVENTS = "select seq, said from pq.event where queue = %s order by seq"
+NEWEST_EVENT = """
+select min(seq), max(seq) from (
+    select seq from pq.event where queue = %s and seq >= %s order by seq limit 500) as next
+"""
+LAST_EVENT = "select max(seq) from pq.event where queue = %s"
+EVENTS_BETWEEN = """
+select seq, said from pq.event where queue = %s and seq between %s and %s order by seq
+"""
+WRITING = """
+select virtualtransaction, pid from pg_locks
+where locktype = 'relation' and relation = 'pq.event'::regclass and mode = 'RowExclusiveLock'
+    and database = (select oid from pg_database where datname = current_database()) and granted
+"""
+"""Transactions that have written, or are about to write, an event: their lock ends after them."""
 
 REMOVALS = """
 select kept_until, array_agg(id order by id) from pq.item

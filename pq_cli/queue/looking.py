@@ -8,9 +8,11 @@ from pq_cli.core.arguments import valid_reference, valid_states, valid_whole, wr
 from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State, parse_reference
 from pq_cli.core.policy import Pause, QueueConfig, order_time
 
+_LAST_EVENT = 2**63 - 1
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.insight.workers import Worker
     from pq_cli.core.selection import Selection
+    from pq_cli.errors import TryAgainError
     from pq_cli.queue.ends import Ended
     from pq_cli.queue.store import Store
 
@@ -196,12 +199,38 @@ class Looking:
         """Yield what should be known of that on which the queue lies, for `pq doctor`."""
         return self._store.facts()
 
-    def log(self) -> Iterator[dict[str, Any]]:
-        """Yield what happened lately, oldest first: records with `at`, `event` and more.
+    def log(self, after: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield what happened lately, oldest first: records with `at`, `event`, `number` and more.
 
         Derived and bounded: an event may be missing, no item depends on it.
+
+        after: only what came after the event of this number, 0 for all. Then nothing that is seen
+        later has a lower number than the last of these, so that one misses nothing who goes on
+        from there. Raises EventsGoneError where some of it is no longer in the log.
         """
-        return self._store.events()
+        if after is None:
+            return self._store.events()
+        from pq_cli.queue.following import past  # start-up: for who comes back only
+
+        return past(self._store, valid_whole("after", after, 0, _LAST_EVENT))
+
+    def follow(
+        self,
+        after: int = 0,
+        *,
+        idle: Callable[[], object] | None = None,
+        trouble: Callable[[TryAgainError], object] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what `log` has after the event of this number, and then what happens, for ever.
+
+        Each event once, within a quarter of a second, at next to no CPU and without a lock. idle:
+        called each time when all was told. trouble: called with the TryAgainError of a queue that
+        cannot be read for now, and then it is tried again; without it that is raised. Raises
+        EventsGoneError, also when the log was bounded before the events could be read.
+        """
+        from pq_cli.queue.following import follow
+
+        return follow(self._store, valid_whole("after", after, 0, _LAST_EVENT), idle, trouble)
 
     def ends(
         self, items: Iterable[Item | int | str], *, wait: float = float("inf")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pq_cli.core.policy import QueueState
     from pq_cli.errors import PqError
     from pq_cli.queue.arrivals import Arrivals
+    from pq_cli.queue.following import Tail
     from pq_cli.queue.request import Admitted, Request
 
 
@@ -308,7 +309,13 @@ class Store(Attends, Protocol):
         """
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield what happened lately, oldest first; see `core.events`."""
+        """Yield what happened lately, oldest first; see `core.events`. Each has a `number`."""
+
+    def tail(self, after: int) -> Tail:
+        """Return what has the events after the one of this number, and those to come; 0: all.
+
+        Numbers grow, and no two events of a queue have the same. Not in a transaction.
+        """
 
     def note(self, event: dict[str, Any]) -> None:
         """Write down what happened to the queue itself. In a transaction."""

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pq_cli.render.terminal import Console
     from pq_cli.selftest import Result
 
+LOG_WIDTHS = (8, 9, 6, 3)
+ATTEMPT_WIDTHS = (6, 16, 9, 4, 6, 6, 8, 14)
+"""Of columns that are printed as they come: what nearly always fits."""
+_LOG_RIGHT = (False, False, True, True, False)
+_ATTEMPT_RIGHT = (True, False, False, True, True, True, False, False, False)
 _GAP = 2
 _NARROW = 50
 """Below so many columns one space stands between two."""
@@ -67,26 +72,53 @@ def field_sheet(fields: Iterable[tuple[str, str]], item: Item, now: float, out: 
     print_sheet(rows, [False, False], out)
 
 
-def log_sheet(records: Iterable[dict[str, Any]], out: Console) -> None:
-    """Print records of the log; times as the clock on the wall shows them."""
+def log_sheet(
+    records: Iterable[dict[str, Any]], out: Console, widths: Sequence[int] | None = None
+) -> None:
+    """Print records of the log; times as the clock on the wall shows them.
+
+    widths: of all columns but the last, for records that are printed as they come; None: as wide as
+    they need, once all are known.
+    """
     titles = [(title, "bold") for title in ("TIME", "EVENT", "ITEM", "PRI", "")]
-    rows, now = [], time.time()
-    for at, event, *rest in map(log_columns, records):
-        style = {"failed": "red", "lost": "red", "paused": "bold", "done": "green"}.get(event, "")
-        rows.append([(_log_time(at, now), "dim"), (event, style), *((text, "") for text in rest)])
-    print_sheet([titles, *rows], [False, False, True, True, False], out)
+    _print_as_they_come(titles, map(_log_cells, records), _LOG_RIGHT, out, widths)
 
 
-def attempt_sheet(attempts: Iterable[dict[str, Any]], out: Console) -> None:
-    """Print attempts that have ended; times as the clock on the wall shows them."""
+def _log_cells(record: dict[str, Any]) -> list[Cell]:
+    at, event, *rest = log_columns(record)
+    style = {"failed": "red", "lost": "red", "paused": "bold", "done": "green"}.get(event, "")
+    return [(_log_time(at, time.time()), "dim"), (event, style), *((text, "") for text in rest)]
+
+
+def attempt_sheet(
+    attempts: Iterable[dict[str, Any]], out: Console, widths: Sequence[int] | None = None
+) -> None:
+    """Print attempts that have ended, as `log_sheet` prints records."""
     names = ("ITEM", "NAME", "ENDED", "EXIT", "WAITED", "TOOK", "TIME", "BY", "ERROR")
-    rows, now = [], time.time()
-    for columns in map(attempt_columns, attempts):
-        style = {"done": "green", "failed": "red", "lost": "red"}.get(columns[2], "")
-        columns[6] = _log_time(columns[6], now)
-        rows.append([(text, style if n == 2 else "") for n, text in enumerate(columns)])
-    right = [True, False, False, True, True, True, False, False, False]
-    print_sheet([[(name, "bold") for name in names], *rows], right, out)
+    titles = [(name, "bold") for name in names]
+    _print_as_they_come(titles, map(_attempt_cells, attempts), _ATTEMPT_RIGHT, out, widths)
+
+
+def _attempt_cells(attempt: dict[str, Any]) -> list[Cell]:
+    columns = attempt_columns(attempt)
+    style = {"done": "green", "failed": "red", "lost": "red"}.get(columns[2], "")
+    columns[6] = _log_time(columns[6], time.time())
+    return [(text, style if n == 2 else "") for n, text in enumerate(columns)]
+
+
+def _print_as_they_come(
+    titles: Sequence[Cell],
+    rows: Iterable[Sequence[Cell]],
+    right: Sequence[bool],
+    out: Console,
+    widths: Sequence[int] | None,
+) -> None:
+    """Print rows: as they come where the widths are given, else once all are there."""
+    if widths is None:
+        print_sheet([titles, *rows], right, out)
+        return
+    for row in chain([titles], rows):
+        _print_folded(row, widths, right, out)
 
 
 def _log_time(at: str, now: float) -> str:

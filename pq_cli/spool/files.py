@@ -16,6 +16,7 @@ from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.meta import claim_over, encode
 from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError, LockTimeoutError
+from pq_cli.host import this_boot
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.afterwards import Afterwards
 from pq_cli.spool.disk.durable import Disk
@@ -175,6 +176,8 @@ class Files:
             self.index = index
 
     def _enter_mode(self) -> None:
+        if self.state.boot not in (None, this_boot()):
+            self.log.go_on_above()
         self.state = enter_mode(self.disk, self.counter, self.state)
 
     def present_state(self) -> SpoolState:

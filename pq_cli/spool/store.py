@@ -15,7 +15,6 @@ from pq_cli.spool.claims.overdue import due_with_room, next_event, overdue, prom
 from pq_cli.spool.claims.serving import next_servable
 from pq_cli.spool.claims.workers import claim_ended, claim_made, close_unless_needed
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.eventlog import read_log
 from pq_cli.spool.disk.payload import (
     Staged,
     open_verified,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.queue.request import Admitted, Request
+    from pq_cli.spool.disk.eventtail import LogTail
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
     from pq_cli.spool.doors.intake import Prepared
@@ -354,7 +354,14 @@ class SpoolStore(SpoolAttends):
         return get(item.replace(path=f"{self.files.root}/{stray}"))
 
     def events(self) -> Iterator[dict[str, Any]]:
+        from pq_cli.spool.disk.eventtail import read_log  # start-up: those who look pay for it
+
         return read_log(self.files.root)
+
+    def tail(self, after: int) -> LogTail:
+        from pq_cli.spool.disk.eventtail import LogTail
+
+        return LogTail(self.files.root, after)
 
     def note(self, event: dict[str, Any]) -> None:
         self.files.log.note(event)

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 ENDS = ("done", "failed", "deferred", "lost", "released", "cancelled")
 """The events that end an attempt; of `failed`, the state says whether it was the last one."""
-FIELDS = ("id", "claim", "name", "how", "state", "exit", "waited", "took", "at", "by", "error")
+FIELDS = (
+    "number", "id", "claim", "name", "how", "state", "exit", "waited", "took", "at", "by", "error",
+)  # fmt: skip
 
 
 def attempts(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

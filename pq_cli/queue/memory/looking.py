@@ -13,9 +13,9 @@ from pq_cli.core.item import MAX_HISTORY, Item, State, printable
 from pq_cli.core.order import serving_order
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError, UsageError
+from pq_cli.queue.memory.events import MemoryEvents, MemoryTail
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from threading import RLock
@@ -31,7 +31,7 @@ class MemoryLooks:
     _payloads: dict[int, bytes]
     _logs: dict[int, dict[int, bytes]]
     _keys: dict[str, int]
-    _events: deque[dict[str, Any]]
+    _events: MemoryEvents
 
     def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
         groups: dict[State, list[Item]] = {state: [] for state in State}
@@ -132,5 +132,7 @@ class MemoryLooks:
         yield Fact(name="items", value="in memory")
 
     def events(self) -> Iterator[dict[str, Any]]:
-        with self._lock:
-            return iter(list(self._events))
+        return iter(self._events.after(0))
+
+    def tail(self, after: int) -> MemoryTail:
+        return MemoryTail(self._events, after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from heapq import heappop, heappush
 from secrets import token_hex
 from threading import Condition, RLock
@@ -18,6 +17,7 @@ from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
 from pq_cli.queue.memory.arrivals import MemoryArrivals
 from pq_cli.queue.memory.attending import MemoryAttends
+from pq_cli.queue.memory.events import MemoryEvents
 from pq_cli.queue.memory.looking import MemoryLooks
 from pq_cli.queue.request import Admitted, Request, checked, new_item
 from pq_cli.queue.working import POLL
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
-
-_MOST_EVENTS = 10_000
 
 
 class MemoryStaged(Record):
@@ -62,7 +60,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         self._uuid = token_hex(16)
         self.origins: dict[str, dict[bytes, None]] = {}
         self.readers: dict[str, str] = {}
-        self._events: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)
+        self._events = MemoryEvents(self._lock)
 
     def transaction(self) -> AbstractContextManager[object]:
         return self._lock
@@ -261,4 +259,4 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         return self.readers.get(realm)
 
     def note(self, event: dict[str, Any]) -> None:
-        self._events.append(event)
+        self._events.note(event)

@@ -193,13 +193,13 @@ class Disk:
                 # Somebody has put another there: whoever works on with it notices.
 
     def open_to_append(self, path: str) -> int:
-        """Return a descriptor for `append`; the file (0600) is made when missing."""
-        return self._create(path, _NEW & ~os.O_EXCL | os.O_APPEND)
+        """Return a descriptor for `append`, also to read; the file (0600) is made when missing."""
+        return self._create(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _READ)
 
-    def append(self, fd: int, data: bytes) -> None:
-        """Append in one write, unsynced."""
+    def append(self, fd: int, data: bytes) -> int:
+        """Append in one write, unsynced; return how many bytes there was room for."""
         try:
-            os.write(fd, data)
+            return os.write(fd, data)
         except OSError as error:
             raise named(error, fd) from None
 

@@ -2,31 +2,38 @@
 
 A verb never fails because its line could not be written, and readers pass over what is torn. The
 log takes no block while the spool's spare is not whole: work must be able to end.
+
+Each event has a number that costs no write: where its line ends, counted in bytes from a line
+`{"from":N}` that says at which number the next line begins. Such a line heads each file, so the
+numbers go on where the older half was dropped; and it is written in each new boot, for what a power
+loss has rolled back was read by others. What it says is the time in microseconds, unless that is
+behind: so it is above all numbers that were ever given, also in a log that was lost.
 """
 
 from __future__ import annotations
 
 import os
+import time
 
-from pq_cli.core.jsonio import parse_own, to_json
-from pq_cli.opened import Reading, open_found
+from pq_cli.core.jsonio import to_json
+from pq_cli.opened import Reading
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
 """Above this size the older half of the log is dropped."""
-_MAX_LINE = 64 * 1024
 _PIECE = 256 * 1024
 _BLOCK = 4096
+_FROM = b'{"from":'
 
 
 class Log:
-    """The log of one spool. `note` is called under the lock only; `read_log` needs none.
+    """The log of one spool, to write; used under the lock only.
 
     has_room: whether it may take a block.
     """
@@ -35,6 +42,7 @@ class Log:
         self._disk = disk
         self._has_room = has_room
         self._fd = -1
+        self._size = -1  # what it was when this object had written last
 
     def note(self, *events: dict[str, Any] | None) -> None:
         """Append events, a line of JSON each; trouble is swallowed: no log stops a queue."""
@@ -44,28 +52,69 @@ class Log:
         try:
             if self._fd >= 0 and not os.fstat(self._fd).st_nlink:
                 self.close()  # another process has put a shorter log there
-            if self._fd < 0:
-                self._fd = self._disk.open_to_append(layout.LOG)
-            size = os.fstat(self._fd).st_size
+            size = self._opened()
+            if size != self._size:
+                lines = self._front(size) + lines
             after = size + len(lines)
             if after // _BLOCK > size // _BLOCK and not self._has_room():
                 return
-            self._disk.append(self._fd, lines)
+            if self._disk.append(self._fd, lines) < len(lines):
+                return  # a line is torn: whoever writes next begins a new one
+            self._size = after
             if after > MAX_LOG_BYTES:
                 self._drop_older_half()
         except OSError:
             self.close()
 
+    def _opened(self) -> int:
+        """Open the log unless it is open; return its size."""
+        if self._fd < 0:
+            self._fd = self._disk.open_to_append(layout.LOG)
+            self._size = -1
+        return os.fstat(self._fd).st_size
+
+    def _front(self, size: int) -> bytes:
+        """Return what must come before the next event, where others have written last."""
+        if not size:
+            return _mark(now_number())
+        return b"" if os.pread(self._fd, 1, size - 1) == b"\n" else b"\n"
+
+    def go_on_above(self) -> None:
+        """Begin a new boot: numbers go on above all that were given, whatever was rolled back.
+
+        A log in which that cannot be written is removed.
+        """
+        written, end = 0, b""
+        try:
+            size = self._opened()
+            end = self._front(size)
+            if size:
+                with open(f"{self._disk.root}/{layout.LOG}", "rb") as file, Reading(file):
+                    last, _ = _number_at(file, size)
+                end += _mark(max(now_number(), last + len(end)))
+            written = self._disk.append(self._fd, end)
+        except OSError:
+            pass
+        self.close()
+        if not written or written < len(end):
+            try:
+                self._disk.discard(layout.LOG)
+            except OSError:
+                pass  # something else lies in its place, which is no log
+
     def _drop_older_half(self) -> None:
         tmp = layout.tmp_name("log")
-        self._disk.write_new(tmp, b"", sync=False)
-        try:
-            for piece in _tail(f"{self._disk.root}/{layout.LOG}", MAX_LOG_BYTES // 2):
-                self._disk.append_lines(tmp, piece)
-            self._disk.rename(tmp, layout.LOG)
-        except OSError:
-            self._disk.discard(tmp)
-            raise
+        with open(f"{self._disk.root}/{layout.LOG}", "rb") as file, Reading(file):
+            first, start = _number_at(file, self._size - MAX_LOG_BYTES // 2)
+            self._disk.write_new(tmp, _mark(first), sync=False)
+            try:
+                file.seek(start)
+                while piece := file.read(_PIECE):  # in pieces: a worker is small
+                    self._disk.append_lines(tmp, piece)
+                self._disk.rename(tmp, layout.LOG)
+            except OSError:
+                self._disk.discard(tmp)
+                raise
         self.close()
 
     def close(self) -> None:
@@ -75,28 +124,30 @@ class Log:
             self._fd = -1
 
 
-def _tail(path: str, size: int) -> Iterator[bytes]:
-    """Yield the last whole lines of a file, at most `size` bytes, in pieces: a worker is small."""
-    with open(path, "rb") as file, Reading(file):
-        start = max(0, file.seek(0, os.SEEK_END) - size)
-        file.seek(start)
-        if start:
-            file.readline(_MAX_LINE)
-        while piece := file.read(_PIECE):
-            yield piece
+def now_number() -> int:
+    """Return the number with which a log begins that is begun now."""
+    return time.time_ns() // 1000
 
 
-def read_log(root: str) -> Iterator[dict[str, Any]]:
-    """Yield the records of a spool's log, oldest first; none when there is no log."""
-    try:
-        file = os.fdopen(open_found(f"{root}/{layout.LOG}"), "rb")
-    except FileNotFoundError:
-        return
-    with file, Reading(file):
-        while line := file.readline(_MAX_LINE):
-            try:
-                record = parse_own(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(record, dict) and isinstance(record.get("event"), str):
-                yield record
+def _mark(number: int) -> bytes:
+    return b"%b%d}\n" % (_FROM, number)
+
+
+def mark_of(line: bytes) -> int | None:
+    """Return the number that a line says is where the next one begins, if it says so."""
+    digits = line[len(_FROM) : -2]
+    if line.startswith(_FROM) and line.endswith(b"}\n") and digits.isdigit() and len(digits) < 19:
+        return int(digits)
+    return None
+
+
+def _number_at(file: BinaryIO, least: int) -> tuple[int, int]:
+    """Return (number, offset) where the first line begins at or behind the offset `least`."""
+    number = offset = 0
+    for line in file:
+        if offset >= least:
+            break
+        mark = mark_of(line)
+        number = number + len(line) if mark is None else mark
+        offset += len(line)
+    return number, offset
