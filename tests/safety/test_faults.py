@@ -51,9 +51,9 @@ def fails_at(name: str, world: Path, call: int, code: int) -> tuple[bool, list[i
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_every_call_fails_once(name: str, tmp_path: Path) -> None:
+def test_every_call_fails_once(name: str, scratch: Path) -> None:
     """Whatever call fails: the error says so, nothing is lost or half there, pq goes on."""
-    template, world = tmp_path / "template", tmp_path / "world"
+    template, world = scratch / "template", scratch / "world"
     verbs.prepare(name, template)
     codes = CODES if os.environ.get("PQ_LONG") else None
     for call in range(1, 500):
@@ -69,9 +69,9 @@ def test_every_call_fails_once(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["enqueue", "enqueue delayed", "enqueue keyed", "enqueue file"])
-def test_an_enqueue_that_failed_left_nothing(name: str, tmp_path: Path) -> None:
+def test_an_enqueue_that_failed_left_nothing(name: str, scratch: Path) -> None:
     """An enqueue that reports an error leaves no item and no payload behind, nor in `tmp/`."""
-    template, world = tmp_path / "template", tmp_path / "world"
+    template, world = scratch / "template", scratch / "world"
     verbs.prepare(name, template)
     before = known_ids(template / "spool")
     for call in range(1, 500):

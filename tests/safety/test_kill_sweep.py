@@ -92,9 +92,9 @@ def known_ids(root: Path) -> set[int]:
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_death_before_every_call(name: str, tmp_path: Path) -> None:
+def test_death_before_every_call(name: str, scratch: Path) -> None:
     """Whatever call a verb dies before: nothing is lost, torn or twice, and the next verbs work."""
-    template, world = tmp_path / "template", tmp_path / "world"
+    template, world = scratch / "template", scratch / "world"
     verbs.prepare(name, template)
     for call in range(1, 500):
         verbs.copy(name, template, world)
@@ -110,9 +110,9 @@ def test_death_before_every_call(name: str, tmp_path: Path) -> None:
     pytest.fail("the verb never came to its end")
 
 
-def test_the_sweep_can_fail(tmp_path: Path) -> None:
+def test_the_sweep_can_fail(scratch: Path) -> None:
     """The sweep notices a payload that goes before its meta: the order that erase must not have."""
-    template, world = tmp_path / "template", tmp_path / "world"
+    template, world = scratch / "template", scratch / "world"
     verbs.prepare("done", template)
     verbs.copy("done", template, world)
     next((world / "spool").glob("active/*.1")).unlink()
@@ -121,9 +121,9 @@ def test_the_sweep_can_fail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["migrate --move", "next dropped", "enqueue --move"])
-def test_the_sweep_sees_what_is_lost_outside(name: str, tmp_path: Path) -> None:
+def test_the_sweep_sees_what_is_lost_outside(name: str, scratch: Path) -> None:
     """The sweep notices a source that goes before its items are in, and one that enters twice."""
-    template, world = tmp_path / "template", tmp_path / "world"
+    template, world = scratch / "template", scratch / "world"
     verbs.prepare(name, template)
     verbs.copy(name, template, world)
     lost = next(p for p in world.rglob("*") if p.is_file() and p.read_bytes() == body(5))

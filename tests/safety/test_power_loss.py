@@ -6,8 +6,6 @@ import json
 import os
 import random
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import crashlab
@@ -207,13 +205,6 @@ class Sweep:
                 raise Broken(f"item {item_id} was promised and is not served")
         if rivals and not rivals & set(ids):
             raise Broken("neither of the rivals was served")
-
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """Give a folder in memory where there is one: only the model's disk matters here."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
-        yield Path(name)
 
 
 def sweep_of(scratch: Path, steps: list[tuple[str, int | None]], durability: str, set_boot):

@@ -177,7 +177,8 @@ def _new(spool: Spool, item_id: int, **options: object) -> list[int]:
 
 
 def _many(spool: Spool, **options: object) -> list[int]:
-    admitted = spool.enqueue_many([(body(i), Request(**options)) for i in range(5, 15)])
+    """Enqueue so many that one sync of the file system does for them all."""
+    admitted = spool.enqueue_many([(body(i), Request(**options)) for i in range(5, 11)])
     items, error = admitted.items, admitted.error
     if error is not None:
         raise error
