@@ -29,6 +29,11 @@ settings.load_profile("any machine")
 pytest_plugins = ["survived", "subset"]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a third of the time a test waits, for a process or a disk."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """pytest's own; with the mark `others` a folder that other users of the machine can enter.

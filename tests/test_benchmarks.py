@@ -30,7 +30,7 @@ def run(*arguments, **environment):
     """Run the benchmarks as a person would, from the checkout."""
     return subprocess.run(
         [sys.executable, "-m", "benchmarks", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
         env={**os.environ, **environment},
     )  # fmt: skip
 
