@@ -353,6 +353,9 @@ VERBS = {
     "enqueue replace": Verb(
         lambda s: _new(s, 6, key="k", if_exists="replace"), _keyed, may_go={5}, rivals={5, 6}
     ),
+    "enqueue raise": Verb(
+        lambda s: _new(s, 5, key="k", if_exists="raise", priority=1), _keyed
+    ),
     "enqueue many": Verb(_many, fill),
     "enqueue many lane": Verb(lambda s: _many(s, priority=9), fill),
     "enqueue file": Verb(lambda s: _file(s, move=False), fill, lay_out=_one_file),
