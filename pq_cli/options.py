@@ -211,10 +211,14 @@ COLOR = option(
 )
 
 
+EACH_AS_JSON = flag("--json", help="Print each item, as it is then, as JSON.")
+
+
 class ItemsOptions(Options):
     """What those may be told that act on items which are there."""
 
     items: tuple[str, ...] = ITEMS
+    as_json: bool = EACH_AS_JSON
 
 
 MAX_ATTEMPTS = option(
@@ -283,4 +287,5 @@ class ChosenOptions(SelectOptions):
         metavar="[ITEM...]", help="An id, a claim, or a path; - reads them from stdin."
     )
     dry_run: bool = flag("--dry-run", help="Only print the ids of those it would be.")
+    as_json: bool = EACH_AS_JSON
     lock_timeout: float = _LOCK

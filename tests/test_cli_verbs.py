@@ -103,6 +103,45 @@ def test_one_bad_item_does_not_stop_the_others(pq: Pq, verb: str) -> None:
     assert (pq.tree() == before) == (verb in ("show", "cat", "explain"))
 
 
+CHANGES = (
+    ("renew 1.1", "active"), ("release 1.1", "pending"), ("hold 1 2", "held held"),
+    ("retry --state held", "pending pending"), ("set 1 -p 2", "pending"),
+    ("cancel --name report --dry-run", "pending pending pending"), ("cancel 1", "failed"),
+    ("rm 1", "removed"), ("undo", "failed"), ("purge --state failed --dry-run", "failed"),
+    ("purge --state failed", "removed"), ("fail 2.1", "delayed"), ("done 3.1", "done"),
+)  # fmt: skip
+"""Command lines, one after another, and in which state each leaves those that it is about."""
+
+
+def test_what_a_change_has_made_of_items_is_told_as_json(pq: Pq) -> None:
+    """--json of each verb that changes items: a line an item, as `ls --json` would show it then."""
+    pq.fill(b"a", b"b", b"c", name="report")
+    pq("next", "--claim")
+    for words, wanted in CHANGES:
+        if words.startswith("fail"):
+            pq("next", "--claim")
+            pq("next", "--claim")
+        records = [json.loads(line) for line in pq(*words.split(), "--json").text.splitlines()]
+        assert [record["state"] for record in records] == wanted.split(), words
+        assert {record["name"] for record in records} == {"report"}
+        gone = records[0]["state"] == "done"
+        listed = pq("ls", "--json", "--state", records[0]["state"], expect=int(gone)).text
+        for record in records:
+            if gone:
+                assert record["path"] is None and not listed
+            else:
+                assert record in [json.loads(line) for line in listed.splitlines()], words
+    [record] = [json.loads(line) for line in pq("undo", "--list", "--json").text.splitlines()]
+    assert record["id"] == 1 and record["kept_until"].endswith("Z")
+
+
+def test_a_change_that_nobody_can_be_told_of_is_not_made(pq: Pq) -> None:
+    """With --json and no stdout the items stay as they are."""
+    pq.fill(b"a")
+    assert pq.shell("pq hold 1 --json >&-", expect=74).err
+    assert pq("ls").text.split("\t")[1] == "pending"
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_what_is_no_item_changes_nothing(pq: Pq, verb: str) -> None:
     """Things that name no item: exit 2 or 3, one line, and the spool stays as it was."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.commands.spools import for_each, open_spool, told
 from pq_cli.core.selection import Selection
 from pq_cli.errors import EXIT_OK, NoLongerFitsError, NoSuchItemError, UsageError
 from pq_cli.render.counting import Counting
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pq_cli.core.item import State
+    from pq_cli.core.item import Item, State
     from pq_cli.options import ChosenOptions, SelectOptions
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
 
-    Act = Callable[[str, Selection | None], object]
+    Act = Callable[[str, Selection | None], Item]
 
 
 def selection(o: SelectOptions, **more: Any) -> Selection:
@@ -54,21 +54,28 @@ def act_on(
             raise UsageError(f"--state {state}: only {', '.join(may)} items can be {did}")
     queue = open_spool(o, screen)
     if o.items:
-        act = verb(queue)
+        act = told(o.as_json, queue, screen, verb(queue))
         return for_each(queue, o.items, screen, lambda ref: act(ref, None))
     chosen = chosen.replace(states=chosen.states or may)
     with Counting(screen, "items found") as counting:
         found = [str(item.id) for item in counting.over(queue.select(chosen))]
     if o.dry_run:
+        if o.as_json:
+            return for_each(queue, found, screen, told(True, queue, screen, queue.get))
         for ref in found:
             screen.emit(ref)
         screen.warn(f"{_items(len(found))} would be {did}")
         return EXIT_OK
-    return _act(queue, found, screen, chosen, did, verb(queue))
+    return _act(queue, found, screen, chosen, did, told(o.as_json, queue, screen, verb(queue)))
 
 
 def _act(
-    queue: Queue, found: list[str], screen: Screen, chosen: Selection, did: str, act: Act
+    queue: Queue,
+    found: list[str],
+    screen: Screen,
+    chosen: Selection,
+    did: str,
+    act: Callable[[str, Selection | None], object],
 ) -> int:
     count = 0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.commands.spools import for_each, open_spool, told
+from pq_cli.core.item import Item
 from pq_cli.options import ItemsOptions, flag, option
 from pq_cli.screen import Screen
 
@@ -20,4 +21,8 @@ OPTIONS = FailOptions
 def command(o: FailOptions, screen: Screen) -> int:
     """Say that the attempt failed: the item is retried later, or fails for good at max_attempts."""
     queue = open_spool(o, screen)
-    return for_each(queue, o.items, screen, lambda ref: queue.fail(ref, o.error, dead=o.dead))
+
+    def fail(ref: str) -> Item:
+        return queue.fail(ref, o.error, dead=o.dead)
+
+    return for_each(queue, o.items, screen, told(o.as_json, queue, screen, fail))

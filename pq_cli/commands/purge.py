@@ -8,8 +8,9 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
-from pq_cli.options import STATES, Options, flag, option
+from pq_cli.options import EACH_AS_JSON, STATES, Options, flag, option
 from pq_cli.render.counting import Counting
+from pq_cli.render.plain import item_json
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class PurgeOptions(Options):
         "--older-than", metavar="D", help="Not changed since D.", read=parse_duration
     )
     dry_run: bool = flag("--dry-run", help="Only say what would go.")
+    as_json: bool = EACH_AS_JSON
 
 
 OPTIONS = PurgeOptions
@@ -47,7 +49,7 @@ def command(o: PurgeOptions, screen: Screen) -> int:
     queue = open_spool(o, screen)
     if wanted == [State.REMOVED]:
         return _for_good(queue, screen)
-    now, until = queue.now(), queue.removal()
+    now, t, until = queue.now(), queue.order_time(), queue.removal()
     count = 0
     with Counting(screen, "items", lambda: queue.count(wanted)) as counting:
         for item in counting.over(queue.items(wanted)):
@@ -56,10 +58,13 @@ def command(o: PurgeOptions, screen: Screen) -> int:
                 continue
             if not o.dry_run:
                 try:
-                    queue.remove(item, state=item.state, kept_until=until)
+                    item = queue.remove(item, state=item.state, kept_until=until)
                 except (NoSuchItemError, ConflictError):
                     continue  # somebody else was quicker
-            screen.emit(str(item.id))
+            if o.as_json:
+                screen.emit_json(item_json(item, queue.config, t))
+            else:
+                screen.emit(str(item.id))
             count += 1
     screen.warn(f"{count} items {'would be' if o.dry_run else 'were'} removed")
     return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.commands.spools import for_each, open_spool, told
+from pq_cli.core.item import Item
 from pq_cli.options import ItemsOptions, option, span
 from pq_cli.screen import Screen
 
@@ -21,4 +22,8 @@ OPTIONS = RenewOptions
 def command(o: RenewOptions, screen: Screen) -> int:
     """Prolong the lease of claimed items, counted from now."""
     queue = open_spool(o, screen)
-    return for_each(queue, o.items, screen, lambda ref: queue.renew(ref, o.lease))
+
+    def renew(ref: str) -> Item:
+        return queue.renew(ref, o.lease)
+
+    return for_each(queue, o.items, screen, told(o.as_json, queue, screen, renew))

@@ -12,12 +12,15 @@ from pq_cli.opened import lines_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import ParamSpec
 
     from pq_cli import Spool
     from pq_cli.commands.fates import Fates
     from pq_cli.options import LookOptions
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
+
+    P = ParamSpec("P")
 
 _BRIEF = 1.0
 
@@ -105,6 +108,26 @@ def _for_each(
             failed = screen.report(error)
             status = status or failed
     return status
+
+
+def told(
+    as_json: bool, queue: Queue, screen: Screen, verb: Callable[P, Item]
+) -> Callable[P, object]:
+    """Return a verb that also prints what the item is then, where --json asks for that."""
+    if not as_json:
+        return verb
+    from pq_cli.render.plain import item_json
+
+    screen.check()  # what nobody can be told of is not done
+    t = queue.order_time()
+
+    def telling(*given: P.args, **named: P.kwargs) -> None:
+        item = verb(*given, **named)
+        if item.state is State.DONE and not queue.config.keep_done:
+            item = item.replace(path=None)  # nothing is left of it
+        screen.emit_json(item_json(item, queue.config, t))
+
+    return telling
 
 
 def each_argument(arguments: Iterable[str]) -> Iterator[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.spools import for_each, open_spool
+from pq_cli.commands.spools import for_each, open_spool, told
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import NothingThereError, UsageError
-from pq_cli.options import Options, flag, operands
+from pq_cli.options import EACH_AS_JSON, Options, flag, operands
 from pq_cli.render.present import present
 from pq_cli.render.sheet import removed_sheet
 from pq_cli.screen import Screen
@@ -24,6 +24,7 @@ class UndoOptions(Options):
     items: tuple[str, ...] = operands(
         metavar="[ITEM...]", help="Those to bring back; else the last removal's."
     )
+    as_json: bool = EACH_AS_JSON
     list_only: bool = flag("--list", help="Only say what could be brought back.")
 
 
@@ -40,11 +41,18 @@ def command(o: UndoOptions, screen: Screen) -> int:
         raise UsageError("--list takes no ITEM")
     queue = open_spool(o, screen)
     if o.list_only:
+        if o.as_json:
+            for moment, ids in queue.removed():
+                for number in ids:
+                    screen.emit_json({"kept_until": format_time(moment), "id": number})
+            return 0
         present(queue.removed(), screen, line=_lines, table=removed_sheet, nothing=_NOTHING)
         return 0
     wanted = o.items or [str(number) for number in next(queue.removed(), (0.0, []))[1]]
     if not wanted:
         raise NothingThereError(_NOTHING)
+    if o.as_json:
+        return for_each(queue, wanted, screen, told(True, queue, screen, queue.restore))
     return for_each(queue, wanted, screen, lambda ref: screen.emit(str(queue.restore(ref).id)))
 
 
