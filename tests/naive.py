@@ -18,11 +18,15 @@ from pq_cli.errors import (
 
 LIVE = ("active", "pending", "delayed", "held")
 SHOWN = ("id", "state", "priority", "created_at", "not_before", "attempts", "max_attempts",
-         "claims", "key", "last_error", "lease_until")  # fmt: skip
+         "claims", "key", "last_error", "lease_until", "limit")  # fmt: skip
 
 
 def _active(thing):
     return thing.state == "active"
+
+
+def _lane(thing):
+    return thing.priority, thing.limit
 
 
 def shown(thing):
@@ -56,8 +60,8 @@ class Naive:
         left, served = list(things), []
         while left:
             if self.c.enable_priority:
-                lanes = {thing.priority for thing in left}
-                heads = [min((x for x in left if x.priority == p), key=_id) for p in lanes]
+                lanes = {(thing.priority, thing.limit) for thing in left}
+                heads = [min((x for x in left if _lane(x) == lane), key=_id) for lane in lanes]
                 best = min(heads, key=lambda x: (self.effective(x, t), x.id))
             else:
                 best = min(left, key=_id)
@@ -111,7 +115,7 @@ class Naive:
     # -- verbs -------------------------------------------------------------
 
     def enqueue(self, _payload, priority=None, key=None, if_exists="skip", delay=None, at=None,
-                max_attempts=None):  # fmt: skip
+                max_attempts=None, limit=None):  # fmt: skip
         """Add a thing."""
         now = self.clock()
         taken = self._owner(key)
@@ -135,7 +139,7 @@ class Naive:
             priority=self.c.default_priority if priority is None else priority,
             not_before=due if waits else None, attempts=0, claims=0, key=key, last_error=None,
             max_attempts=self.c.max_attempts if max_attempts is None else max_attempts,
-            lease_until=None, history=[],
+            lease_until=None, history=[], limit=limit,
         )  # fmt: skip
         self.things[thing.id] = thing
         return thing
@@ -150,7 +154,7 @@ class Naive:
                 self._end(thing, "failed" if spent else "pending", "lost", lost)
             elif self.is_pending(thing):
                 thing.state, thing.not_before = "pending", None
-        pending = [t for t in self.things.values() if t.state == "pending"]
+        pending = [t for t in self.things.values() if t.state == "pending" and not self._full(t)]
         if self.paused or not pending:
             return None
         thing = self.in_order(pending, self.order_time())[0]
@@ -158,6 +162,10 @@ class Naive:
         thing.attempts += 1
         thing.claims += 1
         return thing
+
+    def _full(self, thing):
+        busy = [t for t in self.things.values() if _active(t) and t.limit == thing.limit]
+        return thing.limit is not None and len(busy) >= self.c.limits.get(thing.limit, 1)
 
     def done(self, ref):
         """End well."""
@@ -230,17 +238,20 @@ class Naive:
         thing.last_error = thing.last_error if hold else "cancelled"
         return thing
 
-    def change(self, ref, priority=None, delay=None):
+    def change(self, ref, priority=None, delay=None, limit=None):
         """Change lane or due time."""
         thing = self.get(ref)
         if thing.state in ("done", "removed"):
+            raise ConflictError
+        new = {None: thing.limit, "none": None}.get(limit, limit)
+        if _active(thing) and new != thing.limit:
             raise ConflictError
         if delay is not None:
             if thing.state not in ("pending", "delayed"):
                 raise ConflictError
             thing.state = "delayed" if delay else "pending"
             thing.not_before = self.clock() + delay if delay else None
-        thing.priority = priority or thing.priority
+        thing.priority, thing.limit = priority or thing.priority, new
         return thing
 
     def remove(self, ref):

@@ -1186,9 +1186,10 @@ def test_the_backlog_is_what_would_be_served(make, clock):
     q.hold(1)
     clock.pass_(15)
     backlog = q.backlog()
-    assert {lane: list(found) for lane, found in backlog.lanes.items()} == {1: [2, 4], 5: [3]}
+    lanes = {lane: list(found) for lane, found in backlog.lanes.items()}
+    assert lanes == {(1, ""): [2, 4], (5, ""): [3]}
     assert (backlog.delayed, backlog.next_due) == (2, START + 20)
-    assert backlog.created_in(1)(4) == START
+    assert backlog.created_in((1, ""))(4) == START
 
 
 def test_what_an_attempt_wrote_is_kept_as_long_as_its_item(make, clock):

@@ -34,6 +34,7 @@ LONG = bool(os.environ.get("PQ_LONG"))
 seconds = st.integers(0, 80).map(lambda n: n / 4)
 priorities = st.sampled_from([1, 4, 5, 5, 6, 10])
 ids = st.integers(1, 25)
+limits = st.sampled_from([None, None, None, "x", "x", "y"])
 configs = st.fixed_dictionaries(
     {
         "enable_priority": st.sampled_from([True, True, True, False]),
@@ -50,6 +51,7 @@ configs = st.fixed_dictionaries(
         "lease": st.sampled_from([3.0, 10.0, 300.0]),
         "max_items": st.sampled_from([0, 0, 3, 6]),
         "keep_done": st.sampled_from([0.0, 60.0]),
+        "limits": st.sampled_from([{}, {"x": 2}, {"y": 3, "z": 1}]),
         "durability": st.sampled_from(["fast", "fast", "fast", "full"]),
     }
 )
@@ -102,21 +104,21 @@ class Agreement(RuleBasedStateMachine):
         priority=st.none() | priorities,
         key=st.sampled_from([None, None, None, "a", "b"]),
         if_exists=st.sampled_from(["skip", "fail", "replace", "raise"]),
-        delay=st.none() | st.none() | seconds, tries=st.none() | st.integers(1, 4),
+        delay=st.none() | st.none() | seconds, tries=st.none() | st.integers(1, 4), limit=limits,
     )  # fmt: skip
-    def enqueue(self, priority, key, if_exists, delay, tries):
+    def enqueue(self, priority, key, if_exists, delay, tries, limit):
         """One more, or not if its key is taken or the queue is full."""
         content = os.urandom(3)
-        item = self.agree("enqueue", content, priority=priority, key=key,
-                          if_exists=if_exists, delay=delay, max_attempts=tries)  # fmt: skip
+        item = self.agree("enqueue", content, priority=priority, key=key, if_exists=if_exists,
+                          delay=delay, max_attempts=tries, limit=limit)  # fmt: skip
         if item is not None:
             self.contents.setdefault(item.id, content)
 
-    @rule(count=st.integers(2, 5), priority=priorities, delay=st.none() | seconds)
-    def fill(self, count, priority, delay):
+    @rule(count=st.integers(2, 5), priority=priorities, delay=st.none() | seconds, limit=limits)
+    def fill(self, count, priority, delay, limit):
         """Several of a kind: lanes of more than one block."""
         for _ in range(count):
-            self.enqueue(priority, None, "skip", delay, None)
+            self.enqueue(priority, None, "skip", delay, None, limit)
 
     @rule(count=st.integers(1, 5))
     def work(self, count):
@@ -161,10 +163,11 @@ class Agreement(RuleBasedStateMachine):
         """Nobody works on it."""
         self.agree("cancel", ref, hold=hold)
 
-    @rule(ref=ids, priority=st.none() | priorities, delay=st.none() | seconds)
-    def change(self, ref, priority, delay):
+    @rule(ref=ids, priority=st.none() | priorities, delay=st.none() | seconds,
+          limit=limits | st.just("none"))  # fmt: skip
+    def change(self, ref, priority, delay, limit):
         """Another lane, another time."""
-        self.agree("change", ref, priority=priority, delay=delay)
+        self.agree("change", ref, priority=priority, delay=delay, limit=limit)
 
     @rule(at=st.none() | seconds, dry_run=st.booleans())
     def age(self, at, dry_run):

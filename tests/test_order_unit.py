@@ -18,20 +18,28 @@ configs = st.builds(
     aging_boost=st.integers(0, 9),
     max_priority_boost=st.integers(0, 9),
 )
-entries = st.lists(st.tuples(st.integers(1, 10), st.integers(0, 200).map(float)), max_size=12)
+limits = st.sampled_from(["", "", "a", "b", "c"])
+entries = st.lists(
+    st.tuples(st.integers(1, 10), limits, st.integers(0, 200).map(float)), max_size=12
+)
 
 
 def lanes_of(entries):
-    """Return {priority: [(id, created_at), ...]}, ids in order of arrival."""
+    """Return {(priority, limit): [(id, created_at), ...]}, ids in order of arrival."""
     lanes = {}
-    for number, (priority, created) in enumerate(entries, 1):
-        lanes.setdefault(priority, []).append((number, created))
+    for number, (priority, limit, created) in enumerate(entries, 1):
+        lanes.setdefault((priority, limit), []).append((number, created))
     return lanes
 
 
-@given(configs, entries, st.integers(0, 400).map(float))
-def test_the_choice_is_the_lowest_of_all_heads(config, entries, t):
-    """However few lanes are asked: the answer is that of comparing the heads of all."""
+def never(limit):
+    """No limit is full."""
+    return False
+
+
+@given(configs, entries, st.integers(0, 400).map(float), st.sets(st.sampled_from("abc")))
+def test_the_choice_is_the_lowest_of_all_heads(config, entries, t, full):
+    """However few lanes are asked: it is that of the heads of all whose limit is not full."""
     lanes = lanes_of(entries)
 
     def rank(priority, number, created):
@@ -41,8 +49,13 @@ def test_the_choice_is_the_lowest_of_all_heads(config, entries, t):
         boost = min(steps * config.aging_boost, config.max_priority_boost)
         return (max(1, priority - boost * config.enable_aging), number)
 
-    heads = sorted((rank(p, *lane[0]), p, lane[0][0]) for p, lane in lanes.items())
-    found = choose(sorted(lanes), config, policy.floors(config), t, lambda lane: lanes[lane][0])
+    heads = sorted(
+        (rank(priority, *ids[0]), (priority, limit), ids[0][0])
+        for (priority, limit), ids in lanes.items()
+        if limit not in full
+    )
+    floors = policy.floors(config)
+    found = choose(sorted(lanes), config, floors, t, lambda lane: lanes[lane][0], full.__contains__)
     assert found == (heads[0][1:] if heads else None)
 
 
@@ -54,7 +67,7 @@ def test_the_listing_is_the_order_of_the_choices(config, entries, t):
     chosen = []
     while any(lanes.values()):
         left = [p for p in sorted(lanes) if lanes[p]]
-        lane, number = choose(left, config, policy.floors(config), t, lambda p: lanes[p][0])
+        lane, number = choose(left, config, policy.floors(config), t, lambda p: lanes[p][0], never)
         chosen.append(number)
         lanes[lane].pop(0)
     assert listed == chosen
@@ -66,11 +79,11 @@ def test_lanes_that_cannot_win_are_not_looked_at():
 
     def head(lane):
         asked.append(lane)
-        return 100 - lane, 0.0
+        return 100 - lane[0], 0.0
 
-    config = QueueConfig()
-    assert choose(range(1, 11), config, policy.floors(config), 0.0, head) == (1, 99)
-    assert asked == [1, 2, 3, 4, 5]
+    config, lanes = QueueConfig(), [(priority, "") for priority in range(1, 11)]
+    assert choose(lanes, config, policy.floors(config), 0.0, head, never) == ((1, ""), 99)
+    assert asked == lanes[:5]
 
 
 class LaneMachine(RuleBasedStateMachine):

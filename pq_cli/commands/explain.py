@@ -34,15 +34,17 @@ def command(o: ExplainOptions, screen: Screen) -> int:
         nonlocal backlog
         item = queue.get(ref)
         now, t = queue.now(), queue.order_time()
-        position = None
+        position = slots = None
         if item.state is State.DELAYED and (item.not_before or 0.0) <= now:
             item = item.replace(state=State.PENDING)
         if item.state is State.PENDING:
             if backlog is None:
                 backlog = queue.backlog()
-            position = ahead(queue.config, item, backlog.lanes, backlog.created_in, t)
+            lanes = backlog.open_lanes(item.limit)
+            position = ahead(queue.config, item, lanes, backlog.created_in, t)
+            slots = backlog.slots.get(item.limit or "")
         in_the_way = queue.trouble() if item.state in (State.PENDING, State.ACTIVE) else []
-        reasons = explain(queue.config, item, position, queue.paused, now, t, in_the_way)
+        reasons = explain(queue.config, item, position, queue.paused, now, t, in_the_way, slots)
         if o.as_json:
             told = [{"kind": reason.kind, **reason.values} for reason in reasons]
             screen.emit_json({"id": item.id, "state": str(item.state), "reasons": told})

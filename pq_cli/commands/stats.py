@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.insight.history import history
-from pq_cli.core.insight.shape import lane_shape
+from pq_cli.core.insight.shape import lane_shapes
 from pq_cli.core.item import State
 from pq_cli.errors import UsageError
 from pq_cli.options import AS_JSON, COLOR, LookOptions, flag, option
@@ -87,11 +87,7 @@ def gather(queue: Queue) -> Stats:
     """Return all that is to be shown of a queue."""
     now, t = queue.now(), queue.order_time()
     backlog = queue.backlog()
-    found = (
-        lane_shape(queue.config, lane, ids, backlog.created_in(lane), now, t)
-        for lane, ids in backlog.lanes.items()
-    )
-    lanes = tuple(lane for lane in found if lane is not None)
+    lanes = tuple(lane_shapes(queue.config, backlog, now, t))
     counts = {
         "active": queue.count([State.ACTIVE]),
         "pending": sum(lane.total for lane in lanes),
@@ -110,6 +106,7 @@ def gather(queue: Queue) -> Stats:
         lanes=lanes,
         history=history(queue.log(), now),
         next_due=backlog.next_due,
+        slots=dict(backlog.slots),
         errors=tuple(errors.most_common(5)),
         workers=tuple(queue.workers()),
         trouble=tuple(queue.trouble()),

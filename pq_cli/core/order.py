@@ -1,16 +1,17 @@
 """The order: lanes, heads, and which head is served next. The one implementation of it.
 
-A lane is all pending items of one base priority, served strictly by id. The next item is,
-among the heads of the lanes, the one with the lowest (effective priority, id). In a
-lane the head is the oldest, so comparing heads is exact, and its cost does not grow with
-the queue. With `enable_priority = false` the lowest id of all lanes is next.
+A lane is all pending items of one base priority and one limit, served strictly by id. The next
+item is, among the heads of the lanes, the one with the lowest (effective priority, id); lanes whose
+limit is full are left out. In a lane the head is the oldest, so comparing heads is exact, and its
+cost does not grow with the queue. With `enable_priority = false` the lowest id of all lanes is
+next.
 """
 
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
-from pq_cli.core.item import MAX_PRIORITY
+from pq_cli.core.item import MAX_PRIORITY, Item
 from pq_cli.core.policy import QueueConfig, effective
 
 TYPE_CHECKING = False
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
+    LaneName = tuple[int, str]
+    """Base priority, and name of the limit: empty where there is none."""
+
+
+def lane_of(item: Item) -> LaneName:
+    """Return the lane in which a pending item waits, or would."""
+    return item.priority, item.limit or ""
 
 
 def rank(
@@ -31,52 +39,57 @@ def rank(
 
 
 def choose(
-    lanes: Iterable[int],
+    lanes: Iterable[LaneName],
     config: QueueConfig,
     floors: Sequence[int],
     t: float,
-    head: Callable[[int], tuple[int, float] | None],
-) -> tuple[int, int] | None:
-    """Return (lane, id) of the item to serve next at `t`, or None when all lanes are empty.
+    head: Callable[[LaneName], tuple[int, float] | None],
+    full: Callable[[str], bool],
+) -> tuple[LaneName, int] | None:
+    """Return (lane, id) of the item to serve next at `t`, or None when there is none.
 
-    `head(lane)` gives the lowest id of a lane and its `created_at` in Unix seconds, or None; it may
-    cost a look at the disk, so it is asked only about lanes that can still win. `floors` is
+    `head(lane)` gives the lowest id of a lane and its `created_at` in Unix seconds, or None;
+    `full(limit)` tells whether no more items of a limit may be at work now. They may cost a look at
+    the disk, so they are asked only about lanes that can still win. `floors` is
     `policy.floors(config)`, computed once. `lanes` come most urgent first.
     """
-    winner, first, best = 0, 0, MAX_PRIORITY + 1
+    winner: LaneName | None = None
+    first, best = 0, MAX_PRIORITY + 1
     for lane in lanes:
-        floor = floors[lane]
+        priority, limit = lane
+        floor = floors[priority]
         if floor > best:
             break  # and so are those of all lanes behind it
-        front = head(lane)
+        front = None if limit and full(limit) else head(lane)
         if front is None:
             continue
         item_id, created_at = front
         if floor == best and item_id > first:
             continue
-        here = effective(config, lane, created_at, t) if 0 < floor < lane else floor
+        here = effective(config, priority, created_at, t) if 0 < floor < priority else floor
         if here < best or (here == best and item_id < first):
             winner, first, best = lane, item_id, here
-    return (winner, first) if winner else None
+    return None if winner is None else (winner, first)
 
 
 def serving_order(
-    lanes: dict[int, Iterator[T]],
+    lanes: dict[LaneName, Iterator[T]],
     config: QueueConfig,
     t: float,
     key: Callable[[T], tuple[int, float]],
 ) -> Iterator[T]:
     """Merge lanes (each an iterator by id) into the order in which they would be served at `t`.
 
-    `key(entry)` gives (id, created_at). Holds one entry a lane, whatever their length.
+    As if no limit was full: what waits for one keeps its place. `key(entry)` gives (id,
+    created_at). Holds one entry a lane, whatever their length.
     """
-    heads: list[tuple[tuple[int, int], int, T]] = []
+    heads: list[tuple[tuple[int, int], LaneName, T]] = []
 
-    def advance(lane: int) -> None:
+    def advance(lane: LaneName) -> None:
         entry = next(lanes[lane], None)
         if entry is not None:
             item_id, created = key(entry)
-            heappush(heads, (rank(config, lane, item_id, created, t), lane, entry))
+            heappush(heads, (rank(config, lane[0], item_id, created, t), lane, entry))
 
     for lane in lanes:
         advance(lane)

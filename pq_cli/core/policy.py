@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pq_cli.core.item import valid_limit
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConfigError, UsageError
@@ -27,7 +28,8 @@ class QueueConfig(Record):
     when it is done. `keep_removed` says how long `undo` can bring back what was removed.
     `durability` is "full" (synced) or "fast". `defer_on` holds exit statuses of a
     command that mean "later, uncounted", besides 75 and 111. `drop_settle` is how long a file in
-    the drop box must rest where nothing else shows that it is whole.
+    the drop box must rest where nothing else shows that it is whole. `limits` says how many items
+    of a limit may be at work at once, by its name; of others one.
     """
 
     enable_priority: bool = True
@@ -49,6 +51,11 @@ class QueueConfig(Record):
     keep_removed: float = 86400.0
     defer_on: tuple[int, ...] = ()
     drop_settle: float = 2.0
+    limits: dict[str, int] = {}
+
+    def most(self, limit: str) -> int:
+        """Return how many items of this limit may be at work at once."""
+        return self.limits.get(limit, 1)
 
 
 _CHOICES = {"aging_clock": ("live", "manual"), "durability": ("full", "fast")}
@@ -96,6 +103,8 @@ def _config_value(where: str, key: str, value: object) -> object:
     default = getattr(QueueConfig(), key)
     if key == "defer_on":
         return _config_statuses(where, value)
+    if key == "limits":
+        return _config_limits(where, value)
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             allowed = " or ".join(f'"{c}"' for c in _CHOICES[key])
@@ -131,6 +140,26 @@ def _config_statuses(where: str, value: object) -> tuple[int, ...]:
         return tuple(valid_status(status) for status in value)
     except UsageError as error:
         raise ConfigError(f"{where}: defer_on = {value!r}: allowed is a list of {error}") from None
+
+
+MOST_AT_ONCE = 1_000_000
+
+
+def _config_limits(where: str, value: object) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: limits = {value!r}: allowed is a table: [limits], api = 3")
+    for name, most in value.items():
+        try:
+            valid_limit(str(name))
+        except UsageError as error:
+            raise ConfigError(f"{where}: limits: {error}") from None
+        if isinstance(most, dict):
+            quoted = f'"{name}.{next(iter(most), "")}" = N'
+            raise ConfigError(f"{where}: limits.{name}: a name with dots has quotes: {quoted}")
+        if type(most) is not int or not 1 <= most <= MOST_AT_ONCE:
+            allowed = f"a whole number from 1 to {MOST_AT_ONCE}"
+            raise ConfigError(f"{where}: limits.{name} = {most!r}: allowed is {allowed}")
+    return dict(value)
 
 
 STATUSES = "exit statuses from 1 to 255, without 126 and 127 (no command was run)"

@@ -41,6 +41,7 @@ class Finds(Looks):
     _claiming: int
     _ahead: Row | None
     _came: tuple[int, bytes | None]
+    _given_limits: str | None
 
     def _open(self) -> None:
         raise NotImplementedError
@@ -96,14 +97,21 @@ class Finds(Looks):
                 else:
                     self._came = item.id, ahead[-1]
                     return item
-        values = {**self._order_values(), "queue": self.number, "t": t, "passed": passed}
+        values = {
+            **self._order_values(), "queue": self.number, "t": t, "passed": passed, "locked": "",
+            "limits": self._given_limits,
+        }  # fmt: skip
         while True:
             row = self._link.row(sql.NEXT, values)
             if row is None:
-                heads = (self._link.row(sql.MOST_HEADS, self.number, values["most"]) or (0,))[0]
+                heads = (self._link.row(sql.MOST_HEADS, values) or (0,))[0]
                 if heads < values["most"]:
                     return None  # of what there is, others are claiming the rest
                 values["most"] *= 4
+                continue
+            if row[0] is None:
+                self._lock_limit(row[-1], instead_of=values["locked"])
+                values["locked"] = row[-1]
                 continue
             try:
                 return item_of(row)
@@ -136,6 +144,22 @@ class Finds(Looks):
         if row is not None and row[5]:
             self._ahead = row[6:]
         return row
+
+    def _lock_limit(self, limit: str, instead_of: str) -> None:
+        """Keep others from letting items of a limit become active, until the transaction ends.
+
+        One lock at a time: whoever held two could wait for somebody who waits for them.
+        """
+        if instead_of:
+            self._link.rows("rollback to savepoint of_limit")
+        else:
+            self._link.rows("savepoint of_limit")
+        self._link.rows(sql.LOCK_LIMIT, str(self.number), limit)
+
+    def has_slot(self, limit: str) -> bool:
+        self._link.rows(sql.LOCK_LIMIT, str(self.number), limit)
+        rows = self._link.rows(sql.AT_WORK, {"queue": self.number, "limit": limit})
+        return (rows[0][1] if rows else 0) < self._most().get(limit, 1)
 
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         dead = self._dead()

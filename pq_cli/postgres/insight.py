@@ -6,26 +6,29 @@ import time
 from typing import TYPE_CHECKING
 
 from pq_cli.core.insight.fact import Fact
-from pq_cli.core.insight.shape import Backlog
+from pq_cli.core.insight.shape import Backlog, slots
 from pq_cli.core.insight.workers import Worker, duty_of
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_python
 from pq_cli.errors import DamagedItemError, EventsGoneError
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import COLUMNS, item_of
-from pq_cli.postgres.statements import CLOCK, COMING, LOCK, WORKERS
+from pq_cli.postgres.statements import AT_WORK, CLOCK, COMING, LOCK, WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from pq_cli.core.order import LaneName
+
     Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 _WAITING = """
-select priority, array_agg(id order by id), array_agg(created_at order by id) from pq.item
+select priority, limited_by, array_agg(id order by id), array_agg(created_at order by id)
+from pq.item
 where queue = %s and (state = 'pending' or (state = 'delayed' and not_before <= %s))
-group by priority order by priority
+group by priority, limited_by order by priority, limited_by
 """
 _DELAYED = """
 select count(*), min(not_before) from pq.item
@@ -108,19 +111,21 @@ class EventTail:
         """Nothing to let go of."""
 
 
-def backlog(ask: Ask, queue: int, now: float) -> Backlog:
-    """Return what waits at `now`; see `Store.backlog`."""
-    lanes: dict[int, list[int]] = {}
-    created: dict[int, dict[int, float]] = {}
-    for priority, ids, times in ask(_WAITING, queue, now):
-        lanes[priority] = ids
-        created[priority] = dict(zip(ids, times, strict=True))
+def backlog(ask: Ask, queue: int, now: float, most: dict[str, int]) -> Backlog:
+    """Return what waits at `now`; see `Store.backlog`. most: see `slots`."""
+    lanes: dict[LaneName, list[int]] = {}
+    created: dict[LaneName, dict[int, float]] = {}
+    for priority, limit, ids, times in ask(_WAITING, queue, now):
+        lanes[priority, limit] = ids
+        created[priority, limit] = dict(zip(ids, times, strict=True))
+    active: dict[str, int] = dict(ask(AT_WORK, {"queue": queue, "limit": None}))
     delayed, next_due = ask(_DELAYED, queue, now)[0]
     return Backlog(
         lanes=lanes,
         created_in=lambda lane: created[lane].__getitem__,
         delayed=delayed,
         next_due=next_due,
+        slots=slots(lanes, active, most),
     )
 
 

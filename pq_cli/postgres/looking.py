@@ -26,17 +26,14 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.insight.workers import Worker
+    from pq_cli.core.order import LaneName
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
     from pq_cli.postgres.insight import EventTail
 
 
 _THERE = (
-    """
-select array(select number from generate_series(1, 10) as lane(number) where exists (
-        select 1 from pq.item where queue = %(queue)s and state = 'pending' and priority = number)
-    or exists (select 1 from pq.item where queue = %(queue)s and state = 'delayed'
-        and not_before <= %(now)s and priority = number)), array["""
+    "select array["
     + ", ".join(
         # Spelled out: only so a partial index fits, and what is not there is known at once.
         f"case when exists (select 1 from pq.item where queue = %(queue)s and state = '{state}')"
@@ -46,12 +43,12 @@ select array(select number from generate_series(1, 10) as lane(number) where exi
     + "]"
 )
 _LANE = f"""
-select {COLUMNS} from pq.item where queue = %(queue)s and priority = %(lane)s and state = 'pending'
-order by id
+select {COLUMNS} from pq.item where queue = %(queue)s and priority = %(priority)s
+    and limited_by = %(limit)s and state = 'pending' order by id
 """
 _DUE = f"""
-select {COLUMNS} from pq.item where queue = %(queue)s and priority = %(lane)s and state = 'delayed'
-    and not_before <= %(now)s order by id
+select {COLUMNS} from pq.item where queue = %(queue)s and priority = %(priority)s
+    and limited_by = %(limit)s and state = 'delayed' and not_before <= %(now)s order by id
 """
 _DELAYED = f"""
 select {COLUMNS} from pq.item where queue = %(queue)s and state = 'delayed' and not_before > %(now)s
@@ -81,6 +78,7 @@ class Looks:
     _lock: RLock
     _looking: list[Link]
     _came: tuple[int, bytes | None]
+    _given_limits: str | None
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query, between whatever else threads do with the queue."""
@@ -155,7 +153,14 @@ class Looks:
             return stream.read()
 
     def backlog(self, now: float) -> Backlog:
-        return insight.backlog(self.ask, self.number, now)
+        return insight.backlog(self.ask, self.number, now, self._most())
+
+    def _most(self) -> dict[str, int]:
+        """Return how many items of each limit may be active, by the policy of this moment."""
+        if self._given_limits is not None:
+            return self._config.limits
+        rows = self.ask("select limits::text from pq.queue where number = %s", self.number)
+        return dict(parse_python(rows[0][0])) if rows else {}
 
     def logs(self, item: Item) -> dict[int, str]:
         rows = self.ask(
@@ -248,7 +253,8 @@ class _Cursors:
         link.begin()
         try:
             link.later("set transaction isolation level repeatable read read only")
-            lanes, there = link.rows(_THERE, self._values)[0]
+            lanes = link.rows(sql.LANES, self._values)
+            ((there,),) = link.rows(_THERE, self._values)
             for state in states:
                 if state is State.PENDING:
                     yield from self._pending(lanes)
@@ -264,15 +270,15 @@ class _Cursors:
             return self._stream(_REMOVED, "removed")
         return self._stream(_OTHERS[str(state)], str(state))
 
-    def _pending(self, lanes: Sequence[int]) -> Iterator[Item]:
-        of_lane = {lane: self._lane(lane) for lane in lanes}
+    def _pending(self, lanes: Sequence[tuple[Any, ...]]) -> Iterator[Item]:
+        of_lane = {(p, limit): self._lane((p, limit), n) for n, (p, limit) in enumerate(lanes)}
         return serving_order(of_lane, self._config, self._t, lambda i: (i.id, i.created_at))
 
-    def _lane(self, lane: int) -> Iterator[Item]:
+    def _lane(self, lane: LaneName, number: int) -> Iterator[Item]:
         """Yield a lane by id, with the delayed items that are due in their places."""
-        due = map(transitions.due, self._stream(_DUE, f"due{lane}", lane))
+        due = map(transitions.due, self._stream(_DUE, f"due{number}", lane))
         late = next(due, None)
-        for item in self._stream(_LANE, f"lane{lane}", lane):
+        for item in self._stream(_LANE, f"lane{number}", lane):
             while late is not None and late.id < item.id:
                 yield late
                 late = next(due, None)
@@ -281,9 +287,9 @@ class _Cursors:
             yield late
             yield from due
 
-    def _stream(self, sql: str, name: str, lane: int = 0) -> Iterator[Item]:
-        link = self._link
-        link.later(f"declare {name} no scroll cursor for {sql}", {**self._values, "lane": lane})
+    def _stream(self, query: str, name: str, lane: LaneName = (0, "")) -> Iterator[Item]:
+        link, values = self._link, {**self._values, "priority": lane[0], "limit": lane[1]}
+        link.later(f"declare {name} no scroll cursor for {query}", values)
         while rows := link.rows(f"fetch {_FETCH} from {name}"):
             for row in rows:
                 try:

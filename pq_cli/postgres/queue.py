@@ -56,6 +56,7 @@ class PostgresQueue(Queue):
         )
         if config is not None:
             config = valid_config(config)
+        limits = None if config is None else config.limits
         address = Address(url)
         need_psycopg()
         from pq_cli.postgres import schema
@@ -66,7 +67,7 @@ class PostgresQueue(Queue):
         number, policy = _found(link, create)
         config = parse_policy(policy, address.shown) if config is None else config
         report = report if report is not None else _ignore
-        store = PostgresStore(address, link, number, config, clock, lock_timeout, report)
+        store = PostgresStore(address, link, number, config, clock, lock_timeout, report, limits)
         super().__init__(store, config, jitter)
 
     def findings(self) -> Iterator[tuple[str, int | None, str] | None]:

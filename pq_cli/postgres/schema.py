@@ -26,6 +26,7 @@ create table pq.queue (
     name text collate "C" not null unique,
     uuid text not null default replace(gen_random_uuid()::text, '-', ''),
     policy text not null default '',
+    limits jsonb not null default '{}',
     aged_at float8,
     paused text
 );
@@ -38,6 +39,8 @@ create table pq.counter (
 -- `fixed` and `moving` are the JSON of the item's meta, the part that a claim leaves alone and the
 -- part that it writes; as text, because jsonb refuses some of what a meta may hold. The other
 -- columns are what the indexes need of it, and where both say something the column counts.
+-- `limited_by` is the name of its limit; empty: none. The most that may be active of each are in
+-- pq.queue, beside the policy that says them.
 create table pq.item (
     queue int not null,
     id bigint not null,
@@ -59,6 +62,8 @@ create table pq.item (
 create index item_pending on pq.item (queue, priority, limited_by, id) where state = 'pending';
 create index item_delayed on pq.item (queue, not_before, id) where state = 'delayed';
 create index item_lease on pq.item (queue, lease_until) where state = 'active';
+create index item_limited on pq.item (queue, limited_by)
+    where state = 'active' and limited_by <> '';
 create index item_worker on pq.item (queue, worker) where state = 'active';
 create index item_other on pq.item (queue, state, id)
     where state in ('active', 'held', 'failed', 'done');

@@ -52,52 +52,96 @@ from pq.worker where queue = %s order by number
 FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"
 OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE}"
 
+# The lanes that there are: from each the index is asked for the next, so it costs a look for every
+# lane of a priority and a limit, and none for what lies in it.
+_LANES = """
+lane(priority, limited_by) as (
+    (select priority, limited_by from pq.item where queue = %(queue)s and state = 'pending'
+     order by priority, limited_by limit 1)
+    union all
+    select found.* from lane cross join lateral (
+        select priority, limited_by from pq.item where queue = %(queue)s and state = 'pending'
+            and (item.priority, item.limited_by) > (lane.priority, lane.limited_by)
+        order by priority, limited_by limit 1) as found
+)"""
+# And those whose limit is not full.
+_OPEN = f"""{_LANES}, unfilled as materialized (
+    select priority, limited_by from lane where limited_by = '' or (
+        select count(*) from pq.item as busy where busy.queue = %(queue)s and busy.state = 'active'
+            and busy.limited_by <> '' and busy.limited_by = lane.limited_by
+    ) < coalesce((coalesce(%(limits)s::jsonb, (select limits from pq.queue
+        where number = %(queue)s)) ->> lane.limited_by)::int, 1)
+)"""
 # The heads are looked at without locks and materialised; only then are they tried for a lock, one
 # after another until one is free. SKIP LOCKED where they are looked for would turn the order round.
 # The last part must be a loop over the primary key, whatever the planner believes of the table: so
 # it is lateral, has no order of its own, and says `=` so that no partial index fits. An item comes
 # after all before it in its lane, whatever the clocks said when it came: so it is placed by the
 # highest (rank, id) up to it. Nothing is taken from behind the last head of a lane that has more:
-# others may be taking all its heads that were looked at, and the next one is more urgent.
+# others may be taking all its heads that were looked at, and the next one is more urgent. Of an
+# item with a limit only that is told, and nothing locked, until the limit's lock is held.
 NEXT = f"""
-with head as materialized (
-    select found.id, found.lane, found.age
-    from generate_series(1, 10) as lane(priority) cross join lateral (
-        select id, item.priority as lane, %(t)s::float8 - created_at as age from pq.item
+with recursive {_OPEN}, head as materialized (
+    select found.id, lane.priority as lane, lane.limited_by, found.age
+    from unfilled as lane cross join lateral (
+        select id, %(t)s::float8 - created_at as age from pq.item
         where queue = %(queue)s and state = 'pending' and item.priority = lane.priority
-            and id <> all(%(passed)s::bigint[])
+            and item.limited_by = lane.limited_by and id <> all(%(passed)s::bigint[])
         order by id limit %(most)s
     ) as found
 ), ranked as (
-    select id, lane, case when not %(ranks)s::bool then 0
+    select id, lane, limited_by, case when not %(ranks)s::bool then 0
         when %(ages)s::bool and age >= %(threshold)s::float8 then
             greatest(1, lane - least(floor(age / %(threshold)s::float8) * %(boost)s::float8,
                                      %(cap)s::float8))
         else lane end::bigint as rank
     from head
 ), placed as materialized (
-    select id, lane, max(array[rank, id]) over (partition by lane order by id) as place from ranked
+    select id, lane, limited_by,
+        max(array[rank, id]) over (partition by lane, limited_by order by id) as place
+    from ranked
 ), sure as materialized (
-    select id, place from placed where place <= coalesce(
-        (select min(last) from (select max(place) as last from placed group by lane
+    select id, limited_by, place from placed where place <= coalesce(
+        (select min(last) from (select max(place) as last from placed group by lane, limited_by
                                 having count(*) >= %(most)s) as longer), place)
     order by place, id
 )
-select taken.* from sure cross join lateral (
+select taken.*, sure.limited_by from sure left join lateral (
     select {COLUMNS} from pq.item where queue = %(queue)s and id = sure.id
         and state >= 'pending' and state <= 'pending'
+        and (sure.limited_by = '' or sure.limited_by = %(locked)s::text)
     for update skip locked
-) as taken
-where not exists (select 1 from pq.queue where number = %(queue)s and paused is not null)
+) as taken on true
+where (taken.id is not null or (sure.limited_by <> '' and sure.limited_by <> %(locked)s::text))
+    and not exists (select 1 from pq.queue where number = %(queue)s and paused is not null)
 limit 1
 """
-MOST_HEADS = """
-select coalesce(max(found.heads), 0) from generate_series(1, 10) as lane(priority)
-cross join lateral (
+MOST_HEADS = f"""
+with recursive {_OPEN}
+select coalesce(max(found.heads), 0) from unfilled as lane cross join lateral (
     select count(*) as heads from (
-        select 1 from pq.item where queue = %s and state = 'pending'
-            and item.priority = lane.priority limit %s) as front
+        select 1 from pq.item where queue = %(queue)s and state = 'pending'
+            and item.priority = lane.priority and item.limited_by = lane.limited_by
+        limit %(most)s) as front
 ) as found
+"""
+LANES = f"""
+with recursive {_LANES}
+select priority, limited_by from lane union
+select priority, limited_by from pq.item where queue = %(queue)s and state = 'delayed'
+    and not_before <= %(now)s
+order by priority, limited_by
+"""
+"""Parameters: queue, now. The lanes in which anything waits, or is due."""
+LOCK_LIMIT = (
+    "select pg_advisory_xact_lock(hashtextextended(%s::text || '@' || %s::text, 1886453765))"
+)
+"""Of a queue and a limit: held by those who let an item of it become active."""
+AT_WORK = """
+select limited_by, count(*) from pq.item
+where queue = %(queue)s and state = 'active' and limited_by <> ''
+    and (%(limit)s::text is null or limited_by = %(limit)s::text)
+group by limited_by
 """
 
 # What most claims are, in one statement: nothing is due, no lease is over, and of the lane whose

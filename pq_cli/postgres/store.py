@@ -60,7 +60,7 @@ class PostgresStore(Finds):
 
     queue: its number in the database. clock: returns Unix seconds; None: the server's. patience:
     seconds to wait for others. report: called with the DamagedItemError of each item that is passed
-    over.
+    over. limits: those of a policy that the queue was given; None: those of its own, at any time.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class PostgresStore(Finds):
         clock: Callable[[], float] | None,
         patience: float,
         report: Callable[[DamagedItemError], None],
+        limits: dict[str, int] | None,
     ) -> None:
         self.name = address.url
         self.where = address.shown
@@ -79,6 +80,7 @@ class PostgresStore(Finds):
         self._link = link
         self.number = queue
         self._config = config
+        self._given_limits = None if limits is None else to_json(limits).decode()
         self._clock = clock
         self._patience = patience
         self._report = report
@@ -196,7 +198,14 @@ class PostgresStore(Finds):
         return str(rows[0][0])
 
     def set_policy(self, text: str) -> None:
-        self.ask("update pq.queue set policy = %s where number = %s", text, self.number)
+        from pq_cli.queue.policytext import parse_policy  # start-up: people set it
+
+        limits = to_json(parse_policy(text, self.where).limits).decode()
+        self.ask(
+            "update pq.queue set policy = %s, limits = %s::jsonb where number = %s",
+            text, limits, self.number,
+        )  # fmt: skip
+        self._stirred = True  # what was full may be no longer
 
     def close(self) -> None:
         with self._lock:
@@ -248,7 +257,13 @@ class PostgresStore(Finds):
             values += (fixed, after.limit or "")
         self._link.later(statement, *values, self.number, after.id)
         self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
+        self._free(before, after.state)
         return after
+
+    def _free(self, before: Item, state: State | None) -> None:
+        """Wake those who wait for the slot of an item that was active."""
+        if before.limit is not None and before.state is State.ACTIVE is not state:
+            self._stirred = True
 
     def _relax(self, before: Item, after: Item) -> None:
         """Let the commit not wait for the disk, but for that of a claim.
@@ -265,6 +280,7 @@ class PostgresStore(Finds):
 
     def drop(self, item: Item, *, later: bool = False) -> None:
         self._drop([item.id])
+        self._free(item, None)
 
     def settle(self) -> int:
         return 0

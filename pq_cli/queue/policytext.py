@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pq_cli.core.item import printable
+from pq_cli.core.item import printable, valid_limit
 from pq_cli.core.policy import DURATIONS, QueueConfig, config_from
 from pq_cli.core.timefmt import format_duration, parse_duration
 from pq_cli.errors import ConfigError, UsageError
@@ -31,6 +31,9 @@ def parse_policy(text: str, where: str) -> QueueConfig:
 def policy_lines(config: QueueConfig) -> Iterator[tuple[str, str]]:
     """Yield each field of a policy and its value, as the text has it."""
     for name, value in config.__dict__.items():
+        if name == "limits" and value:
+            yield from ((f"limits.{_key(limit)}", str(most)) for limit, most in value.items())
+            continue
         if name in DURATIONS and parse_duration(format_duration(value)) == value:
             value = format_duration(value)
         yield name, _toml(value)
@@ -39,26 +42,73 @@ def policy_lines(config: QueueConfig) -> Iterator[tuple[str, str]]:
 def changed_policy(text: str, settings: Mapping[str, str], where: str) -> str:
     """Return the text with these fields set, and everything else in it as it was.
 
-    Values are TOML, or words that need no quotes (`5m`, `live`). Raises UsageError for what is no
-    field, or has no such value; ConfigError for a text that was wrong before.
+    Values are TOML, or words that need no quotes (`5m`, `live`). A field `limits.NAME` is a line of
+    [limits]. Raises UsageError for what is no field, or has no such value; ConfigError for a text
+    that was wrong before.
     """
+    limits = dict(parse_policy(text, where).limits)
     lines, known = text.splitlines(), QueueConfig().__dict__
     for name, value in settings.items():
+        table, dot, limit = name.partition(".")
+        if dot and table == "limits":
+            limits[valid_limit(limit)] = _value(name, value)
+            _set_limit(lines, limit, limits)
+            continue
         if name not in known:
             raise UsageError(f"unknown key '{printable(name)}'; known are: {', '.join(known)}")
+        if name == "limits":
+            raise UsageError("limits: set one by its name: limits.NAME=N")
         line = f"{name} = {_toml(_value(name, value))}"
-        place = _place(lines, name)
+        end = next((n for n, each in enumerate(lines) if _HEADER.match(each)), len(lines))
+        place = _place(lines[:end], name)
         if place is None:
-            lines.append(line)
+            lines.insert(end, line)
         else:
             lines[place] = line
     after = "".join(line + "\n" for line in lines)
-    parse_policy(text, where)
     try:
         parse_policy(after, "policy")
     except ConfigError as error:
         raise UsageError(str(error).removeprefix("policy: ")) from None
     return after
+
+
+_HEADER = re.compile(r"\s*\[+\s*[\w\"'.-]+\s*\]+\s*(#.*)?$")
+
+
+def _set_limit(lines: list[str], limit: str, limits: Mapping[str, Any]) -> None:
+    """Set a limit in the way in which the lines say the others; `limits` are all of them."""
+    header = next((n for n, each in enumerate(lines) if re.match(r"\s*\[limits\]", each)), None)
+    line, prefix = f"{_key(limit)} = {_toml(limits[limit])}", ""
+    if header is None:
+        root = next((n for n, each in enumerate(lines) if _HEADER.match(each)), len(lines))
+        dotted = [n for n in range(root) if re.match(r"\s*limits\s*\.", lines[n])]
+        whole = next((n for n in range(root) if re.match(r"\s*limits\s*=", lines[n])), None)
+        if whole is not None:
+            pairs = ", ".join(f"{_key(name)} = {_toml(most)}" for name, most in limits.items())
+            lines[whole] = f"limits = {{ {pairs} }}"
+            return
+        if not dotted:
+            lines += ([""] if lines and lines[-1] else []) + ["[limits]", line]
+            return
+        first, end, prefix = dotted[0], dotted[-1] + 1, "limits."
+    else:
+        first = header + 1
+        end = next((n for n in range(first, len(lines)) if _HEADER.match(lines[n])), len(lines))
+        while end > first and not lines[end - 1].strip():
+            end -= 1
+    stem = r"\s*limits\s*\.\s*" if prefix else r"\s*"
+    pattern = re.compile(rf"{stem}[\"']?{re.escape(limit)}[\"']?\s*=")
+    place = next((n for n in range(first, end) if pattern.match(lines[n])), None)
+    if place is None:
+        lines.insert(end, prefix + line)
+    else:
+        lines[place] = prefix + line
+
+
+def _key(limit: str) -> str:
+    """Return the name of a limit as TOML has it: a dot would make a table of it."""
+    return f'"{limit}"' if "." in limit else limit
 
 
 def _place(lines: list[str], name: str) -> int | None:
@@ -83,6 +133,8 @@ def _value(name: str, text: str) -> Any:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, str):

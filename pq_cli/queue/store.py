@@ -99,7 +99,14 @@ class Store(Attends, Protocol):
         """Return the pending item that is to be served next at `t`, or None. In a transaction.
 
         Among the heads of all lanes the one with the lowest (effective priority at `t`, id); the
-        head of a lane is its lowest id. Passed over is what cannot be served whole.
+        head of a lane is its lowest id. Passed over is what cannot be served whole, and what has
+        a limit of which as many are active as may be.
+        """
+
+    def has_slot(self, limit: str) -> bool:
+        """Tell whether one more item of this limit may be active now. In a transaction.
+
+        Until its end nobody else takes the slot.
         """
 
     def overdue(self, now: float) -> Iterable[tuple[Item, str]]:

@@ -46,4 +46,8 @@ CONFIG_TEMPLATE = """\
 
 # How long `pq undo` can bring back what `rm` or `purge` removed.
 #keep_removed = "1d"
+
+# How many items of a limit (`pq enqueue --limit NAME`) may be at work at once: a line each, as
+# api = 3; of others it is 1. What stands in this table is read anew whenever it has changed.
+#[limits]
 """

@@ -128,9 +128,10 @@ class Queue(Working, Looking, Steering):
     def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
         """Make an item of a staged payload that this process has claimed before others see it.
 
-        The item comes back without a claim if it is due later, or was there already under the same
-        key: whoever works on it then, it is not the caller. Raises like `enqueue`; only after a
-        LockTimeoutError the payload is still staged, for another try or `unstage`.
+        The item comes back without a claim if it is due later, if its limit is full, or if it was
+        there already under the same key: whoever works on it then, it is not the caller. Raises
+        like `enqueue`; only after a LockTimeoutError the payload is still staged, for another try
+        or `unstage`.
         """
         items: list[Item] = []
         try:
@@ -155,6 +156,8 @@ class Queue(Working, Looking, Steering):
             raise admitted.error
         item = items[0]
         if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
+            return item
+        if item.limit is not None and not store.has_slot(item.limit):
             return item
         return self._claim(item, now, lease, bound=True, own=True)
 

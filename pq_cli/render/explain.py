@@ -130,7 +130,17 @@ def _aged(values: dict[str, Any], _: float) -> str:
     )
 
 
+def _limit(values: dict[str, Any]) -> str:
+    at_work = "is at work" if values["active"] == 1 else "are at work"
+    return f"{values['active']} of {counted(values['most'], 'item')} {at_work}"
+
+
 WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
+    "limit_full": lambda v, now: (
+        f"it waits for limit {v['limit']}: {_limit(v)}; when one of them ends it has its place"
+        " in the order"
+    ),
+    "limit": lambda v, now: f"it counts for limit {v['limit']}: {_limit(v)}",
     "next": lambda v, now: "it is the next to be served",
     "ahead_by_priority": lambda v, now: _ahead(v["count"], "more urgent"),
     "ahead_by_age": lambda v, now: _ahead(v["count"], "as urgent, and enqueued earlier"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pq_cli.core.insight.history import KINDS, WAIT_EDGES, History, Window
-from pq_cli.core.insight.shape import AGE_EDGES, LaneShape
-from pq_cli.core.insight.words import lie_in_quarantine, wait_in_new
+from pq_cli.core.insight.shape import AGE_EDGES, LaneShape, Slots
+from pq_cli.core.insight.words import counted, lie_in_quarantine, wait_in_new
 from pq_cli.core.insight.workers import Worker
 from pq_cli.core.item import printable
 from pq_cli.core.policy import Pause
@@ -30,7 +30,7 @@ class Stats(Record):
 
     trouble: why nothing goes on, as `Looking.trouble` tells it.
     quarantined: how many things a repair has set aside; dropped: files that wait in the drop box.
-    Neither are items.
+    Neither are items. slots: the limits of what waits and what is at work, by name.
     """
 
     path: str
@@ -45,6 +45,7 @@ class Stats(Record):
     trouble: tuple[Reason, ...] = ()
     quarantined: int = 0
     dropped: int = 0
+    slots: dict[str, Slots] = {}
 
 
 AGE_TITLES = ("<1m", *(short_duration(edge).replace("7d", "1w") for edge in AGE_EDGES))
@@ -78,6 +79,7 @@ def stats_json(stats: Stats) -> dict[str, Any]:
         ],
         "workers": [worker_json(worker, stats.now) for worker in stats.workers],
         "trouble": [{"kind": reason.kind, **reason.values} for reason in stats.trouble],
+        "limits": [{"limit": name, **slots.__dict__} for name, slots in stats.slots.items()],
         "next_due": None if stats.next_due is None else format_time(stats.next_due),
         "errors": [{"error": text, "count": count} for text, count in stats.errors],
         "quarantined": stats.quarantined,
@@ -196,6 +198,12 @@ def _facts(stats: Stats) -> list[tuple[str, str, str]]:
     if stats.next_due is not None:
         left = format_duration(float(int(max(0.0, stats.next_due - stats.now))))
         facts.append(("next due", f"a delayed item in {left}", ""))
+    for number, (limit, slots) in enumerate(stats.slots.items()):
+        text, style = f"{limit}: {slots.active:,} of {slots.most:,} at work", ""
+        if slots.waiting:
+            text += f", {counted(slots.waiting, 'item')} {'waiting' if slots.full else 'pending'}"
+            style = "yellow" if slots.full else ""
+        facts.append(("" if number else "limits", text, style))
     for number, (error, count) in enumerate(stats.errors):
         words = printable(error) or "no error was given"
         facts.append(("" if number else "failed", f"{count:,} x {words}", "red"))

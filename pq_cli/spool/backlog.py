@@ -7,24 +7,27 @@ No lock, no write.
 from __future__ import annotations
 
 from pq_cli.core import transitions
-from pq_cli.core.insight.shape import Backlog
+from pq_cli.core.insight.shape import Backlog, slots
 from pq_cli.core.item import Item, State
+from pq_cli.core.order import lane_of
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from pq_cli.core.order import LaneName
 
 
 _GONE = 0.0
 """The time of an item that is gone meanwhile: as if old, for the oldest go first."""
 
 
-def backlog(reader: Reader, now: float) -> Backlog:
-    """Return what waits at `now` (Unix seconds); see `Store.backlog`."""
-    return _Look(reader, now).backlog()
+def backlog(reader: Reader, now: float, most: Mapping[str, int]) -> Backlog:
+    """Return what waits at `now` (Unix seconds); see `Store.backlog`. most: see `slots`."""
+    return _Look(reader, now).backlog(most)
 
 
 class _Look:
@@ -35,7 +38,7 @@ class _Look:
         self._delayed = 0
         self._next_due: float | None = None
 
-    def backlog(self) -> Backlog:
+    def backlog(self, most: Mapping[str, int]) -> Backlog:
         due = self._due()
         lanes = {}
         for lane in sorted({*self._reader.lanes(), *due}):
@@ -45,13 +48,21 @@ class _Look:
                 ids = sorted({*ids, *due[lane]})
             if ids:
                 lanes[lane] = ids
+        active = {
+            limit: len(self._reader.entries(layout.active_folder(limit)))
+            for limit in self._reader.limits()
+        }
         return Backlog(
-            lanes=lanes, created_in=self._created_in, delayed=self._delayed, next_due=self._next_due
+            lanes=lanes,
+            created_in=self._created_in,
+            delayed=self._delayed,
+            next_due=self._next_due,
+            slots=slots(lanes, {limit: n for limit, n in active.items() if n}, most),
         )
 
-    def _due(self) -> dict[int, list[int]]:
+    def _due(self) -> dict[LaneName, list[int]]:
         """Return the delayed items that are due, by lane; count the others."""
-        found: dict[int, list[int]] = {}
+        found: dict[LaneName, list[int]] = {}
         for folder, _ in self._reader.of(State.DELAYED):
             ids = self._reader.ids(folder)
             if layout.second_of(folder) > self._now:
@@ -69,21 +80,21 @@ class _Look:
                     continue
                 item = transitions.due(item)
                 self._created[item_id] = item.created_at
-                found.setdefault(item.priority, []).append(item_id)
+                found.setdefault(lane_of(item), []).append(item_id)
         return found
 
-    def _created_in(self, lane: int) -> Callable[[int], float]:
+    def _created_in(self, lane: LaneName) -> Callable[[int], float]:
         def created(item_id: int) -> float:
             if item_id not in self._created:
                 folder = layout.pending_folder(lane, item_id)
-                item = self._read(folder, item_id, State.PENDING, lane)
+                item = self._read(folder, item_id, State.PENDING, lane[0])
                 self._created[item_id] = _GONE if item is None else item.created_at
             return self._created[item_id]
 
         return created
 
-    def _read(self, folder: str, item_id: int, state: State, lane: int | None) -> Item | None:
+    def _read(self, folder: str, item_id: int, state: State, priority: int | None) -> Item | None:
         try:
-            return self._reader.read(folder, layout.stem(item_id), state, lane)
+            return self._reader.read(folder, layout.stem(item_id), state, priority)
         except (FileNotFoundError, DamagedItemError):
             return None

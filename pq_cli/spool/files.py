@@ -14,6 +14,7 @@ from functools import cached_property
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.meta import claim_over, encode
+from pq_cli.core.order import lane_of
 from pq_cli.core.policy import QueueConfig, floors, order_time
 from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.host import this_boot
@@ -40,6 +41,9 @@ from pq_cli.spool.disk.state import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+_ACTIVE = f"{ACTIVE}/"
 
 
 class Files:
@@ -291,24 +295,9 @@ class Files:
             self._settle(after)
         return len(ended)
 
-    def sweep_ended(self) -> None:
-        """Let the payloads go that a dead process has not settled, and their keys."""
-        gone = {}
-        for name in self.reader.names(ACTIVE):
-            item_id = layout.parse_ended(name)
-            if item_id is not None and not any(self.reader.places(item_id)):
-                gone[name] = item_id
-        if not gone:
-            return
-        if self.disk.sync:
-            self.disk.sync_dir(ACTIVE)  # whoever ended them may not have come to it
-        self.keys.free_all(set(gone.values()))
-        for name in gone:
-            self.disk.discard(f"{ACTIVE}/{name}")
-
     def _lets_go_alone(self, ended: Sequence[tuple[Item, str]]) -> bool:
         """Tell whether nothing but the payloads is left of what has ended, as is most usual."""
-        plain = all(item.key is None and _folder(path) == ACTIVE for item, path in ended)
+        plain = all(item.key is None and path.startswith(_ACTIVE) for item, path in ended)
         return plain and not self.attempt_logs.any() and self.spare.is_whole()
 
     def _let_go(self, after: Afterwards) -> None:
@@ -368,21 +357,29 @@ class Files:
 
     def left(self, item: Item, folder: str) -> None:
         """Tidy a folder that an item has left, unless others are remembered to be there."""
-        if item.state is not PENDING or self.index.drained(item.priority):
+        if item.state is not PENDING or self.index.drained(lane_of(item)):
             self.tidy(folder)
 
     def tidy(self, folder: str) -> None:
         """Remove a block or due folder if it is empty, and a due folder's parent with it.
 
-        The newest block of a lane stays: the next item goes there.
+        The newest block of a lane stays: the next item goes there. A lane that has a limit goes
+        with its last block: limits come and go. So does the folder for what is active of it, that
+        no claim needs to make it durable every time.
         """
         kind, _, inner = folder.partition("/")
-        if not inner or (kind == PENDING and self._is_newest(inner)):
+        if not inner or kind == ACTIVE or (kind == PENDING and self._is_newest(inner)):
             return
         self.index.folders.discard(folder)
-        if self.disk.remove_dir(folder) and kind in (State.DELAYED, State.REMOVED):
+        if not self.disk.remove_dir(folder):
+            return
+        limit = layout.limit_of(folder)
+        if kind in (State.DELAYED, State.REMOVED):
             self.index.due_changed()
             self.disk.remove_dir(_folder(folder))
+        elif kind == PENDING and limit is not None and self.disk.remove_dir(_folder(folder)):
+            self.index.folders.discard(layout.active_folder(limit))
+            self.disk.remove_dir(layout.active_folder(limit))
 
     def _is_newest(self, inner: str) -> bool:
         return int(inner.rpartition("/")[2]) == (self.counter.last_id or 0) // layout.BLOCK_SIZE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pq_cli.core import transitions
 from pq_cli.core.item import Item, State
-from pq_cli.core.order import serving_order
+from pq_cli.core.order import lane_of, serving_order
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
@@ -17,6 +17,8 @@ from pq_cli.spool.disk.reader import Reader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from pq_cli.core.order import LaneName
 
 
 class Listing:
@@ -47,6 +49,8 @@ class Listing:
     def _of(self, state: State) -> Iterator[Item]:
         if state is State.PENDING:
             yield from self._pending()
+        elif state is State.ACTIVE:
+            yield from self._active()
         elif state is State.DELAYED:
             for folder, _ in self._reader.of(state):
                 if layout.second_of(folder) + 1 > self._now:
@@ -55,18 +59,25 @@ class Listing:
             for folder, _ in self._reader.of(state):
                 yield from self._in(folder, state)
 
+    def _active(self) -> Iterator[Item]:
+        """Yield what is active by id, whatever folder its limit keeps it in."""
+        folders = (folder for folder, _ in self._reader.of(State.ACTIVE))
+        found = ((claim, f, name) for f in folders for name, claim in self._reader.active_names(f))
+        for _, folder, name in sorted(found):
+            yield from self._read([name], folder, State.ACTIVE)
+
     def _pending(self) -> Iterator[Item]:
-        due: dict[int, list[Item]] = {}
+        due: dict[LaneName, list[Item]] = {}
         for item in self._due():
-            due.setdefault(item.priority, []).append(item)
+            due.setdefault(lane_of(item), []).append(item)
         numbers = set(self._reader.lanes()) | set(due)
         lanes = {n: self._lane(n, sorted(due.get(n, []), key=lambda i: i.id)) for n in numbers}
         yield from serving_order(lanes, self._config, self._t, lambda i: (i.id, i.created_at))
 
-    def _lane(self, lane: int, due: list[Item]) -> Iterator[Item]:
+    def _lane(self, lane: LaneName, due: list[Item]) -> Iterator[Item]:
         """Yield a lane by id, with the delayed items that are due in their places."""
         folders = (folder for folder, _ in self._reader.of(State.PENDING, lane=lane))
-        for item in (i for folder in folders for i in self._in(folder, State.PENDING, lane)):
+        for item in (i for folder in folders for i in self._in(folder, State.PENDING, lane[0])):
             while due and due[0].id < item.id:
                 yield due.pop(0)
             if due and due[0].id == item.id:
@@ -86,10 +97,15 @@ class Listing:
         items = [i for i in self._in(folder, State.DELAYED) if (i.not_before or 0.0) > self._now]
         yield from sorted(items, key=lambda i: (i.not_before or 0.0, i.id))
 
-    def _in(self, folder: str, state: State, lane: int | None = None) -> Iterator[Item]:
-        for name in self._reader.entries(folder):
+    def _in(self, folder: str, state: State, priority: int | None = None) -> Iterator[Item]:
+        return self._read(self._reader.entries(folder), folder, state, priority)
+
+    def _read(
+        self, names: Iterable[str], folder: str, state: State, priority: int | None = None
+    ) -> Iterator[Item]:
+        for name in names:
             try:
-                yield self._reader.read(folder, name, state, lane)
+                yield self._reader.read(folder, name, state, priority)
             except FileNotFoundError:
                 continue  # it moved on while we were listing
             except DamagedItemError as error:

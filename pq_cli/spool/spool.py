@@ -56,10 +56,11 @@ class Spool(Queue):
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
         valid_making(clock, jitter, report, create=create, lock_timeout=lock_timeout)
+        limits = None if config is None else config.limits
         self.path, state, config = opened(path, config, create=create, lock_timeout=lock_timeout)
         report = report if report is not None else _ignore
         files = Files(self.path, config, state, lock_timeout, report)
-        super().__init__(SpoolStore(files, clock, report), config, jitter)
+        super().__init__(SpoolStore(files, clock, report, limits), config, jitter)
 
     def __del__(self) -> None:
         # A program that opens many spools and closes none must not run out of descriptors.

@@ -11,6 +11,7 @@ from pq_cli.errors import DamagedItemError, PqError, UsageError
 from pq_cli.queue.request import checked
 from pq_cli.queue.working import POLL
 from pq_cli.spool.claims.attending import SpoolAttends
+from pq_cli.spool.claims.limits import Limits
 from pq_cli.spool.claims.overdue import due_with_room, next_event, overdue, promote
 from pq_cli.spool.claims.serving import next_servable
 from pq_cli.spool.claims.workers import claim_ended, claim_made, close_unless_needed
@@ -30,7 +31,7 @@ from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, TypeVar
 
@@ -49,7 +50,7 @@ class SpoolStore(SpoolAttends):
     """The items of one spool.
 
     clock: returns Unix seconds. report: called with the DamagedItemError of each item that is
-    passed over.
+    passed over. limits: those of a policy that the queue was given; None: of its queue.toml.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class SpoolStore(SpoolAttends):
         files: Files,
         clock: Callable[[], float],
         report: Callable[[DamagedItemError], None],
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(files, clock)
+        self._limits = Limits(files, limits)
         self.name = self.where = files.root
         self._report = report
         self._dropbox: Dropbox | None = None
@@ -101,7 +104,10 @@ class SpoolStore(SpoolAttends):
         return self.files.keys.owner(key)
 
     def next(self, t: float) -> Item | None:
-        return next_servable(self.files, t)
+        return next_servable(self.files, t, self._limits.full)
+
+    def has_slot(self, limit: str) -> bool:
+        return not self._limits.full(limit)
 
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         self._finish_handover()
@@ -300,7 +306,7 @@ class SpoolStore(SpoolAttends):
     def backlog(self, now: float) -> Backlog:
         from pq_cli.spool.backlog import backlog
 
-        return backlog(self.files.reader, now)
+        return backlog(self.files.reader, now, self._limits.now())
 
     def keep_log(self, item: Item, content: bytes) -> None:
         self.files.attempt_logs.write(item.id, item.claims, content)

@@ -53,10 +53,11 @@ def test_the_position_is_the_place_in_the_listing(tmp_path, seed):
     spool = Spool(tmp_path / "s", clock=clock, config=config)
     for _ in range(60):
         delay = rng.choice([None, None, None, 30.0])
-        spool.enqueue(b"", priority=rng.randint(1, 10), delay=delay)
+        limit = rng.choice([None, None, "api", "db"])
+        spool.enqueue(b"", priority=rng.randint(1, 10), delay=delay, limit=limit)
         clock.now += rng.choice([0, 1, 20, 70])
-        if rng.random() < 0.15:
-            spool.done(spool.claim())
+        if rng.random() < 0.15 and (item := spool.claim()) is not None:
+            spool.done(item)
     listed = [item.id for item in spool.items([State.PENDING])]
     backlog, t = spool.backlog(), spool.order_time()
     for place, item in enumerate(spool.items([State.PENDING])):
@@ -77,7 +78,7 @@ def test_items_older_than_those_before_them_do_not_mislead(monkeypatch, seed, pi
     created, lanes = {}, {}
     for lane in (1, 5, 9):
         ids = sorted(rng.sample(range(1000), 30))
-        lanes[lane] = ids = [item_id * 3 + lane % 3 for item_id in ids]
+        lanes[lane, ""] = ids = [item_id * 3 + lane % 3 for item_id in ids]
         for start in range(0, 30, piece):
             block = [t - rng.choice([0, 30, 100, 400, 2000]) for _ in ids[start : start + piece]]
             ordered = block if piece > 30 else sorted(block, reverse=rng.random() < 0.3)
@@ -85,13 +86,13 @@ def test_items_older_than_those_before_them_do_not_mislead(monkeypatch, seed, pi
     rows = {lane: iter([(i, lane) for i in ids]) for lane, ids in lanes.items()}
     order = serving_order(rows, config, t, lambda row: (row[0], created[row[0]]))
     for place, (item_id, lane) in enumerate(order):
-        item = Item(id=item_id, priority=lane, created_at=created[item_id], updated_at=t)
+        item = Item(id=item_id, priority=lane[0], created_at=created[item_id], updated_at=t)
         found = ahead(config, item, lanes, lambda _: created.__getitem__, t)
         assert found.urgent + found.older == place
         youngest = max(created[i] for i in lanes[lane] if i <= item_id)
         assert found.youngest == youngest
     for lane, ids in lanes.items():
-        shape = lane_shape(config, lane, ids, created.__getitem__, t, t)
+        shape = lane_shape(config, lane[0], ids, created.__getitem__, t, t)
         by_hand = [sum(t - created[i] >= edge for i in ids) for edge in (0.0, *AGE_EDGES)]
         assert [sum(shape.buckets[n:]) for n in range(len(by_hand))] == by_hand
         assert shape.oldest_age == t - min(created[i] for i in ids)

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from pq_cli.core.insight.search import count_until, extremes
 from pq_cli.core.insight.shape import cap_age
 from pq_cli.core.item import Item, State
-from pq_cli.core.order import rank
+from pq_cli.core.order import lane_of, rank
 from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floors
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_time
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from pq_cli.core.insight.shape import Slots
+    from pq_cli.core.order import LaneName
+
 
 class Reason(Record):
     """One reason. kind: which; values: what it is about (seconds, Unix times, counts, texts)."""
@@ -27,10 +30,10 @@ class Reason(Record):
 
 
 KINDS = (
-    "next", "ahead_by_priority", "ahead_by_age", "paused", "active", "lease_over", "delayed",
-    "held", "failed", "done", "fifo", "no_aging", "aged", "not_aged", "next_boost", "manual_clock",
-    "capped", "kept_back", "safe_now", "safe_from", "never_safe", "attempt", "nobody", "died",
-    "gate", "slow", "worker_died",
+    "limit_full", "limit", "next", "ahead_by_priority", "ahead_by_age", "paused", "active",
+    "lease_over", "delayed", "held", "failed", "done", "fifo", "no_aging", "aged", "not_aged",
+    "next_boost", "manual_clock", "capped", "kept_back", "safe_now", "safe_from", "never_safe",
+    "attempt", "nobody", "died", "gate", "slow", "worker_died",
 )  # fmt: skip
 """Every kind of reason; for each the renderer has words."""
 
@@ -52,8 +55,8 @@ class Position(Record):
 def ahead(
     config: QueueConfig,
     item: Item,
-    lanes: Mapping[int, Sequence[int]],
-    created_in: Callable[[int], Callable[[int], float]],
+    lanes: Mapping[LaneName, Sequence[int]],
+    created_in: Callable[[LaneName], Callable[[int], float]],
     t: float,
 ) -> Position:
     """Return where a pending item stands at `t`.
@@ -61,20 +64,20 @@ def ahead(
     `lanes` are the ids of each lane, ascending; `created_in(lane)(id)` gives Unix seconds. A lane
     is served up to its first item that must wait for `item`, and that one keeps back the rest.
     """
-    mine = lanes.get(item.priority, ())
+    mine = lanes.get(lane_of(item), ())
     before = mine[: bisect_left(mine, item.id)]
     youngest, turn = item.created_at, rank(config, item.priority, item.id, item.created_at, t)
     if before:
-        created_at = created_in(item.priority)
+        created_at = created_in(lane_of(item))
         last = extremes(before, created_at)[1]
         youngest = max(youngest, created_at(last))
         turn = max(turn, rank(config, item.priority, last, created_at(last), t))
     urgent = older = 0
     for lane, ids in lanes.items():
-        count = _count_before(config, lane, ids, created_in(lane), t, turn)
-        if lane == item.priority:
+        count = _count_before(config, lane[0], ids, created_in(lane), t, turn)
+        if lane == lane_of(item):
             count = len(before)
-        more_urgent = _count_before(config, lane, ids, created_in(lane), t, (turn[0], -1))
+        more_urgent = _count_before(config, lane[0], ids, created_in(lane), t, (turn[0], -1))
         urgent += min(more_urgent, count)
         older += count - min(more_urgent, count)
     return Position(urgent=urgent, older=older, youngest=youngest)
@@ -82,7 +85,7 @@ def ahead(
 
 def _count_before(
     config: QueueConfig,
-    lane: int,
+    priority: int,
     ids: Sequence[int],
     created_at: Callable[[int], float],
     t: float,
@@ -90,7 +93,9 @@ def _count_before(
 ) -> int:
     """Return how many items of a lane are served at `t` before one whose rank is `turn`."""
     return count_until(
-        ids, created_at, lambda item_id: rank(config, lane, item_id, created_at(item_id), t) >= turn
+        ids,
+        created_at,
+        lambda item_id: rank(config, priority, item_id, created_at(item_id), t) >= turn,
     )
 
 
@@ -102,13 +107,15 @@ def explain(
     now: float,
     t: float,
     trouble: Iterable[Reason] = (),
+    slots: Slots | None = None,
 ) -> list[Reason]:
     """Return why the item stands where it stands at `now`, the weightiest reason first.
 
     position: what `ahead` says of a pending item; None for all others. trouble: what is in the way
-    of the whole queue, as `Looking.trouble` tells it.
+    of the whole queue, as `Looking.trouble` tells it. slots: of its limit, if it is pending and
+    has one.
     """
-    reasons = _standing(item, position, now) + _in_its_way(item, trouble)
+    reasons = _limited(item, slots, _standing(item, position, now)) + _in_its_way(item, trouble)
     if pause is not None and item.state is State.PENDING:
         reasons.append(Reason(kind="paused", values={"since": pause.since, "reason": pause.reason}))
     if position is not None:
@@ -123,6 +130,17 @@ def _in_its_way(item: Item, trouble: Iterable[Reason]) -> list[Reason]:
     lock = None if item.holder is None else item.holder.lock
     dead = {reason.values["lock"] for reason in trouble if reason.kind == "died"}
     return [Reason(kind="worker_died")] if item.state is State.ACTIVE and lock in dead else []
+
+
+def _limited(item: Item, slots: Slots | None, reasons: list[Reason]) -> list[Reason]:
+    """Return the reasons with what the item's limit does to it: if that is full, it is not next."""
+    if slots is None:
+        return reasons
+    values = {"limit": item.limit, "active": slots.active, "most": slots.most}
+    if not slots.full:
+        return [*reasons, Reason(kind="limit", values=values)]
+    others = [reason for reason in reasons if reason.kind != "next"]
+    return [Reason(kind="limit_full", values=values), *others]
 
 
 def _standing(item: Item, position: Position | None, now: float) -> list[Reason]:

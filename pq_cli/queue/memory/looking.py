@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, cast
 
 from pq_cli.core import transitions
 from pq_cli.core.insight.fact import Fact
-from pq_cli.core.insight.shape import Backlog
+from pq_cli.core.insight.shape import Backlog, slots
 from pq_cli.core.item import MAX_HISTORY, Item, State, printable
-from pq_cli.core.order import serving_order
+from pq_cli.core.order import lane_of, serving_order
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError, UsageError
 from pq_cli.queue.memory.events import MemoryEvents, MemoryTail
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from threading import RLock
     from typing import Any, BinaryIO, NoReturn
+
+    from pq_cli.core.order import LaneName
 
 
 class MemoryLooks:
@@ -28,6 +31,7 @@ class MemoryLooks:
     config: QueueConfig
     _lock: RLock
     _items: dict[int, Item]
+    _at_work: Counter[str]
     _payloads: dict[int, bytes]
     _logs: dict[int, dict[int, bytes]]
     _keys: dict[str, int]
@@ -51,8 +55,11 @@ class MemoryLooks:
         items.sort(key=lambda i: i.id)
         if state is not State.PENDING:
             return iter(items)
-        lanes = {p: iter([i for i in items if i.priority == p]) for p in range(1, 11)}
-        return serving_order(lanes, self.config, t, lambda i: (i.id, i.created_at))
+        lanes: dict[LaneName, list[Item]] = {}
+        for item in items:
+            lanes.setdefault(lane_of(item), []).append(item)
+        iterators = {lane: iter(waiting) for lane, waiting in lanes.items()}
+        return serving_order(iterators, self.config, t, lambda i: (i.id, i.created_at))
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
         with self._lock:
@@ -93,15 +100,16 @@ class MemoryLooks:
     def backlog(self, now: float) -> Backlog:
         waiting = list(self.items([State.PENDING, State.DELAYED], now, now))
         pending = {item.id: item for item in waiting if item.state is State.PENDING}
-        lanes: dict[int, list[int]] = {}
+        lanes: dict[LaneName, list[int]] = {}
         for item_id in sorted(pending):
-            lanes.setdefault(pending[item_id].priority, []).append(item_id)
+            lanes.setdefault(lane_of(pending[item_id]), []).append(item_id)
         due = [item.not_before for item in waiting if item.state is State.DELAYED]
         return Backlog(
             lanes=dict(sorted(lanes.items())),
             created_in=lambda _: lambda item_id: pending[item_id].created_at,
             delayed=len(due),
             next_due=due[0] if due else None,
+            slots=slots(lanes, dict(self._at_work), self.config.limits),
         )
 
     def keep_log(self, item: Item, content: bytes) -> None:

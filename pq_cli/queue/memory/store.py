@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from heapq import heappop, heappush
 from secrets import token_hex
 from threading import Condition, RLock
@@ -11,7 +12,7 @@ from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key, check_room, measured, standing
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import LIVE, Item, State, printable
-from pq_cli.core.order import Lane, choose
+from pq_cli.core.order import Lane, choose, lane_of
 from pq_cli.core.policy import QueueConfig, QueueState, floors
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
+
+    from pq_cli.core.order import LaneName
 
 
 class MemoryStaged(Record):
@@ -50,7 +53,8 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         self._items: dict[int, Item] = {}
         self._payloads: dict[int, bytes] = {}
         self._logs: dict[int, dict[int, bytes]] = {}
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[LaneName, Lane] = {}
+        self._at_work: Counter[str] = Counter()
         self._due: list[tuple[float, int]] = []
         self._leases: list[tuple[float, int, int]] = []
         self._keys: dict[str, int] = {}
@@ -94,12 +98,21 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         return self._items.get(self._keys.get(key, 0))
 
     def next(self, t: float) -> Item | None:
-        found = choose(sorted(self._lanes), self.config, self._floors, t, self._head)
+        found = choose(sorted(self._lanes), self.config, self._floors, t, self._head, self._full)
         return None if found is None else self._items[found[1]]
 
-    def _head(self, lane: int) -> tuple[int, float] | None:
+    def _head(self, lane: LaneName) -> tuple[int, float] | None:
         item_id = self._lanes[lane].head()
-        return None if item_id is None else (item_id, self._items[item_id].created_at)
+        if item_id is None:
+            del self._lanes[lane]  # limits come and go
+            return None
+        return item_id, self._items[item_id].created_at
+
+    def _full(self, limit: str) -> bool:
+        return self._at_work[limit] >= self.config.most(limit)
+
+    def has_slot(self, limit: str) -> bool:
+        return not self._full(limit)
 
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         while self._leases and self._leases[0][0] <= now:
@@ -122,7 +135,10 @@ class MemoryStore(MemoryAttends, MemoryLooks):
 
     def idle(self, seconds: float) -> None:
         with self._changed:
-            if self._state.paused is not None or not any(map(len, self._lanes.values())):
+            waiting = (limit for (_, limit), ids in self._lanes.items() if ids)
+            if self._state.paused is not None or all(
+                limit and self._full(limit) for limit in waiting
+            ):
                 self._changed.wait(min(POLL, seconds))
 
     def ear(self) -> None:
@@ -207,15 +223,17 @@ class MemoryStore(MemoryAttends, MemoryLooks):
 
     def _move(self, before: Item | None, after: Item) -> Item:
         """Store an item and keep the lanes, heaps, keys and count in step with it."""
-        if before is not None and before.state is State.PENDING:
-            self._lanes[before.priority].discard(before.id)
+        if before is not None:
+            self._left(before)
         if after.state is State.PENDING:
-            self._lanes.setdefault(after.priority, Lane()).push(after.id)
+            self._lanes.setdefault(lane_of(after), Lane()).push(after.id)
             self._changed.notify()
         elif after.state is State.DELAYED and after.not_before is not None:
             heappush(self._due, (after.not_before, after.id))
         elif after.state is State.ACTIVE and after.lease_until is not None:
             heappush(self._leases, (after.lease_until, after.id, after.claims))
+        if after.state is State.ACTIVE and after.limit is not None:
+            self._at_work[after.limit] += 1
         was = before is not None and before.state in LIVE
         lives = after.state in LIVE
         self._live += lives - was
@@ -226,6 +244,16 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         self._items[after.id] = after
         return after
 
+    def _left(self, before: Item) -> None:
+        """Take an item out of its lane, or free the slot that it held."""
+        if before.state is State.PENDING and lane_of(before) in self._lanes:
+            self._lanes[lane_of(before)].discard(before.id)
+        elif before.state is State.ACTIVE and before.limit is not None:
+            self._at_work[before.limit] -= 1
+            if not self._at_work[before.limit]:
+                del self._at_work[before.limit]
+            self._changed.notify()
+
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:
             self._move(before, after)
@@ -234,8 +262,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         return 0
 
     def drop(self, item: Item, *, later: bool = False) -> None:
-        if item.state is State.PENDING:
-            self._lanes[item.priority].discard(item.id)
+        self._left(item)
         if item.state in LIVE:
             self._live -= 1
             if item.key is not None:

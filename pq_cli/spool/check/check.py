@@ -182,6 +182,8 @@ class Check:
             yield partial(self._tmp, name)
         for state, levels in layout.LEVELS.items():
             yield from self._walk(str(state), levels)
+        yield partial(self._paths.top, layout.LIMITS)
+        yield from self._walk(layout.LIMITS, (layout.parse_limit,))
         for name in self._reader.names(layout.KEYS):
             yield partial(self._key, name)
         for item_id in sorted(self._twice):
@@ -189,8 +191,10 @@ class Check:
         yield from self._annexes.looks()
         yield self._ids
 
-    def _walk(self, folder: str, levels: tuple[Callable[[str], int | None], ...]) -> Iterator[Look]:
+    def _walk(self, folder: str, levels: tuple[Callable[[str], object], ...]) -> Iterator[Look]:
         names = [n for n in self._reader.names(folder) if not n.startswith(_IGNORED)]
+        if folder == State.ACTIVE:
+            names = [n for n in names if f"{folder}/{n}" != layout.LIMITS]
         if not levels:
             yield from self._leaf(folder, names)
         for name in sorted(names) if levels else ():
@@ -209,7 +213,7 @@ class Check:
                 continue
             stem = name.removesuffix(layout.META)
             parsed = layout.parse_name(stem)
-            if parsed is None or (parsed[1] is None) == (folder == "active"):
+            if parsed is None or (parsed[1] is None) == folder.startswith("active"):
                 yield partial(self._paths.foreign, f"{folder}/{name}")
                 continue
             stems.add(stem)

@@ -70,8 +70,13 @@ class Paths:
         return found
 
     def _newest(self, path: str) -> bool:
-        """Tell whether the next items will go into this folder of `pending`, or below it."""
+        """Tell whether the next items will go into this folder of `pending`, or below it.
+
+        Or the next claims into one of `active`.
+        """
         kind, *rest = path.split("/")
+        if kind == "active":
+            return True
         newest = (last_given(self.reader.root) or 0) // layout.BLOCK_SIZE
         return kind == "pending" and (len(rest) < 2 or int(rest[1]) >= newest)
 

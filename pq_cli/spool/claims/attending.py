@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pq_cli import host
+from pq_cli.core.item import ACTIVE
 from pq_cli.host import this_process
 from pq_cli.spool.claims.workers import (
     Attendance,
     attendance_of_this_process,
     present_attendance,
 )
+from pq_cli.spool.disk import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class SpoolAttends:
     def attend(self) -> Attendance:
         made: list[Attendance] = []
         self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
-        self.files.sweep_ended()
+        _sweep_ended(self.files)
         self._attendance = made[0]
         return made[0]
 
@@ -67,3 +69,21 @@ class SpoolAttends:
         from pq_cli.spool.claims.presence import present  # start-up: for whoever looks
 
         return present(self.files.root)
+
+
+def _sweep_ended(files: Files) -> None:
+    """Let the payloads go that a dead process has not settled, and their keys."""
+    gone = {}
+    for folder, _ in files.reader.of(ACTIVE):
+        for name in files.reader.names(folder):
+            item_id = layout.parse_ended(name)
+            if item_id is not None and not any(files.reader.places(item_id)):
+                gone[folder, name] = item_id
+    if not gone:
+        return
+    if files.disk.sync:
+        for folder in sorted({folder for folder, _ in gone}):
+            files.disk.sync_dir(folder)  # whoever ended them may not have come to it
+    files.keys.free_all(set(gone.values()))
+    for folder, name in gone:
+        files.disk.discard(f"{folder}/{name}")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pq_cli.core.item import Item
-from pq_cli.core.order import choose
+from pq_cli.core.order import choose, lane_of
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk.payload import needs_proof, open_verified
 from pq_cli.spool.files import Files
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def next_servable(files: Files, t: float) -> Item | None:
+
+def next_servable(files: Files, t: float, full: Callable[[str], bool]) -> Item | None:
     """Return the pending item that is next at `t`, or None. Called under the lock.
 
-    Items whose payload is missing or torn are reported and passed over.
+    full: see `core.order.choose`. Items whose payload is missing or torn are reported and passed
+    over.
     """
     index = files.index
     while True:
-        found = choose(index.lanes(), files.config, files.floors, t, index.head)
+        found = choose(index.lanes(), files.config, files.floors, t, index.head, full)
         for folder in index.empty_folders:
             files.tidy(folder)
         index.empty_folders.clear()
@@ -43,6 +48,6 @@ def _servable(files: Files, item: Item) -> bool:
             open_verified(item).close()
     except DamagedItemError as error:
         files.report(error)
-        files.index.pass_over(item.priority, item.id)
+        files.index.pass_over(lane_of(item), item.id)
         return False
     return True

@@ -16,8 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pq_cli.core.order import LaneName
+
     Place = tuple[str, str, State, int | None]
-    """Folder, name of the payload, state, and of a pending item its lane."""
+    """Folder, name of the payload, state, and of a pending item its priority."""
 
 _BY_SECOND = (State.DELAYED, State.REMOVED)
 _SEARCHED = (State.PENDING, State.ACTIVE, State.HELD, State.FAILED, State.DONE, *_BY_SECOND)
@@ -58,24 +60,26 @@ class Folders:
         self,
         state: State,
         *,
-        lane: int | None = None,
+        lane: LaneName | None = None,
         item_id: int | None = None,
         latest_first: bool = False,
     ) -> Iterator[tuple[str, int | None]]:
-        """Yield the folders of a state in order, each with the lane of its items or None.
+        """Yield the folders of a state in order, each with the priority of its items or None.
 
         lane: only those of this one. item_id: only those in which this item may lie. latest_first:
         of delayed and of removed items.
         """
         if state is State.ACTIVE:
             yield str(state), None
+            for limit in self.limits():
+                yield layout.active_folder(limit), None
         elif state in _BY_SECOND:
             for folder in self._seconds(state, latest_first=latest_first):
                 yield folder, None
         elif state is State.PENDING:
-            for number in self.lanes() if lane is None else (lane,):
-                for folder in self._blocks(layout.lane_folder(number), item_id):
-                    yield folder, number
+            for each in self.lanes() if lane is None else (lane,):
+                for folder in self._blocks(layout.lane_folder(each), item_id):
+                    yield folder, each[0]
         else:
             for folder in self._blocks(str(state), item_id):
                 yield folder, None
@@ -85,18 +89,23 @@ class Folders:
         stem = layout.stem(item_id)
         for state in _SEARCHED:
             for folder, lane in self.of(state, item_id=item_id):
-                for name in self._claims_of(stem) if state is State.ACTIVE else (stem,):
+                for name in self._claims_of(folder, stem) if state is State.ACTIVE else (stem,):
                     yield folder, name, state, lane
 
-    def _claims_of(self, stem: str) -> list[str]:
-        names = (n.removesuffix(layout.META) for n in self.names("active"))
+    def _claims_of(self, folder: str, stem: str) -> list[str]:
+        names = (n.removesuffix(layout.META) for n in self.names(folder))
         names = (name.removesuffix(layout.ENDED) for name in names)
         return sorted({name for name in names if name.startswith(f"{stem}.")})
 
-    def lanes(self) -> list[int]:
+    def lanes(self) -> list[LaneName]:
         """Return the lanes that have a folder, most urgent first."""
         found = (layout.parse_lane(name) for name in self.names("pending"))
         return sorted(lane for lane in found if lane is not None)
+
+    def limits(self) -> list[str]:
+        """Return the limits that have a folder for what is active."""
+        found = (layout.parse_limit(name) for name in self.names(layout.LIMITS))
+        return sorted(limit for limit in found if limit is not None)
 
     def blocks(self, folder: str) -> list[int]:
         """Return the block numbers below a lane or state folder, ascending."""
@@ -133,8 +142,8 @@ class Folders:
 
     def entries(self, folder: str) -> list[str]:
         """Return the names of the payloads whose metas are in a folder, by id."""
-        if folder == State.ACTIVE:
-            return [name for name, _ in self.active_names()]
+        if folder.startswith(State.ACTIVE):
+            return [name for name, _ in self.active_names(folder)]
         return [layout.stem(item_id) for item_id in sorted(self.ids(folder))]
 
     def ids(self, folder: str) -> list[int]:
@@ -148,10 +157,10 @@ class Folders:
         parsed = (layout.parse_name(stem) for stem in stems)
         return [found[0] for found in parsed if found is not None and found[1] is None]
 
-    def active_names(self) -> list[tuple[str, tuple[int, int]]]:
-        """Return (name, (id, claim number)) of every active item, by id."""
+    def active_names(self, folder: str) -> list[tuple[str, tuple[int, int]]]:
+        """Return (name, (id, claim number)) of every item in a folder of active ones, by id."""
         found = []
-        for name in self.names("active"):
+        for name in self.names(folder):
             parsed = layout.parse_meta_name(name)
             if parsed is not None and parsed[1] is not None:
                 found.append((name[: -len(layout.META)], (parsed[0], parsed[1])))

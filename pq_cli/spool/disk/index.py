@@ -8,7 +8,7 @@ taken, the ids of lanes are kept: one that is there no more is found out when it
 from __future__ import annotations
 
 from pq_cli.core.item import ACTIVE, PENDING, Item, State
-from pq_cli.core.order import Lane
+from pq_cli.core.order import Lane, lane_of
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import Reader
@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pq_cli.core.order import LaneName
+
 
 class Index:
     """The lanes and the claims of one spool, as of the last look; used under the lock only."""
@@ -24,9 +26,10 @@ class Index:
     def __init__(self, reader: Reader, report: Callable[[DamagedItemError], None]) -> None:
         self._reader = reader
         self._report = report
-        self._numbers: list[int] | None = None
-        self._lanes: dict[int, Lane] = {}
-        self._fronts: dict[int, tuple[int, float] | None] = {}
+        self._names: list[LaneName] | None = None
+        self._lanes: dict[LaneName, Lane] = {}
+        self._fronts: dict[LaneName, tuple[int, float] | None] = {}
+        self._at_work: dict[str, int] = {}
         self._heads: dict[int, Item] = {}
         self._active: dict[int, Item] = {}
         self._due: float | None = None
@@ -40,25 +43,25 @@ class Index:
 
         False where what could not be read or served is to be tried again: then forget all of it.
         """
-        for memory in (self._fronts, self._heads, self._active, self.folders):
+        for memory in (self._fronts, self._heads, self._active, self._at_work, self.folders):
             memory.clear()
         return not self._passed_over
 
     # -- lanes -------------------------------------------------------------
 
-    def lanes(self) -> list[int]:
-        """Return the priorities that have a lane, most urgent first."""
-        if self._numbers is None:
-            self._numbers = self._reader.lanes()
-        return self._numbers
+    def lanes(self) -> list[LaneName]:
+        """Return the lanes that there are, most urgent first."""
+        if self._names is None:
+            self._names = self._reader.lanes()
+        return self._names
 
-    def _lane(self, lane: int) -> Lane:
+    def _lane(self, lane: LaneName) -> Lane:
         """Return a lane; its folder is listed when it is first asked for."""
         if lane not in self._lanes:
             self._lanes[lane] = self._listed(lane)
         return self._lanes[lane]
 
-    def _listed(self, lane: int) -> Lane:
+    def _listed(self, lane: LaneName) -> Lane:
         folder = layout.lane_folder(lane)
 
         def load(block: int) -> list[int]:
@@ -70,7 +73,7 @@ class Index:
 
         return Lane(layout.BLOCK_SIZE, self._reader.blocks(folder), load)
 
-    def head(self, lane: int) -> tuple[int, float] | None:
+    def head(self, lane: LaneName) -> tuple[int, float] | None:
         """Return lowest id and `created_at` of what can be read of a lane, or None."""
         if lane in self._fronts:
             return self._fronts[lane]
@@ -86,10 +89,10 @@ class Index:
         self._fronts[lane] = front
         return front
 
-    def _read_head(self, lane: int, item_id: int) -> Item | None:
+    def _read_head(self, lane: LaneName, item_id: int) -> Item | None:
         path = layout.pending_path(lane, item_id)
         try:
-            item = self._reader.read_at(path, item_id, PENDING, lane)
+            item = self._reader.read_at(path, item_id, PENDING, lane[0])
         except FileNotFoundError:
             return None
         except DamagedItemError as error:
@@ -103,19 +106,19 @@ class Index:
         """Return the item of a head that `head` has returned."""
         return self._heads[item_id]
 
-    def drop(self, lane: int, item_id: int) -> None:
+    def drop(self, lane: LaneName, item_id: int) -> None:
         """Leave a pending item out: it is gone."""
         if lane in self._lanes:
             self._lanes[lane].discard(item_id)
         self._fronts.pop(lane, None)
         self._heads.pop(item_id, None)
 
-    def pass_over(self, lane: int, item_id: int) -> None:
+    def pass_over(self, lane: LaneName, item_id: int) -> None:
         """Leave a pending item out that cannot be served, until others have written."""
         self._passed_over = True
         self.drop(lane, item_id)
 
-    def drained(self, lane: int) -> bool:
+    def drained(self, lane: LaneName) -> bool:
         """Tell whether no id of the lane's present block is left, as far as is remembered."""
         return not len(self._lanes.get(lane, ()))
 
@@ -123,15 +126,26 @@ class Index:
 
     def claims(self) -> Iterator[Item | None]:
         """Yield every active item, read from disk; None for one that cannot be read."""
-        for name, (_, claim) in self._reader.active_names():
-            try:
-                item = self._reader.read("active", name, State.ACTIVE, None)
-                yield item.replace(claims=claim)
-            except FileNotFoundError:
-                continue
-            except DamagedItemError as error:
-                self._report(error)
-                yield None
+        for folder, _ in self._reader.of(ACTIVE):
+            for name, (_, claim) in self._reader.active_names(folder):
+                try:
+                    item = self._reader.read(folder, name, ACTIVE, None)
+                    yield item.replace(claims=claim)
+                except FileNotFoundError:
+                    continue
+                except DamagedItemError as error:
+                    self._report(error)
+                    yield None
+
+    def at_work(self, limit: str) -> int:
+        """Return how many items of a limit are active; counted by name when first asked."""
+        if limit not in self._at_work:
+            self._at_work[limit] = len(self._reader.entries(layout.active_folder(limit)))
+        return self._at_work[limit]
+
+    def _count(self, item: Item, more: int) -> None:
+        if item.state is ACTIVE and item.limit in self._at_work:
+            self._at_work[item.limit] += more
 
     def active_item(self, item_id: int) -> Item | None:
         """Return an active item if it is remembered; None says nothing about the disk."""
@@ -152,17 +166,20 @@ class Index:
     def moved(self, before: Item | None, after: Item | None) -> None:
         """Follow an item from one state to the next, as far as its folders are remembered."""
         if before is not None and before.state is PENDING:
-            self.drop(before.priority, before.id)
+            self.drop(lane_of(before), before.id)
         if before is not None:
             self._active.pop(before.id, None)
+            self._count(before, -1)
         if after is None:
             return
+        self._count(after, 1)
         if after.state is PENDING:
-            if self._numbers is not None and after.priority not in self._numbers:
-                self._numbers = sorted([*self._numbers, after.priority])
-            if after.priority in self._lanes:
-                self._lanes[after.priority].push(after.id)
-                self._fronts.pop(after.priority, None)
+            lane = lane_of(after)
+            if self._names is not None and lane not in self._names:
+                self._names = sorted([*self._names, lane])
+            if lane in self._lanes:
+                self._lanes[lane].push(after.id)
+                self._fronts.pop(lane, None)
         elif after.state is ACTIVE:
             self._active[after.id] = after
         elif after.state is State.DELAYED and self._due_known and after.not_before is not None:

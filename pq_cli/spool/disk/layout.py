@@ -9,9 +9,14 @@ import os
 from itertools import count
 
 from pq_cli import host
-from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable, whole
+from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable, valid_limit, whole
 from pq_cli.core.item import META as META
+from pq_cli.core.order import lane_of
 from pq_cli.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pq_cli.core.order import LaneName
 
 FORMAT = 1
 ENDED = ".done"
@@ -38,6 +43,10 @@ OURS = frozenset(
     (*FOLDERS, CONFIG, STATE, COUNTER, LOCK, SPARE, SPARES, QUARANTINE, LOG, LOGS, WORKERS, IMPORTS)
 )
 """Every name that may stand at the top of a spool."""
+LIMITS = "active/limits"
+"""Here lie active items that have a limit, in a folder for each: so they are counted by name."""
+LIMITED = "@"
+"""What stands between the priority and the limit in the name of a lane; in no name of a limit."""
 
 ID_DIGITS = 10
 """Digits of an id in names; one that is larger has more."""
@@ -79,9 +88,9 @@ def block_name(block: int) -> str:
 def folder_of(item: Item) -> str:
     """Return the folder in which the item's two files lie, by its state."""
     if item.state is ACTIVE:
-        return "active"
+        return "active" if item.limit is None else active_folder(item.limit)
     if item.state is PENDING:
-        return pending_folder(item.priority, item.id)
+        return pending_folder(lane_of(item), item.id)
     if item.state is State.DELAYED:
         return second_folder(State.DELAYED, item.not_before or 0.0)
     if item.state is State.REMOVED:
@@ -94,17 +103,23 @@ def stem(item_id: int) -> str:
     return f"{item_id:010d}"
 
 
-def lane_folder(lane: int) -> str:
+def active_folder(limit: str) -> str:
+    """Return the folder of the active items of a limit."""
+    return f"{LIMITS}/{limit}"
+
+
+def lane_folder(lane: LaneName) -> str:
     """Return the folder of a lane."""
-    return f"pending/{lane:02d}"
+    priority, limit = lane
+    return f"pending/{priority:02d}{LIMITED}{limit}" if limit else f"pending/{priority:02d}"
 
 
-def pending_folder(lane: int, item_id: int) -> str:
+def pending_folder(lane: LaneName, item_id: int) -> str:
     """Return the folder of a pending item: a block of its lane."""
     return f"{lane_folder(lane)}/{block_name(item_id // BLOCK_SIZE)}"
 
 
-def pending_path(lane: int, item_id: int) -> str:
+def pending_path(lane: LaneName, item_id: int) -> str:
     """Return the path of the payload of a pending item."""
     return f"{pending_folder(lane, item_id)}/{stem(item_id)}"
 
@@ -176,10 +191,21 @@ def parse_ended(name: str) -> int | None:
     return None if parsed is None else parsed[0]
 
 
-def parse_lane(name: str) -> int | None:
-    """Return the priority of a lane's folder name, or None."""
-    lane = whole(name) if len(name) == 2 else None
-    return lane if lane is not None and 1 <= lane <= 10 else None
+def parse_lane(name: str) -> LaneName | None:
+    """Return the lane of a folder's name, or None."""
+    number, mark, limit = name.partition(LIMITED)
+    priority = whole(number) if len(number) == 2 else None
+    if priority is None or not 1 <= priority <= 10 or (mark and parse_limit(limit) is None):
+        return None
+    return priority, limit
+
+
+def parse_limit(name: str) -> str | None:
+    """Return the limit of a folder's name below LIMITS, or None."""
+    try:
+        return valid_limit(name)
+    except UsageError:
+        return None
 
 
 def parse_number(name: str, width: int) -> int | None:
@@ -208,13 +234,22 @@ LEVELS = {
     State.DONE: (parse_block,),
     State.REMOVED: (parse_block, parse_second),
 }
-"""What reads the names of the folders below each state, level by level."""
+"""What reads the names of the folders below each state, level by level; LIMITS come besides."""
 
 
 def state_of(folder: str) -> tuple[State, int | None]:
-    """Return (state, lane or None) of the items in a folder that LEVELS allows."""
+    """Return (state, priority if pending) of the items in a folder that LEVELS allows."""
     kind, *rest = folder.split("/")
-    return State(kind), int(rest[0]) if kind == State.PENDING else None
+    return State(kind), int(rest[0][:2]) if kind == State.PENDING else None
+
+
+def limit_of(path: str) -> str | None:
+    """Return the limit of a pending or active item by where it lies; None for none."""
+    kind, _, rest = path.partition("/")
+    if kind == PENDING:
+        return rest.partition("/")[0].partition(LIMITED)[2] or None
+    _, slash, rest = rest.partition("/")
+    return rest.partition("/")[0] if slash else None
 
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@:=,")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pq_cli.core.item import Item, State, printable
+from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable
 from pq_cli.core.meta import MAX_META_BYTES, decode, parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.opened import open_found
@@ -63,7 +63,10 @@ class Reader(Folders):
         while True:
             text = self.meta_text(path + layout.META, item_id)
             try:
-                return decode(text, item_id=item_id, state=state, priority=priority, path=whole)
+                item = decode(text, item_id=item_id, state=state, priority=priority, path=whole)
+                if state in (PENDING, ACTIVE) and item.limit != (limit := layout.limit_of(path)):
+                    item = item.replace(limit=limit)  # the place wins
+                return item
             except DamagedItemError:
                 # A claim that is written over it just now may be seen half.
                 if text == self.meta_text(path + layout.META, item_id):
@@ -135,8 +138,9 @@ class Reader(Folders):
         for _ in range(_LOOKS):
             name = f"{layout.stem(item_id)}.{claim}"
             try:
-                if claim is not None and self._exists("active", name):
-                    return self.read("active", name, State.ACTIVE, None)
+                for folder, _ in self.of(State.ACTIVE) if claim is not None else ():
+                    if self._exists(folder, name):
+                        return self.read(folder, name, State.ACTIVE, None)
                 place = next(self.places(item_id), None)
                 if place is not None:
                     return self.read(*place)
