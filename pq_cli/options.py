@@ -8,7 +8,7 @@ is imported here: the plain commands must start without it.
 
 from __future__ import annotations
 
-from pq_cli.core.item import State, printable, valid_priority, whole
+from pq_cli.core.item import NO_LIMIT, State, printable, valid_limit, valid_priority, whole
 from pq_cli.core.policy import valid_status
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration, parse_time
@@ -228,6 +228,14 @@ MAX_ATTEMPTS = option(
     read=number("max-attempts", 1),
 )
 NAME = option("--name", metavar="NAME", help="A name to show.")
+
+
+def limit_or_none(text: str) -> str:
+    """Return the name of a limit, or the word that says that there is none. Raises UsageError."""
+    return text if text == NO_LIMIT else valid_limit(text)
+
+
+LIMIT = option("--limit", metavar="LIMIT", help="At most so many of it at once.", read=valid_limit)
 METADATA = repeated("-m", "--metadata", metavar="K=V", help="May be repeated.", read=_metadata)
 DELAY = option("--delay", metavar="D", help="Not before D from now.", read=parse_duration)
 AT = option("--at", metavar="T", help="Not before this time.", read=parse_time)
@@ -248,6 +256,7 @@ class NewItemOptions(Options):
     timeout: float | None = option(
         "--timeout", metavar="D", help="Stop an attempt that takes longer.", read=parse_duration
     )
+    limit: str | None = LIMIT
     name: str | None = NAME
     metadata: dict[str, str] | None = METADATA
 
@@ -257,6 +266,9 @@ OF_PRIORITY = option(
     "--of-priority", metavar="N", help="Only of this base priority.", read=valid_priority
 )
 OF_NAME = option("--of-name", metavar="GLOB", help="Only where the name matches.")
+OF_LIMIT = option(
+    "--of-limit", metavar="LIMIT", help="Only with this limit, or none.", read=limit_or_none
+)
 OF_METADATA = repeated(
     "--of-metadata", metavar="K=V", help="Only with these metadata.", read=_metadata
 )
@@ -277,6 +289,9 @@ class SelectOptions(LookOptions):
     )
     of_metadata: dict[str, str] | None = repeated(
         "-m", "--metadata", metavar="K=V", help="It has these metadata.", read=_metadata
+    )
+    of_limit: str | None = option(
+        "--limit", metavar="LIMIT", help="Only with this limit, or none.", read=limit_or_none
     )
 
 

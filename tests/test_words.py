@@ -63,7 +63,7 @@ def test_an_option_is_guessed_by_the_same_rule(pq: Pq) -> None:
     assert pq("ls", "--stat", expect=2).err == (
         "pq: ls: No such option: --stat; did you mean --state?\n"
     )
-    for option in ("--limit", "-x"):
+    for option in ("--bound", "-x"):
         said = f"pq: ls: No such option: {option}; `pq help ls` tells what there is\n"
         assert pq("ls", option, expect=2).err == said
 

@@ -25,7 +25,7 @@ def selection(o: SelectOptions, **more: Any) -> Selection:
     """Return what the options choose; `more` are fields of it."""
     fields: dict[str, Any] = {
         "states": o.states, "priority": o.of_priority, "older_than": o.older_than, "key": o.of_key,
-        "name": o.of_name, "error": o.of_error, "metadata": o.of_metadata,
+        "name": o.of_name, "error": o.of_error, "metadata": o.of_metadata, "limit": o.of_limit,
     }  # fmt: skip
     return Selection(**fields | more)
 

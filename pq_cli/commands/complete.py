@@ -40,7 +40,8 @@ _STATES = {
 """What the operands of a command may be; of all others every item."""
 _KINDS = {
     "DIR": "dirs", "SRC": "dirs", "FILE": "files", "S": "states", "WHEN": "colors", "KEY": "keys",
-    "WHAT": "exists", "GLOB": "keys", "ITEM": "items", "SHELL": "shells", "CMD": "command",
+    "WHAT": "exists", "GLOB": "keys", "LIMIT": "limits", "ITEM": "items", "SHELL": "shells",
+    "CMD": "command",
 }  # fmt: skip
 """What the placeholders of help texts stand for; all others have values that nobody can guess."""
 _PATIENCE = 0.3
@@ -159,12 +160,14 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
         yield from line.options()
     elif line.kind == "commands":
         yield from ((row.name, row.help) for row in COMMANDS.values())
-    elif line.kind in ("items", "keys"):
+    elif line.kind in ("items", "keys", "limits"):
         from pq_cli.backends import open_soon
 
         queue = open_soon(spool, _PATIENCE)
         if line.kind == "keys":
             yield from ((key, "") for key in queue.suggest_keys(line.prefix))
+        elif line.kind == "limits":
+            yield from ((limit, "") for limit in queue.suggest_limits(line.prefix))
         else:
             for item in queue.suggest(_STATES.get(line.command, tuple(State)), line.prefix):
                 yield item.claim or str(item.id), _described(item)

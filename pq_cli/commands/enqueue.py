@@ -103,6 +103,7 @@ def request_of(
             at=at,
             max_attempts=o.max_attempts,
             timeout=o.timeout,
+            limit=o.limit,
             name=o.name,
             metadata=o.metadata,
         )

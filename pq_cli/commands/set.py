@@ -13,11 +13,14 @@ from pq_cli.options import (
     MAX_ATTEMPTS,
     METADATA,
     NAME,
+    OF_LIMIT,
     OF_METADATA,
     OF_NAME,
     OF_PRIORITY,
     PRIORITY,
     ChosenOptions,
+    limit_or_none,
+    option,
 )
 from pq_cli.screen import Screen
 
@@ -35,9 +38,13 @@ class SetOptions(ChosenOptions):
     delay: float | None = DELAY
     at: float | None = AT
     max_attempts: int | None = MAX_ATTEMPTS
+    limit: str | None = option(
+        "--limit", metavar="LIMIT", help="Its limit, or none.", read=limit_or_none
+    )
     name: str | None = NAME
     metadata: dict[str, str] | None = METADATA
     of_priority: int | None = OF_PRIORITY
+    of_limit: str | None = OF_LIMIT
     of_name: str | None = OF_NAME
     of_metadata: dict[str, str] | None = OF_METADATA
 
@@ -53,11 +60,12 @@ def command(o: SetOptions, screen: Screen) -> int:
     """
     fields = {
         "priority": o.priority, "delay": o.delay, "at": o.at, "max_attempts": o.max_attempts,
-        "name": o.name, "metadata": o.metadata,
+        "limit": o.limit, "name": o.name, "metadata": o.metadata,
     }  # fmt: skip
     if all(value is None for value in fields.values()):
         raise UsageError(
-            "nothing to set: give -p N, --delay D, --at T, --max-attempts N, --name NAME or -m K=V"
+            "nothing to set: give -p N, --delay D, --at T, --max-attempts N, --limit LIMIT,"
+            " --name NAME or -m K=V"
         )
 
     def change(queue: Queue) -> Act:

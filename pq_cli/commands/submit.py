@@ -56,12 +56,15 @@ def command(o: SubmitOptions, screen: Screen) -> int:
     queue = open_spool(o, screen, create=True, lock_timeout=brief_lock(o.lock_timeout))
     seconds = o.lease or queue.config.lease
     with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:
+        began = queue.now()
         staged = queue.stage(sys.stdin.buffer, request)
         try:
             item = foreground.claim(lambda: queue.commit_claimed(staged, lease=o.lease))
         except LockTimeoutError:
             queue.unstage(staged)
             raise
+        if item.claim is None and item.limit is not None and item.created_at >= began:
+            return _queued(screen, item, f"limit {item.limit} is full: nothing was run", 0)
         if item.claim is None:  # its key was taken, by an item that others may be working on
             screen.warn(taken_text(item, "nothing was run", raised=o.if_exists == "raise"))
             screen.emit(str(item.id))

@@ -155,6 +155,12 @@ class Looks:
     def backlog(self, now: float) -> Backlog:
         return insight.backlog(self.ask, self.number, now, self._most())
 
+    def limits(self) -> set[str]:
+        rows = self.ask(sql.LANES, {"queue": self.number, "now": 0.0})
+        rows += self.ask("select 0, limited_by from pq.item where queue = %s and state = 'active'"
+                         " and limited_by <> '' group by limited_by", self.number)  # fmt: skip
+        return {limit for _, limit in rows if limit}
+
     def _most(self) -> dict[str, int]:
         """Return how many items of each limit may be active, by the policy of this moment."""
         if self._given_limits is not None:

@@ -148,6 +148,11 @@ class Looking:
         valid_whole("most", most, 0, 10_000)
         return list(self._store.suggest_keys(_prefix(prefix))[:most])
 
+    def suggest_limits(self, prefix: str) -> list[str]:
+        """Return the limits of the policy, or of pending or active items, that begin so."""
+        known = {*self.config.limits, *self._store.limits()}
+        return sorted(limit for limit in known if limit.startswith(_prefix(prefix)))
+
     def attempt_logs(self, item: Item) -> dict[int, str]:
         """Return the claim numbers whose attempts left a log, in order, and where each is found.
 

@@ -256,6 +256,9 @@ class Store(Attends, Protocol):
         None with a control character in it.
         """
 
+    def limits(self) -> Iterable[str]:
+        """Return the limits that pending or active items have, as quick; perhaps a few more."""
+
     def backlog(self, now: float) -> Backlog:
         """Return what waits at `now`.
 

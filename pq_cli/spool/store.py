@@ -11,7 +11,7 @@ from pq_cli.errors import DamagedItemError, PqError, UsageError
 from pq_cli.queue.request import checked
 from pq_cli.queue.working import POLL
 from pq_cli.spool.claims.attending import SpoolAttends
-from pq_cli.spool.claims.limits import Limits
+from pq_cli.spool.claims.limits import SpoolLimits
 from pq_cli.spool.claims.overdue import due_with_room, next_event, overdue, promote
 from pq_cli.spool.claims.serving import next_servable
 from pq_cli.spool.claims.workers import claim_ended, claim_made, close_unless_needed
@@ -61,7 +61,7 @@ class SpoolStore(SpoolAttends):
         limits: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(files, clock)
-        self._limits = Limits(files, limits)
+        self._limits = SpoolLimits(files, limits)
         self.name = self.where = files.root
         self._report = report
         self._dropbox: Dropbox | None = None
@@ -296,6 +296,10 @@ class SpoolStore(SpoolAttends):
         from pq_cli.spool import suggest
 
         return suggest.keys(self.files.root, prefix)
+
+    def limits(self) -> set[str]:
+        reader = self.files.reader
+        return {limit for _, limit in reader.lanes() if limit} | set(reader.limits())
 
     def open_payload(self, item: Item) -> BinaryIO:
         return self._payload_of(item, open_verified)

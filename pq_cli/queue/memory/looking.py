@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from threading import RLock
     from typing import Any, BinaryIO, NoReturn
 
-    from pq_cli.core.order import LaneName
+    from pq_cli.core.order import Lane, LaneName
 
 
 class MemoryLooks:
@@ -32,6 +32,7 @@ class MemoryLooks:
     _lock: RLock
     _items: dict[int, Item]
     _at_work: Counter[str]
+    _lanes: dict[LaneName, Lane]
     _payloads: dict[int, bytes]
     _logs: dict[int, dict[int, bytes]]
     _keys: dict[str, int]
@@ -96,6 +97,10 @@ class MemoryLooks:
         file.write(self.read_payload(item))
         file.seek(0)
         return cast("AbstractContextManager[BinaryIO]", file)
+
+    def limits(self) -> set[str]:
+        with self._lock:
+            return {limit for _, limit in self._lanes if limit} | set(self._at_work)
 
     def backlog(self, now: float) -> Backlog:
         waiting = list(self.items([State.PENDING, State.DELAYED], now, now))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Limits:
+class SpoolLimits:
     """The limits of one spool. Under its lock, and asked only where an item has one.
 
     given: what the queue was opened with in the stead of queue.toml; None: that file, which is read
