@@ -53,11 +53,16 @@ def _hide_password() -> None:
 
     words = list(sys.orig_argv)
     end = words.index("--") if "--" in words else len(words)
-    for place, word in enumerate(words[:end]):
-        found = re.match(r"((?:-s|--spool=)?postgres(?:ql)?://[^:/?#@]*):([^@/?#]+)@", word)
-        if found is not None:
-            words[place] = f"{found[1]}@{word[found.end() :]}"
-            os.environ["PGPASSWORD"] = unquote(found[2])
+    url = r"((?:-s|--spool=)?postgres(?:ql)?://"
+    for pattern, between in (
+        (url + r"[^:/@#]*):([^@/#]+)@", "@"),
+        (url + r"[^#]*[?&])password=([^&#]*)&?", ""),
+    ):
+        for place, word in enumerate(words[:end]):
+            found = re.match(pattern, word)
+            if found is not None:
+                words[place] = f"{found[1]}{between}{word[found.end() :]}"
+                os.environ["PGPASSWORD"] = unquote(found[2])
     if words != sys.orig_argv:
         os.execv(sys.executable, words)
 

@@ -47,6 +47,7 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="pq-pg-"))
         self.settings = (*SPEED, f"unix_socket_directories={self.folder}", *settings)
         self.process: subprocess.Popen[bytes] | None = None
+        self.port = 5432
         self.as_user: list[str] = []
         if os.geteuid() == 0:
             names = {user.pw_name: user for user in pwd.getpwall()}
@@ -61,10 +62,10 @@ class Server:
         """Where its files are."""
         return self.folder / "data"
 
-    def make(self) -> None:
+    def make(self, *options: str) -> None:
         """Make its files."""
         self.run("initdb", "-D", self.data, "-A", "trust", "-U", "pq", "-E", "UTF8",
-                 "--locale=C", "--no-sync")  # fmt: skip
+                 "--locale=C", "--no-sync", *options)  # fmt: skip
 
     def follow(self, primary: Server, name: str) -> None:
         """Make its files a copy of another server's, which it follows when it is started."""
@@ -125,7 +126,7 @@ class Server:
     @property
     def conninfo(self) -> str:
         """The URL of its database."""
-        return f"postgresql:///postgres?host={self.folder}&user=pq"
+        return f"postgresql:///postgres?host={self.folder}&port={self.port}&user=pq"
 
     def url(self, queue: str | None = None) -> str:
         """Return the URL of a queue; without a name, of one that nobody has used."""

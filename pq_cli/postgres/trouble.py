@@ -30,9 +30,11 @@ _NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
 _DENIED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|permission denied for database"
     r"|no password supplied|not permitted to log in|role \".*\" does not exist"
-    r"|certificate verify failed|does not support SSL|private key file"
+    r"|certificate verify failed|does not match host name|does not support SSL"
 )
-_NO_DATABASE = re.compile(r"database \".*\" does not exist")
+_WRONG_SETTING = re.compile(
+    r"database \".*\" does not exist|(certificate|private key|CRL) (file|directory) \""
+)
 _WRONG_URL = re.compile(
     r"invalid \w+ value: |invalid port number|could not parse port|service file"
 )
@@ -57,7 +59,7 @@ def why_not_connected(error: Exception, address: Address) -> PqError:
     text = f"{address.shown}: {printable(said, 300)}"
     if _DENIED.search(said):
         return PermissionDeniedError(text)
-    if _NO_DATABASE.search(said):
+    if _WRONG_SETTING.search(said):
         return ConfigError(text)
     return TryAgainError(text)
 

@@ -215,14 +215,15 @@ def test_bad_urls_have_their_status(pq, url):
 
 def test_a_password_does_not_stay_in_the_process_list(pq, url):
     """Given in a URL on the command line it is gone from there at once, and libpq has it still."""
-    secret = url.replace("postgresql:///", "postgresql://pq:hunter%32@/")
-    with pq.start("next", "--wait", "--json", "-s", secret) as waiting:
-        line = f"/proc/{waiting.pid}/cmdline"
-        wait_until(lambda: b"postgresql://pq@/" in Path(line).read_bytes(), "it has started anew")
-        assert b"hunter" not in Path(line).read_bytes()
-        assert b"PGPASSWORD=hunter2" in Path(f"/proc/{waiting.pid}/environ").read_bytes()
-        pq("enqueue", stdin=b"x")
-        assert waiting.wait(60) == 0
+    for secret in (url.replace("postgresql:///", "postgresql://pq:hunter%32@/"),
+                   url.replace("?", "?password=hunter%32&")):  # fmt: skip
+        with pq.start("next", "--wait", "--json", "-s", secret) as waiting:
+            here = Path(f"/proc/{waiting.pid}")
+            wait_until(lambda here=here: b"PGPASSWORD=hunter2" in (here / "environ").read_bytes(),
+                       "it has started anew")  # fmt: skip
+            assert b"hunter" not in (here / "cmdline").read_bytes()
+            pq("enqueue", stdin=b"x")
+            assert waiting.wait(60) == 0
 
 
 def test_tables_that_are_not_ours(pq):
