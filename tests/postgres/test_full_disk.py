@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+import psycopg
 import pytest
 from crowd import Crowd
 from database import Server, need_postgres
@@ -43,9 +44,17 @@ class Small(Server):
     def room(self):
         """Make room again; start the server if it has stopped for that."""
         (self.folder / "disk" / "filler").unlink()
+        wait_until(self.up, "the server answers")
+
+    def up(self):
+        """Tell whether it answers; it may still be about to stop."""
         if self.process.poll() is not None:
             self.process = None
             self.start()
+        try:
+            return self.sql("select 1")
+        except psycopg.Error:
+            return False
 
     def remove(self):
         """Stop it, and leave nothing behind."""
