@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pq_cli.backends import folder
 from pq_cli.core.item import printable
 from pq_cli.errors import CannotCreateError, DamageError
 from pq_cli.options import AS_JSON, Declared, operand
@@ -35,6 +36,7 @@ def command(o: SelftestOptions, screen: Screen) -> int:
     Works in a folder of its own there and removes it. Exit 5 when a promise does not hold on this
     file system. Power loss cannot be tried by a program: pq-spool(5), ASSUMPTIONS.
     """
+    folder(o.folder, "selftest")  # no URL
     if not os.path.isdir(o.folder):
         raise CannotCreateError(f"{printable(o.folder)} is not a directory")
     broken = []

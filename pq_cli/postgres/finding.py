@@ -46,6 +46,9 @@ class Finds(Looks):
     def _open(self) -> None:
         raise NotImplementedError
 
+    def _reappear(self) -> None:
+        raise NotImplementedError
+
     def put(self, before: Item, after: Item) -> Item:
         raise NotImplementedError
 
@@ -189,11 +192,13 @@ class Finds(Looks):
         """Return the numbers of workers that are certainly gone; looked for once a second.
 
         A server that was restarted or took over knows no session of before: so whoever came to
-        another one is given some time to come to this one.
+        another one is given some time to come to this one. This process is here itself, or comes
+        now: should it come later, it would wait for what is locked here until the transaction ends.
         """
         if time.monotonic() < self._next_census:
             return []
         self._next_census = time.monotonic() + _CENSUS
+        self._reappear()
         rows = self._link.rows(sql.ABSENT, self.number, sql.LOCK)
         new = [number for number, here, doubted in rows if not here and doubted is None]
         if new:

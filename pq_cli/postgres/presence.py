@@ -56,9 +56,13 @@ class Presence:
         for queue in self._listening:
             link.rows(f"listen {channel(queue)}")
 
+    def stand(self) -> None:
+        """See to it that the session stands."""
+        self._take_in()
+
     def hold(self, queue: int) -> Presence:
         """See to it that the session stands, and hears of what comes at this queue."""
-        self._take_in()
+        self.stand()
         if queue not in self._listening:
             self._link.session  # noqa: B018
             if not self._link.pooled:
@@ -151,7 +155,12 @@ def known_of_this_process(address: Address) -> Presence | None:
 
 def of_this_process(address: Address, patience: float) -> Presence:
     """Return the presence of this process at a database, which ends with it and not before."""
-    key = (os.getpid(), address.conninfo)
-    if key not in _here:
-        _here[key] = Presence(address, patience)
-    return _here[key]
+    here = known(address)
+    if here is None:
+        here = _here[os.getpid(), address.conninfo] = Presence(address, patience)
+    return here
+
+
+def known(address: Address) -> Presence | None:
+    """Return the presence of this process at a database, if it has shown itself there."""
+    return _here.get((os.getpid(), address.conninfo))

@@ -373,6 +373,11 @@ class PostgresStore(Finds):
             return self._attendance
         return presence.of_this_process(self._address, self._patience)
 
+    def _reappear(self) -> None:
+        for here in (self._attendance, presence.known(self._address)):
+            if here is not None and not here.closed:
+                here.stand()
+
     def attend(self) -> Presence:
         attendance = presence.Presence(self._address, self._patience)
         self._attendance = attendance.work(self.number, self._duty)

@@ -124,12 +124,14 @@ def test_a_queue_moves_up_and_down_again(pq, tmp_path, url):
     assert states(pq) == {3: "pending", 4: "delayed"}
 
 
-def test_what_is_about_folders_says_so(pq):
+def test_what_is_about_folders_says_so(pq, url):
     """Status 2 and one sentence."""
     for command in (
         ("check", "--repair"),
         ("check", "--restore", "x"),
         ("init", "--drop-mode", "1730"),
+        ("selftest", url),
+        ("cat", "/spool/pending/05/0000001/0000000001"),
     ):
         assert pq(*command, expect=2).err.count("\n") == 1
 

@@ -16,7 +16,7 @@ from database import Server, need_postgres, new_server, server
 from support import wait_until
 from survived import TALLY
 
-from pq_cli import TryAgainError, open_queue
+from pq_cli import Request, TryAgainError, open_queue
 
 SEED = int(os.environ.get("PQ_SEED", "1"))
 SECONDS = 60.0 if LONG else 5.0
@@ -175,6 +175,27 @@ def test_a_restart_takes_no_work_away(tmp_path):
                 assert run.wait(60) == 0 and list(queue.items()) == []
     finally:
         own.remove()
+
+
+def test_a_worker_does_not_bury_itself():
+    """Its session was ended while it lives: it comes back before it looks who has died.
+
+    Else it would take its own claim for that of a dead one, and wait for its own lock.
+    """
+    need_postgres()
+    url = server().url()
+    with open_queue(url) as queue, open_queue(url, lock_timeout=5) as again:
+        queue.enqueue_many([(b"", Request())] * 2)
+        assert queue.claim().claim == "1.1"
+        number = server().sql("select max(number) from pq.worker where pid = %s", os.getpid())[0][0]
+        held = (
+            "select pid from pg_locks where locktype = 'advisory' and objsubid = 1 and"
+            f" (classid::bigint << 32) | objid::bigint = {0x7071 << 48} + {number}"
+        )
+        server().sql(f"select pg_terminate_backend(pid) from ({held}) as session")
+        wait_until(lambda: not server().sql(held), "its session has ended")
+        assert again.claim().claim == "2.1"
+        assert queue.get(1).claim == "1.1" and queue.done("1.1")
 
 
 def test_a_lost_claim_stops_its_command(tmp_path):
