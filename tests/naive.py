@@ -18,7 +18,7 @@ from pq_cli.errors import (
 
 LIVE = ("active", "pending", "delayed", "held")
 SHOWN = ("id", "state", "priority", "created_at", "not_before", "attempts", "max_attempts",
-         "claims", "key", "last_error", "lease_until", "limit")  # fmt: skip
+         "claims", "key", "last_error", "lease_until", "limit", "after")  # fmt: skip
 
 
 def _active(thing):
@@ -41,7 +41,7 @@ class Naive:
 
     def __init__(self, c, clock):
         self.c, self.clock = c, clock
-        self.things = {}
+        self.things, self.ended = {}, {}
         self.last_id, self.aged_at, self.paused = 0, 0.0, False
 
     # -- order -------------------------------------------------------------
@@ -115,22 +115,27 @@ class Naive:
     # -- verbs -------------------------------------------------------------
 
     def enqueue(self, _payload, priority=None, key=None, if_exists="skip", delay=None, at=None,
-                max_attempts=None, limit=None):  # fmt: skip
+                max_attempts=None, limit=None, after=(), if_failed=None):  # fmt: skip
         """Add a thing."""
-        now = self.clock()
-        taken = self._owner(key)
+        now, after = self.clock(), tuple(dict.fromkeys(after))
+        if not all(1 <= i <= self.last_id and self.how(i) for i in after):
+            raise NoSuchItemError
+        fails = if_failed in (None, "fail") and any(self.how(i) not in ("ahead", "done")
+                                                    for i in after)  # fmt: skip
+        taken = None if fails else self._owner(key)
         urgent = self.c.default_priority if priority is None else priority
         if taken and if_exists == "raise" and not _active(taken):
             taken.priority = min(taken.priority, urgent)
         if taken and if_exists in ("skip", "raise"):
             # What somebody works on comes without the number of the claim: that is another's.
             return SimpleNamespace(**vars(taken) | {"claims": 0}) if _active(taken) else taken
-        if taken and (if_exists == "fail" or taken.state == "active"):
+        if taken and (if_exists == "fail" or taken.state == "active" or taken.id in after):
             raise KeyTakenError
-        if self.c.max_items and not taken and len(self) >= self.c.max_items:
+        full = self.c.max_items and not taken and not fails
+        if full and len(self) >= self.c.max_items:
             raise QueueFullError
         if taken:
-            del self.things[taken.id]
+            self._gone(taken, "replaced")
         self.last_id += 1
         due = now + delay if delay is not None else at
         waits = due is not None and due > now
@@ -140,9 +145,59 @@ class Naive:
             not_before=due if waits else None, attempts=0, claims=0, key=key, last_error=None,
             max_attempts=self.c.max_attempts if max_attempts is None else max_attempts,
             lease_until=None, history=[], limit=limit,
+            after=after, rule=if_failed or "fail", follows=bool(after),
         )  # fmt: skip
+        if after:
+            thing.state = "held"
         self.things[thing.id] = thing
+        self.all_follow()
         return thing
+
+    # -- one after the other -------------------------------------------------
+
+    def how(self, number):
+        """Return how a thing stands for those behind it: ahead, done, failed, removed, or None."""
+        thing = self.things.get(number)
+        if thing is None:
+            return self.ended.get(number)
+        if thing.state == "removed":
+            return "done" if thing.was == "done" else "removed"
+        return "ahead" if thing.state in LIVE else thing.state
+
+    def all_follow(self):
+        """Let everything that goes by others stand as they let it, until nothing moves."""
+        while [t for t in list(self.things.values()) if t.follows and self._follow(t)]:
+            pass
+
+    def _follow(self, thing):
+        fell = thing.state == "failed" and thing.after
+        if not (thing.state == "held" or fell):
+            return False
+        before = dict(vars(thing))
+        over = ("done", "failed", "removed", "replaced") if thing.rule == "run" else ("done",)
+        thing.after = tuple(i for i in thing.after if self.how(i) not in over)
+        bad = [i for i in thing.after if self.how(i) != "ahead"]
+        lost = fell and self._owner(thing.key) is not None
+        if bad:
+            word = "failed" if self.how(bad[0]) == "failed" else "was removed"
+            thing.last_error = f"item {bad[0]} {word}"
+            thing.state = "failed" if thing.rule == "fail" else "held"
+        elif not thing.after and not lost:
+            thing.state, thing.last_error = "pending", None
+            if thing.not_before is not None and thing.not_before > self.clock():
+                thing.state = "delayed"
+            else:
+                thing.not_before = None
+        elif not lost:
+            thing.state, thing.last_error = "held", None
+        if lost and not (bad and thing.state == "failed"):
+            vars(thing).update(before)  # somebody else has its key by now: it stays as it is
+        return before != vars(thing)
+
+    def _gone(self, thing, how):
+        """Let nothing be left of a thing but how it ended."""
+        self.ended[thing.id] = how
+        del self.things[thing.id]
 
     def claim(self, lease=None):
         """Bring back what is due and what was lost, then claim the first in the order."""
@@ -152,6 +207,7 @@ class Naive:
                 spent = thing.attempts >= thing.max_attempts
                 lost = "the lease ran out before the worker finished"
                 self._end(thing, "failed" if spent else "pending", "lost", lost)
+                self.all_follow()
             elif self.is_pending(thing):
                 thing.state, thing.not_before = "pending", None
         pending = [t for t in self.things.values() if t.state == "pending" and not self._full(t)]
@@ -172,14 +228,17 @@ class Naive:
         thing = self._claimed(ref)
         self._end(thing, "done", "done", None)
         if not self.c.keep_done:
-            del self.things[thing.id]
+            self._gone(thing, "done")
+        self.all_follow()
         return thing
 
     def fail(self, ref, error=None, dead=False):
         """End badly."""
         thing = self._claimed(ref)
         if dead or thing.attempts >= thing.max_attempts:
-            return self._end(thing, "failed", "failed", error)
+            self._end(thing, "failed", "failed", error)
+            self.all_follow()
+            return thing
         self._end(thing, "delayed", "failed", error)
         return self._wait(thing, thing.attempts)
 
@@ -214,8 +273,15 @@ class Naive:
             raise ConflictError
         if self._owner(thing.key) not in (None, thing):
             raise KeyTakenError
+        again = thing.after and not thing.follows
         thing.state, thing.not_before, thing.attempts = "pending", None, 0
         thing.priority = priority or thing.priority
+        thing.follows = bool(again)
+        if again:
+            thing.state = "held"
+        else:
+            thing.after = ()
+        self.all_follow()
         return thing
 
     def hold(self, ref):
@@ -223,7 +289,9 @@ class Naive:
         thing = self.get(ref)
         if thing.state not in ("pending", "delayed", "held"):
             raise ConflictError
-        thing.state, thing.not_before = "held", None
+        if thing.state != "held":
+            thing.not_before = None
+        thing.state, thing.follows = "held", False
         return thing
 
     def cancel(self, ref, hold=False):
@@ -232,10 +300,15 @@ class Naive:
         if thing.state not in ("active", "pending", "delayed", "held"):
             raise ConflictError
         state = "held" if hold else "failed"
+        thing.follows = False
         if thing.state == "active":
-            return self._end(thing, state, "cancelled", "cancelled")
-        thing.state, thing.not_before = state, None
-        thing.last_error = thing.last_error if hold else "cancelled"
+            self._end(thing, state, "cancelled", "cancelled")
+        else:
+            if thing.state != "held" or not hold:
+                thing.not_before = None
+            thing.state = state
+            thing.last_error = thing.last_error if hold else "cancelled"
+        self.all_follow()
         return thing
 
     def change(self, ref, priority=None, delay=None, limit=None):
@@ -263,7 +336,8 @@ class Naive:
         thing.was, thing.state = thing.state, "removed"
         thing.kept_until = max(math.floor(self.clock() + 86400), latest + 1)
         for old in [t for t in self._removed() if t.kept_until <= self.clock()]:
-            del self.things[old.id]
+            self._gone(old, "done" if old.was == "done" else "removed")
+        self.all_follow()
         return thing
 
     def restore(self, ref):
@@ -276,6 +350,7 @@ class Naive:
         thing.state, thing.was, thing.kept_until = thing.was, None, None
         if thing.state == "delayed" and thing.not_before <= self.clock():
             thing.state, thing.not_before = "pending", None
+        self.all_follow()
         return thing
 
     def _removed(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from pq_cli import Holder, Item, State
-from pq_cli.core.item import ORDER
+from pq_cli.core.item import IF_FAILED, ORDER
 from pq_cli.core.timefmt import MAX_TIME
 from pq_cli.core.transitions import stamp
 
@@ -40,6 +40,8 @@ def items(draw):
         written_boot=draw(st.none() | text), last_error=draw(st.none() | text),
         metadata=draw(metadata), lease_until=draw(times) if active else None,
         holder=draw(st.none() | holders) if active else None,
+        after=tuple(draw(st.lists(st.integers(1, 10**17), max_size=3))),
+        if_failed=draw(st.none() | st.sampled_from(IF_FAILED)), follows=draw(st.booleans()),
         limit=draw(st.none() | limits.filter(lambda name: name != "none")),
         history=tuple(draw(st.lists(metadata, max_size=3))), extra=draw(extras),
     )  # fmt: skip

@@ -59,7 +59,7 @@ def test_files_and_functions_are_short():
     assert long == []
 
 
-BEHIND_THE_SEAM = {"Arrivals", "Attendance", "Received", "Staged"}
+BEHIND_THE_SEAM = {"Arrivals", "Attendance", "Followers", "Received", "Staged"}
 """What each backend has of its own, under the name that `queue.store` or its neighbour gives it."""
 
 

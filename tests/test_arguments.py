@@ -85,6 +85,8 @@ WRONG = {
     "settings": [5, ["lease=5"], {"lease": 5}, {5: "x"}],
     "only": [5, "failed", [State.FAILED], {"key": "x"}],
     "selection": [None, 5, "failed", [State.FAILED]],
+    "after": ["1", 5, {1}, 0],
+    "if_failed": ["stop", 5, ""],
     "kept_until": ["5m", True, -1, math.nan],
 }
 """By the name of an argument, which means the same in every verb: what it must not be."""

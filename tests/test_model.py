@@ -114,6 +114,21 @@ class Agreement(RuleBasedStateMachine):
         if item is not None:
             self.contents.setdefault(item.id, content)
 
+    @rule(
+        priority=priorities, after=st.lists(ids, min_size=1, max_size=3),
+        if_failed=st.sampled_from([None, "fail", "hold", "run"]),
+        key=st.sampled_from([None, None, None, "a", "b"]),
+        if_exists=st.sampled_from(["skip", "fail", "replace"]),
+        delay=st.none() | st.none() | seconds,
+    )  # fmt: skip
+    def come_after(self, priority, after, if_failed, key, if_exists, delay):
+        """One that waits for others: those there are, those that ended, and those nobody knows."""
+        content = os.urandom(3)
+        item = self.agree("enqueue", content, priority=priority, after=after, if_failed=if_failed,
+                          key=key, if_exists=if_exists, delay=delay)  # fmt: skip
+        if item is not None:
+            self.contents.setdefault(item.id, content)
+
     @rule(count=st.integers(2, 5), priority=priorities, delay=st.none() | seconds, limit=limits)
     def fill(self, count, priority, delay, limit):
         """Several of a kind: lanes of more than one block."""

@@ -22,13 +22,14 @@ def check_key(
     """Return the other live item that has the key of one that is to live, or None: it is free.
 
     owner: returns the live item that has a key. if_exists: with `skip` and `raise` the other one
-    stands for this one, with `replace` it makes room for it; `fail`, `replace` while it is active,
-    and None (for an item that is here already) raise KeyTakenError.
+    stands for this one, with `replace` it makes room for it; `fail`, `replace` while it is active
+    or `item` is to come after it, and None (for an item that is here already) raise KeyTakenError.
     """
     other = None if item.key is None or item.state not in LIVE else owner(item.key)
     if other is None or other.id == item.id:
         return None
-    if if_exists in _STANDS or (if_exists == "replace" and other.state is not State.ACTIVE):
+    goes = other.state is not State.ACTIVE and other.id not in item.after
+    if if_exists in _STANDS or (if_exists == "replace" and goes):
         return other
     who = f"item {item.id}: " if if_exists is None else ""
     key = printable(item.key or "")

@@ -75,4 +75,6 @@ def _event(before: Item, after: Item) -> str | None:
         return str(last["outcome"]) if last.get("claim") == before.claim else "released"
     if after.state is before.state or after.state is State.DELAYED:
         return "changed" if after != before else None
+    if after.follows and before.state is State.HELD and after.state is State.PENDING:
+        return "released"
     return {State.HELD: "held", State.FAILED: "cancelled"}.get(after.state, "retried")

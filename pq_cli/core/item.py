@@ -18,8 +18,12 @@ MAX_NAME_BYTES = 1024
 MAX_LIMIT_CHARS = 64
 MAX_ERROR_CHARS = 2000
 MAX_METADATA_BYTES = 256 * 1024
+MAX_AFTER = 100
+"""Items that one may come after."""
 MAX_HISTORY = 20
 """Attempts remembered in an item; the oldest are dropped first."""
+IF_FAILED = ("fail", "hold", "run")
+"""What may become of an item when one that it comes after failed or was removed."""
 META = ".meta.json"
 """Ending of the file beside a payload that lies in a folder of its own; see `Item.path`."""
 
@@ -80,9 +84,12 @@ class Item(Record):
     `claims` counts every claim ever made and makes the fence: the claim is written `ID.CLAIMS`
     (of an active item, 0 says that the claim is another's; see `for_bystanders`).
     `history` holds the last attempts that ended, oldest first, `last_error` the text of the
-    last that failed. `metadata` is the producer's own, JSON; `extra` keeps fields that a newer
-    pq wrote. `path` is where the payload lies, None in memory. Of a removed item `was` is the
-    state it had and `kept_until` the Unix second at which it goes for good.
+    last that failed. `after` are the items that must be done before this one and are not yet,
+    `if_failed` what becomes of it when one of them ends otherwise (IF_FAILED), and `follows`
+    whether it goes by them: what a person has held, cancelled or retried since does not.
+    `metadata` is the producer's own, JSON; `extra` keeps fields that a newer pq wrote. `path` is
+    where the payload lies, None in memory. Of a removed item `was` is the state it had and
+    `kept_until` the Unix second at which it goes for good.
     """
 
     id: int
@@ -103,6 +110,9 @@ class Item(Record):
     written_boot: str | None = None
     last_error: str | None = None
     metadata: dict[str, Any] = {}
+    after: tuple[int, ...] = ()
+    if_failed: str | None = None
+    follows: bool = False
     lease_until: float | None = None
     holder: Holder | None = None
     history: tuple[dict[str, Any], ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pq_cli.core.item import (
     ACTIVE,
+    IF_FAILED,
     MAX_PRIORITY,
     MIN_PRIORITY,
     Holder,
@@ -29,7 +30,7 @@ MAX_META_BYTES = 1024 * 1024
 _STORED = (
     "id", "state", "priority", "created_at", "updated_at", "key", "name", "size", "checksum",
     "not_before", "attempts", "max_attempts", "timeout", "limit", "written_boot", "last_error",
-    "metadata", "claims", "lease_until", "holder", "history",
+    "metadata", "after", "if_failed", "follows", "claims", "lease_until", "holder", "history",
 )  # fmt: skip
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
 _NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
@@ -40,12 +41,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_WORDS, (str, _NONE)),
     **dict.fromkeys(_TIMES, (str, _NONE)),
     "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
-    "timeout": (int, float, _NONE),
+    "timeout": (int, float, _NONE), "after": (list,), "if_failed": (str, _NONE),
+    "follows": (bool,),
 }  # fmt: skip
 _MISSING = {
     **dict.fromkeys((*_STORED, "claim", "path", "effective")),
     **{name: value for name, value in Item._defaults.items() if name in _STORED},
     "history": [],
+    "after": [],
 }  # fmt: skip
 """What is read for a field that a meta lacks; of those without which there is no item, None."""
 SECTOR = 512
@@ -57,6 +60,8 @@ _CLAIMED = (
 """What stands on the second line: what a claim changes, and the id, which is given last."""
 _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
+_TIED = {State.HELD, State.FAILED}
+"""States in which one that follows others keeps the time before which it must not be served."""
 _REQUIRED = ("id", "priority", "created_at")
 
 
@@ -71,6 +76,7 @@ def as_dict(item: Item) -> dict[str, Any]:
     if item.holder is not None:
         values["holder"] = {**item.holder.__dict__, "since": format_time(item.holder.since)}
     values["history"] = list(item.history)
+    values["after"] = list(item.after)
     values["claim"] = item.claim
     values.update(item.extra)
     return values
@@ -151,7 +157,8 @@ def _build(
     fields["was"] = fields["kept_until"] = None
     if state is State.REMOVED:
         fields["was"] = _former(said)
-    if State.DELAYED not in (state, fields["was"]):
+    stands = {state, fields["was"]}
+    if State.DELAYED not in stands and not (fields["follows"] and stands & _TIED):
         fields["not_before"] = None
     if fields["updated_at"] is None:
         fields["updated_at"] = fields["created_at"]
@@ -187,6 +194,11 @@ def _checked(values: Any) -> dict[str, Any]:
     history = fields["history"] = tuple(fields["history"])
     if history and not all(isinstance(entry, dict) for entry in history):
         raise _WrongError("history has a wrong type")
+    after = fields["after"] = tuple(fields["after"])
+    if after and not all(type(i) is int and 0 < i <= _LARGEST for i in after):
+        raise _WrongError("after has a wrong type")
+    if fields["if_failed"] not in (None, *IF_FAILED):
+        raise _WrongError("if_failed is none that there is")
     fields["extra"] = {} if len(fields) == len(_MISSING) else _taken_out(fields)
     del fields["claim"], fields["effective"]
     return fields

@@ -56,6 +56,15 @@ def sent_state(item: Item) -> State:
 
 
 def arriving(item: Item, origin: Origin) -> Item:
-    """Return an item as it is to be here: nobody has claimed it, and it says where it is from."""
+    """Return an item as it is to be here: nobody has claimed it, and it says where it is from.
+
+    What it waited for has other ids here, if it is here at all: so it is held until somebody says
+    that it may go in.
+    """
     extra = {**item.extra, "origin": dict(origin.__dict__)}
-    return item.replace(claims=0, holder=None, lease_until=None, extra=extra)
+    came = item.replace(claims=0, holder=None, lease_until=None, extra=extra)
+    if came.after and came.state is State.HELD:
+        names = ", ".join(map(str, came.after))
+        came = came.replace(last_error=f"it came after {names} of the queue that it is from")
+    due_at = came.not_before if came.state is State.DELAYED else None
+    return came.replace(after=(), if_failed=None, follows=False, not_before=due_at)

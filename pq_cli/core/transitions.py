@@ -6,7 +6,16 @@
 from __future__ import annotations
 
 from pq_cli.core.arguments import valid_exit, valid_flag, valid_lease, valid_state, valid_text
-from pq_cli.core.item import ACTIVE, LIVE, MAX_ERROR_CHARS, MAX_HISTORY, Holder, Item, State
+from pq_cli.core.item import (
+    ACTIVE,
+    LIVE,
+    MAX_ERROR_CHARS,
+    MAX_HISTORY,
+    PENDING,
+    Holder,
+    Item,
+    State,
+)
 from pq_cli.core.policy import QueueConfig, retry_delay
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import EXACT, format_time, parse_time
@@ -14,6 +23,7 @@ from pq_cli.errors import ConflictError, PqError, StaleClaimError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -131,26 +141,36 @@ def _lease_end(now: float, lease: float) -> float:
 
 
 def retried(item: Item, now: float, priority: int | None) -> Item:
-    """Send a failed, held or delayed item back to pending, attempts reset, history kept."""
+    """Send a failed, held or delayed item back to pending, attempts reset, history kept.
+
+    One that follows others waits for none of them any more; one that did, until a person held or
+    cancelled it, does so again: see `told`.
+    """
     if item.state not in (State.FAILED, State.HELD, State.DELAYED):
         raise _conflict(item, "retried", "failed, held or delayed")
+    again = bool(item.after) and not item.follows  # it waits as it did, before a person came
     return item.replace(
-        state=State.PENDING,
+        state=State.HELD if again else State.PENDING,
         updated_at=stamp(now),
         not_before=None,
         extra={name: value for name, value in item.extra.items() if name != LEAVING},
         attempts=0,
         priority=item.priority if priority is None else priority,
+        after=item.after if again else (),
+        follows=again,
     )
 
 
 def held(item: Item, now: float) -> Item:
-    """Suspend a waiting item until somebody retries it; one already held stays as it is."""
+    """Suspend a waiting item until somebody retries it; one already held stays as it is.
+
+    Also when what it comes after is done.
+    """
     if item.state is State.HELD:
-        return item
+        return item.replace(updated_at=stamp(now), follows=False) if item.follows else item
     if item.state not in (State.PENDING, State.DELAYED):
         raise _conflict(item, "held", "pending or delayed")
-    return item.replace(state=State.HELD, updated_at=stamp(now), not_before=None)
+    return item.replace(state=State.HELD, updated_at=stamp(now), not_before=None, follows=False)
 
 
 def cancelled(item: Item, now: float, by: str | None, hold: bool) -> Item:
@@ -160,11 +180,15 @@ def cancelled(item: Item, now: float, by: str | None, hold: bool) -> Item:
     words = "cancelled" if by is None else f"cancelled by {by}"
     state = State.HELD if hold else State.FAILED
     if item.state is ACTIVE:
-        return _ended(item, now, "cancelled", Ending(error=words), state=state)
+        return _ended(item, now, "cancelled", Ending(error=words), state=state, follows=False)
     if hold:
         return held(item, now)
     return item.replace(
-        state=state, updated_at=stamp(now), not_before=None, last_error=_clip(words)
+        state=state,
+        updated_at=stamp(now),
+        not_before=None,
+        last_error=_clip(words),
+        follows=False,
     )
 
 
@@ -212,17 +236,79 @@ def restored(item: Item, now: float) -> Item:
     return due(after) if late else after
 
 
+# -- items that come after others ------------------------------------------------
+
+
+def standing(item: Item) -> State:
+    """Return how an item stands for those that come after it: PENDING as long as it may be done."""
+    done = item.state is State.REMOVED and item.was is State.DONE
+    return how_stands(State.DONE if done else item.state)
+
+
+def how_stands(state: State) -> State:
+    """Return the same of a state; of one that was done and removed then, `done`."""
+    return PENDING if state in LIVE else state
+
+
+def gone(item: Item) -> State:
+    """Return how an item that is dropped stands from then on for those that come after it."""
+    done = item.state is ACTIVE or standing(item) is State.DONE
+    return State.DONE if done else State.REMOVED
+
+
+def ties(item: Item | None) -> tuple[int, ...]:
+    """Return the items of which this one must be told how they end; None: it is gone."""
+    tied = item is not None and item.follows and item.state in (State.HELD, State.FAILED)
+    return item.after if item is not None and tied else ()
+
+
+def told(item: Item, standings: Mapping[int, State], now: float) -> Item:
+    """Return an item that follows others as it is to be when they stand so; itself: it is.
+
+    standings: as `standing` gives them, of all that it comes after; what is missing counts as
+    removed. It is held while one of them may still be done, and enters the order when all are:
+    from `failed` by way of `held`, so that what was cut short half way can be told from what ended.
+    """
+    if not item.follows or item.state not in (State.HELD, State.FAILED):
+        return item
+    if item.state is State.FAILED and not item.after:
+        return item  # its own attempts failed
+    how = {i: standings.get(i, State.REMOVED) for i in item.after}
+    over = (State.DONE,) if item.if_failed != "run" else (State.DONE, State.FAILED, State.REMOVED)
+    left = tuple(i for i in item.after if how[i] not in over)
+    bad = next((i for i in left if how[i] is not PENDING), None)
+    error = None
+    if bad is not None:
+        error = f"item {bad} failed" if how[bad] is State.FAILED else f"item {bad} was removed"
+    state = State.FAILED if bad is not None and item.if_failed != "hold" else State.HELD
+    due_at = item.not_before
+    if not left and item.state is State.HELD:
+        waits = due_at is not None and due_at > now
+        state, due_at = (State.DELAYED, due_at) if waits else (PENDING, None)
+    if (state, left, error) == (item.state, item.after, item.last_error):
+        return item
+    return item.replace(
+        state=state, updated_at=stamp(now), not_before=due_at, last_error=error, after=left
+    )
+
+
+# -- on the way to another queue --------------------------------------------------
+
+
 def leaving(item: Item, now: float, export: str) -> Item:
     """Mark an item that `export` sends to another queue: nobody here is to work at it meanwhile."""
     was = stayed(item)
     due_at = None if was.not_before is None else format_time(was.not_before)
-    mark = {"state": str(was.state), "not_before": due_at, "export": export}
+    mark: dict[str, Any] = {"state": str(was.state), "not_before": due_at, "export": export}
+    if was.follows:
+        mark["follows"] = True
     waits = item.state in (State.PENDING, State.DELAYED)
     return item.replace(
         state=State.HELD if waits else item.state,
         not_before=None,
         updated_at=stamp(now),
         extra={**item.extra, LEAVING: mark},
+        follows=False,
     )
 
 
@@ -237,6 +323,8 @@ def stayed(item: Item) -> Item:
         if item.state is State.HELD and state in (State.PENDING, State.DELAYED):
             not_before = None if due_at is None else parse_time(due_at)
             after = after.replace(state=state, not_before=not_before)
+        if mark.get("follows") is True:
+            after = after.replace(follows=True)
     except (TypeError, KeyError, ValueError, AttributeError, PqError):
         pass  # somebody has written into it: it stays where it is
     return after

@@ -19,7 +19,7 @@ from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.migrate.removal import Removal
 from pq_cli.migrate.traces import Format
-from pq_cli.queue.arrivals import Arrivals
+from pq_cli.queue.departures import Arrivals
 from pq_cli.queue.verbs import Queue
 from pq_cli.transfer.taken import Taken
 

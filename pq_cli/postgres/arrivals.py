@@ -68,7 +68,7 @@ class _Summing:
 
 
 class PostgresArrivals:
-    """See `queue.arrivals.Arrivals`."""
+    """See `queue.departures.Arrivals`."""
 
     def __init__(self, store: _Store) -> None:
         self._store = store

@@ -12,14 +12,19 @@ from pq_cli.errors import PqError
 from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import texts
+from pq_cli.queue.followers import ends_before
 from pq_cli.queue.request import Admitted, new_item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from pq_cli.core.item import State
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.payloads import Staged
+    from pq_cli.postgres.waiting.followers import PostgresFollowers
+    from pq_cli.queue.request import Request
+    from pq_cli.queue.store import Store
 
 
 class Entry:
@@ -27,22 +32,20 @@ class Entry:
 
     def __init__(
         self,
+        store: Store,
+        followers: PostgresFollowers,
         link: Link,
         queue: int,
         config: QueueConfig,
         now: float,
-        owner: Callable[[str], Item | None],
-        drop: Callable[[Item], None],
-        put: Callable[[Item, Item], Item],
     ) -> None:
         self.notes: list[str] = []
+        self._store = store
+        self._followers = followers
         self._link = link
         self._queue = queue
         self._config = config
         self._now = now
-        self._owner = owner
-        self._drop = drop
-        self._put = put
         # From here on no other id is given, until the end of the transaction.
         self._first_id = self._last_id = (link.row(sql.LAST_ID, queue) or (0,))[0]
         self._live: int | None = None
@@ -55,14 +58,14 @@ class Entry:
         stop: PqError | None = None
         for staged in batch:
             request = staged.request
-            item = new_item(request, 0, self._now, self._config)
-            item = item.replace(size=staged.size, checksum=staged.checksum)
             try:
+                item = new_item(request, 0, self._now, self._config, self._ends(request))
+                item = item.replace(size=staged.size, checksum=staged.checksum)
                 other = self._check(item, request.if_exists)
                 stands = standing(other, item, request.if_exists)
                 if other is not None and stands is not None:
                     if stands is not other:
-                        self._put(other, stands)
+                        self._store.put(other, stands)
                         self._note("changed", stands)
                     admitted.stand(stands, staged.size, staged.checksum)
                     continue
@@ -74,6 +77,12 @@ class Entry:
             self._note("enqueued", item)
         self.end()
         return admitted.replace(error=stop)
+
+    def _ends(self, request: Request) -> Mapping[int, State] | None:
+        if not request.after:
+            return None
+        self._write()  # they may be of this batch
+        return ends_before(self._store, request.ids_before)
 
     def _note(self, event: str, item: Item) -> None:
         self.notes.append(to_json(events.event_of(event, item, self._now)).decode())
@@ -88,11 +97,11 @@ class Entry:
     def _check(self, item: Item, if_exists: str) -> Item | None:
         if item.key in self._new_keys:
             self._write()  # it may be one of this batch that has the key
-        return check_key(item, self._owner, if_exists)
+        return check_key(item, self._store.owner, if_exists)
 
     def _enter(self, item: Item, staged: Staged, other: Item | None) -> Item:
         if other is not None:
-            self._drop(other)
+            self._store.drop(other)
         elif item.state in LIVE:
             self._take_room()
         self._last_id += 1
@@ -133,6 +142,8 @@ class Entry:
         blobs = [staged.blob for _, staged in self._new if staged.blob is not None]
         if blobs:
             payloads.take(self._link, self._queue, blobs)
+        for item, _ in self._new:
+            self._followers.moved(None, item)
         halves = [texts(item) for item, _ in self._new]
         self._link.later(
             sql.INSERT,

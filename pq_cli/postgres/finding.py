@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from pq_cli.postgres.waiting.followers import PostgresFollowers
     from pq_cli.postgres.wire.session import Row
 
 ORDER, KEYS = 0x7071_0001, 0x7071_0002
@@ -42,6 +43,7 @@ class Finds(Looks):
     _ahead: Row | None
     _came: tuple[int, bytes | None]
     _given_limits: str | None
+    followers: PostgresFollowers
 
     def _open(self) -> None:
         raise NotImplementedError
@@ -75,12 +77,17 @@ class Finds(Looks):
             if inside and self._time is None:
                 now = row[-1] if self._clock is None else self._clock()
                 self._time = now, time.monotonic()
+            if inside:
+                self.followers.seen(row)
             return item_of(row)
 
     def owner(self, key: str) -> Item | None:
         self.exclude(KEYS)
         row = self._link.row(sql.OWNER + " for update", self.number, key)
-        return None if row is None else item_of(row)
+        if row is None:
+            return None
+        self.followers.seen(row)
+        return item_of(row)
 
     def next(self, t: float) -> Item | None:
         if self._claiming != get_ident():
@@ -180,6 +187,7 @@ class Finds(Looks):
                         " where queue = %s and id = %s", self.number, row[0]
                     )  # fmt: skip
                     continue
+                self.followers.seen(row)
                 over = row[-1] is not None and row[-1] <= now
                 yield item, transitions.LEASE_OVER if over else transitions.WORKER_DIED
         if dead:

@@ -11,7 +11,7 @@ from pq_cli.core.meta import as_dict, decode
 if TYPE_CHECKING:
     from typing import Any
 
-COLUMNS = "id, state, priority, limited_by, kept_until, fixed, moving"
+COLUMNS = "id, state, priority, limited_by, kept_until, fixed, moving, awaited"
 """What `item_of` is made of."""
 _MOVING = (
     "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
@@ -19,7 +19,7 @@ _MOVING = (
 )  # fmt: skip
 _FIXED = (
     "max_attempts", "timeout", "limit", "name", "size", "checksum", "last_error", "metadata",
-    "history", "extra",
+    "history", "after", "if_failed", "follows", "extra",
 )  # fmt: skip
 """Fields of an Item that may change all the same; then that text is written anew."""
 

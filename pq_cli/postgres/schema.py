@@ -54,6 +54,7 @@ create table pq.item (
     limited_by text collate "C" not null default '',
     key text collate "C",
     blob bigint not null,
+    awaited boolean not null default false, -- whether others ever came after it
     fixed text not null,
     moving text not null,
     primary key (queue, id)
@@ -70,6 +71,14 @@ create index item_other on pq.item (queue, state, id)
 create index item_removed on pq.item (queue, kept_until, id) where state = 'removed';
 create unique index item_key on pq.item (queue, key)
     where key is not null and state in ('active', 'pending', 'delayed', 'held');
+
+-- Who is to be told how an item ends: see transitions.ties.
+create table pq.follower (
+    queue int not null,
+    item bigint not null,
+    follower bigint not null,
+    primary key (queue, item, follower)
+);
 
 create sequence pq.blob;
 -- By its queue first, here and in pq.staging: a blob's number alone is not to be believed, whoever
@@ -141,7 +150,7 @@ create table pq.access (
     primary key (queue, role)
 );
 """
-_ROWS = ("item", "payload", "staging", "worker", "event", "output", "origin", "realm")
+_ROWS = ("item", "follower", "payload", "staging", "worker", "event", "output", "origin", "realm")
 _MINE = "(select queue from pq.access where pg_has_role(role, 'member'))"
 _WALLS = "\n".join(
     [

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
+from functools import partial
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from pq_cli.postgres.entry import Entry
 from pq_cli.postgres.finding import KEYS, ORDER, Finds
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import same_fixed, texts, worker_of
+from pq_cli.postgres.waiting.followers import PostgresFollowers
 from pq_cli.queue.request import checked
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class PostgresStore(Finds):
         self._claiming = 0
         self._known: tuple[float, float, float | None] | None = None
         self._came: tuple[int, bytes | None] = 0, None
+        self.followers = PostgresFollowers(self.ask, queue, partial(self.exclude, ORDER, KEYS))
+        self.untold = self.followers.untold
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -103,6 +107,7 @@ class PostgresStore(Finds):
         self._ahead: Row | None = None
         self._notes: list[str] = []
         self._stirred = False
+        self.followers.begin_anew()
 
     # -- time and exclusion ------------------------------------------------------
 
@@ -246,6 +251,7 @@ class PostgresStore(Finds):
     def put(self, before: Item, after: Item) -> Item:
         if self._config.durability == "fast":
             self._relax(before, after)
+        self.followers.moved(before, after)
         fixed, moving = texts(after)
         values: list[object] = [
             str(after.state), after.priority, after.not_before, after.lease_until, after.kept_until,
@@ -279,6 +285,7 @@ class PostgresStore(Finds):
             self.put(before, after)
 
     def drop(self, item: Item, *, later: bool = False) -> None:
+        self.followers.moved(item, None)
         self._drop([item.id])
         self._free(item, None)
 
@@ -332,19 +339,22 @@ class PostgresStore(Finds):
         pass
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
-        entry = self.entry(now, any(staged.request.key is not None for staged in batch))
+        keys = any(staged.request.key is not None for staged in batch)
+        entry = self.entry(now, keys, any(staged.request.after for staged in batch))
         admitted = entry.admit(batch)
         self._notes += entry.notes
         return admitted
 
-    def entry(self, now: float, keys: bool) -> Entry:
-        """Return the way in, in a transaction. keys: some of what comes has one."""
-        if keys:
+    def entry(self, now: float, keys: bool, awaits: bool = False) -> Entry:
+        """Return the way in, in a transaction. keys, awaits: some has one, or waits for others."""
+        if awaits:
+            self.exclude(ORDER, KEYS)  # before the counter, as all do
+        elif keys:
             self.exclude(KEYS)
         self._stirred = True
         if self._config.durability == "fast":
             self._link.rows("set local synchronous_commit = off")
-        return Entry(self._link, self.number, self._config, now, self.owner, self.drop, self.put)
+        return Entry(self, self.followers, self._link, self.number, self._config, now)
 
     def arrivals(self) -> PostgresArrivals:
         from pq_cli.postgres.arrivals import PostgresArrivals

@@ -14,7 +14,7 @@ from pq_cli.queue.working import POLL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from typing import Any
 
     from pq_cli.queue.store import Store
@@ -117,10 +117,20 @@ class _Waiting:
         return Ended(id=item_id, how=State.REMOVED) if over else None
 
     def _told(self) -> dict[int, dict[str, Any]]:
-        """Return the last event of each item that is gone."""
-        with suppress(OSError):  # who may not read the log is told the rest
-            return {r["id"]: r for r in self._store.events() if r.get("id") in self._gone}
-        return {}
+        return _last_events(self._store, self._gone)
+
+
+def _last_events(store: Store, ids: Container[int]) -> dict[int, dict[str, Any]]:
+    """Return the last event of each of the items that the log knows."""
+    with suppress(OSError):  # who may not read the log is told the rest
+        return {r["id"]: r for r in store.events() if r.get("id") in ids}
+    return {}
+
+
+def told_ends(store: Store, ids: Container[int]) -> dict[int, Ended]:
+    """Return how those of the items ended of whose end the log tells, by id."""
+    told = {i: _as_told(event) for i, event in _last_events(store, ids).items()}
+    return {i: end for i, end in told.items() if end is not None}
 
 
 def _end_of(item: Item) -> Ended | None:

@@ -237,6 +237,10 @@ class Looking:
 
         return follow(self._store, valid_whole("after", after, 0, _LAST_EVENT), idle, trouble)
 
+    def followers(self, item: Item | int | str) -> list[int]:
+        """Return the ids of the items that wait for this one, or failed or are held with it."""
+        return list(self._store.followers.of(valid_reference(item)[0]))
+
     def ends(
         self, items: Iterable[Item | int | str], *, wait: float = float("inf")
     ) -> Iterator[Ended]:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from pq_cli.core.admission import differs
-from pq_cli.core.arguments import valid_duration, valid_text, valid_time, valid_whole, wrong
+from pq_cli.core.arguments import (
+    valid_duration,
+    valid_reference,
+    valid_text,
+    valid_time,
+    valid_whole,
+    wrong,
+)
 from pq_cli.core.item import (
+    IF_FAILED,
+    MAX_AFTER,
     MAX_METADATA_BYTES,
     MAX_NAME_BYTES,
     Item,
@@ -16,12 +25,12 @@ from pq_cli.core.item import (
 from pq_cli.core.jsonio import JsonError, parse_python, to_strict_json
 from pq_cli.core.policy import QueueConfig
 from pq_cli.core.record import Record
-from pq_cli.core.transitions import stamp
+from pq_cli.core.transitions import stamp, told
 from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Self
 
     from pq_cli.errors import PqError
@@ -38,7 +47,10 @@ class Request(Record):
     what happens when a live item has `key`: `skip` returns that item (without its claim: who
     works on it is another), `raise` does so too and lets it have the more urgent of both
     priorities while it waits, `fail` raises KeyTakenError, `replace` puts this one in its stead
-    (KeyTakenError while it is active).
+    (KeyTakenError while it is active). `after`: items (ids, claims or Items) that must be done
+    before this one is served; until then it is held. `if_failed` says what becomes of it when one
+    of them fails, is cancelled or removed: `fail` (the default) fails it too, `hold` leaves it held
+    until somebody retries it, `run` serves it all the same.
     """
 
     priority: int | None = None
@@ -51,6 +63,13 @@ class Request(Record):
     limit: str | None = None
     name: str | None = None
     metadata: dict[str, Any] | None = None
+    after: Sequence[Item | int | str] = ()
+    if_failed: str | None = None
+
+    @property
+    def ids_before(self) -> tuple[int, ...]:
+        """Of a request that was checked: the ids of `after`."""
+        return tuple(self.after)  # type: ignore[arg-type]
 
 
 class Admitted(Record):
@@ -112,9 +131,26 @@ def checked(request: Request) -> Request:
     name = valid_text("name", request.name)
     if name is not None and len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
+    if request.after != () or request.if_failed is not None:
+        request = request.replace(after=_after(request))
     if request.metadata is None:
         return request
     return request.replace(metadata=_as_stored(request.metadata))
+
+
+def _after(request: Request) -> tuple[int, ...]:
+    """Return the ids of the items that a request is to come after."""
+    after, rule = request.after, request.if_failed
+    if not isinstance(after, list | tuple):
+        raise wrong("after", after, "a list of Items, ids or claims")
+    if rule is not None and rule not in IF_FAILED:
+        raise wrong("if_failed", rule, f"one of {', '.join(IF_FAILED)}")
+    if not after and rule is not None:
+        raise UsageError("if_failed is about the items of after: give after, too")
+    ids = tuple(dict.fromkeys(valid_reference(each)[0] for each in after))
+    if len(ids) > MAX_AFTER:
+        raise UsageError(f"an item comes after {MAX_AFTER} others at most, not after {len(ids)}")
+    return ids
 
 
 def changes(item: Item, new: Request) -> dict[str, Any]:
@@ -149,16 +185,27 @@ def _as_stored(metadata: object) -> dict[str, Any]:
     return values
 
 
-def new_item(request: Request, item_id: int, now: float, config: QueueConfig) -> Item:
-    """Return the item that a checked request becomes: pending, or delayed until it is due."""
+def new_item(
+    request: Request,
+    item_id: int,
+    now: float,
+    config: QueueConfig,
+    ends: Mapping[int, State] | None = None,
+) -> Item:
+    """Return the item that a checked request becomes: pending, or delayed until it is due.
+
+    ends: how those that it comes after have ended (see `transitions.standing`); the others are
+    still to be done, so it is held.
+    """
     due = request.at if request.at is not None else None
     if request.delay is not None:
         due = now + request.delay
     waits = due is not None and due > now
     created_at = stamp(now)
-    return Item(
+    state = State.HELD if request.after else State.DELAYED if waits else State.PENDING
+    item = Item(
         id=item_id,
-        state=State.DELAYED if waits else State.PENDING,
+        state=state,
         priority=config.default_priority if request.priority is None else request.priority,
         created_at=created_at,
         updated_at=created_at,
@@ -169,4 +216,8 @@ def new_item(request: Request, item_id: int, now: float, config: QueueConfig) ->
         key=request.key,
         name=request.name,
         metadata={} if request.metadata is None else request.metadata,
+        after=request.ids_before,
+        if_failed=request.if_failed or ("fail" if request.after else None),
+        follows=bool(request.after),
     )
+    return told(item, dict.fromkeys(item.after, State.PENDING) | dict(ends or {}), now)

@@ -37,6 +37,9 @@ class Steering:
     def _put(self, before: Item, after: Item) -> Item:
         raise NotImplementedError
 
+    def _tell(self) -> None:
+        raise NotImplementedError
+
     def _chosen(self, item: Item | int | str, only: Selection | None) -> Item:
         """Return an item as it stands now, in a transaction, if it is one of those meant."""
         before = self._store.find(*valid_reference(item))
@@ -61,7 +64,8 @@ class Steering:
         checked(Request(priority=priority))
         with self._store.transaction():
             before = self._chosen(item, only)
-            after = transitions.retried(before, self._store.now(), priority)
+            now = self._store.now()
+            after = _up_to_date(self._store, transitions.retried(before, now, priority), now)
             check_key(after, self._store.owner)
             return self._put(before, after)
 
@@ -202,6 +206,7 @@ class Steering:
                 after = store.put(before, transitions.removed(before, until))
             store.note(events.event_of("removed", before, now))
             store.expire(now)
+            self._tell()
             return after
 
     def removal(self) -> float:
@@ -226,11 +231,12 @@ class Steering:
         with store.transaction():
             before = self._store.find(*valid_reference(item))
             now = store.now()
-            after = transitions.restored(before, now)
+            after = _up_to_date(store, transitions.restored(before, now), now)
             check_key(after, store.owner)
             store.open_payload(before).close()
             after = store.put(before, after)
             store.note(events.event_of("restored", after, now))
+            self._tell()
             return after
 
     def expire(self) -> Iterator[int]:
@@ -240,3 +246,11 @@ class Steering:
             with self._store.transaction():
                 gone = self._store.expire(math.inf)
             yield gone
+
+
+def _up_to_date(store: Store, item: Item, now: float) -> Item:
+    if not transitions.ties(item):
+        return item
+    from pq_cli.queue.followers import up_to_date  # start-up: few items wait for others
+
+    return up_to_date(store, item, now)

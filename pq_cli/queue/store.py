@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Item, State
     from pq_cli.core.policy import QueueState
     from pq_cli.errors import PqError
-    from pq_cli.queue.arrivals import Arrivals
+    from pq_cli.queue.departures import Arrivals
+    from pq_cli.queue.followers import Followers
     from pq_cli.queue.following import Tail
     from pq_cli.queue.request import Admitted, Request
 
@@ -53,6 +54,18 @@ class Store(Attends, Protocol):
     @property
     def name(self) -> str:
         """What `backends.open_queue` takes to open this queue again: PQ_SPOOL of commands."""
+
+    @property
+    def untold(self) -> dict[int, State | None]:
+        """The items whose followers are to be told, as `put`, `admit` and `drop` have noted.
+
+        Each with how it stands for them should it be gone; None: the log may know. In a
+        transaction; what others left untold is in it once `overdue` was asked.
+        """
+
+    @property
+    def followers(self) -> Followers:
+        """Which items wait for which others. It goes with what `put`, `admit` and `drop` do."""
 
     @property
     def where(self) -> str:
@@ -197,7 +210,8 @@ class Store(Attends, Protocol):
         The key rule and the room check are those of `core.admission`. Ids are counted up, and none
         is ever given twice. From what stopped it on nothing is left of the batch. A request whose
         key is taken and says `skip` gives the item that has it, as bystanders may have it, and that
-        is among those `found`.
+        is among those `found`. One that is to come after others is as `new_item` has it by how they
+        stand (`following.ends_before`).
         """
 
     def finish(self, batch: Sequence[Staged], admitted: int) -> OSError | None:

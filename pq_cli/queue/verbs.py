@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
-    from pq_cli.queue.arrivals import Arrivals
     from pq_cli.queue.attending import Attendance
-    from pq_cli.queue.departures import Departures
+    from pq_cli.queue.departures import Arrivals, Departures
     from pq_cli.queue.request import Admitted
     from pq_cli.queue.store import Staged, Store
 
@@ -79,15 +78,19 @@ class Queue(Working, Looking, Steering):
         limit: str | None = None,
         name: str | None = None,
         metadata: dict[str, Any] | None = None,
+        after: Sequence[Item | int | str] = (),
+        if_failed: str | None = None,
     ) -> Item:
         """Add an item and return it; the fields are those of `Request`.
 
         A stream is copied in bounded memory. When this returns, in "full" the item survives a
-        power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`) or QueueFullError.
+        power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`), QueueFullError or
+        NoSuchItemError (`after`).
         """
         request = Request(
             priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
             max_attempts=max_attempts, timeout=timeout, limit=limit, name=name, metadata=metadata,
+            after=after, if_failed=if_failed,
         )  # fmt: skip
         admitted = self.commit([self.stage(payload, request)])
         if admitted.error is not None:
@@ -120,6 +123,7 @@ class Queue(Working, Looking, Steering):
             store.prepare(batch, now)
             with store.transaction():
                 admitted = store.admit(batch, now)
+                self._tell()
             count = len(admitted.items)  # only now do they survive
         finally:
             stop = store.finish(batch, count)
@@ -151,6 +155,7 @@ class Queue(Working, Looking, Steering):
         now = store.now()
         taken = None if key is None else store.owner(key)
         admitted = store.admit([staged], now)
+        self._tell()
         items += admitted.items
         if admitted.error is not None:
             raise admitted.error
@@ -183,6 +188,7 @@ class Queue(Working, Looking, Steering):
         for item, reason in self._store.overdue(now):
             self._put(item, transitions.expired(item, now, reason))
         self._store.promote(now)
+        self._tell()
 
     def _claim(
         self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
@@ -193,9 +199,21 @@ class Queue(Working, Looking, Steering):
 
     def _put(self, before: Item, after: Item, *, own: bool = False) -> Item:
         """Keep what became of an item, and tell of it; own: see `events.transition`."""
+        after = self._put_only(before, after, own=own)
+        self._tell()
+        return after
+
+    def _put_only(self, before: Item, after: Item, *, own: bool = False) -> Item:
         after = self._store.put(before, after)
         self._note(before, after, own=own)
         return after
+
+    def _tell(self) -> None:
+        """Tell those that wait for an item how it ended, or that it may be done after all."""
+        if self._store.untold:
+            from pq_cli.queue.followers import tell  # start-up: few items wait for others
+
+            tell(self._store, self._put_only)
 
     def _note(self, before: Item, after: Item, *, own: bool = False) -> None:
         event = events.transition(before, after, own=own)
@@ -243,6 +261,7 @@ class Queue(Working, Looking, Steering):
                 return self._put(before, after)
             store.drop(before, later=valid_flag("later", later))
             self._note(before, after)
+            self._tell()
             return after
 
     def settle(self) -> int:

@@ -15,7 +15,7 @@ from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.meta import claim_over, encode
 from pq_cli.core.order import lane_of
-from pq_cli.core.policy import QueueConfig, floors, order_time
+from pq_cli.core.policy import QueueConfig, floors
 from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.host import this_boot
 from pq_cli.spool.disk import layout
@@ -42,6 +42,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pq_cli.spool.followers import Followers
+
 
 _ACTIVE = f"{ACTIVE}/"
 
@@ -63,6 +65,7 @@ class Files:
         self.report = report
         self.reader = Reader(root)
         self.disk = Disk(root, config.durability == "full", self.reader)
+        self.untold: dict[int, State | None] = {}
         self.handover_seen = False
         self.held = False
         self.after: Afterwards
@@ -93,6 +96,13 @@ class Files:
     def keys(self) -> Keys:
         """The links that name the items with keys."""
         return Keys(self.reader, self.disk)
+
+    @cached_property
+    def followers(self) -> Followers:
+        """Who waits for whom."""
+        from pq_cli.spool.followers import Followers  # start-up: few items wait for others
+
+        return Followers(self.reader, self.disk, self.spare, self.untold, self.forget)
 
     @cached_property
     def spare(self) -> Spare:
@@ -130,6 +140,8 @@ class Files:
         """Let go of the lock, and then make durable what was changed under it."""
         self.held = False
         after = self.after
+        if "followers" in self.__dict__:
+            after.told = self.followers.settled()
         if error[0] is not None:
             self.forget()  # a change may have stopped half way
         self._lock.__exit__()
@@ -144,7 +156,7 @@ class Files:
                 with self:
                     after.take_back()
             raise
-        if after.freed or (after.ended and not self._lets_go_alone(after.ended)):
+        if after.more or (after.ended and not self._lets_go_alone(after.ended)):
             try:
                 with self:
                     self._let_go(after)
@@ -155,8 +167,9 @@ class Files:
 
     def forget(self) -> None:
         """Forget all that is remembered of the spool: it may have changed."""
-        for part in ("index", "attempt_logs", "spare"):
+        for part in ("index", "attempt_logs", "spare", "followers"):
             self.__dict__.pop(part, None)
+        self.untold.clear()
         self.handover_seen = False
 
     def _catch_up(self) -> None:
@@ -201,21 +214,25 @@ class Files:
         self.spare.behind(write_state, self.disk, state)
         self.state = state
 
-    def order_time(self, now: float) -> float:
-        """Return the `t` at which order is computed now."""
-        return order_time(self.config, now, self.state.aged_at)
-
     def place(self, item: Item) -> str:
         """Return the path of the item's payload in the spool: where it was found, if it was."""
         return layout.payload_path(item) if item.path is None else item.path[len(self.root) + 1 :]
 
     # -- the movement --------------------------------------------------------
 
+    def heed(self, before: Item | None, after: Item | None) -> None:
+        """Before an item changes, let the index of followers change, too; None: new, or gone."""
+        if after is not None and after.follows and not self.state.after:
+            self.set_state(self.state.replace(after=True))
+        if self.state.after:
+            self.followers.heed(before, after, self.after)
+
     def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
         """Bring an item from one state (or content) to the next; return it where it now lies.
 
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
         """
+        self.heed(before, after)
         source, target = self.place(before), layout.payload_path(after)
         self.spare.behind(self._rewrite, source, target, after)
         if source != target:
@@ -226,6 +243,7 @@ class Files:
 
     def shift(self, before: Item, after: Item, *, sync: bool = False) -> Item:
         """Move an item whose meta need not change: two renames, nothing written."""
+        self.heed(before, after)
         source, target = self.place(before), layout.payload_path(after)
         self.spare.behind(self.make_folder, _folder(target))
         self.spare.behind(self._rename_pair, before.id, source, target)
@@ -253,7 +271,10 @@ class Files:
         except FileNotFoundError:
             if not os.path.lexists(f"{self.root}/{target}{layout.META}"):
                 raise
-        self.payload_follows(item_id, source, target)
+        try:
+            self.disk.rename(source, target)
+        except FileNotFoundError:
+            self.fetch_payload(item_id, target)
 
     def erase(self, *items: Item, later: bool = False) -> None:
         """Remove items for good: their metas now, the payloads and keys once that is durable.
@@ -262,6 +283,7 @@ class Files:
         meanwhile leaves nothing of which others do not know what it is.
         """
         for item in items:
+            self.heed(item, None)
             path = self.place(item)
             if self.disk.sync:
                 path = self._marked(path)
@@ -302,6 +324,8 @@ class Files:
 
     def _let_go(self, after: Afterwards) -> None:
         """Remove all that is left of what has ended. Under the lock."""
+        if after.untied or after.told:
+            self.followers.let_go(after)
         for item in after.freed:
             if self.keys.live(item.id) is None:  # it may have been brought back meanwhile
                 self.keys.free(item)
@@ -335,13 +359,6 @@ class Files:
             self.left(before, _folder(source))
         return after
 
-    def payload_follows(self, item_id: int, source: str, target: str) -> None:
-        """Bring the payload after its meta, from wherever a crash may have left it."""
-        try:
-            self.disk.rename(source, target)
-        except FileNotFoundError:
-            self.fetch_payload(item_id, target)
-
     def fetch_payload(self, item_id: int, target: str) -> bool:
         """Bring a payload that a crash left behind in another folder; tell whether it is there."""
         stray = self.reader.stray_payload(item_id, target)
@@ -368,7 +385,8 @@ class Files:
         no claim needs to make it durable every time.
         """
         kind, _, inner = folder.partition("/")
-        if not inner or kind == ACTIVE or (kind == PENDING and self._is_newest(inner)):
+        newest = (self.counter.last_id or 0) // layout.BLOCK_SIZE
+        if not inner or kind == ACTIVE or (kind == PENDING and int(inner.rpartition("/")[2]) == newest):
             return
         self.index.folders.discard(folder)
         if not self.disk.remove_dir(folder):
@@ -380,9 +398,6 @@ class Files:
         elif kind == PENDING and limit is not None and self.disk.remove_dir(_folder(folder)):
             self.index.folders.discard(layout.active_folder(limit))
             self.disk.remove_dir(layout.active_folder(limit))
-
-    def _is_newest(self, inner: str) -> bool:
-        return int(inner.rpartition("/")[2]) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""

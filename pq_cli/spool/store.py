@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
     from pq_cli.spool.doors.intake import Prepared
+    from pq_cli.spool.followers import Followers
 
     T = TypeVar("T")
 
@@ -63,9 +64,14 @@ class SpoolStore(SpoolAttends):
         super().__init__(files, clock)
         self._limits = SpoolLimits(files, limits)
         self.name = self.where = files.root
+        self.untold = files.untold
         self._report = report
         self._dropbox: Dropbox | None = None
         self._ready: Prepared = {}
+
+    @property
+    def followers(self) -> Followers:
+        return self.files.followers
 
     def transaction(self) -> AbstractContextManager[None]:
         return self.files
@@ -111,6 +117,8 @@ class SpoolStore(SpoolAttends):
 
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         self._finish_handover()
+        if self.files.state.after:
+            self.files.followers.look()
         return overdue(self.files, now)
 
     def _finish_handover(self) -> None:
@@ -172,7 +180,8 @@ class SpoolStore(SpoolAttends):
             claim_ended(files.root, before.id)
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
-        if before.state is State.REMOVED and before.extra == after.extra:
+        same = before.extra == after.extra and before.after == after.after
+        if before.state is State.REMOVED and same and before.was is after.state:
             return files.shift(before, after, sync=sync)
         if after.state is State.REMOVED:
             return self._remove(before, after, sync=sync)
@@ -231,7 +240,7 @@ class SpoolStore(SpoolAttends):
         prepare(self.files, batch, now, self._ready)
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
-        return admit(self.files, batch, now, self._ready)
+        return admit(self.files, batch, now, self._ready, self)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         stop: OSError | None = None

@@ -10,7 +10,7 @@ from pq_cli.core.item import Item
 from pq_cli.core.origin import Origin, origin_of, realm_of
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import DataError, PqError, QueueFullError
-from pq_cli.queue.arrivals import Arrivals
+from pq_cli.queue.departures import Arrivals
 from pq_cli.queue.verbs import Queue
 from pq_cli.transfer.stream import Header, Sent, Source, read_item
 from pq_cli.transfer.taken import Taken

@@ -29,7 +29,7 @@ class MemoryReceived(Record):
 
 
 class MemoryArrivals:
-    """See `queue.arrivals.Arrivals`."""
+    """See `queue.departures.Arrivals`."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

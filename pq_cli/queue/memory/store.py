@@ -16,9 +16,11 @@ from pq_cli.core.order import Lane, choose, lane_of
 from pq_cli.core.policy import QueueConfig, QueueState, floors
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
+from pq_cli.queue.followers import ends_before
 from pq_cli.queue.memory.arrivals import MemoryArrivals
 from pq_cli.queue.memory.attending import MemoryAttends
 from pq_cli.queue.memory.events import MemoryEvents
+from pq_cli.queue.memory.followers import MemoryFollowers
 from pq_cli.queue.memory.looking import MemoryLooks
 from pq_cli.queue.request import Admitted, Request, checked, new_item
 from pq_cli.queue.working import POLL
@@ -58,6 +60,8 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         self._due: list[tuple[float, int]] = []
         self._leases: list[tuple[float, int, int]] = []
         self._keys: dict[str, int] = {}
+        self.followers = MemoryFollowers(self._items.get)
+        self.untold = self.followers.untold
         self._live = 0
         self._last_id = 0
         self._state = QueueState()
@@ -196,17 +200,18 @@ class MemoryStore(MemoryAttends, MemoryLooks):
 
     def _admit(self, staged: MemoryStaged, now: float, admitted: Admitted) -> None:
         request = staged.request
-        item = new_item(request, self._last_id + 1, now, self.config)
+        ends = ends_before(self, request.ids_before) if request.after else None
+        item = new_item(request, self._last_id + 1, now, self.config, ends)
         other = check_key(item, self.owner, request.if_exists)
         stands = standing(other, item, request.if_exists)
         if other is not None and stands is not None:
             if stands is not other:
                 self.note(events.event_of("changed", self._move(other, stands), now))
             return admitted.stand(stands, *measured(staged.content))
-        if other is None:
-            check_room(self.config.max_items, self._live)
-        else:
+        if other is not None:
             self.drop(other)
+        elif item.state in LIVE:
+            check_room(self.config.max_items, self._live)
         self.note(events.event_of("enqueued", item, now))
         admitted.items.append(self.enter(item, staged.content))
         return None
@@ -223,6 +228,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
 
     def _move(self, before: Item | None, after: Item) -> Item:
         """Store an item and keep the lanes, heaps, keys and count in step with it."""
+        self.followers.moved(before, after)
         if before is not None:
             self._left(before)
         if after.state is State.PENDING:
@@ -262,6 +268,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         return 0
 
     def drop(self, item: Item, *, later: bool = False) -> None:
+        self.followers.moved(item, None)
         self._left(item)
         if item.state in LIVE:
             self._live -= 1

@@ -11,7 +11,7 @@ from pq_cli.spool.disk.durable import MANY, Disk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pq_cli.core.item import Item
 
@@ -20,14 +20,23 @@ class Afterwards:
     """What one transaction leaves to be done.
 
     ended: items whose metas are gone, each with where its payload lies. freed: items that give up
-    their keys. take_back: called under the lock if what was put could not be made durable.
+    their keys. untied: ids of items, with those for which they wait no longer. told: marks of items
+    whose followers know. take_back: called under the lock if what was put could not be made
+    durable.
     """
 
     def __init__(self) -> None:
         self.folders: dict[str, None] = {}
         self.ended: list[tuple[Item, str]] = []
         self.freed: list[Item] = []
+        self.untied: list[tuple[int, Sequence[int]]] = []
+        self.told: dict[int, str] = {}
         self.take_back: Callable[[], None] | None = None
+
+    @property
+    def more(self) -> bool:
+        """Tell whether more than what has ended is to be done under the lock again."""
+        return bool(self.freed or self.untied or self.told)
 
     def sync(self, folder: str) -> None:
         """Have a folder synced."""

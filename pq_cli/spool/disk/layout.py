@@ -37,10 +37,26 @@ QUARANTINE = "quarantine"
 LOGS = "logs"
 LOG_END = ".log"
 WORKERS = "workers"
+AFTER = "after"
+UNTOLD = f"{AFTER}/untold"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
 OURS = frozenset(
-    (*FOLDERS, CONFIG, STATE, COUNTER, LOCK, SPARE, SPARES, QUARANTINE, LOG, LOGS, WORKERS, IMPORTS)
+    (
+        *FOLDERS,
+        CONFIG,
+        STATE,
+        COUNTER,
+        LOCK,
+        SPARE,
+        SPARES,
+        QUARANTINE,
+        LOG,
+        LOGS,
+        WORKERS,
+        IMPORTS,
+        AFTER,
+    )
 )
 """Every name that may stand at the top of a spool."""
 LIMITS = "active/limits"
@@ -154,6 +170,21 @@ def meta_path(item: Item) -> str:
 def log_folder(item_id: int) -> str:
     """Return the folder of the logs of an item's attempts; each is named by its claim number."""
     return f"{LOGS}/{block_name(item_id // BLOCK_SIZE)}/{stem(item_id)}"
+
+
+def followers_folder(item_id: int) -> str:
+    """Return the folder of the links to those that wait for an item."""
+    return f"{AFTER}/{stem(item_id)}"
+
+
+def follower_path(item_id: int, follower: int) -> str:
+    """Return the path of the link that says that one item waits for another."""
+    return f"{followers_folder(item_id)}/{stem(follower)}"
+
+
+def untold_path(item_id: int) -> str:
+    """Return the path of the link that says that an item's followers are to be told of its end."""
+    return f"{UNTOLD}/{stem(item_id)}"
 
 
 def parse_log_name(name: str) -> int | None:

@@ -46,7 +46,8 @@ class SpoolState(Record):
     None before the first change. unsynced: whether what was changed in that boot may not have been
     synced ("fast"). aged_at: the manual aging clock, Unix seconds. paused: since when and
     why nothing is claimed, or None. uuid: what tells the spool from all others; None in one that
-    was made before spools had one (see `spool_uuid`). extra: fields of newer versions, kept.
+    was made before spools had one (see `spool_uuid`). after: whether any item ever came after
+    another (see `followers`). extra: fields of newer versions, kept.
     """
 
     format: int = layout.FORMAT
@@ -56,6 +57,7 @@ class SpoolState(Record):
     aged_at: float | None = None
     paused: Pause | None = None
     uuid: str | None = None
+    after: bool = False
     extra: dict[str, object] = {}
 
 
@@ -104,6 +106,7 @@ def read_state(root: str) -> SpoolState | None:
             known["aged_at"] = parse_time(known["aged_at"])
         known["paused"] = _pause(values.pop("paused", None))
         known["uuid"] = _uuid(values.pop("uuid", None))
+        known["after"] = values.pop("after", False) is True
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
         raise DamagedStateError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
     return SpoolState(**known, extra=values)
@@ -139,8 +142,9 @@ def write_state(disk: Disk, state: SpoolState) -> None:
     aged_at = None if state.aged_at is None else format_time(state.aged_at)
     values = {**state.__dict__, "aged_at": aged_at, **state.extra}
     del values["extra"], values["paused"]
-    if state.uuid is None:
-        del values["uuid"]
+    for name in ("uuid", "after"):
+        if not values[name]:
+            del values[name]
     if state.paused is not None:
         since = format_time(state.paused.since)
         values["paused"] = {"since": since, "reason": state.paused.reason}

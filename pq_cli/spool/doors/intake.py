@@ -25,9 +25,11 @@ from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pq_cli.core.item import Item
+    from pq_cli.core.item import Item, State
+    from pq_cli.queue.request import Request
+    from pq_cli.queue.store import Store
     from pq_cli.spool.disk.payload import Staged
 
     Prepared = dict[str, "Ready"]
@@ -85,13 +87,19 @@ def _make_folder(files: Files, item: Item) -> None:
             pass  # somebody tidies it away just now
 
 
-def admit(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) -> Admitted:
-    """Commit staged payloads in order; see `Store.admit`.
+def admit(
+    files: Files,
+    batch: Sequence[Staged],
+    now: float,
+    ready: Prepared,
+    store: Store,
+) -> Admitted:
+    """Commit staged payloads in order; see `Store.admit`, of the store that is given.
 
     Called under the lock. When it is free again, in "full" the admitted items are durable; the
     rest of the batch has left no trace.
     """
-    work = _Admission(files, len(batch), now, ready)
+    work = _Admission(files, len(batch), now, ready, store)
     try:
         work.admit(batch)
         events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
@@ -108,7 +116,14 @@ def admit(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) ->
 class _Admission:
     """The batch on its way in: what has been admitted, and what stopped it."""
 
-    def __init__(self, files: Files, count: int, now: float, ready: Prepared) -> None:
+    def __init__(
+        self,
+        files: Files,
+        count: int,
+        now: float,
+        ready: Prepared,
+        store: Store,
+    ) -> None:
         self.admitted = Admitted.nothing()
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
@@ -118,6 +133,7 @@ class _Admission:
         self._porch = Porch(files, count)
         self._now = now
         self._ready = ready
+        self._store = store
 
     def admit(self, batch: Sequence[Staged]) -> None:
         """Admit the batch up to the first that cannot be."""
@@ -150,7 +166,13 @@ class _Admission:
     def _place_one(self, staged: Staged) -> None:
         files, request = self._files, staged.request
         prepared = self._ready.get(staged.tmp)
-        item = prepared.item if prepared else new_item(request, 0, self._now, files.config)
+        ends = None
+        if request.after:
+            ends = self._ends(request)
+            if prepared is not None and any(how is not PENDING for how in ends.values()):
+                files.disk.discard(self._ready.pop(staged.tmp).meta)
+                prepared = None
+        item = prepared.item if prepared else new_item(request, 0, self._now, files.config, ends)
         other = self._porch.check(item, request.if_exists)
         stands = standing(other, item, request.if_exists)
         if other is not None and stands is not None:
@@ -173,6 +195,11 @@ class _Admission:
         if other is not None:
             self.replaced.append((other, item))
         self.admitted.items.append(item)
+
+    def _ends(self, request: Request) -> Mapping[int, State]:
+        from pq_cli.queue.followers import ends_before  # start-up: few items wait for others
+
+        return ends_before(self._store, request.ids_before)
 
     def _raise(self, other: Item, stands: Item) -> Item:
         """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
@@ -209,6 +236,7 @@ def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = files.disk, layout.payload_path(item)
     try:
+        files.heed(None, item)
         files.make_folder(layout.folder_of(item))
         if staged.adopted:
             disk.take_over(staged.tmp)

@@ -1,0 +1,168 @@
+"""Followers: `after/PARENT/CHILD` is a link for each item that waits for another, or fell with it.
+
+It is there before the item waits, and goes when that waits no longer; a link that is left over
+names an item to which nothing is told. Before the end of an item that has followers counts,
+`after/untold/PARENT` says so, durably; it goes when they have been told, durably, too. So whoever
+finds one, tells.
+
+A spool in which no item ever came after another has none of this; `state.json` says so (`after`),
+and nobody looks for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pq_cli.core import transitions
+from pq_cli.core.item import State
+from pq_cli.errors import DamagedItemError, NoSuchItemError
+from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.afterwards import Afterwards
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.spare import Spare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pq_cli.core.item import Item
+
+
+class Followers:
+    """The index of one spool; see `queue.followers.Followers`. Changed under the lock only.
+
+    untold: filled with whom to tell of. forget: is called when a change has stopped half way; then
+    there is another index.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        disk: Disk,
+        spare: Spare,
+        untold: dict[int, State | None],
+        forget: Callable[[], None],
+    ) -> None:
+        self.untold = untold
+        self._reader = reader
+        self._disk = disk
+        self._spare = spare
+        self._forget = forget
+        self._seen = False
+        self._marks: dict[int, str] = {}
+        self._told: list[int] = []
+
+    def of(self, item_id: int) -> list[int]:
+        """Return the items that wait for this one; for those who only look, too."""
+        return sorted(self._ids(layout.followers_folder(item_id)))
+
+    def _ids(self, folder: str) -> list[int]:
+        parsed = map(layout.parse_name, self._reader.names(folder))
+        return [found[0] for found in parsed if found is not None and found[1] is None]
+
+    def stand(self, ids: Sequence[int], *, fixed: bool = False) -> dict[int, State]:
+        """Return how items stand; under the lock they stand so until its end, `fixed` or not."""
+        self.look()
+        known: dict[int, State] = {}
+        for item_id in ids:
+            try:
+                known[item_id] = transitions.standing(self._reader.find(item_id))
+            except NoSuchItemError:
+                how = self.untold.get(item_id)
+                known |= {} if how is None else {item_id: how}
+            except DamagedItemError:
+                known[item_id] = State.PENDING  # until somebody has dealt with it
+        return known
+
+    def refused(self, error: OSError) -> None:
+        """Leave the rest to others."""
+        self._forget()  # the marks stay: the next claim goes on from them
+
+    def look(self) -> None:
+        """Look for what others have left untold; once, until others write."""
+        if self._seen:
+            return
+        self._seen = True
+        for item_id in self._ids(layout.UNTOLD):
+            text = self._read(layout.untold_path(item_id))
+            self._marks[item_id] = text
+            how = text.partition(".")[0]
+            self.untold[item_id] = next((state for state in State if state == how), None)
+
+    def _read(self, path: str) -> str:
+        try:
+            return os.readlink(f"{self._reader.root}/{path}")
+        except OSError:
+            return ""
+
+    # -- changes ---------------------------------------------------------------
+
+    def heed(self, before: Item | None, after: Item | None, later: Afterwards) -> None:
+        """Before an item changes, let the index follow; None: it is new, or will be gone.
+
+        Those that wait for it are to be told, if it stands otherwise for them from now on. later:
+        what is to be done when the lock is free.
+        """
+        new = transitions.ties(after)
+        if after is not None and new:
+            self._spare.behind(self._tie, after.id, new)
+            for parent in new:
+                later.sync(layout.followers_folder(parent))
+        if before is None:
+            return
+        left = set(transitions.ties(before)).difference(new)
+        if left:
+            later.untied.append((before.id, sorted(left)))
+        stands = transitions.gone(before) if after is None else transitions.standing(after)
+        if stands is not transitions.standing(before):
+            self._spare.behind(self._mark, before.id, stands)
+
+    def let_go(self, after: Afterwards) -> None:
+        """Remove the links and marks that a transaction has left, now that it is durable."""
+        for item_id, parents in after.untied:
+            self._untie(item_id, parents)
+        self._unmark(after.told)
+
+    def _mark(self, item_id: int, how: State) -> None:
+        """Take note, durably, that an item's followers are to be told; how: of one that is gone."""
+        self.look()
+        if not self.of(item_id):
+            return
+        tmp = layout.tmp_name("after")
+        self._marks[item_id] = text = f"{how}.{tmp.rpartition('-')[2]}"
+        self._disk.link_text(layout.untold_path(item_id), text, tmp, sync=True)
+        self.untold[item_id] = how
+
+    def told(self, item_id: int) -> None:
+        """Let an item's mark go as soon as what was told is durable."""
+        self.untold.pop(item_id, None)
+        self._told.append(item_id)
+
+    def settled(self) -> dict[int, str]:
+        """Return the marks of those whose followers were told since the last call."""
+        told, self._told = self._told, []
+        return {item_id: self._marks.pop(item_id, "") for item_id in told}
+
+    def _unmark(self, marks: dict[int, str]) -> None:
+        """Remove marks, now that what was told is durable, unless others have made them anew."""
+        for item_id, text in marks.items():
+            path = layout.untold_path(item_id)
+            if self._read(path) == text:
+                self._disk.discard(path)
+
+    def _tie(self, item_id: int, parents: Sequence[int]) -> None:
+        """Let an item be told how others end; their folders are still to be synced."""
+        for parent in parents:
+            path = layout.follower_path(parent, item_id)
+            self._disk.link_text(path, str(item_id), layout.tmp_name("after"), sync=False)
+
+    def _untie(self, item_id: int, parents: Sequence[int]) -> None:
+        """Remove the links of an item that waits for those no longer, unless it does so again."""
+        try:
+            again = transitions.ties(self._reader.find(item_id))
+        except (NoSuchItemError, DamagedItemError):
+            again = ()
+        for parent in set(parents).difference(again):
+            self._disk.discard(layout.follower_path(parent, item_id))
+            self._disk.remove_dir(layout.followers_folder(parent))
