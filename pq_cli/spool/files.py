@@ -271,9 +271,7 @@ class Files:
         except FileNotFoundError:
             if not os.path.lexists(f"{self.root}/{target}{layout.META}"):
                 raise
-        try:
-            self.disk.rename(source, target)
-        except FileNotFoundError:
+        if not self._renamed(source, target):
             self.fetch_payload(item_id, target)
 
     def erase(self, *items: Item, later: bool = False) -> None:
@@ -285,8 +283,8 @@ class Files:
         for item in items:
             self.heed(item, None)
             path = self.place(item)
-            if self.disk.sync:
-                path = self._marked(path)
+            if self.disk.sync and self._renamed(path, path + layout.ENDED):
+                path += layout.ENDED
             self.disk.unlink(self.place(item) + layout.META)
             self.index.moved(item, None)
             if later and self.disk.sync:
@@ -295,13 +293,13 @@ class Files:
                 self.after.sync(_folder(path))
                 self.after.ended.append((item, path))
 
-    def _marked(self, path: str) -> str:
-        """Give a payload the name of one that has ended; return it."""
+    def _renamed(self, source: str, target: str) -> bool:
+        """Rename a payload; tell whether it was there, and not left behind in another folder."""
         try:
-            self.disk.rename(path, path + layout.ENDED)
+            self.disk.rename(source, target)
         except FileNotFoundError:
-            return path  # left behind in another folder; it will be found there
-        return path + layout.ENDED
+            return False
+        return True
 
     def settle(self) -> int:
         """Make durable what was erased `later`, and let its payloads go; return of how many.
@@ -362,9 +360,7 @@ class Files:
     def fetch_payload(self, item_id: int, target: str) -> bool:
         """Bring a payload that a crash left behind in another folder; tell whether it is there."""
         stray = self.reader.stray_payload(item_id, target)
-        if stray is not None:
-            self.disk.rename(stray, target)
-        return stray is not None
+        return stray is not None and self._renamed(stray, target)
 
     def make_folder(self, folder: str) -> None:
         """Make a state's folder, unless it is remembered to be there."""
