@@ -9,27 +9,18 @@ lists what each crash leaves and what finishes it.
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.meta import claim_over, encode
 from pq_cli.core.order import lane_of
-from pq_cli.core.policy import QueueConfig, floors
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.host import this_boot
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.afterwards import Afterwards
-from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.eventlog import Log
-from pq_cli.spool.disk.index import Index
-from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import SpoolLock
-from pq_cli.spool.disk.outputs import AttemptLogs
-from pq_cli.spool.disk.reader import Reader
-from pq_cli.spool.disk.spare import Spare
 from pq_cli.spool.disk.state import (
-    Counter,
     DamagedStateError,
     SpoolState,
     enter_mode,
@@ -37,18 +28,17 @@ from pq_cli.spool.disk.state import (
     read_state,
     write_state,
 )
+from pq_cli.spool.parts import Parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pq_cli.spool.followers import Followers
-
 
 _ACTIVE = f"{ACTIVE}/"
 
 
-class Files:
+class Files(Parts):
     """One spool's parts, and the changes they make together. Change only inside `with files:`."""
 
     def __init__(
@@ -59,69 +49,14 @@ class Files:
         lock_timeout: float,
         report: Callable[[DamagedItemError], None],
     ) -> None:
-        self.root = root
-        self.config = config
+        super().__init__(root, config, report)
         self.state = state
-        self.report = report
-        self.reader = Reader(root)
-        self.disk = Disk(root, config.durability == "full", self.reader)
-        self.untold: dict[int, State | None] = {}
         self.handover_seen = False
         self.held = False
         self.after: Afterwards
         self._later: list[tuple[Item, str]] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = host.pid
-
-    # -- its parts, each made when it is first used ----------------------------
-
-    @cached_property
-    def floors(self) -> tuple[int, ...]:
-        """The policy's floor of each lane."""
-        return floors(self.config)
-
-    @cached_property
-    def counter(self) -> Counter:
-        """The last id, the mark and their writer."""
-        counter = Counter(self.disk)
-        self.disk.before_arrival = counter.mark
-        return counter
-
-    @cached_property
-    def index(self) -> Index:
-        """What is remembered of lanes and claims."""
-        return Index(self.reader, self.report)
-
-    @cached_property
-    def keys(self) -> Keys:
-        """The links that name the items with keys."""
-        return Keys(self.reader, self.disk)
-
-    @cached_property
-    def followers(self) -> Followers:
-        """Who waits for whom."""
-        from pq_cli.spool.followers import Followers  # start-up: few items wait for others
-
-        return Followers(self.reader, self.disk, self.spare, self.untold, self.forget)
-
-    @cached_property
-    def spare(self) -> Spare:
-        """The room that is kept for ending what has begun."""
-        return Spare(self.disk)
-
-    @cached_property
-    def log(self) -> Log:
-        """What happened lately."""
-        return Log(self.disk, self._has_room)
-
-    @cached_property
-    def attempt_logs(self) -> AttemptLogs:
-        """What the attempts at items wrote."""
-        return AttemptLogs(self.disk, self._has_room)
-
-    def _has_room(self) -> bool:
-        """Tell whether the spare is whole, so that logs may take room."""
-        return self.spare.keep()
 
     # -- the lock ------------------------------------------------------------
 
@@ -167,9 +102,7 @@ class Files:
 
     def forget(self) -> None:
         """Forget all that is remembered of the spool: it may have changed."""
-        for part in ("index", "attempt_logs", "spare", "followers"):
-            self.__dict__.pop(part, None)
-        self.untold.clear()
+        super().forget()
         self.handover_seen = False
 
     def _catch_up(self) -> None:
@@ -381,8 +314,7 @@ class Files:
         no claim needs to make it durable every time.
         """
         kind, _, inner = folder.partition("/")
-        newest = (self.counter.last_id or 0) // layout.BLOCK_SIZE
-        if not inner or kind == ACTIVE or (kind == PENDING and int(inner.rpartition("/")[2]) == newest):
+        if not inner or kind == ACTIVE or (kind == PENDING and self._is_newest(inner)):
             return
         self.index.folders.discard(folder)
         if not self.disk.remove_dir(folder):
@@ -394,6 +326,9 @@ class Files:
         elif kind == PENDING and limit is not None and self.disk.remove_dir(_folder(folder)):
             self.index.folders.discard(layout.active_folder(limit))
             self.disk.remove_dir(layout.active_folder(limit))
+
+    def _is_newest(self, inner: str) -> bool:
+        return int(inner.rpartition("/")[2]) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""
