@@ -79,8 +79,7 @@ def web_page(queue: Queue, stats: Stats) -> bytes:
 
     letters = islice(queue.items([State.FAILED]), _MAX_LETTERS)
     latest = nlargest(_SHOWN, letters, key=lambda item: item.updated_at)
-    active = tuple(islice(queue.items([State.ACTIVE]), _SHOWN))
-    return page(stats, Closer(active=active, letters=tuple(latest))).encode("utf-8", "replace")
+    return page(stats, Closer(letters=tuple(latest))).encode("utf-8", "replace")
 
 
 def gather(queue: Queue) -> Stats:

@@ -76,9 +76,27 @@ def worker_state(worker: Worker, now: float) -> str:
 
 def worker_command(worker: Worker) -> str:
     """Return what a worker runs: of `pq run -j 4 -- ./upload` people want to see ./upload."""
-    first, *rest = worker.command or ("",)
-    words = ["pq" if first.endswith("/pq_cli/__main__.py") else first.rpartition("/")[2], *rest]
-    return printable(shlex.join(words[words.index("--") + 1 :] if "--" in words else words))
+    return printable(shlex.join(_words(worker)))
+
+
+def worker_program(worker: Worker) -> str:
+    """Return the first word of that."""
+    return printable("".join(_words(worker)[:1]), 60)
+
+
+def _words(worker: Worker) -> list[str]:
+    if "--" in worker.command:
+        return list(worker.command[worker.command.index("--") + 1 :])
+    if not worker.command:
+        return []
+    first, *rest = worker.command
+    return ["pq" if first.endswith("/pq_cli/__main__.py") else first.rpartition("/")[2], *rest]
+
+
+def slots_taken(worker: Worker) -> str:
+    """Return how many items it works on, of how many at once, if it has said so."""
+    busy, slots = len(worker.items), worker.duty.slots
+    return str(busy) if slots is None else f"{busy}/{slots}"
 
 
 def workers_line(workers: Sequence[Worker], now: float) -> str:
@@ -95,8 +113,7 @@ def worker_sheet(workers: Iterable[Worker], now: float, out: Console) -> None:
     titles: list[Cell] = [(title, "bold") for title in ("WORKER", "FOR", "SLOTS", "RUNS", "")]
     rows: list[list[Cell]] = []
     for worker in workers:
-        busy, slots = len(worker.items), worker.duty.slots
-        taken = str(busy) if slots is None else f"{busy}/{slots}"
+        busy, taken = len(worker.items), slots_taken(worker)
         bad = worker.state(now) in ("died", "lease over")
         rows.append([
             (worker_name(worker), "bold"), (short_duration(now - worker.since), ""), (taken, ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,10 @@ def page(pq: Pq) -> Path:
             spool.fail(claimed, "an/error/without/a/space/" + "e" * 150, dead=True)
     for _ in range(3):
         pq("next", "--claim")
+    died = (
+        "import os, sys; from pq_cli import *; Spool(sys.argv[1]).claim(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", died, pq.spool], check=False)
     pq("next", "--ack")
     pq("pause", "the server moves to another house")
     file = pq.folder / "page.html"

@@ -13,7 +13,10 @@ from support import Pq
 
 from pq_cli.commands.publish import publish
 from pq_cli.commands.stats import gather, web_page
+from pq_cli.core.insight.workers import Duty, Worker
 from pq_cli.errors import UsageError
+from pq_cli.render.pictures.charts import heat
+from pq_cli.render.pictures.crew import crew
 from pq_cli.render.pictures.sparks import spark
 
 HOSTILE = (
@@ -92,7 +95,7 @@ def test_names_and_errors_are_shown_and_not_obeyed(backend, tmp_path):
     assert "<script>alert(1)</script>" in words
     assert "javascript:alert(1)" in words
     assert "gnp.exe" in words and "\u202e" not in page and "\x1b" not in page and "\0" not in page
-    for title in ("Waiting, by lane and age", "In, out and failed", "At work", "Dead letters"):
+    for title in ("Waiting, by lane and age", "In, out and failed", "Workers", "Dead letters"):
         assert title in words
     counts = dict(re.findall(r"<li(?: class=\"bad\")?><b>([\d,]+)</b>(\w+)</li>", page))
     assert {state: int(count) for count, state in counts.items()}.get("failed") == len(HOSTILE)
@@ -106,9 +109,40 @@ def test_a_claim_that_is_over_does_not_look_like_work(tmp_path):
     queue.enqueue(b"x", name="report")
     queue.claim(lease=60.0, bound=False)
     clock.pass_(59.0)
-    assert "for 59s<" in web_page(queue, gather(queue)).decode()
+    page = web_page(queue, gather(queue)).decode()
+    assert "for 59s<" in page and "<span>lease</span>" in page
     clock.pass_(61.0)
-    assert "for 2m, lease is over<" in web_page(queue, gather(queue)).decode()
+    page = web_page(queue, gather(queue)).decode()
+    assert "for 2m<" in page and '<span class="bad">lease over</span>' in page
+    assert re.search('<p class="alarm">nobody is working on this spool; the last claim was', page)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_page_shows_who_works_on_what(backend, tmp_path):
+    """Slots, a closed gate, failures, each item with for how long; of a command its name only."""
+    clock = Clock()
+    queue = make_queue(backend, tmp_path, clock)
+    queue.enqueue(b"x", name="report.xml")
+    queue.enqueue(b"x", priority=9)
+    attendance = queue.attend()
+    queue.claim()
+    clock.pass_(180)
+    queue.describe(Duty(slots=4, gate_closed=clock.now - 60))
+    words = " ".join(Page(web_page(queue, gather(queue)).decode()).words)
+    for said in (
+        "1.1 report.xml", "for 3m", "working, gate closed for 1m", "1/4 slots",
+        "1 working; 1 item at work, 4 slots", "gate (--when) was found closed",
+    ):  # fmt: skip
+        assert said in words
+    attendance.close()
+
+
+def test_a_page_tells_no_arguments_of_commands():
+    """What stands behind the name of a program may be a password; a page is read by many."""
+    told = ("/usr/bin/pq", "run", "-j4", "--", "curl", "-u", "me:secret", "https://x")
+    worker = Worker(lock="1-0", host="h", pid=7, since=0.0, command=told)
+    page = crew([worker], 60.0)
+    assert "curl for 1m" in page and "secret" not in page
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -145,6 +179,13 @@ def test_the_counts_are_those_of_the_other_forms(pq: Pq):
     picture = pq("stats").text
     assert re.search(r"^ all in +\S*█\S* +3 +\S*█\S* +3$", picture, re.M)
     assert re.search(r"^ +2 in +\S+ +2 ", picture, re.M)
+
+
+def test_of_a_heat_map_the_most_is_the_darkest():
+    """Whatever the numbers: each cell has a shade that there is, and the highest count the last."""
+    for most in range(1, 300):
+        shades = re.findall(r'class="h(\d)"', heat("lane", ["a", "b"], [("1", [1, most])]))
+        assert shades[1] == "6" and shades[0] in "123456"
 
 
 def test_a_spark_is_high_where_there_is_most():

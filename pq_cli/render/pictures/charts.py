@@ -50,7 +50,7 @@ def heat(title: str, edges: Sequence[str], rows: Sequence[tuple[str, Sequence[in
 def _shade(count: int, most: int) -> str:
     """Return the class of a cell: by the logarithm, so that 10 beside 10,000 is seen."""
     level = math.ceil(_SHADES * math.log1p(count) / math.log1p(most)) if count else 0
-    return f"h{level}"
+    return f"h{min(level, _SHADES)}"  # the quotient may be a little above 1
 
 
 def window(title: str, counts: Window) -> Markup:

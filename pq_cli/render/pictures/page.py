@@ -14,7 +14,9 @@ from pq_cli.core.insight.words import lie_in_quarantine
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.render.explain import sentences
 from pq_cli.render.pictures.charts import bars, facts, heat, table, window
+from pq_cli.render.pictures.crew import crew
 from pq_cli.render.pictures.markup import Markup, el, join, raw
 from pq_cli.render.pictures.style import STYLE
 from pq_cli.render.stats import AGE_TITLES, Stats
@@ -35,9 +37,8 @@ _BAD = {"failed"}
 
 
 class Closer(Record):
-    """What only the page shows: some of the items at work, and some dead letters, latest first."""
+    """What only the page shows: some dead letters, latest first."""
 
-    active: tuple[Item, ...]
     letters: tuple[Item, ...]
 
 
@@ -67,7 +68,7 @@ def _body(stats: Stats, closer: Closer) -> Iterator[Markup]:
     yield _section("Waiting, by lane and age", _lanes(stats))
     yield _section("In, out and failed", _over_time(stats))
     yield _section("How long items waited", _waits(stats))
-    yield _section("At work", _active(stats, closer))
+    yield _section("Workers", crew(stats.workers, stats.now))
     yield _section("Dead letters", _letters(stats, closer))
     yield el("footer", "Made by pq ", __version__, ". ", _reach(stats))
 
@@ -89,6 +90,7 @@ def _alarms(stats: Stats) -> Iterator[str]:
     """Yield what somebody should do something about."""
     if stats.pause is not None:
         yield pause_line(stats.pause, stats.now)
+    yield from sentences(stats.trouble, stats.now)
     starving = sum(lane.starving for lane in stats.lanes)
     if starving:
         yield f"{starving:,} at the aging cap and still waiting"
@@ -158,29 +160,6 @@ def _flow(flow: LaneFlow) -> list[Markup]:
         el("td", short_number(flow.failed), class_="w"),
         *(el("td", "·" if t is None else format_duration(t), class_="w") for t in times),
     ]
-
-
-def _active(stats: Stats, closer: Closer) -> Markup:
-    if not closer.active:
-        return el("p", "Nobody is working on anything.", class_="dim")
-    rows = [
-        [
-            el("td", item.claim, class_="w"),
-            el("td", _name(item)),
-            el("td", *_holder(item, stats.now)),
-        ]
-        for item in closer.active
-    ]
-    return join(table(("claim", "name", "by"), rows, "list"), _more(stats, "active", len(rows)))
-
-
-def _holder(item: Item, now: float) -> list[object]:
-    if item.holder is None:
-        return ["·"]
-    said = f"for {short_duration(now - item.holder.since)}"
-    if item.lease_until is not None and item.lease_until <= now:
-        said += ", lease is over"  # whoever held it may be long gone
-    return [f"{item.holder.host}:{item.holder.pid}", " ", el("small", said)]
 
 
 def _letters(stats: Stats, closer: Closer) -> Markup:

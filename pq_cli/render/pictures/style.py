@@ -24,6 +24,7 @@ list-style:none;margin:1rem 0}
 padding:.4rem .7rem}
 .tiles b{display:block;font-size:1.5rem;line-height:1.2}
 .tiles .bad b{color:var(--failed)}
+.list .bad{color:var(--failed);font-weight:bold}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.2rem .5rem;text-align:left;vertical-align:top}
