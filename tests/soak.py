@@ -1,7 +1,8 @@
-"""The soak: producers, workers and a killer on one spool, for PQ_SOAK_SECONDS. Prints its figures.
+"""The soak: producers, workers and a killer on one queue, for PQ_SOAK_SECONDS. Prints its figures.
 
-Run it by itself with `python tests/soak.py DIR`. Every event is one line in a file that is opened
-O_APPEND, so lines of processes that are killed are whole or not there.
+Run it by itself with `python tests/soak.py DIR`, or with `URL DIR` for a queue in a database. Every
+event is one line in a file that is opened O_APPEND, so lines of processes that are killed are whole
+or not there.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+from pq_cli import PostgresQueue, Spool
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError, StaleClaimError
+from pq_cli.queue.verbs import Queue
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.check.findings import DAMAGE
-from pq_cli.spool.spool import Spool
 
 PRODUCERS = WORKERS = 8
 CONFIG = QueueConfig(lease=1.0, max_attempts=1_000_000, backoff=0.0)
@@ -34,9 +36,13 @@ def _now() -> int:
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-def _produce(root: Path, seed: int, tell: Callable[..., None]) -> None:
+def _open(place: str) -> Queue:
+    return (PostgresQueue if "://" in place else Spool)(place, config=CONFIG)
+
+
+def _produce(place: str, seed: int, tell: Callable[..., None]) -> None:
     dice = random.Random(seed)
-    with Spool(root, config=CONFIG) as spool:
+    with _open(place) as spool:
         while True:
             item = spool.enqueue(
                 dice.randbytes(dice.randrange(2000)), priority=dice.randrange(1, 11)
@@ -46,9 +52,9 @@ def _produce(root: Path, seed: int, tell: Callable[..., None]) -> None:
                 time.sleep(0.2)
 
 
-def _work(root: Path, seed: int, tell: Callable[..., None]) -> None:
+def _work(place: str, seed: int, tell: Callable[..., None]) -> None:
     dice = random.Random(seed)
-    with Spool(root, config=CONFIG) as spool:
+    with _open(place) as spool:
         while True:
             asked = _now()
             item = spool.claim()
@@ -71,19 +77,22 @@ def _work(root: Path, seed: int, tell: Callable[..., None]) -> None:
 
 
 class Soak:
-    """One soak in the spool at `root`; `run` returns what happened."""
+    """One soak at a place, a spool's path or a URL; `run` returns what happened.
 
-    def __init__(self, root: Path, seconds: float, seed: int) -> None:
-        self.root, self.seconds = root, seconds
+    log: the file of the events, default beside the spool.
+    """
+
+    def __init__(self, place: str, seconds: float, seed: int, log: Path | None = None) -> None:
+        self.place, self.seconds = place, seconds
         self.dice = random.Random(seed)
-        self.log = Path(f"{root}.events")
-        self.pids: dict[int, Callable[[Path, int, Callable[..., None]], None]] = {}
+        self.log = log or Path(f"{place}.events")
+        self.pids: dict[int, Callable[[str, int, Callable[..., None]], None]] = {}
         self.kills = self.stops = 0
         self.hurt: set[int] = set()
 
     def run(self) -> dict[str, object]:
         """Soak, end everything, drain what is left, and count."""
-        Spool(self.root, config=CONFIG).close()
+        _open(self.place).close()
         for work in [_produce] * PRODUCERS + [_work] * WORKERS:
             self._start(work)
         until = time.monotonic() + self.seconds
@@ -119,7 +128,7 @@ class Soak:
             stopped.remove(entry)
             os.kill(entry[1], signal.SIGCONT)
 
-    def _start(self, work: Callable[[Path, int, Callable[..., None]], None]) -> None:
+    def _start(self, work: Callable[[str, int, Callable[..., None]], None]) -> None:
         seed = self.dice.randrange(2**32)
         pid = os.fork()
         if pid == 0:
@@ -127,7 +136,7 @@ class Soak:
             try:
                 out = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 work(
-                    self.root,
+                    self.place,
                     seed,
                     lambda *w: os.write(out, (" ".join(map(str, w)) + "\n").encode()),
                 )
@@ -137,7 +146,7 @@ class Soak:
                 os._exit(status)
         self.pids[pid] = work
 
-    def _kill(self, pid: int) -> Callable[[Path, int, Callable[..., None]], None]:
+    def _kill(self, pid: int) -> Callable[[str, int, Callable[..., None]], None]:
         work = self.pids.pop(pid)
         os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
@@ -149,10 +158,10 @@ class Soak:
         told = [int(e[1]) for e in events if e[0] == "in"]
         ended = {int(e[1]) for e in events if e[0] == "done"}
         begun = [int(e[1]) for e in events if e[0] == "begin"]
-        findings = list(Check(str(self.root), 30.0).run(repair=False))
+        kinds = self._findings()
         time.sleep(1.1)  # the leases of those that were killed
         drained: list[int] = []
-        with Spool(self.root, config=CONFIG) as spool:
+        with _open(self.place) as spool:
             while (item := spool.claim()) is not None or spool.next_event() is not None:
                 if item is None:
                     time.sleep(0.05)
@@ -175,9 +184,16 @@ class Soak:
             "claims refused to late workers": sum(e[0] == "refused" for e in events),
             "two live workers on one item": overlaps(events, self.hurt),
             "runs again without a reason": needless(events, self.hurt),
-            "damage": len([f for f in findings if f.kind in DAMAGE]),
-            "leftovers": len([f for f in findings if f.kind not in DAMAGE]),
+            "damage": sum(kind in DAMAGE for kind in kinds),
+            "leftovers": sum(kind not in DAMAGE for kind in kinds),
         }
+
+    def _findings(self) -> list[str]:
+        """Return the kinds of what `check` finds."""
+        if "://" not in self.place:
+            return [each.kind for each in Check(self.place, 30.0).run(repair=False)]
+        with PostgresQueue(self.place, config=CONFIG) as queue:
+            return [each[0] for each in queue.findings() if each is not None]
 
 
 def _spans(events: list[list[str]]) -> dict[tuple[str, str], tuple[int, int, bool]]:
@@ -225,11 +241,16 @@ def after_done(events: list[list[str]]) -> int:
     return count
 
 
-def main(folder: str) -> int:
-    """Soak in a new spool below `folder`; print the figures; 0 if every promise was kept."""
+def main(*where: str) -> int:
+    """Soak in a new spool below a folder, or at a URL with its events there; print the figures.
+
+    Returns 0 if every promise was kept.
+    """
     seconds = float(os.environ.get("PQ_SOAK_SECONDS", "60"))
     seed = int(os.environ.get("PQ_SEED", "1"))
-    figures = Soak(Path(folder) / "soak-spool", seconds, seed).run()
+    folder = Path(where[-1])
+    place = where[0] if len(where) > 1 else str(folder / "soak-spool")
+    figures = Soak(place, seconds, seed, folder / "soak.events").run()
     for name, value in figures.items():
         print(f"{name}: {value}")
     return int(any(figures[name] for name in MUST_BE_ZERO))
@@ -246,4 +267,4 @@ MUST_BE_ZERO = (
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -6,18 +6,31 @@ import os
 from pathlib import Path
 
 import soak
+from database import need_postgres, server
 
 
 def test_soak(tmp_path: Path, capsys) -> None:
     """Under kills and stops each told item is done, run again only for a reason, never by two."""
     default = 60.0 if os.environ.get("CI") else 10.0
     seconds = float(os.environ.get("PQ_SOAK_SECONDS", default))
-    figures = soak.Soak(tmp_path / "spool", seconds, int(os.environ.get("PQ_SEED", "1"))).run()
+    figures = soak.Soak(str(tmp_path / "spool"), seconds, int(os.environ.get("PQ_SEED", "1"))).run()
     with capsys.disabled():
         print("\nsoak: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
     assert not {name: figures[name] for name in soak.MUST_BE_ZERO if figures[name]}
     assert figures["done"] >= figures["ids told"] > 100
     assert figures["kills"] > 5 and figures["stops"] > 2
+
+
+def test_soak_of_a_database(tmp_path: Path, capsys) -> None:
+    """The same on PostgreSQL: for PQ_SOAK_SECONDS, else until it says something."""
+    need_postgres()
+    seconds = float(os.environ.get("PQ_SOAK_SECONDS", "2"))
+    seed = int(os.environ.get("PQ_SEED", "1"))
+    figures = soak.Soak(server().url(), seconds, seed, tmp_path / "events").run()
+    with capsys.disabled():
+        print("\nsoak of a database: " + ", ".join(f"{n} {value}" for n, value in figures.items()))
+    assert not {name: figures[name] for name in soak.MUST_BE_ZERO if figures[name]}
+    assert figures["done"] >= figures["ids told"] > 100
 
 
 def test_the_figures_can_be_bad() -> None:
