@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from crowd import LONG, Crowd
 from database import Server, need_postgres, new_server, server
-from support import wait_until
+from support import Pq, wait_until
 from survived import TALLY
 
 from pq_cli import Request, TryAgainError, open_queue
@@ -77,10 +77,20 @@ def test_a_server_that_crashes():
         own.remove()
 
 
-def test_a_standby_that_takes_over():
+def only_shows(pq, url):
+    """See what a standby in recovery lets commands do, which have its host alone in their URL."""
+    pq.env["PQ_SPOOL"] = url
+    assert "standby" in pq("doctor", expect=1).text and pq("stats", "--json").out
+    for line in ("enqueue", "next", "pause", "config set lease=1m", "run -- true", f"init {url}"):
+        said = pq(*line.split(), expect=75).err
+        assert said.count("\n") == 1 and "read-only" in said, said
+
+
+def test_a_standby_that_takes_over(tmp_path):
     """Primary and synchronous standby, both hosts in the URL: the primary dies, the other goes on.
 
-    Nothing that was told is lost, and no claim is two workers'.
+    Nothing that was told is lost, and no claim is two workers'. Before, the standby only shows:
+    what would change something is for later (75), and says so in a line.
     """
     primary = new_server("fsync=on")
     standby = Server("fsync=on")
@@ -97,6 +107,7 @@ def test_a_standby_that_takes_over():
         url = f"postgresql:///postgres?host={both}&user=pq&target_session_attrs=read-write#q"
         many = 8 if LONG else 3
         with Crowd(url, producers=many, workers=many) as crowd:
+            only_shows(Pq(tmp_path), standby.url("q"))
             told = len(crowd.told)
             wait_until(lambda: len(crowd.told) > told + 30, "work goes on")
             primary.stop(signal.SIGQUIT)
@@ -131,7 +142,7 @@ def test_no_connection_left():
 
 def test_a_worker_goes_on_after_a_restart(tmp_path):
     """`pq run` finds a server that was gone for a while, and works off what comes then."""
-    from support import Pq, readable
+    from support import readable
 
     own = new_server()
     try:
@@ -151,7 +162,7 @@ def test_a_worker_goes_on_after_a_restart(tmp_path):
 
 def test_a_restart_takes_no_work_away(tmp_path):
     """The server knows nobody after a restart: whoever is at work is given time to come back."""
-    from support import Pq, readable
+    from support import readable
 
     own = new_server()
     try:
@@ -201,7 +212,7 @@ def test_a_worker_does_not_bury_itself():
 def test_a_lost_claim_stops_its_command(tmp_path):
     """Whose claim was taken away while the connection was gone: the command is stopped."""
     need_postgres()
-    from support import Pq, readable
+    from support import readable
 
     url = server().url()
     pq = Pq(tmp_path)
