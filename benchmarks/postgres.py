@@ -5,34 +5,62 @@ The server runs on the same machine: that of PQ_BENCH_URL, else one of the tests
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
+from benchmarks import pgpeers
 from benchmarks.harness import ROOT, Bench, Target
-from pq_cli import PostgresQueue, Request, open_queue
+from pq_cli import PostgresQueue, Request, State, open_queue
 
-NAME = "postgres"
+POSTGRES = "postgres"
+
 _WORKER = """
 import sys, time
 from pq_cli import open_queue
-queue = open_queue(sys.argv[1])
+queue, later = open_queue(sys.argv[1]), sys.argv[3] == "later"
 print("ready", flush=True)
 sys.stdin.readline()
-count, until = 0, time.monotonic() + float(sys.argv[2])
-while time.monotonic() < until:
+count, begun = 0, time.monotonic()
+until, settled = begun + float(sys.argv[2]), begun
+while (now := time.monotonic()) < until:
     item = queue.claim(bound=False)
     queue.payload(item)
-    queue.done(item)
+    queue.done(item, later=later)
+    if later and now > settled + 0.05:
+        queue.settle()
+        settled = now
     count += 1
-print(count)
+queue.settle()
+print(count, time.monotonic() - begun, time.process_time())
+"""
+_GROWER = """
+import json, sys, time
+from pq_cli import open_queue
+queue, took = open_queue(sys.argv[1]), []
+for _ in range(int(sys.argv[2])):
+    while True:
+        begun = time.perf_counter()
+        item = queue.claim(bound=False)
+        if item is not None:
+            break
+        time.sleep(0.01)
+    took.append(time.perf_counter() - begun)
+    queue.payload(item)
+    queue.done(item)
+print(json.dumps(took))
 """
 _GROW = """
-with last as (update pq.counter set last_id = last_id + %(more)s returning queue, last_id),
+with last as (update pq.counter set last_id = last_id + %(more)s where queue = %(queue)s
+              returning queue, last_id),
 one as (select item.* from pq.item join last using (queue) order by id desc limit 1)
 insert into pq.item (queue, id, state, priority, created_at, blob, fixed, moving)
 select queue, number, state, priority, created_at, blob,
@@ -42,23 +70,12 @@ from one, generate_series(one.id + 1, one.id + %(more)s) as number
 """
 
 
-def run(bench: Bench) -> None:
-    """Measure what the issue promises; nothing where there is no server."""
-    with _server() as url:
-        if url is not None:
-            _claims(bench, url)
-            _lines(bench, url)
-            _cycles(bench, url)
-            _commands(bench, url)
-
-
-@contextmanager
-def _server() -> Iterator[str | None]:
-    """Yield the URL of a database with pq's tables and no queue in it, or None."""
+@cache
+def _server() -> str | None:
+    """Return the URL of a database with pq's tables and no queue in it, or None; one for all."""
     url = os.environ.get("PQ_BENCH_URL")
     if url is not None:
-        yield url
-        return
+        return url
     sys.path.insert(0, f"{ROOT}/tests")
     try:
         import database
@@ -67,12 +84,9 @@ def _server() -> Iterator[str | None]:
         server = database.new_server()
     except BaseException as error:
         print(f"postgres: no server: {error}", file=sys.stderr)
-        yield None
-        return
-    try:
-        yield server.conninfo
-    finally:
-        server.remove()
+        return None
+    atexit.register(server.remove)
+    return server.conninfo
 
 
 def _fill(queue: Any, count: int) -> None:
@@ -82,27 +96,32 @@ def _fill(queue: Any, count: int) -> None:
 
 
 def _claims(bench: Bench, url: str) -> None:
-    many = bench.pick(small=2000, usual=100_000, full=1_000_000)
-    times = {}
-    for count in (1000, many):
-        with PostgresQueue(f"{url}#claims{count}") as queue:
-            _fill(queue, 1000)
-            if count > 1000:
-                import psycopg
+    many = bench.pick(small=2000, usual=1_000_000)
+    times: dict[int, list[float]] = {1000: [], many: []}
+    queues = {count: PostgresQueue(f"{url}#claims{count}") for count in times}
+    for count, queue in queues.items():
+        _fill(queue, 1000)
+        if count > 1000:
+            _grow(url, f"claims{count}", count - 1000)
+    for _ in range(bench.pick(small=2, usual=6)):
+        for count, queue in queues.items():
+            times[count] += [_timed(queue) for _ in range(50)]
+    for queue in queues.values():
+        queue.close()
+    limit = Target("claim p50 at most 1.5 times", 1.5)
+    bench.report(POSTGRES, f"claim, {many:,} pending", [statistics.median(times[many]) * 1e6], "us",
+                 to="1,000 pending", reference=[statistics.median(times[1000]) * 1e6],
+                 target=limit, size=many)  # fmt: skip
 
-                with psycopg.connect(url, autocommit=True) as connection:
-                    grow = _GROW.replace("update pq.counter set last_id = last_id + %(more)s",
-                                         "update pq.counter set last_id = last_id + %(more)s"
-                                         " where queue = %(queue)s")  # fmt: skip
-                    connection.execute(
-                        grow,
-                        {"more": count - 1000, "queue": queue._store.number},  # type: ignore[attr-defined]
-                    )
-                    connection.execute("vacuum analyze pq.item")
-            times[count] = sorted(_timed(queue) for _ in range(200))[100]
-    limit = Target("claim p50 at most 1.5 times", 1.5, full=True)
-    bench.report(NAME, f"claim, {many:,} pending", [times[many] * 1e6], "us", to="1,000 pending",
-                 reference=[times[1000] * 1e6], target=limit, size=many)  # fmt: skip
+
+def _grow(url: str, name: str, more: int) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("select number from pq.queue where name = %s", (name,)).fetchone()
+        assert row is not None
+        connection.execute(_GROW, {"more": more, "queue": row[0]})
+        connection.execute("vacuum analyze pq.item")
 
 
 def _timed(queue: PostgresQueue) -> float:
@@ -112,48 +131,82 @@ def _timed(queue: PostgresQueue) -> float:
 
 
 def _lines(bench: Bench, url: str) -> None:
-    count = bench.pick(small=1000, usual=20_000)
+    count = bench.pick(small=1000, usual=50_000)
     line = b"x" * 100 + b"\n"
     argv = [sys.executable, "-m", "pq_cli", "enqueue", "--lines", "-s", f"{url}#lines"]
     begun = time.perf_counter()
     subprocess.run(argv, input=line * count, stdout=subprocess.DEVNULL, check=True)
     each = (time.perf_counter() - begun) / count * 1e6
     limit = Target("at least 5,000 lines a second", 200.0, of="median")
-    bench.report(NAME, "enqueue --lines, a line", [each], "us", target=limit)
+    bench.report(POSTGRES, "enqueue --lines, a line", [each], "us", target=limit)
+    with open_queue(f"{url}#many") as queue:
+        begun = time.perf_counter()
+        _fill(queue, count)
+        each = (time.perf_counter() - begun) / count * 1e6
+    bench.report(POSTGRES, "enqueue_many, an item", [each], "us")
 
 
 def _cycles(bench: Bench, url: str) -> None:
     import psycopg
 
-    seconds = bench.pick(small=1, usual=8)
+    seconds, many = bench.pick(small=2, usual=80) / 10, bench.pick(small=2, usual=8)
     with psycopg.connect(url, autocommit=True) as connection:
         begun = time.perf_counter()
         for _ in range(1000):
             connection.execute("select 1").fetchone()
         trip = (time.perf_counter() - begun) / 1000 * 1e6
-    with open_queue(f"{url}#cycles") as queue:
-        _fill(queue, 4000 * seconds)
     limit = Target("1,500 a second where 10,000 round trips are", 6.7)
-    for count in (1, 8):
-        argv = [sys.executable, "-c", _WORKER, f"{url}#cycles", str(seconds)]
-        workers = [
-            subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in range(count)
+    for count, later in ((1, "now"), (many, "now"), (many, "later")):
+        name = f"{url}#cycles-{count}-{later}"
+        with open_queue(name) as queue:
+            _fill(queue, int(1500 * seconds * min(count, 3)))
+        argv = [sys.executable, "-c", _WORKER, name, str(seconds), later]
+        done = [line.split() for line in together(argv, count)]
+        each = 1e6 / sum(int(many) / float(took) for many, took, _ in done)
+        what = f"claim + payload + done, {count} at work"
+        if later == "later":
+            what += ", told in groups as `run` does"
+        bench.report(POSTGRES, what, [each], "us", to="SELECT 1", reference=[trip],
+                     target=limit if (count, later) == (many, "now") else None)  # fmt: skip
+
+
+def together(argv: list[str], count: int) -> list[str]:
+    """Run so many processes at once, from when all of them are ready; return what each printed."""
+    workers = [
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    return [worker.communicate()[0] for worker in workers]
+
+
+def _growth(bench: Bench, url: str) -> None:
+    cycles, workers = bench.pick(small=100, usual=100_000), bench.pick(small=2, usual=4)
+    share = min(250, cycles // workers // 4)
+    with open_queue(f"{url}#growth") as queue:
+        _fill(queue, 2000)
+        argv = [sys.executable, "-c", _GROWER, f"{url}#growth", str(cycles // workers)]
+        growers = [
+            subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(workers)
         ]
-        for worker in workers:
-            assert worker.stdout is not None
-            worker.stdout.readline()
-        begun = time.perf_counter()
-        done = sum(int(worker.communicate("\n")[0]) for worker in workers) if count == 1 else 0
-        if count > 1:
-            for worker in workers:
-                assert worker.stdin is not None
-                worker.stdin.write("\n")
-                worker.stdin.flush()
-            done = sum(int(worker.communicate()[0]) for worker in workers)
-        each = (time.perf_counter() - begun) / done * 1e6
-        bench.report(NAME, f"claim + payload + done, {count} at work", [each], "us", to="SELECT 1",
-                     reference=[trip], target=limit if count == 8 else None)  # fmt: skip
+        added = 2000
+        while added < cycles + 2000 and any(grower.poll() is None for grower in growers):
+            if queue.count([State.PENDING]) < 2000:
+                _fill(queue, 1000)
+                added += 1000
+            time.sleep(0.05)
+        took = [json.loads(grower.communicate()[0]) for grower in growers]
+    first = statistics.median(t for times in took for t in times[:share])
+    last = statistics.median(t for times in took for t in times[-share:])
+    limit = Target("claim p50 at most twice that of the first", 2.0)
+    bench.report(POSTGRES, f"claim, after {cycles:,} cycles of {workers} workers", [last * 1e6],
+                 "us", to="the first 1,000", reference=[first * 1e6], target=limit)  # fmt: skip
 
 
 def _commands(bench: Bench, url: str) -> None:
@@ -165,7 +218,7 @@ def _commands(bench: Bench, url: str) -> None:
         own.append(_process("-m", "pq_cli", "next", "-s", f"{url}#commands"))
         bare.append(_process("-c", "import psycopg"))
     limit = Target("at most 1.15 times", 1.15)
-    bench.report(NAME, "pq next, as a process", own, "ms", to="python -c 'import psycopg'",
+    bench.report(POSTGRES, "pq next, as a process", own, "ms", to="python -c 'import psycopg'",
                  reference=bare, target=limit)  # fmt: skip
 
 
@@ -173,3 +226,46 @@ def _process(*argv: str) -> float:
     begun = time.perf_counter()
     subprocess.run([sys.executable, *argv], stdout=subprocess.DEVNULL, check=True)
     return (time.perf_counter() - begun) * 1e3
+
+
+def _peers(bench: Bench, url: str) -> None:
+    seconds = bench.pick(small=2, usual=40) / 10
+    for peer in pgpeers.PEERS:
+        if not pgpeers.installed(peer):
+            continue
+        argv = [sys.executable, "-m", "benchmarks.pgpeers", peer.name, url]
+        subprocess.run([*argv, "make"], check=True)
+        for count in (1,) if bench.size == "small" else (1, 8):
+            put = [line.split() for line in together([*argv, "put", str(seconds / 2)], count)]
+            what = f"{peer.name} ({peer.guarantees})"
+            _rate(bench, f"{what}: put, {count} at work", put)
+            take = [line.split() for line in together([*argv, "take", str(seconds)], count)]
+            _rate(bench, f"{what}: take and ack, {count} at work", take)
+
+
+def _rate(bench: Bench, what: str, done: list[list[str]]) -> None:
+    each = 1e6 / max(1e-9, sum(int(many) / float(took) for many, took in done))
+    bench.report(POSTGRES, what, [each], "us")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One group of rows."""
+
+    NAME: str
+    part: Callable[[Bench, str], None]
+
+    def run(self, bench: Bench) -> None:
+        """Measure; nothing where there is no server."""
+        url = _server()
+        if url is not None:
+            before = len(bench.rows)
+            self.part(bench, url)
+            bench.rows[before:] = [replace(row, group=self.NAME) for row in bench.rows[before:]]
+
+
+PARTS = (
+    Part("postgres-claims", _claims), Part("postgres-lines", _lines),
+    Part("postgres-cycles", _cycles), Part("postgres-commands", _commands),
+    Part("postgres-growth", _growth), Part("postgres-peers", _peers),
+)  # fmt: skip

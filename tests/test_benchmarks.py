@@ -19,7 +19,12 @@ GROUPS = [
     "memory",
     "pool",
     "crossings",
-    "postgres",
+    "postgres-claims",
+    "postgres-lines",
+    "postgres-cycles",
+    "postgres-commands",
+    "postgres-growth",
+    "postgres-peers",
 ]
 ROW_FIELDS = {
     "group", "what", "median", "unit", "runs", "ratio", "to", "target", "met", "size",

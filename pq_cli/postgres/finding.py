@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pq_cli.postgres.waiting.followers import PostgresFollowers
     from pq_cli.postgres.wire.session import Row
 
-ORDER, KEYS = 0x7071_0001, 0x7071_0002
+ORDER, KEYS, _REMOVALS = 0x7071_0001, 0x7071_0002, 0x7071_0003
 """Locks for all of a queue; see `store`."""
 _HEADS = 8
 """Heads of each lane that are looked at: as many as others may be claiming at the moment."""
@@ -212,6 +212,18 @@ class Finds(Looks):
         if new:
             self._link.rows(sql.DOUBT, self.number, new)
         return [number for number, here, doubted in rows if here or (doubted or 0.0) > sql.COMING]
+
+    def removals(self) -> Iterator[tuple[float, list[int]]]:
+        if self._link.inside:
+            self.exclude(_REMOVALS)  # no two removals have the same second
+        before = math.inf
+        while True:
+            with self._lock:
+                row = self._link.row(sql.REMOVALS, self.number, self.number, before)
+            if row is None:
+                return
+            before = row[0]
+            yield before, row[1]
 
     def look_in(self) -> None:
         """Take note that a claim comes: what is read first then takes its lock, too."""

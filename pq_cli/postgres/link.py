@@ -48,7 +48,9 @@ class Link:
     """One connection, used by one thread at a time.
 
     patience: seconds to go on trying to connect, and to wait for a row that others have locked.
-    greeting: called with this link whenever a connection has been made.
+    greeting: called with this link whenever a connection has been made. unsettled: how much was
+    committed on this connection that does not wait for the disk; with another one it may be another
+    server, or one that has crashed, and nobody knows.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Link:
     ) -> None:
         self.address = address
         self.pooled = False
+        self.unsettled = 0
         self._patience = patience
         self._greeting = greeting
         self._session: Session | None = None
@@ -113,6 +116,7 @@ class Link:
         return session
 
     def _greet(self, session: Session) -> None:
+        self.unsettled = 0
         wait = str(max(1, round(self._patience * 1000)))
         settings = [*_SETTINGS, "lock_timeout"], [*_SETTINGS.values(), wait]
         ((server_process, _),) = session.run([(_SET, settings)])[0]

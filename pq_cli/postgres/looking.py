@@ -184,6 +184,12 @@ class Looks:
     def at_path(self, path: str) -> NoReturn:
         raise UsageError(f"{printable(path)}: a queue in a database has no paths: give an id")
 
+    def policy(self) -> str:
+        # Whoever is about to change it locks it: of two who do at once none is forgotten.
+        lock = " for no key update" if self._link.inside else ""
+        rows = self.ask("select policy from pq.queue where number = %s" + lock, self.number)
+        return str(rows[0][0])
+
     def uuid(self, *, lasting: bool = False) -> str:
         return str(self.ask("select uuid from pq.queue where number = %s", self.number)[0][0])
 

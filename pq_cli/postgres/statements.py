@@ -236,6 +236,9 @@ with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[])
 delete from pq.payload using gone where payload.queue = gone.queue and payload.blob = gone.blob
 """
 
+SYNC = "select pg_logical_emit_message(true, 'pq', '')::text"
+"""Something to commit: when that is on the disk, all that came before it is."""
+
 LAST_ID = "select last_id from pq.counter where queue = %s for update"
 SET_LAST_ID = "update pq.counter set last_id = %s where queue = %s"
 LIVE_COUNT = "select count(*) from (select 1 from ({}) as live limit %(most)s) as counted".format(

@@ -14,7 +14,6 @@ circle:
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from pq_cli.postgres.wire.session import Row
     from pq_cli.queue.request import Admitted, Request
 
-_REMOVALS = 0x7071_0003
 _MOST_EVENTS = 10_000
 _TRIM_EVERY = 500
 _LOOK = 2.0
@@ -196,12 +194,6 @@ class PostgresStore(Finds):
             )
         self._state, self._stirred = state, True
 
-    def policy(self) -> str:
-        # Whoever is about to change it locks it: of two who do at once none is forgotten.
-        lock = " for no key update" if self._link.inside else ""
-        rows = self.ask("select policy from pq.queue where number = %s" + lock, self.number)
-        return str(rows[0][0])
-
     def set_policy(self, text: str) -> None:
         from pq_cli.queue.policytext import parse_policy  # start-up: people set it
 
@@ -214,6 +206,10 @@ class PostgresStore(Finds):
 
     def close(self) -> None:
         with self._lock:
+            try:
+                self.settle()
+            except (PqError, OSError):
+                pass  # nobody was told: at worst it is done again
             self._link.close()
             while self._looking:
                 self._looking.pop().close()
@@ -278,7 +274,7 @@ class PostgresStore(Finds):
         number, while the first one lives.
         """
         claimed = before.claims != after.claims
-        self._link.rows(f"set local synchronous_commit = {'on' if claimed else 'off'}")
+        self._link.later(f"set local synchronous_commit = {'on' if claimed else 'off'}")
 
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:
@@ -286,29 +282,22 @@ class PostgresStore(Finds):
 
     def drop(self, item: Item, *, later: bool = False) -> None:
         self.followers.moved(item, None)
-        self._drop([item.id])
+        self._drop([item.id], later)
         self._free(item, None)
 
     def settle(self) -> int:
-        return 0
+        with self._lock:
+            if self._link.unsettled and self._config.durability != "fast":
+                self._link.rows(sql.SYNC)
+            count, self._link.unsettled = self._link.unsettled, 0
+        return count
 
-    def _drop(self, ids: list[int]) -> None:
+    def _drop(self, ids: list[int], later: bool = False) -> None:
         self._came = 0, None
-        if self._config.durability == "fast":
-            self._link.rows("set local synchronous_commit = off")
+        self._link.unsettled += later
+        if later or self._config.durability == "fast":
+            self._link.later("set local synchronous_commit = off")
         self._link.later(sql.DROP, self.number, ids, self.number)
-
-    def removals(self) -> Iterator[tuple[float, list[int]]]:
-        if self._link.inside:
-            self.exclude(_REMOVALS)  # no two removals have the same second
-        before = math.inf
-        while True:
-            with self._lock:
-                row = self._link.row(sql.REMOVALS, self.number, self.number, before)
-            if row is None:
-                return
-            before = row[0]
-            yield before, row[1]
 
     def expire(self, now: float) -> int:
         gone = [row[0] for row in self._link.rows(sql.EXPIRED, self.number, now)]
@@ -353,7 +342,7 @@ class PostgresStore(Finds):
             self.exclude(KEYS)
         self._stirred = True
         if self._config.durability == "fast":
-            self._link.rows("set local synchronous_commit = off")
+            self._link.later("set local synchronous_commit = off")
         return Entry(self, self.followers, self._link, self.number, self._config, now)
 
     def arrivals(self) -> PostgresArrivals:
