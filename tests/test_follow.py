@@ -247,7 +247,7 @@ def test_an_event_that_commits_later_under_an_earlier_number_is_not_missed():
 
 def test_a_follower_outlives_what_the_queue_lies_on_for_a_while(spool, monkeypatch):
     """`trouble` hears of a TryAgainError, and it goes on; without it, that is raised."""
-    from pq_cli.spool.disk.eventtail import LogTail
+    from pq_cli.spool.eventtail import LogTail
 
     spool.enqueue(b"x")
     read, heard = LogTail.read, []

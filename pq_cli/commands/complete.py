@@ -107,6 +107,8 @@ class _Line:
                     list(declared(find(word).OPTIONS).values()) if word in COMMANDS else []
                 )
         self.kind = self._kind(pending, current)
+        if self.after and "--command" in before[: self.after]:
+            self.kind = "command"  # in the place of FILEs
 
     def _take(self, option: str, value: str) -> None:
         if option in ("-s", "--spool"):

@@ -44,6 +44,7 @@ class EnqueueOptions(NewItemOptions):
     null: bool = flag("-0", "--null", help="One item a NUL record.")
     jsonl: bool = flag("--jsonl", help="One item a JSON record.")
     move: bool = flag("--move", help="Remove each FILE once queued.")
+    as_command: bool = flag("--command", help="After --: a command, for `pq run --commands`.")
 
 
 OPTIONS = EnqueueOptions
@@ -52,9 +53,12 @@ OPTIONS = EnqueueOptions
 def command(o: EnqueueOptions, screen: Screen) -> int:
     """Add stdin, or each FILE, to the queue; print the ids, one a line.
 
-    An id that was printed is safe, also from a power loss.
+    An id that was printed is safe, also from a power loss. With --command -- CMD... the item is
+    that command and the present folder: `pq run --commands` runs it there.
     """
     modes = o.lines + o.null + o.jsonl
+    if o.as_command:
+        return _command(o, modes, screen)
     if modes > 1:
         raise UsageError("--lines, -0 and --jsonl exclude each other")
     if o.move and (modes or not o.files):
@@ -72,6 +76,22 @@ def command(o: EnqueueOptions, screen: Screen) -> int:
         else:
             work.whole(o.files or ("-",), move=o.move)
         work.sum_up(0 if modes else len(o.files))
+    return work.status
+
+
+def _command(o: EnqueueOptions, modes: int, screen: Screen) -> int:
+    """Make an item of a command and the present folder, named by how it was typed."""
+    from pq_cli.commands.enqueue_order import order_of  # start-up
+
+    if modes or o.move:
+        raise UsageError("--command takes one command: neither records nor --move")
+    order, name = order_of(o.files)
+    request = request_of(o, delay=o.delay, at=o.at)
+    screen.check()
+    queue = open_spool(o, screen, create=True)
+    with Counting(screen, "items") as counting:
+        work = _Enqueue(queue, request.replace(name=o.name or name), counting, screen)
+        work.one(order.payload())
     return work.status
 
 
@@ -159,6 +179,10 @@ class _Enqueue:
             for _, staged in batch:
                 self._queue.unstage(staged)
             raise
+
+    def one(self, payload: bytes) -> None:
+        """Make an item of a payload."""
+        self._commit([("-", self._queue.stage(payload, self._request))], move=False)
 
     def _stage(self, file: str, batch: list[tuple[str, Staged]], *, move: bool) -> None:
         try:

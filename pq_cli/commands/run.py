@@ -15,10 +15,11 @@ from pq_cli.commands.next import refuse_paused
 from pq_cli.commands.run_options import MOST_AT_ONCE, RunOptions
 from pq_cli.commands.run_report import Reporter
 from pq_cli.commands.spools import brief_lock, open_spool
-from pq_cli.core.item import State
+from pq_cli.core.item import Item, State, printable
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
+    DataError,
     LockTimeoutError,
     PqError,
     UsageError,
@@ -27,7 +28,7 @@ from pq_cli.queue.verbs import Queue
 from pq_cli.render.present import present
 from pq_cli.screen import Screen
 from pq_cli.worker.command import CommandGate, Runner
-from pq_cli.worker.contract import arguments
+from pq_cli.worker.contract import Order, arguments
 from pq_cli.worker.descendants import reap_orphans
 from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.guard import Guard
@@ -56,8 +57,11 @@ def command(o: RunOptions, screen: Screen) -> int:
     The payload is CMD's stdin. Exit 0 ends the item, 75 or 111 puts it off, 100 fails it for good,
     anything else retries it until max_attempts. Exit 6: some attempt failed.
     """
-    if not o.cmd:
+    if not o.cmd and not o.commands:
         raise UsageError("give the command to run: pq run [OPTIONS] -- CMD...")
+    if o.commands and (o.cmd or o.batch is not None):
+        what = "CMD" if o.cmd else "--batch"
+        raise UsageError(f"--commands and {what} exclude each other: each item is a command itself")
     if o.log and o.tag:
         raise UsageError("--log and --tag exclude each other: with --log nothing is passed on")
     if o.batch is not None:
@@ -82,13 +86,23 @@ def _dry_run(queue: Queue, o: RunOptions, screen: Screen) -> int:
     """Print what would run, in order: id and command line."""
     items = islice(queue.items([State.PENDING]), o.max_items)
     present(
-        ((item.id, arguments(o.cmd, item.path or "{}")) for item in items),
+        ((item.id, _argv(queue, o, item)) for item in items),
         screen,
         as_json=o.as_json,
         record=lambda told: {"event": "would run", "id": told[0], "argv": told[1]},
-        line=lambda told: f"{told[0]}\t{shlex.join(told[1])}",
+        line=lambda told: f"{told[0]}\t{printable(shlex.join(told[1]))}",
     )
     return 0
+
+
+def _argv(queue: Queue, o: RunOptions, item: Item) -> list[str]:
+    """Return what would run on an item; nothing where it was to be a command, and is none."""
+    if not o.commands:
+        return arguments(o.cmd, item.path or "{}")
+    try:
+        return Order.of_payload(queue.payload(item)).argv
+    except DataError:
+        return []
 
 
 class _Run:

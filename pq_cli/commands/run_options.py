@@ -63,6 +63,7 @@ class RunOptions(Options):
     cmd: tuple[str, ...] = operands(
         metavar="-- CMD...", help="Run on each item; {} becomes the payload's path."
     )
+    commands: bool = flag("--commands", help="Run the commands that the items are.")
     jobs: int = option(
         "-j", "--jobs", metavar="N", default="1", help="At most N at once.",
         read=number("--jobs", 1, 10_000),

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.queue.request import Admitted, Request
-    from pq_cli.spool.disk.eventtail import LogTail
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
     from pq_cli.spool.doors.intake import Prepared
+    from pq_cli.spool.eventtail import LogTail
     from pq_cli.spool.followers import Followers
 
     T = TypeVar("T")
@@ -373,12 +373,12 @@ class SpoolStore(SpoolAttends):
         return get(item.replace(path=f"{self.files.root}/{stray}"))
 
     def events(self) -> Iterator[dict[str, Any]]:
-        from pq_cli.spool.disk.eventtail import read_log  # start-up: those who look pay for it
+        from pq_cli.spool.eventtail import read_log  # start-up: those who look pay for it
 
         return read_log(self.files.root)
 
     def tail(self, after: int) -> LogTail:
-        from pq_cli.spool.disk.eventtail import LogTail
+        from pq_cli.spool.eventtail import LogTail
 
         return LogTail(self.files.root, after)
 

@@ -8,12 +8,14 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import BinaryIO
 
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import (
     CommandNotFoundError,
     DamagedItemError,
+    DataError,
     LockTimeoutError,
     NoSuchItemError,
     NotExecutableError,
@@ -25,6 +27,7 @@ from pq_cli.worker.contract import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
     EXIT_TIMEOUT,
+    Order,
     Outcome,
     Verdict,
     all_arguments,
@@ -48,6 +51,9 @@ _EXHAUSTED = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _AGAIN = 0.1
 """Seconds between tries to keep a log while the lock is busy."""
 
+_LONGEST_ORDER = 8 * 1024 * 1024
+"""Bytes of an item that is a command: more than the system takes as arguments."""
+
 _GATE_WORDS = 4096
 """Bytes kept of the beginning, and of the end, of what a gate writes to stderr."""
 
@@ -70,7 +76,7 @@ class Terms(Record):
 
 
 class Runner:
-    """Runs one command on each item it is given.
+    """Runs one command on each item it is given; with none, the one that each item is.
 
     outlets: where children's stdout and stderr are passed on; None: they inherit that of pq; twice
     the same: one pipe for both, which keeps their order. alone: there is one child at a time, whose
@@ -93,7 +99,7 @@ class Runner:
     ) -> None:
         self._queue = queue
         # Found once: a search of PATH for each of 10,000 items costs a failed exec per folder.
-        self._command = [shutil.which(command[0]) or command[0], *command[1:]]
+        self._command = [shutil.which(word) or word for word in command[:1]] + [*command[1:]]
         self._environ = {**environ, **guard.environment}
         self._terms = terms
         self._defer_on = queue.config.defer_on if terms.defer_on is None else terms.defer_on
@@ -106,11 +112,28 @@ class Runner:
         """Make one attempt; the handler of `drain`."""
         try:
             with self._queue.file_of(item) as payload:
+                if not self._command:
+                    return await self._as_ordered(item, payload)
                 argv = arguments(self._command, payload.name)
                 env = environment(self._queue.name, item, payload.name)
                 return await self._attempt([item], argv, env, payload.fileno())
         except DamagedItemError as error:
             return Outcome(verdict=Verdict.DEAD, error=str(error))
+
+    async def _as_ordered(self, item: Item, payload: BinaryIO) -> Outcome:
+        """Make one attempt at an item that is a command itself; what is none fails for good."""
+        try:
+            order = Order.of_payload(payload.read(_LONGEST_ORDER))
+        except DataError as error:
+            return Outcome(verdict=Verdict.DEAD, error=str(error))
+        env = environment(self._queue.name, item, payload.name) | {"PWD": order.cwd}
+        try:
+            os.stat(f"{order.cwd}/.")
+        except OSError as error:
+            why = f"cannot work in {printable(order.cwd)}: {error.strerror}"
+            return Outcome(verdict=Verdict.RETRY, error=why)
+        with open(os.devnull, "rb", buffering=0) as null:
+            return await self._attempt([item], order.argv, env, null.fileno(), order.cwd)
 
     async def together(self, items: list[Item]) -> list[Outcome]:
         """Make one attempt at several items; the handler of `drain(batch=...)`.
@@ -143,14 +166,18 @@ class Runner:
             )
 
     async def _attempt(
-        self, items: list[Item], argv: list[str], env: dict[str, str], stdin: int
+        self,
+        items: list[Item],
+        argv: list[str],
+        env: dict[str, str],
+        stdin: int,
+        cwd: str | None = None,
     ) -> Outcome:
         capture = Capture() if self._terms.log else None
         try:
-            status = await self._run(items, argv, env, stdin, capture)
+            status = await self._run(items, argv, env, stdin, capture, cwd)
         except OSError as error:
-            fatal = error if error.errno in _EXHAUSTED else not_runnable(self._command[0], error)
-            return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
+            return self._not_started(argv, error)
         outcome = self._outcome(status, capture)
         try:
             for item in items:
@@ -159,6 +186,13 @@ class Runner:
             pass  # the log is best effort: what the command has done is not forgotten for it
         return outcome
 
+    def _not_started(self, argv: list[str], error: OSError) -> Outcome:
+        """Return the outcome of a command that could not be started."""
+        fatal = error if error.errno in _EXHAUSTED else not_runnable(argv[0], error)
+        if not self._command and isinstance(fatal, PqError):  # the item's own is to blame
+            return Outcome(verdict=Verdict.RETRY, error=str(fatal), status=fatal.exit_code)
+        return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)
+
     async def _run(
         self,
         items: list[Item],
@@ -166,12 +200,13 @@ class Runner:
         env: dict[str, str],
         stdin: int,
         capture: Capture | None,
+        cwd: str | None,
     ) -> int:
         out, err = self._streams(items[0], capture)
         streams = [stream for stream in dict.fromkeys((out, err)) if stream is not None]
         ends = tuple(None if stream is None else stream.write_end for stream in (out, err))
         try:
-            child = Child(argv, self._environ | env, (stdin, *ends), self._guard)
+            child = Child(argv, self._environ | env, (stdin, *ends), self._guard, cwd)
             for stream in streams:
                 stream.start()
             status, late = await self._wait(child, self._timeout(items))
@@ -220,7 +255,7 @@ class Runner:
         return (None if out is None else made[out]), (None if err is None else made[err])
 
     def _outcome(self, status: int, capture: Capture | None) -> Outcome:
-        if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
+        if self._command and status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
             kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
             fatal = kind(f"{self._command[0]}: exit {status}; its items went back uncounted")
             return Outcome(

@@ -6,8 +6,9 @@ import os
 
 from pq_cli.core.item import META, Item, printable
 from pq_cli.core.policy import QueueConfig
+from pq_cli.core.record import Record
 from pq_cli.core.shellwords import as_command, shell_only
-from pq_cli.errors import CommandNotFoundError, NotExecutableError
+from pq_cli.errors import CommandNotFoundError, DataError, NotExecutableError
 from pq_cli.queue.outcome import Outcome as Outcome
 from pq_cli.queue.outcome import Verdict as Verdict
 
@@ -23,6 +24,31 @@ EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
 _DEFER = (75, 111)
 _DEAD = 100
+
+_COMMAND = b"pq-command 1\n"
+
+
+class Order(Record):
+    """A command that is an item: its words, and the folder in which it was given."""
+
+    argv: list[str]
+    cwd: str
+
+    def payload(self) -> bytes:
+        """Return the item's payload: a line that says what it is, cwd and words, NUL after each.
+
+        Bytes that are no text stay what they are.
+        """
+        return _COMMAND + b"".join(os.fsencode(word) + b"\0" for word in (self.cwd, *self.argv))
+
+    @classmethod
+    def of_payload(cls, payload: bytes) -> Order:
+        """Return the command that a payload is. Raises DataError: it is none."""
+        cwd, *argv = payload.removeprefix(_COMMAND).split(b"\0")
+        whole = payload.startswith(_COMMAND) and len(argv) > 1 and not argv.pop()
+        if not whole or not argv[0] or not cwd.startswith(b"/"):
+            raise DataError("it is no command: `pq enqueue --command -- CMD` queues one")
+        return cls(argv=[os.fsdecode(word) for word in argv], cwd=os.fsdecode(cwd))
 
 
 def verdict(status: int, defer_on: Collection[int] = ()) -> Verdict:

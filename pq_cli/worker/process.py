@@ -16,6 +16,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from pq_cli.worker.guard import Guard, kill_marked
 
@@ -26,8 +27,8 @@ running: set[int] = set()
 class Child:
     """A command that runs. Await `wait`; nothing else reaps it.
 
-    streams: descriptors for its 0, 1 and 2; None: that of pq itself. Raises OSError when it cannot
-    be started.
+    streams: descriptors for its 0, 1 and 2; None: that of pq itself. cwd: the folder in which it
+    runs; None: pq's own. Raises OSError when it cannot be started.
     """
 
     def __init__(
@@ -36,17 +37,19 @@ class Child:
         env: Mapping[str, str],
         streams: Sequence[int | None],
         guard: Guard | None = None,
+        cwd: str | None = None,
     ) -> None:
         actions = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate(streams) if fd is not None]
-        self.pid = os.posix_spawnp(
-            argv[0],
-            list(argv),
-            env,
-            file_actions=actions,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
-        )
+        with nullcontext() if cwd is None else _Inside(cwd):
+            self.pid = os.posix_spawnp(
+                argv[0],
+                list(argv),
+                env,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+            )
         running.add(self.pid)
         self.status: int | None = None
         """How it has ended; 128 + N when signal N ended it. None while it runs."""
@@ -115,6 +118,25 @@ class Child:
             self._signal(signal.SIGKILL)  # before it is reaped, while its group's number is its own
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return 128 - code if code < 0 else code
+
+
+class _Inside:
+    """A context in another folder: posix_spawn has no word for it. Nothing may wait in it."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        self._back = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        try:
+            os.chdir(self._folder)
+        except BaseException:
+            os.close(self._back)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        os.fchdir(self._back)
+        os.close(self._back)
 
 
 def _marks(env: Mapping[str, str], guard: Guard | None) -> list[bytes]:
