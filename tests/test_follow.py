@@ -272,7 +272,7 @@ from pq_cli import open_queue
 queue = open_queue(sys.argv[1])
 for _ in range(int(sys.argv[2])):
     queue.enqueue(b"x")
-    queue.done(queue.claim())
+    queue.done(queue.claim(wait=60))
 """
 EACH = int((os.environ.get("PQ_LONG") and 400) or 20)
 
