@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from queues import BACKENDS, Clock, make_queue
 from support import Pq
+
+from pq_cli import Queue
 
 # Whoever starts the tests in the background may have left these ignored, and the commands under
 # test would inherit it; then no Ctrl-C of a test would reach them.
@@ -53,3 +57,22 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def pq(tmp_path: Path) -> Pq:
     """The command `pq`, on a spool of its own that nobody has made yet."""
     return Pq(tmp_path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Time as the test wants it."""
+    return Clock()
+
+
+@pytest.fixture(params=BACKENDS)
+def make(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Callable[..., Queue]:
+    """Make the queue of one backend with a policy; the one on a disk is opened anew."""
+    return lambda **config: make_queue(request.param, tmp_path, clock, **config)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads to do something in."""
+    with ThreadPoolExecutor() as pool:
+        yield pool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from queues import BACKENDS, Clock, drain, make_queue
+from queues import drain
 
 from pq_cli import (
     KeyTakenError,
@@ -14,18 +14,6 @@ from pq_cli import (
     State,
     UsageError,
 )
-
-
-@pytest.fixture
-def clock():
-    """Time as the test wants it."""
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def make(request, tmp_path, clock):
-    """Make the queue of one backend with a policy."""
-    return lambda **config: make_queue(request.param, tmp_path, clock, **config)
 
 
 def states(q, *items):

@@ -7,7 +7,7 @@ import math
 import os
 
 import pytest
-from queues import BACKENDS, START, Clock, drain, make_queue, plain, snapshot
+from queues import BACKENDS, START, drain, make_queue, plain, snapshot
 
 from pq_cli import (
     ConfigError,
@@ -23,22 +23,6 @@ from pq_cli import (
 )
 from pq_cli.core.item import LIVE, MAX_HISTORY
 from pq_cli.core.origin import Origin, digest
-
-
-@pytest.fixture
-def clock():
-    """Time as the test wants it."""
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def make(request, tmp_path, clock):
-    """Make the queue of one backend with a policy."""
-
-    def made(**config):
-        return make_queue(request.param, tmp_path, clock, **config)
-
-    return made
 
 
 def ids(queue, *states):

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from queues import BACKENDS, START, Clock, make_queue
+from queues import START
 from support import HANG, Pq, wait_until
 
 from pq_cli import NoSuchItemError, State, TryAgainError, UsageError
-
-
-@pytest.fixture
-def clock():
-    """Time as the test wants it."""
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def make(request, tmp_path, clock):
-    """Make the queue of one backend with a policy."""
-    return lambda **config: make_queue(request.param, tmp_path, clock, **config)
-
-
-@pytest.fixture
-def threads():
-    """Threads to do something in."""
-    with ThreadPoolExecutor() as pool:
-        yield pool
 
 
 def ends(q, *items, **options):

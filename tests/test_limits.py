@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 from database import need_postgres, server
-from queues import BACKENDS, Clock, make_queue, no_jitter, open_at
+from queues import open_at
 from support import wait_until
 
 from pq_cli import ConfigError, ConflictError, QueueConfig, Request, Spool, State, UsageError
@@ -18,22 +18,6 @@ from pq_cli import ConfigError, ConflictError, QueueConfig, Request, Spool, Stat
 LONG = bool(os.environ.get("PQ_LONG"))
 
 BAD = ("", "none", ".api", "-api", "_api", "a/b", "a b", "a@b", "ä", "a\n", "a" * 65, "..", 5)
-
-
-@pytest.fixture
-def clock():
-    """A clock that stands until it is moved."""
-    return Clock()
-
-
-@pytest.fixture(params=BACKENDS)
-def make(request, tmp_path, clock):
-    """Return what makes a queue with this policy, or opens the same one anew."""
-
-    def queue(**config):
-        return make_queue(request.param, tmp_path, clock, no_jitter, **config)
-
-    return queue
 
 
 @pytest.fixture

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from queues import BACKENDS, Clock, make_queue
+from queues import BACKENDS, make_queue
 from support import Pq
 
 from pq_cli import ConflictError, NoLongerFitsError, Selection, State, UsageError
-
-
-@pytest.fixture
-def clock():
-    """Time as the test wants it."""
-    return Clock()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -13,17 +13,11 @@ import threading
 
 import pytest
 from database import need_postgres, server
-from queues import BACKENDS, START, Clock, make_queue, open_at
+from queues import BACKENDS, START, make_queue, open_at
 from support import HANG, wait_until
 
 from pq_cli import Outcome, Verdict, drain
 from pq_cli.core.insight.workers import Duty, Worker, duty_of, duty_values
-
-
-@pytest.fixture
-def clock():
-    """Time as the test wants it."""
-    return Clock()
 
 
 @pytest.fixture(params=BACKENDS)

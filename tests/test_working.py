@@ -8,10 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from queues import BACKENDS, START, Clock, make_queue, plain
+from queues import START, Clock, make_queue, plain
 from support import HANG, wait_until
 
 from pq_cli import GiveUp, RetryLater, Spool, StaleClaimError, State, UsageError
@@ -34,19 +33,6 @@ class CountingClock(Clock):
 def clock():
     """Time as the test wants it."""
     return CountingClock()
-
-
-@pytest.fixture(params=BACKENDS)
-def make(request, tmp_path, clock):
-    """Make the queue of one backend with a policy."""
-    return lambda **config: make_queue(request.param, tmp_path, clock, **config)
-
-
-@pytest.fixture
-def threads():
-    """Threads to do something in."""
-    with ThreadPoolExecutor() as pool:
-        yield pool
 
 
 def states(q):
