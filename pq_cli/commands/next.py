@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pq_cli.screen import Screen
 
 _POLL = 0.2
-"""Seconds between looks while waiting: work is noticed within a quarter of a second."""
+"""Seconds between looks while waiting, where nobody tells what comes."""
 
 
 def _patience(text: str) -> float:
@@ -83,7 +83,7 @@ def command(o: NextOptions, screen: Screen) -> int:
     if o.cmd:
         return _run(o, screen, deadline)
     queue = _open(o, screen, deadline)
-    item = _claim(lambda: queue.claim(lease=o.lease, bound=o.ack), deadline)
+    item = _claim(queue, lambda: queue.claim(lease=o.lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
         _say_idle(queue, screen)
@@ -158,14 +158,27 @@ def _open(
             time.sleep(_POLL)
 
 
-def _claim(take: Callable[[], Item | None], deadline: float | None) -> Item | None:
+def _claim(queue: Queue, take: Callable[[], Item | None], deadline: float | None) -> Item | None:
     """Return what `take` claims, waiting until `deadline` (monotonic seconds; None: not at all)."""
     while True:
         item = take()
         now = time.monotonic()
         if item is not None or deadline is None or now >= deadline:
             return item
-        time.sleep(min(_POLL, deadline - now))
+        _listen(queue, deadline - now)
+
+
+def _listen(queue: Queue, seconds: float) -> None:
+    """Wait until it is time to look again, at most so many seconds."""
+    ear = queue.ear()
+    if ear is None:
+        time.sleep(min(_POLL, seconds))
+        return
+    from select import POLLIN, poll  # start-up
+
+    said = poll()
+    said.register(ear[0], POLLIN)
+    said.poll(1000 * min(ear[1], seconds))
 
 
 def _print(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> bool:
@@ -214,7 +227,7 @@ def _run(o: NextOptions, screen: Screen, deadline: float | None) -> int:
     judge = judging(o.defer_on, queue.config)
     seconds = o.lease or queue.config.lease
     with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:
-        item = _claim(lambda: foreground.claim(lambda: queue.claim(lease=o.lease)), deadline)
+        item = _claim(queue, lambda: foreground.claim(lambda: queue.claim(lease=o.lease)), deadline)
         if item is None:
             refuse_paused(queue)
             return 1

@@ -67,6 +67,7 @@ class Presence:
             self._link.session  # noqa: B018
             if not self._link.pooled:
                 self._link.rows(f"listen {channel(queue)}")
+                self.heard = True  # what came before we listened, nobody has told us
             self._listening.add(queue)
         return self
 

@@ -8,8 +8,8 @@ import statistics
 import time
 
 import pytest
-from database import need_postgres, new_server
-from support import Pq, readable
+from database import need_postgres, new_server, server
+from support import Pq, readable, wait_until
 
 from pq_cli import open_queue
 
@@ -79,3 +79,28 @@ def test_who_waits_is_woken_and_costs_nothing(tmp_path, capsys):
     if LONG:
         with capsys.disabled():
             print("\nwaking: " + ", ".join(told))
+
+
+def test_news_come_and_may_be_lost(pq):
+    """What comes is told at once to who listens; what nobody told is found by a look."""
+    url = pq.env["PQ_SPOOL"]
+    with open_queue(url) as queue, open_queue(url) as other:
+        assert queue.ear()[1] == 0.0  # something may have come before it listened
+        fd, seconds = queue.ear()
+        assert seconds > 0
+        other.enqueue(b"x")
+        assert readable(fd)
+        other.hold(1)
+        now = server().sql("select clock_timestamp()")[0][0]
+        sessions = "select 1 from pg_stat_activity where application_name = 'pq'"
+        with pq.start("next", "--wait") as waiting:
+            wait_until(
+                lambda: len(server().sql(f"{sessions} and backend_start > %s", now)) == 2,
+                "it has found nothing, and listens",
+            )
+            name = url.partition("#")[2]
+            server().sql(
+                "update pq.item set state = 'pending' where queue ="
+                " (select number from pq.queue where name = %s)", name
+            )  # fmt: skip
+            assert waiting.wait(60) == 0 and waiting.stdout.read() == b"x"
