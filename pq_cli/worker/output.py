@@ -13,7 +13,6 @@ import select
 import stat
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 _READ = 64 * 1024
 _LONGEST_LINE = 1024 * 1024
@@ -43,20 +42,6 @@ def same_file(one: int, other: int) -> bool:
         return os.path.sameopenfile(one, other)
     except OSError:
         return False
-
-
-class Target(Protocol):
-    """Takes what one child's stream gives."""
-
-    @property
-    def full(self) -> bool:
-        """Whether no more should be given before `resume` is called."""
-
-    def write(self, data: bytes) -> None:
-        """Take some bytes."""
-
-    def when_ready(self, resume: Callable[[], None]) -> None:
-        """Call `resume` once when there is room again."""
 
 
 class Outlet:

@@ -203,7 +203,7 @@ def parse_name(name: str) -> tuple[int, int | None] | None:
     """Return (id, claim number or None) of a payload name, or None when it is not one of ours."""
     stem, dot, claim = name.partition(".")
     longer = len(stem) - ID_DIGITS
-    item_id, count = whole(stem), whole(claim)
+    item_id, count = whole(stem), whole(claim) if dot else None
     if item_id is None or longer < 0 or (longer and stem[0] == "0"):
         return None
     if dot and (count is None or (claim[0] == "0" and claim != "0")):

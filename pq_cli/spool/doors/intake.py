@@ -189,7 +189,6 @@ class _Admission:
             files.keys.give(item.key, item.id, sync=False)
             files.after.sync(layout.KEYS)
         item = _place(files, staged, prepared.meta, item)
-        files.after.sync(layout.folder_of(item))
         self._porch.enter(item, other)
         self.fresh.append(item)
         if other is not None:
@@ -235,9 +234,10 @@ class _Admission:
 def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
     """Give payload and meta their places; the meta's rename is the commit instant."""
     disk, path = files.disk, layout.payload_path(item)
+    folder = path.rpartition("/")[0]
     try:
         files.heed(None, item)
-        files.make_folder(layout.folder_of(item))
+        files.make_folder(folder)
         if staged.adopted:
             disk.take_over(staged.tmp)
         disk.patch(meta, claim_over, item)
@@ -250,6 +250,7 @@ def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
         raise
     item = item.replace(path=f"{files.root}/{path}")
     files.index.moved(None, item)
+    files.after.sync(folder)
     return item
 
 
