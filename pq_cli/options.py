@@ -8,7 +8,16 @@ is imported here: the plain commands must start without it.
 
 from __future__ import annotations
 
-from pq_cli.core.item import NO_LIMIT, State, printable, valid_limit, valid_priority, whole
+from pq_cli.core.item import (
+    IF_FAILED,
+    NO_LIMIT,
+    State,
+    parse_reference,
+    printable,
+    valid_limit,
+    valid_priority,
+    whole,
+)
 from pq_cli.core.policy import valid_status
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration, parse_time
@@ -241,6 +250,21 @@ DELAY = option("--delay", metavar="D", help="Not before D from now.", read=parse
 AT = option("--at", metavar="T", help="Not before this time.", read=parse_time)
 
 
+def _after(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the items of `--after` options, as typed: each may hold several with commas."""
+    words = tuple(word.strip() for text in texts for word in text.split(","))
+    for word in words:
+        if "/" not in word:  # a path is for the queue to read
+            parse_reference(word)
+    return words
+
+
+def _if_failed(text: str) -> str:
+    if text not in IF_FAILED:
+        raise UsageError(f"--if-failed {printable(text)!r}: allowed is {', '.join(IF_FAILED)}")
+    return text
+
+
 class NewItemOptions(Options):
     """What may be said of a new item, by whoever makes one."""
 
@@ -257,6 +281,12 @@ class NewItemOptions(Options):
         "--timeout", metavar="D", help="Stop an attempt that takes longer.", read=parse_duration
     )
     limit: str | None = LIMIT
+    after: tuple[str, ...] = repeated(
+        "--after", metavar="ITEM,...", help="Wait until these are done.", read=_after
+    )
+    if_failed: str | None = option(
+        "--if-failed", metavar="RULE", help="If one is not: fail, hold or run.", read=_if_failed
+    )
     name: str | None = NAME
     metadata: dict[str, str] | None = METADATA
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from queues import drain
+from support import Pq
 
 from pq_cli import (
     KeyTakenError,
@@ -289,3 +292,33 @@ def test_the_log_tells_of_what_became_of_it(make):
     told = [(r["event"], r.get("error")) for r in q.log() if r["id"] == b.id]
     assert told == [("enqueued", None), ("cancelled", f"item {a.id} failed"),
                     ("held", None), ("released", None)]  # fmt: skip
+
+
+def test_the_commands_tell_of_both_directions(tmp_path):
+    """Enqueue by the line, by records, after a path; show, explain, completion; what is wrong."""
+    pq = Pq(tmp_path)
+    pq("enqueue", stdin=b"a")
+    path = json.loads(pq("show", "1", "--json").out)["path"]
+    pq("enqueue", "--after", f"{path},1", "--name", "b", stdin=b"b")
+    records = (
+        b'{"payload": "c", "after": [1, 2], "if_failed": "hold"}\n{"payload": "d", "after": 2}\n'
+    )
+    pq("enqueue", "--jsonl", stdin=records)
+    first, second, third = map(json.loads, pq("show", "--json", "1", "2", "3").out.splitlines())
+    assert (first["after"], first["followers"]) == ([], [2, 3])
+    assert (second["state"], second["after"], second["followers"]) == ("held", [1], [3, 4])
+    assert (third["after"], third["if_failed"]) == ([1, 2], "hold")
+    said = pq("explain", "1", "2").out.decode()
+    assert "2 items wait for it: 2, 3" in said
+    assert "it waits until item 1 (pending) is done" in said
+    offered = pq("__complete", "enqueue", "--after", "1,").out.decode()
+    assert [line.split("\t")[0] for line in offered.splitlines()] == ["1,1", "1,2", "1,3", "1,4"]
+    assert pq("__complete", "enqueue", "--if-failed=h").out == b"hold\t\n"
+    pq("cancel", "1")
+    last = pq("submit", "--after", "1", "--", "false", stdin=b"e")
+    assert (last.out, "item 5 has failed: item 1 failed" in last.err) == (b"5\n", True)
+    assert "`pq retry 1` brings both back" in pq("explain", "2").out.decode()
+    assert "there is no item 99 to come after" in pq("enqueue", "--after", "99", expect=3).err
+    for wrong in (["--after", "x"], ["--if-failed", "run"], ["--after", "1", "--if-failed", "x"]):
+        pq("enqueue", *wrong, stdin=b"x", expect=2)
+    assert [line[:1] for line in pq("ls", "-q").out.splitlines()] == [b"3", b"1", b"2", b"4", b"5"]

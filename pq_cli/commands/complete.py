@@ -12,7 +12,7 @@ import os
 import signal
 
 from pq_cli.commands.table import COMMANDS, find
-from pq_cli.core.item import Item, State, printable
+from pq_cli.core.item import IF_FAILED, LIVE, Item, State, printable
 from pq_cli.errors import PqError
 from pq_cli.options import COLORS, declared
 
@@ -41,7 +41,7 @@ _STATES = {
 _KINDS = {
     "DIR": "dirs", "SRC": "dirs", "FILE": "files", "S": "states", "WHEN": "colors", "KEY": "keys",
     "WHAT": "exists", "GLOB": "keys", "LIMIT": "limits", "ITEM": "items", "SHELL": "shells",
-    "CMD": "command",
+    "CMD": "command", "ITEM,": "after", "RULE": "rules",
 }  # fmt: skip
 """What the placeholders of help texts stand for; all others have values that nobody can guess."""
 _PATIENCE = 0.3
@@ -162,7 +162,7 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
         yield from line.options()
     elif line.kind == "commands":
         yield from ((row.name, row.help) for row in COMMANDS.values())
-    elif line.kind in ("items", "keys", "limits"):
+    elif line.kind in ("items", "keys", "limits", "after"):
         from pq_cli.backends import open_soon
 
         queue = open_soon(spool, _PATIENCE)
@@ -170,6 +170,10 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
             yield from ((key, "") for key in queue.suggest_keys(line.prefix))
         elif line.kind == "limits":
             yield from ((limit, "") for limit in queue.suggest_limits(line.prefix))
+        elif line.kind == "after":
+            before, comma, last = line.prefix.rpartition(",")
+            for item in queue.suggest(LIVE, last):
+                yield f"{before}{comma}{item.id}", _described(item)
         else:
             for item in queue.suggest(_STATES.get(line.command, tuple(State)), line.prefix):
                 yield item.claim or str(item.id), _described(item)
@@ -183,6 +187,7 @@ def _fixed(kind: str | None) -> Sequence[str]:
 
     numbers = tuple(str(n) for n in range(1, 11))
     known = {"states": tuple(State), "colors": COLORS, "exists": IF_EXISTS, "shells": tuple(SHELLS)}
+    known["rules"] = IF_FAILED
     return {**known, "priorities": numbers}.get(kind or "", ())
 
 

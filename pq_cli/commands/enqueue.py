@@ -8,6 +8,7 @@ import sys
 from time import monotonic
 
 from pq_cli.commands.spools import open_spool, taken_text
+from pq_cli.core.item import State
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.opened import About, open_file
 from pq_cli.options import AT, DELAY, NewItemOptions, flag, operands, option
@@ -68,6 +69,7 @@ def command(o: EnqueueOptions, screen: Screen) -> int:
         check_stdin()
     screen.check()
     queue = open_spool(o, screen, create=True)
+    request = after_others(request, o, queue)
     with _counting(o, modes, screen) as counting:
         work = _Enqueue(queue, request, counting, screen)
         if modes:
@@ -89,8 +91,9 @@ def _command(o: EnqueueOptions, modes: int, screen: Screen) -> int:
     request = request_of(o, delay=o.delay, at=o.at)
     screen.check()
     queue = open_spool(o, screen, create=True)
+    request = after_others(request.replace(name=o.name or name), o, queue)
     with Counting(screen, "items") as counting:
-        work = _Enqueue(queue, request.replace(name=o.name or name), counting, screen)
+        work = _Enqueue(queue, request, counting, screen)
         work.one(order.payload())
     return work.status
 
@@ -113,7 +116,9 @@ def _size_of_stdin() -> int | None:
 def request_of(
     o: NewItemOptions, *, delay: float | None = None, at: float | None = None
 ) -> Request:
-    """Return what the options ask for. Raises UsageError naming what is wrong."""
+    """Return what the options ask for, but for `after_others`. Raises UsageError."""
+    if o.if_failed is not None and not o.after:
+        raise UsageError("--if-failed is about the items of --after: give --after ITEM, too")
     return checked(
         Request(
             priority=o.priority,
@@ -128,6 +133,22 @@ def request_of(
             metadata=o.metadata,
         )
     )
+
+
+def fell_text(item: Item) -> str:
+    """Return what is to be said of an item that has failed with one that it comes after."""
+    return (
+        f"item {item.id} has failed: {item.last_error};"
+        f" `pq retry {item.after[0]}` tries both again, `pq retry {item.id}` only this one"
+    )
+
+
+def after_others(request: Request, o: NewItemOptions, queue: Queue) -> Request:
+    """Return the request with the items that are to be done before, as they were typed."""
+    if not o.after:
+        return request
+    after = [queue.reference(word) for word in o.after]
+    return checked(request.replace(after=after, if_failed=o.if_failed))
 
 
 def check_stdin() -> None:
@@ -290,6 +311,9 @@ class _Enqueue:
         if items:
             # In one write: safe they are together.
             self._screen.emit("\n".join(str(item.id) for item in items))
+        for item in items:
+            if item.state is State.FAILED:
+                self._screen.warn(fell_text(item))
         self._counting.tick(len(items))
         self._screen.flush()
         if admitted.error is not None:

@@ -113,7 +113,8 @@ def _more_at_hand(source: About) -> bool:
 
 
 _FIELDS = (
-    "priority", "key", "delay", "at", "max_attempts", "timeout", "limit", "name", "metadata",
+    "priority", "key", "delay", "at", "max_attempts", "timeout", "limit", "after", "if_failed",
+    "name", "metadata",
 )  # fmt: skip
 
 
@@ -135,7 +136,14 @@ def parse_record(line: bytes, defaults: Request) -> Payload:
             f"unknown field '{printable(unknown[0], 60)}'; known: {', '.join(_FIELDS)}"
         )
     fields: dict[str, Any] = {k: values[k] for k in _FIELDS if values.get(k) is not None}
-    kinds = {"key": str, "limit": str, "name": str, "max_attempts": int, "priority": int}
+    kinds = {
+        "key": str,
+        "limit": str,
+        "if_failed": str,
+        "name": str,
+        "max_attempts": int,
+        "priority": int,
+    }
     for name, kind in kinds.items():
         value = fields.get(name)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
@@ -143,6 +151,8 @@ def parse_record(line: bytes, defaults: Request) -> Payload:
     for name in ("delay", "timeout"):
         if name in fields:
             fields[name] = parse_duration(str(fields[name]))
+    if type(fields.get("after")) is int:
+        fields["after"] = [fields["after"]]
     if "at" in fields:
         if not isinstance(fields["at"], str):
             raise UsageError("at must be a text, e.g. 2026-02-24T18:30:00Z")

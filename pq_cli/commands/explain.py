@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pq_cli.commands.spools import for_each, open_spool
-from pq_cli.core.insight.explain import ahead, explain
+from pq_cli.core.insight.explain import ahead, explain, others
 from pq_cli.core.item import State
+from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.options import AS_JSON, ITEMS, LookOptions
 from pq_cli.render.explain import explanation
 from pq_cli.render.terminal import stdout_width
 from pq_cli.screen import Screen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pq_cli.queue.verbs import Queue
 
 
 class ExplainOptions(LookOptions):
@@ -45,6 +54,7 @@ def command(o: ExplainOptions, screen: Screen) -> int:
             slots = backlog.slots.get(item.limit or "")
         in_the_way = queue.trouble() if item.state in (State.PENDING, State.ACTIVE) else []
         reasons = explain(queue.config, item, position, queue.paused, now, t, in_the_way, slots)
+        reasons += others(item, _states(queue, item.after), queue.followers(item))
         if o.as_json:
             told = [{"kind": reason.kind, **reason.values} for reason in reasons]
             screen.emit_json({"id": item.id, "state": str(item.state), "reasons": told})
@@ -53,3 +63,12 @@ def command(o: ExplainOptions, screen: Screen) -> int:
             screen.emit(line)
 
     return for_each(queue, o.items, screen, tell)
+
+
+def _states(queue: Queue, ids: Iterable[int]) -> dict[int, str]:
+    """Return the states of those of the items that are there."""
+    found = {}
+    for item_id in ids:
+        with suppress(NoSuchItemError, DamagedItemError):
+            found[item_id] = str(queue.get(item_id).state)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.core.item import State
+from pq_cli.core.transitions import ties
 from pq_cli.errors import NoSuchItemError
 from pq_cli.options import AS_JSON, ITEMS, LookOptions, flag
 from pq_cli.render.log import log_json, log_text
@@ -42,10 +43,10 @@ def command(o: ShowOptions, screen: Screen) -> int:
                 screen.emit(log_text(queue.open_log(item, number)))
             return
         extra = {"logs": [log_json(queue.open_log(item, n)) for n in logs]} if o.log else {}
-        known = item_json(item, queue.config, t)
+        known = item_json(item, queue.config, t) | {"followers": queue.followers(item)}
         fields = [*fields_of(known), *(("log", where) for where in logs.values())]
         if item.state is State.FAILED:
-            fields.append(("next", f"pq retry {item.id}"))
+            fields.append(("next", f"pq retry {(ties(item) or [item.id])[0]}"))
         present(
             [item],
             screen,

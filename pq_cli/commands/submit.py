@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from pq_cli.commands.enqueue import check_stdin, request_of
+from pq_cli.commands.enqueue import after_others, check_stdin, fell_text, request_of
 from pq_cli.commands.spools import brief_lock, open_spool, taken_text
-from pq_cli.core.item import Item
+from pq_cli.core.item import Item, State
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
@@ -54,6 +54,7 @@ def command(o: SubmitOptions, screen: Screen) -> int:
     check_stdin()
     screen.check()
     queue = open_spool(o, screen, create=True, lock_timeout=brief_lock(o.lock_timeout))
+    request = after_others(request, o, queue)
     seconds = o.lease or queue.config.lease
     with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:
         began = queue.now()
@@ -65,11 +66,22 @@ def command(o: SubmitOptions, screen: Screen) -> int:
             raise
         if item.claim is None and item.limit is not None and item.created_at >= began:
             return _queued(screen, item, f"limit {item.limit} is full: nothing was run", 0)
+        if item.after and item.created_at >= began:
+            return _behind(screen, item)
         if item.claim is None:  # its key was taken, by an item that others may be working on
             screen.warn(taken_text(item, "nothing was run", raised=o.if_exists == "raise"))
             screen.emit(str(item.id))
             return 0
         return _try(foreground, item, o.cmd, judging(o.defer_on, queue.config), screen)
+
+
+def _behind(screen: Screen, item: Item) -> int:
+    """Tell of an item that comes after others, which are not done."""
+    if item.state is State.FAILED:
+        screen.warn(fell_text(item))
+        screen.emit(str(item.id))
+        return 0
+    return _queued(screen, item, f"it waits for item {item.after[0]}: nothing was run", 0)
 
 
 def _try(

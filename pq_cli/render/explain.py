@@ -135,6 +135,27 @@ def _limit(values: dict[str, Any]) -> str:
     return f"{values['active']} of {counted(values['most'], 'item')} {at_work}"
 
 
+def _waits_for(values: dict[str, Any], _: float) -> str:
+    named = ", ".join(f"{each['id']} ({each['state']})" for each in values["items"])
+    items = "item" if len(values["items"]) == 1 else "items"
+    held = f"; {values['error']}: `pq retry` serves it all the same" if values["error"] else ""
+    return f"it waits until {items} {named} {'is' if items == 'item' else 'are'} done{held}"
+
+
+def _failed_with(values: dict[str, Any], _: float) -> str:
+    first = values["items"][0]["id"]
+    return (
+        f"it failed with others: {printable(values['error'] or '')}; `pq retry {first}` brings both"
+        " back, and a retry of this one serves it all the same"
+    )
+
+
+def _followers(values: dict[str, Any], _: float) -> str:
+    ids = values["items"]
+    named = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+    return f"{counted(len(ids), 'item')} {'waits' if len(ids) == 1 else 'wait'} for it: {named}"
+
+
 WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
     "limit_full": lambda v, now: (
         f"it waits for limit {v['limit']}: {_limit(v)}; when one of them ends it has its place"
@@ -171,6 +192,9 @@ WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
         + ("once it has aged to 1" if v["at"] is None else _moment(v["at"], now) + " or later")
         + " can overtake it"
     ),
+    "waits_for": _waits_for,
+    "failed_with": _failed_with,
+    "followers": _followers,
     "attempt": _attempt,
     "nobody": _nobody,
     "died": _died,

@@ -51,7 +51,7 @@ def item_columns(item: Item, config: QueueConfig, t: float) -> str:
 def fields_of(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """Yield (field, value) of everything that is known about an item, escaped."""
     for name, value in values.items():
-        if value is None or value == {} or value == []:
+        if value is None or value is False or value == {} or value == []:
             continue
         text = value if isinstance(value, str) else to_json(value).decode()
         yield name, printable(text)

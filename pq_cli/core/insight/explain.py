@@ -11,6 +11,7 @@ from pq_cli.core.order import lane_of, rank
 from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floors
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_time
+from pq_cli.core.transitions import ties
 from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -33,7 +34,8 @@ KINDS = (
     "limit_full", "limit", "next", "ahead_by_priority", "ahead_by_age", "paused", "active",
     "lease_over", "delayed", "held", "failed", "done", "fifo", "no_aging", "aged", "not_aged",
     "next_boost", "manual_clock", "capped", "kept_back", "safe_now", "safe_from", "never_safe",
-    "attempt", "nobody", "died", "gate", "slow", "worker_died",
+    "waits_for", "failed_with", "followers", "attempt", "nobody", "died", "gate", "slow",
+    "worker_died",
 )  # fmt: skip
 """Every kind of reason; for each the renderer has words."""
 
@@ -123,6 +125,22 @@ def explain(
     return reasons + [attempt(entry) for entry in item.history]
 
 
+def others(item: Item, standing: Mapping[int, str], followers: Sequence[int]) -> list[Reason]:
+    """Return for which items this one waits, or fell, and which wait for it or fell.
+
+    standing: the states of those that it comes after, of what is gone nothing.
+    """
+    found = []
+    if item.after:
+        before = [{"id": i, "state": standing.get(i, "gone")} for i in item.after]
+        fell = item.state is State.FAILED and item.follows
+        values = {"items": before, "if_failed": item.if_failed, "error": item.last_error}
+        found.append(Reason(kind="failed_with" if fell else "waits_for", values=values))
+    if followers:
+        found.append(Reason(kind="followers", values={"items": list(followers)}))
+    return found
+
+
 def _in_its_way(item: Item, trouble: Iterable[Reason]) -> list[Reason]:
     """Return what of the trouble of a queue this item has: what is dead can have left it alone."""
     if item.state is State.PENDING:
@@ -159,6 +177,8 @@ def _standing(item: Item, position: Position | None, now: float) -> list[Reason]
     if item.state is State.DELAYED:
         after = item.last_error if item.attempts else None
         return [Reason(kind="delayed", values={"due": item.not_before, "after": after})]
+    if ties(item):
+        return []  # see `others`
     if item.state is State.HELD:
         return [Reason(kind="held", values={"since": item.updated_at})]
     if item.state is State.FAILED:
