@@ -176,7 +176,18 @@ class Finds(Looks):
         if not dead and (self._next_lease is None or self._next_lease > now):
             return
         self.exclude(ORDER, shared=True)
-        while rows := self._link.rows(sql.OVERDUE, self.number, now, dead):
+        for item in self._over(sql.OVERDUE, now):
+            yield item, transitions.LEASE_OVER
+        if dead:
+            for item in self._over(sql.ABANDONED, dead):
+                yield item, transitions.WORKER_DIED
+            self._link.rows(
+                "delete from pq.worker where queue = %s and number = any(%s::bigint[])",
+                self.number, dead,
+            )  # fmt: skip
+
+    def _over(self, query: str, how: object) -> Iterator[Item]:
+        while rows := self._link.rows(query, self.number, how):
             for row in rows:
                 try:
                     item = item_of(row)
@@ -188,13 +199,7 @@ class Finds(Looks):
                     )  # fmt: skip
                     continue
                 self.followers.seen(row)
-                over = row[-1] is not None and row[-1] <= now
-                yield item, transitions.LEASE_OVER if over else transitions.WORKER_DIED
-        if dead:
-            self._link.rows(
-                "delete from pq.worker where queue = %s and number = any(%s::bigint[])",
-                self.number, dead,
-            )  # fmt: skip
+                yield item
 
     def _dead(self) -> list[int]:
         """Return the numbers of workers that are certainly gone; looked for once a second.

@@ -62,12 +62,12 @@ create table pq.item (
         autovacuum_analyze_scale_factor = 0.05);
 create index item_pending on pq.item (queue, priority, limited_by, id) where state = 'pending';
 create index item_delayed on pq.item (queue, not_before, id) where state = 'delayed';
+-- Of what is active there is this one alone: every claim writes it, and with another one to choose
+-- from the planner would go through all that are active to find the next lease.
 create index item_lease on pq.item (queue, lease_until) where state = 'active';
 create index item_limited on pq.item (queue, limited_by)
     where state = 'active' and limited_by <> '';
-create index item_worker on pq.item (queue, worker) where state = 'active';
-create index item_other on pq.item (queue, state, id)
-    where state in ('active', 'held', 'failed', 'done');
+create index item_other on pq.item (queue, state, id) where state in ('held', 'failed', 'done');
 create index item_removed on pq.item (queue, kept_until, id) where state = 'removed';
 create unique index item_key on pq.item (queue, key)
     where key is not null and state in ('active', 'pending', 'delayed', 'held');

@@ -213,8 +213,11 @@ from opened left join (
 
 OVERDUE = f"""
 select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
-    and (lease_until <= %s or worker = any(%s::bigint[]))
-order by id limit 500 for update
+    and lease_until <= %s order by lease_until, id limit 500 for update
+"""
+ABANDONED = f"""
+select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
+    and worker = any(%s::bigint[]) order by id limit 500 for update
 """
 PROMOTE = f"""
 select {COLUMNS} from pq.item where queue = %s and state = 'delayed' and not_before <= %s

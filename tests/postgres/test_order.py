@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from naive import Naive
 from queues import Clock
 
 from pq_cli import PostgresQueue, QueueConfig, QueueFullError, Request
+from pq_cli.postgres import statements
 
 WORKERS = 8
 ITEMS = 20_000 if os.environ.get("PQ_LONG") else 1_200
@@ -137,3 +139,29 @@ def test_the_room_is_exact_whoever_comes_at_once():
         queue.enqueue(b"", key="k")
         again = [(b"", Request(key="k", if_exists="replace")), (b"", Request())]
         assert type(queue.enqueue_many(again).error) is QueueFullError and len(queue) == 20
+
+
+def test_a_claim_costs_the_same_however_many_are_at_work():
+    """A thousand claims are held, and the server has not counted them yet: no more is read."""
+    need_postgres()
+    import psycopg
+
+    url = server().url()
+    values = {
+        "now": None, "manual": False, "small": 0, "most": 8, "ranks": True, "ages": True,
+        "threshold": 300.0, "boost": 1, "cap": 4,
+    }  # fmt: skip
+
+    def pages(connection):
+        plan = connection.execute(f"explain (analyze, buffers) {statements.TAKE}", values)
+        return int(re.search(r"shared hit=(\d+)", "".join(line for (line,) in plan))[1])
+
+    with PostgresQueue(url) as queue, psycopg.connect(server().conninfo) as connection:
+        connection.autocommit = True
+        find = "select number from pq.queue where name = %s"
+        values["queue"] = connection.execute(find, (url.partition("#")[2],)).fetchone()[0]
+        queue.enqueue_many([(b"", Request())] * 1100)
+        few = pages(connection)
+        for _ in range(1000):
+            queue.claim(bound=False)
+        assert pages(connection) < few + 30
