@@ -15,10 +15,20 @@ _STANDING = {
 
 def idle_text(queue: Queue) -> str | None:
     """Return what there is though nothing can be claimed, or None when something else is why."""
-    if queue.paused is not None or queue.count([State.PENDING]):
+    if queue.paused is not None:
         return None
+    parts = []
+    if pending := queue.count([State.PENDING]):
+        full = {name: slots for name, slots in queue.backlog().slots.items() if slots.full}
+        if sum(slots.waiting for slots in full.values()) < pending:
+            return None
+        parts = [
+            f"{slots.waiting:,} waiting for limit {name}"
+            for name, slots in full.items()
+            if slots.waiting
+        ]
     counts = {words: queue.count([state]) for state, words in _STANDING.items()}
-    parts = [f"{count:,} {words}" for words, count in counts.items() if count]
+    parts += [f"{count:,} {words}" for words, count in counts.items() if count]
     if not parts:
         return "nothing to do: the queue is empty"
     return f"nothing to do now: {', '.join(parts)}; `pq ls` tells more"

@@ -120,6 +120,17 @@ def _keyed_claimed(spool: Spool) -> None:
         pass
 
 
+def _of_limit(spool: Spool) -> None:
+    fill(spool)
+    for item_id in (5, 6):
+        spool.enqueue(body(item_id), priority=1, limit="api")
+
+
+def _of_limit_claimed(spool: Spool) -> None:
+    _of_limit(spool)
+    assert spool.claim(lease=60, bound=False).id == 5
+
+
 def _sent(spool: Spool) -> None:
     _failed(spool)
     _export(spool, taken=None)
@@ -346,6 +357,7 @@ VERBS = {
     "enqueue first": Verb(lambda s: _new(s, 1), fresh=True),
     "enqueue": Verb(lambda s: _new(s, 5), fill),
     "enqueue lane": Verb(lambda s: _new(s, 5, priority=9), fill),
+    "enqueue with limit": Verb(lambda s: _new(s, 5, limit="api"), fill),
     "enqueue delayed": Verb(lambda s: _new(s, 5, delay=50), fill),
     "enqueue limited": Verb(lambda s: _new(s, 5), fill, config=LIMITED),
     "enqueue keyed": Verb(lambda s: _new(s, 5, key="k"), fill),
@@ -372,6 +384,8 @@ VERBS = {
     "next dropped with two names": Verb(
         _claim, fill, lay_out=_dropped_with_two_names, source=frozenset([body(5)]), unsynced=True
     ),
+    "next with limit": Verb(_claim, _of_limit),
+    "next behind limit": Verb(_claim, _of_limit_claimed),
     "run": Verb(_run, fill),
     "run deferred": Verb(lambda s: _told(s.defer(3, "later")), _claimed),
     "submit": Verb(lambda s: _submit(s, works=False), fill),
@@ -381,6 +395,8 @@ VERBS = {
     "done later": Verb(_done_later, _keyed_claimed, may_go={3, 5}),
     "done limited": Verb(lambda s: _told(s.done(3)), _claimed, may_go={3}, config=LIMITED),
     "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=QueueConfig(keep_done=1000.0)),
+    "done with limit": Verb(lambda s: _told(s.done(5)), _of_limit_claimed, may_go={5}),
+    "fail with limit": Verb(lambda s: _told(s.fail(5, "no")), _of_limit_claimed),
     "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),
     "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
     "fail --dead keyed": Verb(lambda s: _told(s.fail(5, "no", dead=True)), _keyed_claimed),
@@ -396,6 +412,8 @@ VERBS = {
     "hold": Verb(lambda s: _told(s.hold(1)), fill),
     "hold delayed": Verb(lambda s: _told(s.hold(6)), _delayed),
     "set priority": Verb(lambda s: _told(s.change(1, priority=1)), fill),
+    "set limit": Verb(lambda s: _told(s.change(1, limit="api")), fill),
+    "set limit none": Verb(lambda s: _told(s.change(5, limit="none")), _of_limit),
     "set delay": Verb(lambda s: _told(s.change(1, delay=50)), fill),
     "set later": Verb(lambda s: _told(s.change(6, delay=9000, priority=7)), _delayed),
     "rm": Verb(lambda s: _told(s.remove(1)), fill, may_go={1}),

@@ -1,0 +1,94 @@
+"""Limits in a database: the last slot is taken once; what waits for a full one costs nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from database import server
+from support import wait_until
+
+from pq_cli import PostgresQueue, Request
+from pq_cli.postgres import statements as sql
+
+
+@pytest.fixture
+def queue(url):
+    """A queue that nobody has used."""
+    with PostgresQueue(url) as queue:
+        yield queue
+
+
+@pytest.fixture
+def number(queue, url):
+    """Its number in the database."""
+    name = url.partition("#")[2] or "default"
+    return server().sql("select number from pq.queue where name = %s", name)[0][0]
+
+
+def limited(queue, *limits):
+    """Enqueue an item of each of these limits."""
+    assert queue.enqueue_many([(b"", Request(limit=limit)) for limit in limits]).error is None
+
+
+def test_who_comes_second_to_the_last_slot_looks_again(queue, url, number):
+    """Somebody is just taking it: a claim waits for that, and then takes what has another limit.
+
+    Also of that limit the lock is taken, and the first one let go: nobody waits in a circle.
+    """
+    import psycopg
+
+    limited(queue, "api", "api", "db", "db")
+    with psycopg.connect(url.partition("#")[0]) as other:
+        other.execute(sql.LOCK_LIMIT, (str(number), "api"))
+        got = []
+        claiming = threading.Thread(target=lambda: got.append(queue.claim()))
+        claiming.start()
+        waits = "select 1 from pg_locks where locktype = 'advisory' and not granted"
+        wait_until(lambda: server().sql(waits), "a claim to wait for the limit's lock")
+        other.execute("update pq.item set state = 'active' where queue = %s and id = 1", (number,))
+        other.commit()
+        claiming.join(60)
+    assert [item.id for item in got] == [3]
+    assert queue.claim() is None
+
+
+def rows_of_items(plan):
+    """Return how many rows of pq.item a plan has looked at, those thrown away included."""
+    here = 0
+    if plan.get("Relation Name") == "item":
+        thrown = plan.get("Rows Removed by Filter", 0) + plan.get(
+            "Rows Removed by Index Recheck", 0
+        )
+        here = (plan["Actual Rows"] + thrown) * plan["Actual Loops"]
+    return here + sum(rows_of_items(below) for below in plan.get("Plans", ()))
+
+
+def test_what_waits_behind_a_full_limit_is_not_looked_at(queue, url, number):
+    """A claim looks at a few rows only, with 20,000 items behind a full limit as with ten."""
+    import psycopg
+
+    limited(queue, "api", "api", "db", None)
+    assert [queue.claim().limit for _ in range(3)] == ["api", "db", None]
+    queue.release("4.1")
+    values = {
+        "queue": number, "t": 2e9, "passed": [], "most": 8, "locked": "", "limits": None,
+        "ranks": True, "ages": True, "threshold": 300.0, "boost": 1, "cap": 4,
+    }  # fmt: skip
+    looked_at = []
+    with psycopg.connect(url.partition("#")[0]) as connection:
+        for count in (10, 20_000):
+            connection.execute(
+                "insert into pq.item (queue, id, state, priority, created_at, limited_by, blob,"
+                " fixed, moving) select queue, %s * 100 + n, state, priority, created_at,"
+                " limited_by, blob, fixed, moving from pq.item, generate_series(1, %s) as n"
+                " where queue = %s and id = 2",
+                (count, count, number),
+            )
+            connection.commit()
+            connection.execute("analyze pq.item")
+            explain = f"explain (analyze, format json) {sql.NEXT}"
+            ((told,),) = connection.execute(explain, values).fetchall()
+            looked_at.append(rows_of_items(told[0]["Plan"]))
+    assert queue.claim().id == 4
+    assert looked_at[1] <= min(looked_at[0], 40)
