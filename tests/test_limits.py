@@ -197,6 +197,18 @@ def place(request, tmp_path):
     return server().url()
 
 
+def test_a_slot_that_somebody_else_took_or_freed_is_seen(place):
+    """Two who know the queue, taking turns: what the other did since counts."""
+    with open_at(place) as one, open_at(place) as other:
+        put(one, *["api"] * 5)
+        one.done(one.claim())
+        held = other.claim()
+        assert (held.claim, one.claim()) == ("2.1", None)
+        other.done(held)
+        assert one.claim().claim == "3.1"
+        assert other.claim() is None
+
+
 def test_a_change_of_the_policy_takes_effect_at_once(place):
     """Who has the queue open serves by the new number: more, and then fewer again."""
     with open_at(place) as worker, open_at(place) as person:

@@ -10,6 +10,7 @@ from support import wait_until
 
 from pq_cli import PostgresQueue, Request
 from pq_cli.postgres import statements as sql
+from pq_cli.postgres.presence import channel
 
 
 @pytest.fixture
@@ -31,26 +32,54 @@ def limited(queue, *limits):
     assert queue.enqueue_many([(b"", Request(limit=limit)) for limit in limits]).error is None
 
 
+def takes_the_slot(queue, url, number, take):
+    """Return what `take` gives while somebody else takes the slot of item 1's limit."""
+    import psycopg
+
+    with psycopg.connect(url.partition("#")[0]) as other:
+        other.execute(sql.LOCK_LIMIT, (str(number), "api"))
+        got = []
+        taking = threading.Thread(target=lambda: got.append(take()))
+        taking.start()
+        waits = "select 1 from pg_locks where locktype = 'advisory' and not granted"
+        wait_until(lambda: server().sql(waits), "the limit's lock to be waited for")
+        other.execute("update pq.item set state = 'active' where queue = %s and id = 1", (number,))
+        other.commit()
+        taking.join(60)
+    return got[0]
+
+
 def test_who_comes_second_to_the_last_slot_looks_again(queue, url, number):
     """Somebody is just taking it: a claim waits for that, and then takes what has another limit.
 
     Also of that limit the lock is taken, and the first one let go: nobody waits in a circle.
     """
+    limited(queue, "api", "api", "db", "db")
+    assert takes_the_slot(queue, url, number, queue.claim).id == 3
+    assert queue.claim() is None
+
+
+def test_an_item_claimed_as_it_enters_waits_for_who_takes_the_slot(queue, url, number):
+    """`commit_claimed` asks under the limit's lock, too: then the item is queued."""
+    limited(queue, "api")
+    staged = queue.stage(b"", Request(limit="api"))
+    item = takes_the_slot(queue, url, number, lambda: queue.commit_claimed(staged))
+    assert (item.id, item.claim) == (2, None)
+
+
+def test_the_end_of_an_item_with_a_limit_wakes_who_waits_for_it(queue, url, number):
+    """Of others nobody waits for the end: nothing is said."""
     import psycopg
 
-    limited(queue, "api", "api", "db", "db")
-    with psycopg.connect(url.partition("#")[0]) as other:
-        other.execute(sql.LOCK_LIMIT, (str(number), "api"))
-        got = []
-        claiming = threading.Thread(target=lambda: got.append(queue.claim()))
-        claiming.start()
-        waits = "select 1 from pg_locks where locktype = 'advisory' and not granted"
-        wait_until(lambda: server().sql(waits), "a claim to wait for the limit's lock")
-        other.execute("update pq.item set state = 'active' where queue = %s and id = 1", (number,))
-        other.commit()
-        claiming.join(60)
-    assert [item.id for item in got] == [3]
-    assert queue.claim() is None
+    limited(queue, None, "api", "db")
+    claims = [queue.claim(), queue.claim(), queue.claim()]
+    with psycopg.connect(url.partition("#")[0], autocommit=True) as other:
+        other.execute(f"listen {channel(number)}")
+        ends = (queue.done, queue.done, lambda item: queue.fail(item, dead=True))
+        for item, end, heard in zip(claims, ends, (0, 1, 1), strict=True):
+            end(item)
+            other.execute("select 1")  # what was said before has come with its answer
+            assert len(list(other.notifies(timeout=0))) == heard
 
 
 def rows_of_items(plan):
