@@ -231,13 +231,16 @@ def needless(events: list[list[str]], hurt: set[int]) -> int:
 
 
 def after_done(events: list[list[str]]) -> int:
-    """Count runs that began after their item was done."""
-    done: set[str] = set()
+    """Count runs that began after their item was done.
+
+    Not those of a claim before that one, whose worker was stopped before it could say a word.
+    """
+    done: dict[str, int] = {}
     count = 0
     for event in events:
         if event[0] == "done":
-            done.add(event[1])
-        count += event[0] == "begin" and event[1] in done
+            done[event[1]] = int(event[2])
+        count += event[0] == "begin" and int(event[2]) > done.get(event[1], int(event[2]))
     return count
 
 

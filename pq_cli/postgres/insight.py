@@ -55,6 +55,10 @@ _LEFT = (
         and touched < (select {CLOCK} - 86400)""",
      "tmp", "payloads were left behind on their way in; the next large one clears them away"),
 )  # fmt: skip
+_ROWS = """
+select coalesce(sum(n_dead_tup), 0)::bigint, coalesce(sum(n_live_tup), 0)::bigint
+from pg_stat_user_tables where schemaname = 'pq'
+"""
 _LONG = 60.0
 """Seconds after which an open transaction is named: what was claimed since then cannot go."""
 
@@ -151,6 +155,10 @@ def facts(ask: Ask, queue: int) -> Iterator[Fact]:
     yield Fact(name="replication", value="standby" if standby else "primary",
                wrong=wrong if standby else None)  # fmt: skip
     yield Fact(name="tables", value=size)
+    began = time.perf_counter()
+    dead, live = ask(_ROWS)[0]
+    yield Fact(name="round trip", value=f"{1000 * (time.perf_counter() - began):.1f} ms")
+    yield Fact(name="dead rows", value=f"{dead} beside {live} that live")
     oldest = ask(_OLDEST)
     if oldest:
         pid, who, age = oldest[0]

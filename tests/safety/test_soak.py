@@ -46,3 +46,5 @@ def test_the_figures_can_be_bad() -> None:
     assert soak.overlaps(twice, set()) == 1 and soak.overlaps(twice, {10}) == 0
     assert soak.needless(twice, set()) == 1 and soak.needless(twice, {10}) == 0
     assert soak.after_done(twice) == 1
+    late = [["done", "1", "2"], ["begin", "1", "1", "10", "1000"]]
+    assert soak.after_done(late) == 0
