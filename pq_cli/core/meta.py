@@ -45,12 +45,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "follows": (bool,),
 }  # fmt: skip
 _MISSING = {
-    **dict.fromkeys((*_STORED, "claim", "path", "effective")),
+    **dict.fromkeys((*_STORED, "claim", "path", "effective", "first")),
     **{name: value for name, value in Item._defaults.items() if name in _STORED},
     "history": [],
     "after": [],
 }  # fmt: skip
 """What is read for a field that a meta lacks; of those without which there is no item, None."""
+ENDED = "ended"
+"""What a meta says in the place of a state when there is no item any more."""
 SECTOR = 512
 """Bytes that a power loss leaves old or new, never mixed."""
 _CLAIMED = (
@@ -82,18 +84,25 @@ def as_dict(item: Item) -> dict[str, Any]:
     return values
 
 
-def encode(item: Item) -> bytes:
+def encode(item: Item, *, first: bool = False, said: str | None = None) -> bytes:
     """Return the text of the item's `.meta.json`: one JSON object in UTF-8, on two lines.
 
     The second line has what a claim changes and is one sector, but for the longest holders; the
     first has all else and ends with a sector. So a claim can be written over the second in place:
     no byte that must survive shares a sector with one that may not. An id of 0 is still to be
     given: the name of the file says it.
+
+    first: whether it is the item's first meta, as it was enqueued, and says so. said: what it says
+    instead of the item's state.
     """
     values = as_dict(item)
+    if first:
+        values["first"] = True
+    if said is not None:
+        values["state"] = said
     changing = {name: values.pop(name) for name in _CLAIMED}
-    first, second = to_json(values)[:-1], b"," + to_json(changing)[1:-1]
-    return whole_sectors(first, b"\n") + whole_sectors(second, b"}\n")
+    upper, lower = to_json(values)[:-1], b"," + to_json(changing)[1:-1]
+    return whole_sectors(upper, b"\n") + whole_sectors(lower, b"}\n")
 
 
 def whole_sectors(text: bytes, end: bytes) -> bytes:
@@ -108,7 +117,20 @@ def claim_over(text: bytes, item: Item) -> tuple[int, bytes] | None:
     None where more than the second line would change, or it takes more than a sector, or the text
     is not as we write it: then a new meta is needed.
     """
-    new = encode(item)
+    first = b'"first":true' in text
+    return _over(text, encode(item, first=first)) or _over(text, encode(item, first=not first))
+
+
+def end_over(text: bytes, item: Item) -> tuple[int, bytes] | None:
+    """Return (offset, one sector) that make the present `text` of a meta say that it has ended.
+
+    None where it is not the item's first: a power loss may bring another file back in its place,
+    which says nothing of the end.
+    """
+    return _over(text, encode(item, first=True, said=ENDED))
+
+
+def _over(text: bytes, new: bytes) -> tuple[int, bytes] | None:
     start = len(new) - SECTOR
     if len(text) != len(new) or text[:start] != new[:start] or text[start - 1 : start] != b"\n":
         return None
@@ -124,7 +146,8 @@ def decode(text: bytes, *, item_id: int, state: State, priority: int | None, pat
     """Return the item of a `.meta.json`; its place (`state`, `priority`) wins over what it says.
 
     A meta that says `active` but lies elsewhere belongs to a claim that never came about:
-    its attempt is taken back. Raises DamagedItemError naming what is wrong.
+    its attempt is taken back. Raises DamagedItemError naming what is wrong, EndedError where
+    there is no item any more.
     """
     try:
         fields = _checked(parse_meta(text))
@@ -135,6 +158,10 @@ def decode(text: bytes, *, item_id: int, state: State, priority: int | None, pat
         raise DamagedItemError(f"item {item_id}: {path}: {wrong}") from None
 
 
+class EndedError(DamagedItemError):
+    """The meta says that its item has ended: its removal was taken back by a power loss."""
+
+
 class _WrongError(PqError):
     """A field of a meta is missing or has a wrong type."""
 
@@ -143,6 +170,8 @@ def _build(
     fields: dict[str, Any], item_id: int, state: State, priority: int | None, path: str
 ) -> Item:
     said = fields["state"]
+    if said == ENDED:
+        raise EndedError(f"item {item_id}: {path}: it has ended")
     if fields["id"] not in (0, item_id):
         raise _WrongError(f"says id {fields['id']}")
     fields["id"], fields["state"], fields["path"] = item_id, state, path
@@ -200,7 +229,7 @@ def _checked(values: Any) -> dict[str, Any]:
     if fields["if_failed"] not in (None, *IF_FAILED):
         raise _WrongError("if_failed is none that there is")
     fields["extra"] = {} if len(fields) == len(_MISSING) else _taken_out(fields)
-    del fields["claim"], fields["effective"]
+    del fields["claim"], fields["effective"], fields["first"]
     return fields
 
 

@@ -12,7 +12,7 @@ import os
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
-from pq_cli.core.meta import claim_over, encode
+from pq_cli.core.meta import claim_over, encode, end_over
 from pq_cli.core.order import lane_of
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError, LockTimeoutError
@@ -91,6 +91,8 @@ class Files(Parts):
                 with self:
                     after.take_back()
             raise
+        for meta in after.metas:
+            self.disk.discard(meta)
         if after.more or (after.ended and not self._lets_go_alone(after.ended)):
             try:
                 with self:
@@ -210,6 +212,10 @@ class Files(Parts):
     def erase(self, *items: Item, later: bool = False) -> None:
         """Remove items for good: their metas now, the payloads and keys once that is durable.
 
+        The meta of an item as it was enqueued is the only file that there ever was in its place.
+        So when its claim is done, it says itself that it has ended: one sector is to be synced, not
+        a folder with its journal. Wherever a power loss makes it turn up, there is no item.
+
         later: that is left for `settle`. Until then a payload has a name that says so: who dies
         meanwhile leaves nothing of which others do not know what it is.
         """
@@ -218,13 +224,29 @@ class Files(Parts):
             path = self.place(item)
             if self.disk.sync and self._renamed(path, path + layout.ENDED):
                 path += layout.ENDED
-            self.disk.unlink(self.place(item) + layout.META)
+            meta = self.place(item) + layout.META
+            own_end = self.disk.sync and not later and item.state is ACTIVE
+            if own_end and self.disk.patch(meta, end_over, item):
+                self.disk.rename(meta, meta + layout.ENDED)
+                self.after.metas.append(meta + layout.ENDED)
+            else:
+                self.disk.unlink(meta)
+                if not later:
+                    self.after.sync(_folder(path))
             self.index.moved(item, None)
             if later and self.disk.sync:
                 self._later.append((item, path))
             else:
-                self.after.sync(_folder(path))
                 self.after.ended.append((item, path))
+
+    def clear_ended(self) -> None:
+        """Remove items that have ended, and that a power loss has brought back. Under the lock."""
+        for path in self.index.ended:
+            item_id = (layout.parse_name(path.rpartition("/")[2]) or (0, None))[0]
+            self._discard_payload(item_id, path)
+            self.disk.discard(path + layout.META)
+            self.tidy(_folder(path))
+        self.index.ended.clear()
 
     def _renamed(self, source: str, target: str) -> bool:
         """Rename a payload; tell whether it was there, and not left behind in another folder."""
@@ -271,12 +293,15 @@ class Files(Parts):
     def _discard_payloads(self, ended: Sequence[tuple[Item, str]]) -> None:
         """Remove payloads, also where a crash left them behind in another folder."""
         for item, path in ended:
-            try:
-                self.disk.unlink(path)
-            except FileNotFoundError:
-                stray = self.reader.stray_payload(item.id, path)
-                if stray is not None:
-                    self.disk.discard(stray)
+            self._discard_payload(item.id, path)
+
+    def _discard_payload(self, item_id: int, path: str) -> None:
+        try:
+            self.disk.unlink(path)
+        except FileNotFoundError:
+            stray = self.reader.stray_payload(item_id, path)
+            if stray is not None:
+                self.disk.discard(stray)
 
     def _moved(self, before: Item, after: Item, source: str, target: str, *, sync: bool) -> Item:
         if before.state in LIVE and after.state not in LIVE and after.key is not None:

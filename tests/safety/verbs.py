@@ -393,6 +393,7 @@ VERBS = {
     "done": Verb(lambda s: _told(s.done(3)), _logged, may_go={3}),
     "done keyed": Verb(lambda s: _told(s.done(5)), _keyed_claimed, may_go={5}),
     "done later": Verb(_done_later, _keyed_claimed, may_go={3, 5}),
+    "done next": Verb(lambda s: _told(s.done(s.claim(lease=60))), _claimed, may_go={1, 3}),
     "done limited": Verb(lambda s: _told(s.done(3)), _claimed, may_go={3}, config=LIMITED),
     "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=QueueConfig(keep_done=1000.0)),
     "done with limit": Verb(lambda s: _told(s.done(5)), _of_limit_claimed, may_go={5}),

@@ -63,6 +63,7 @@ class Mender:
     def _mend_ended(self, finding: Finding) -> None:
         self._disk.sync_dir(os.path.dirname(finding.path))
         self._disk.discard(finding.path)
+        self._disk.discard(finding.path + layout.META)  # if it says so itself
 
     def _mend_behind(self, finding: Finding) -> bool | None:
         home = home_of(self._reader, finding.id or 0)

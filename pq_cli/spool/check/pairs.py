@@ -12,7 +12,7 @@ from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.keys import Keys
-from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.reader import HasEndedError, Reader
 
 
 class Pairs:
@@ -33,6 +33,8 @@ class Pairs:
         try:
             text = self._reader.meta_text(f"{path}{layout.META}", item_id)
             item = self._reader.read(folder, stem, state, lane)
+        except HasEndedError:
+            return [_finding("ended", path, item_id, "says that its item has ended")]
         except FileNotFoundError:
             return []
         except DamagedItemError as error:

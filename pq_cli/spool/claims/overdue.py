@@ -9,6 +9,7 @@ from pq_cli.errors import DamagedItemError
 from pq_cli.host import is_mine
 from pq_cli.spool.claims.workers import dead_workers, forget_workers, is_gone
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.reader import HasEndedError
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import NEVER
 from pq_cli.spool.files import Files
@@ -45,6 +46,7 @@ def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
             yield item, transitions.WORKER_DIED
         else:
             floor = min(floor, item.lease_until or 0.0)
+    files.clear_ended()
     files.counter.set_floor(floor)
     forget_workers(files.disk, dead)
 
@@ -71,6 +73,9 @@ def promote(files: Files, now: float) -> None:
         for name in files.reader.entries(folder):
             try:
                 item = files.reader.read(folder, name, State.DELAYED, None)
+            except HasEndedError:
+                files.index.ended.append(f"{folder}/{name}")
+                continue
             except FileNotFoundError:
                 continue
             except DamagedItemError as error:
@@ -79,6 +84,7 @@ def promote(files: Files, now: float) -> None:
             if (item.not_before or 0.0) <= now:
                 files.shift(item, transitions.due(item))
         files.tidy(folder)
+    files.clear_ended()
     files.index.due_changed()
 
 

@@ -25,6 +25,7 @@ def next_servable(files: Files, t: float, full: Callable[[str], bool]) -> Item |
         for folder in index.empty_folders:
             files.tidy(folder)
         index.empty_folders.clear()
+        files.clear_ended()
         if found is None:
             return None
         item = index.head_item(found[1])

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Afterwards:
     """What one transaction leaves to be done.
 
-    ended: items whose metas are gone, each with where its payload lies. freed: items that give up
-    their keys. untied: ids of items, with those for which they wait no longer. told: marks of items
+    ended: items whose metas are gone, each with where its payload lies. metas: those that say
+    that their items have ended, to be removed when that is durable. freed: items that give up their
+    keys. untied: ids of items, with those for which they wait no longer. told: marks of items
     whose followers know. take_back: called under the lock if what was put could not be made
     durable.
     """
@@ -28,6 +29,7 @@ class Afterwards:
     def __init__(self) -> None:
         self.folders: dict[str, None] = {}
         self.ended: list[tuple[Item, str]] = []
+        self.metas: list[str] = []
         self.freed: list[Item] = []
         self.untied: list[tuple[int, Sequence[int]]] = []
         self.told: dict[int, str] = {}
@@ -43,7 +45,9 @@ class Afterwards:
         self.folders[folder] = None
 
     def sync_now(self, disk: Disk) -> None:
-        """Sync the folders, in "full"."""
+        """Sync the metas and folders, in "full"."""
+        if self.metas:
+            disk.sync_files(self.metas, data=True)
         if not disk.sync or not self.folders:
             return
         if len(self.folders) < MANY:

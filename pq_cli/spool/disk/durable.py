@@ -176,8 +176,11 @@ class Disk:
         except FileNotFoundError:
             pass
 
-    def sync_files(self, paths: Sequence[str]) -> None:
-        """Make files durable, in "full": a few each for itself, many by one call for all."""
+    def sync_files(self, paths: Sequence[str], *, data: bool = False) -> None:
+        """Make files durable, in "full": a few each for itself, many by one call for all.
+
+        data: only what was overwritten in them; for that no journal need be written.
+        """
         if not self.sync:
             return
         if len(paths) >= MANY:
@@ -186,7 +189,8 @@ class Disk:
         for path in paths:
             full = self._at(path)
             try:
-                _closed(os.open(full, _READ | os.O_NONBLOCK), full, os.fsync)
+                how = os.fdatasync if data else os.fsync
+                _closed(os.open(full, _READ | os.O_NONBLOCK), full, how)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EINVAL):
                     raise

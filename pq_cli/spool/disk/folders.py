@@ -93,8 +93,8 @@ class Folders:
                     yield folder, name, state, lane
 
     def _claims_of(self, folder: str, stem: str) -> list[str]:
-        names = (n.removesuffix(layout.META) for n in self.names(folder))
-        names = (name.removesuffix(layout.ENDED) for name in names)
+        names = (n.removesuffix(layout.ENDED) for n in self.names(folder))
+        names = (name.removesuffix(layout.META) for name in names)
         return sorted({name for name in names if name.startswith(f"{stem}.")})
 
     def lanes(self) -> list[LaneName]:

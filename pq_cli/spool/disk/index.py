@@ -11,7 +11,7 @@ from pq_cli.core.item import ACTIVE, PENDING, Item, State
 from pq_cli.core.order import Lane, lane_of
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.reader import HasEndedError, Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Index:
         self._due: float | None = None
         self._due_known = False
         self.empty_folders: list[str] = []
+        self.ended: list[str] = []
         self.folders: set[str] = set()
         self._passed_over = False
 
@@ -93,6 +94,9 @@ class Index:
         path = layout.pending_path(lane, item_id)
         try:
             item = self._reader.read_at(path, item_id, PENDING, lane[0])
+        except HasEndedError:
+            self.ended.append(path)
+            return None
         except FileNotFoundError:
             return None
         except DamagedItemError as error:
@@ -131,6 +135,8 @@ class Index:
                 try:
                     item = self._reader.read(folder, name, ACTIVE, None)
                     yield item.replace(claims=claim)
+                except HasEndedError:
+                    self.ended.append(f"{folder}/{name}")
                 except FileNotFoundError:
                     continue
                 except DamagedItemError as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 ENDED = ".done"
-"""Ending of the payload of an item that has ended, and whose sync is still to come."""
+"""Ending of the payload and the meta of an item that has ended, and whose sync is still to come."""
 CONFIG = "queue.toml"
 STATE = "state.json"
 COUNTER = "counter"
@@ -217,8 +217,9 @@ def parse_meta_name(name: str) -> tuple[int, int | None] | None:
 
 
 def parse_ended(name: str) -> int | None:
-    """Return the id of a payload whose item has ended, or None when it is not one of ours."""
-    parsed = parse_name(name[: -len(ENDED)]) if name.endswith(ENDED) else None
+    """Return the id of a payload or meta whose item has ended; None when it is not one of ours."""
+    stem = name.removesuffix(ENDED)
+    parsed = parse_name(stem.removesuffix(META)) if stem != name else None
     return None if parsed is None else parsed[0]
 
 

@@ -6,11 +6,12 @@ has moved on, and is left out or looked for again.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable
-from pq_cli.core.meta import MAX_META_BYTES, decode, parse_meta
+from pq_cli.core.meta import MAX_META_BYTES, EndedError, decode, parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.opened import open_found
 from pq_cli.spool.disk import layout
@@ -29,6 +30,10 @@ _LOOKS = 10
 """How often an item is looked for that is on the move whenever it is."""
 _USUAL = 8192
 """Bytes that nearly every meta fits in; asking for the limit at once would allocate it."""
+
+
+class HasEndedError(FileNotFoundError):
+    """There is a meta, but it says that its item has ended: as good as gone."""
 
 
 class Reader(Folders):
@@ -67,6 +72,8 @@ class Reader(Folders):
                 if state in (PENDING, ACTIVE) and item.limit != (limit := layout.limit_of(path)):
                     item = item.replace(limit=limit)  # the place wins
                 return item
+            except EndedError:
+                raise HasEndedError(errno.ENOENT, "the item has ended", whole) from None
             except DamagedItemError:
                 # A claim that is written over it just now may be seen half.
                 if text == self.meta_text(path + layout.META, item_id):
@@ -144,6 +151,8 @@ class Reader(Folders):
                 place = next(self.places(item_id), None)
                 if place is not None:
                     return self.read(*place)
+            except HasEndedError:
+                break
             except FileNotFoundError:
                 continue
         raise NoSuchItemError(f"there is no item {item_id} in {self.root}")

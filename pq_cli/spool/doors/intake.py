@@ -64,7 +64,7 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
         item = described(files, item, staged.size, staged.checksum)
         meta = layout.tmp_name("meta")
         try:
-            disk.write_new(meta, encode(item), sync=False)
+            disk.write_new(meta, encode(item, first=True), sync=False)
             if disk.sync and item.state is PENDING:  # an empty due folder would look like work
                 last = last_given(files.root) if last is None else last
                 if last is not None:
@@ -213,7 +213,7 @@ class _Admission:
         """Return what `prepare` has left out, because things stood otherwise then."""
         item = described(self._files, item, staged.size, staged.checksum)
         meta = layout.tmp_name("meta")
-        self._files.disk.write_new(meta, encode(item))
+        self._files.disk.write_new(meta, encode(item, first=True))
         self._files.disk.sync_files([staged.tmp])
         return Ready(item=item, meta=meta)
 
