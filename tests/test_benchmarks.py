@@ -16,6 +16,7 @@ GROUPS = [
     "scale",
     "contention",
     "durable",
+    "ends",
     "memory",
     "pool",
     "crossings",
@@ -91,6 +92,11 @@ def test_every_target_of_the_issue_has_a_row(small):
     for peer, group, target in (
         ("localqueue durable", "inprocess", "at least 3 times localqueue's durable get + ack"),
         ("localqueue durable", "bulk", "at least twice the rate"),
+        (
+            "localqueue durable",
+            "ends",
+            "at least 3 times localqueue's durable get + ack, taking turns",
+        ),
         ("nq", "bulk", "at least 10 times the rate"),
         ("dirq", "bulk", "at least the rate"),
     ):
