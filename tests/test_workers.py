@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from database import need_postgres, server
 from queues import BACKENDS, START, make_queue, open_at
 from support import HANG, wait_until
 
-from pq_cli import Outcome, Verdict, drain
+from pq_cli import Outcome, Verdict, drain, host
 from pq_cli.core.insight.workers import Duty, Worker, duty_of, duty_values
 
 
@@ -241,12 +242,44 @@ def test_another_process_is_seen_with_all_that_is_asked(place):
             assert states(q) == ["working"] and kinds(q) == []
 
 
-def test_who_waits_for_ends_is_no_worker(place):
-    """Neither `pq wait` nor a look makes a queue look attended."""
+def test_who_only_waits_or_looks_is_no_worker(place):
+    """Neither who waits for ends, nor who listens whether something comes, holds anything."""
     with open_at(place) as q:
+        assert q.claim(wait=0.3) is None
+        q.ear()
         q.enqueue(b"x")
-        assert not q.drained(wait=0.01)
+        assert not q.drained(wait=0.01) and not q.lost([q.get(1)])
         assert q.workers() == [] and kinds(q) == ["nobody"]
+
+
+def test_who_has_died_with_nothing_is_not_shown(place):
+    """There is nothing to be taken over: that it was there concerns nobody."""
+    with open_at(place) as q:
+        with subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(place)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stdout.readline() == b"ready\n"
+            assert states(q) == ["idle"]
+            process.kill()
+        wait_until(lambda: q.workers() == [], "it is still shown")
+        q.enqueue(b"x")
+        assert kinds(q) == ["nobody"]
+
+
+def test_who_looks_does_not_keep_a_worker_from_coming(tmp_path, monkeypatch):
+    """A look takes each lock for an instant: a new one that is being looked at is waited for."""
+    monkeypatch.setattr(os, "urandom", lambda count: b"\1" * count)
+    with open_at(tmp_path / "spool") as q:
+        folder = tmp_path / "spool" / "workers"
+        folder.mkdir()
+        with open(folder / f"{os.getpid()}-{'01' * 8}", "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # shared it would be swept before, as a dead one's
+            # That is said after a second of waiting.
+            monkeypatch.setattr(host, "say", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
+            attendance = q.attend()
+        assert states(q) == ["idle"]
+        attendance.close()
 
 
 def test_a_lock_that_is_just_being_made_is_nobody_yet(tmp_path):

@@ -41,10 +41,10 @@ def present(root: str) -> Iterator[Worker]:
 
 
 def _look(path: str, name: str) -> Worker | None:
-    """Return the worker behind a lock; None: it has ended, or is about to begin.
+    """Return the worker behind a lock; None: it is about to begin, or says nothing that is known.
 
     What it says is written once the lock is held. So it is read first: who is found to say
-    something and to hold no lock has died, unless the file is gone, as at an orderly end.
+    something and to hold no lock has died, or ended, and then it has nothing any more.
     """
     with Opened(open_found(path), path) as fd:
         for _ in range(_TRIES):  # while it is overwritten, half of it may be seen
@@ -52,8 +52,8 @@ def _look(path: str, name: str) -> Worker | None:
             if said is not None:
                 break
         alive = _is_held(fd)
-        if said is None or not os.fstat(fd).st_nlink:
-            return None
+    if said is None:
+        return None
     about, duty = said
     try:
         since = parse_time(str(about["since"]))
