@@ -188,6 +188,15 @@ def test_the_backlog_says_what_waits_for_which_limit(make):
     assert slots == {"api": (1, 1, 2), "db": (1, 2, 0)}
 
 
+def test_names_of_limits_are_suggested(make):
+    """Those of the policy, of what is pending and of what is active: for completion."""
+    queue = make(limits={"apx": 2, "b": 5})
+    put(queue, "api", "apple", None)
+    assert queue.claim().limit == "api"
+    assert queue.suggest_limits("ap") == ["api", "apple", "apx"]
+    assert queue.suggest_limits("") == ["api", "apple", "apx", "b"]
+
+
 @pytest.fixture(params=["spool", "postgres"])
 def place(request, tmp_path):
     """Where a queue lies that many processes share: a folder, or a URL."""
