@@ -54,6 +54,17 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Give a folder in memory where there is one: thousands of syncs there wait for no disk.
+
+    A process that is killed, or a call that fails, leaves there what it leaves on a disk; what a
+    disk may lose of it is the power-loss model's.
+    """
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
+        yield Path(name)
+
+
+@pytest.fixture
 def pq(tmp_path: Path) -> Pq:
     """The command `pq`, on a spool of its own that nobody has made yet."""
     return Pq(tmp_path)

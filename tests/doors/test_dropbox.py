@@ -284,7 +284,7 @@ def _die_at(step: int, after: bool, work: Callable[[], object]) -> bool:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("check", [False, True])
-def test_killed_at_any_step_each_file_is_one_item(tmp_path: Path, after: bool, check: bool) -> None:
+def test_killed_at_any_step_each_file_is_one_item(scratch: Path, after: bool, check: bool) -> None:
     """Killed at each single write of the pick-up, every file is served once, with its sidecar.
 
     check: `pq check --repair` looks at what the crash left before anybody else does.
@@ -292,12 +292,12 @@ def test_killed_at_any_step_each_file_is_one_item(tmp_path: Path, after: bool, c
     step, died = 0, True
     while died:
         step += 1
-        root = tmp_path / f"q{step}"
+        root = scratch / f"q{step}"
         Spool(root).pause()  # so that a look for work picks up, and claims nothing
         drop(root, "own", b"own")
         drop(root, "2.side.meta.json", b'{"priority": 9, "key": "k"}')
         drop(root, "2.side", b"side")
-        os.link(drop(root, "linked", b"linked"), tmp_path / f"mine{step}")
+        os.link(drop(root, "linked", b"linked"), scratch / f"mine{step}")
         died = _die_at(step, after, lambda at=root: Spool(at).claim())
         if check:
             looked = {finding.kind for finding in Check(str(root), 1.0).run(repair=False)}

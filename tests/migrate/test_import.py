@@ -220,14 +220,14 @@ def _die_at(step: int, after: bool, work: Callable[[], None]) -> bool:
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("move", [False, True])
 def test_killed_at_any_step_nothing_is_lost_or_doubled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: bool, after: bool
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, move: bool, after: bool
 ) -> None:
     """Killed at each single write, with a worker in between, a second run takes the rest, once."""
     monkeypatch.setattr("pq_cli.spool.doors.arrivals.MOST", 3)
     step, died = 0, True
     while died:
         step += 1
-        root, spool = tmp_path / f"src{step}", tmp_path / f"q{step}"
+        root, spool = scratch / f"src{step}", scratch / f"q{step}"
         _old_queue(root, 5)
         Spool(spool).close()
         died = _die_at(step, after, lambda a=root, b=spool: _import(a, b, move=move))
