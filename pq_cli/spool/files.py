@@ -130,6 +130,8 @@ class Files(Parts):
     def _enter_mode(self) -> None:
         if self.state.boot not in (None, this_boot()):
             self.log.go_on_above()
+            if self.state.after:
+                self.followers.relink()
         self.state = enter_mode(self.disk, self.counter, self.state)
 
     def present_state(self) -> SpoolState:

@@ -29,6 +29,18 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Item
 
 
+def link_again(disk: Disk, item: Item) -> None:
+    """Link an item with those that it waits for, durably; how they stand is to be told it."""
+    for parent in transitions.ties(item):
+        tmp = layout.tmp_name("after")
+        path = layout.follower_path(parent, item.id)
+        disk.link_text(path, str(item.id), tmp, sync=True)
+        tmp = layout.tmp_name("after")
+        disk.link_text(
+            layout.untold_path(parent), f"unknown.{tmp.rpartition('-')[2]}", tmp, sync=True
+        )
+
+
 class Followers:
     """The index of one spool; see `queue.followers.Followers`. Changed under the lock only.
 
@@ -97,6 +109,18 @@ class Followers:
             return ""
 
     # -- changes ---------------------------------------------------------------
+
+    def relink(self) -> None:
+        """Link what waits where a power loss has taken a link away; once in a boot."""
+        for folder, _ in self._reader.of(State.HELD):
+            for name in self._reader.entries(folder):
+                try:
+                    item = self._reader.read(folder, name, State.HELD, None)
+                except (FileNotFoundError, DamagedItemError):
+                    continue
+                paths = [layout.follower_path(parent, item.id) for parent in transitions.ties(item)]
+                if not all(os.path.lexists(f"{self._reader.root}/{path}") for path in paths):
+                    link_again(self._disk, item)
 
     def heed(self, before: Item | None, after: Item | None, later: Afterwards) -> None:
         """Before an item changes, let the index follow; None: it is new, or will be gone.

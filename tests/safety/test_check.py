@@ -52,6 +52,17 @@ def _hand_over(root: Path) -> None:
     _meta(root, lambda m: m.update(id=6), "imports/handover/0000000006")
 
 
+def _waits(root: Path) -> None:
+    with Spool(root, clock=lambda: NOW) as spool:
+        assert spool.enqueue(body(6), after=[1]).id == 6
+
+
+def _link(root: Path, path: str, text: str = "77") -> None:
+    for parent in reversed(Path(path).parents):
+        (root / parent).mkdir(mode=0o700, exist_ok=True)
+    (root / path).symlink_to(text)
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "tmp": lambda root: (
         _write(root, "tmp/meta-999999999-00", b"x"),
@@ -64,6 +75,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "key": lambda root: (root / "keys/gone").symlink_to("77"),
     "unmarked": lambda root: (root / "keys/k").unlink(),
     "superseded": lambda root: _meta(root, lambda m: m.update(key="k")),
+    "follower": lambda root: _link(root, "after/0000000001/0000000077"),
+    "untold": lambda root: (_waits(root), _link(root, "after/untold/0000000001", "failed.x")),
+    "unlinked": lambda root: (_waits(root), (root / "after/0000000001/0000000006").unlink()),
     "empty": lambda root: (root / "held/0000009").mkdir(mode=0o700),
     "meta": lambda root: _write(root, f"{LANE}/0000000001.meta.json", b"{"),
     "missing": lambda root: (root / f"{LANE}/0000000001").unlink(),

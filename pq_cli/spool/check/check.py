@@ -16,6 +16,7 @@ from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
 from pq_cli.host import this_boot
 from pq_cli.spool import opening
+from pq_cli.spool.check import ties
 from pq_cli.spool.check.beside import Annexes
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.mend import Mender
@@ -114,13 +115,22 @@ class Check:
         if stopped:
             handover.finish_stopped(self.root, self._lock_timeout)
             yield from (finding.replace(mended=True) for finding in stopped)
+        yield from self._told()
         for look in self._doubtful():
             if look is None:
                 yield None
                 continue
             with self._lock:
-                found = [self._mender.mend(finding) for finding in look()]
+                found = [self._mender.mend(f) for f in look() if f.kind != "untold"]
             yield from found
+        list(self._told())  # those that the repair has linked
+
+    def _told(self) -> Iterator[Finding]:
+        """Tell those that were not told how others ended; yield of whose end that was."""
+        untold = list(ties.untold(self._paths))
+        if untold:
+            ties.tell_all(self.root, self._lock_timeout)
+            yield from (finding.replace(mended=True) for finding in untold)
 
     def _lasting(self) -> Iterator[Finding | None]:
         """Yield what is wrong at each of several looks, without a lock."""
@@ -189,6 +199,7 @@ class Check:
         for item_id in sorted(self._twice):
             yield partial(self._two_places, item_id)
         yield from self._annexes.looks()
+        yield from ties.looks(self._paths)
         yield self._ids
 
     def _walk(self, folder: str, levels: tuple[Callable[[str], object], ...]) -> Iterator[Look]:

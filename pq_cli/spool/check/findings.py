@@ -24,6 +24,12 @@ LEFT_BY_A_CRASH = {
     "unmarked": "the claim of the item, or repair",
     # live item whose key marks another one: a replace that was cut short
     "superseded": "the claim of the item removes it; repair sets it aside",
+    # link to an item that does not wait for the one with which it lies
+    "follower": "the end of the item that it lies with, or repair, removes it",
+    # mark of an item whose followers were not told
+    "untold": "the next claim, or repair, tells them",
+    # item that waits for one with which no link to it lies (after a power loss)
+    "unlinked": "the first change after the machine was started, or repair",
     # empty block or due folder
     "empty": "a claim, or repair, removes it",
     # log of an attempt at an item that is gone

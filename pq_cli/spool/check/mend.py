@@ -21,6 +21,7 @@ from pq_cli.spool.disk.state import (
     read_state,
     write_state,
 )
+from pq_cli.spool.followers import link_again
 from pq_cli.spool.quarantine import set_aside, set_pair_aside
 
 _NO_PAYLOADS = ("meta", "state", "key", "config", "about", "log")
@@ -86,6 +87,16 @@ class Mender:
         item = self._item_at(finding.path)
         if item.key is not None:
             self._keys.give(item.key, item.id)
+
+    def _mend_follower(self, finding: Finding) -> None:
+        self._disk.discard(finding.path)
+        self._disk.remove_dir(os.path.dirname(finding.path))
+
+    def _mend_unlinked(self, finding: Finding) -> None:
+        link_again(self._disk, self._item_at(finding.path))
+        state = read_state(self._disk.root)
+        if state is not None and not state.after:
+            write_state(self._disk, state.replace(after=True))
 
     def _mend_empty(self, finding: Finding) -> bool:
         return self._disk.remove_dir(finding.path)
@@ -164,7 +175,8 @@ class Mender:
         last = max(self._counter.last_id or 0, state.reserved_id, finding.id or 0)
         reserved = (last // RESERVE_STEP + 2) * RESERVE_STEP
         self._counter.write(last + RESERVE_STEP)
-        write_state(self._disk, state.replace(reserved_id=reserved))
+        after = os.path.lexists(f"{self._disk.root}/{layout.AFTER}")
+        write_state(self._disk, state.replace(reserved_id=reserved, after=after))
 
     # -- what they share -------------------------------------------------------
 

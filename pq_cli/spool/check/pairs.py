@@ -9,6 +9,7 @@ from pq_cli.core.meta import parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.opened import checksum_of, open_found
 from pq_cli.spool.check.findings import Finding
+from pq_cli.spool.check.ties import unlinked
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.keys import Keys
@@ -47,6 +48,7 @@ class Pairs:
             pass  # it says what it was
         elif (said := parse_meta(text).get("state", str(state))) != str(state):
             found.append(_finding("ahead", path + layout.META, item_id, f"says {str(said)[:20]!r}"))
+        found += unlinked(self._reader, item, path)
         return found + self._payload(item, path) + self._key(item, path)
 
     def _without_meta(self, path: str, item_id: int) -> list[Finding]:
