@@ -16,7 +16,7 @@ from pathlib import Path
 
 from verbs import act
 
-from pq_cli.core.item import State
+from pq_cli.core.item import EVERY, LIVE, State
 from pq_cli.errors import DamagedItemError
 from pq_cli.migrate import removal
 from pq_cli.spool import opening
@@ -125,6 +125,17 @@ def served_until_empty(spool: Spool) -> list[tuple[int, bytes]]:
         else:
             spool.done(item)
     return served
+
+
+def forgotten(spool: Spool) -> list[int]:
+    """Return the items that stand otherwise than those that they come after let them."""
+    states = {item.id: item.state for item in spool.items(EVERY)}
+    found = []
+    for item in spool.items([State.HELD, State.FAILED]):
+        ahead = bool(item.after) and all(states.get(i) in LIVE for i in item.after)
+        if item.follows and (item.after or item.state is State.HELD):
+            found += [item.id] if ahead != (item.state is State.HELD) else []
+    return found
 
 
 def live_and_ended(spool: Spool) -> dict[int, State]:

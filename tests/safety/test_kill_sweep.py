@@ -66,6 +66,7 @@ def verify(world: Path, name: str, told: list[int], died: bool) -> None:
         extra = spool.enqueue(b"one more").id
         assert extra not in template_ids | set(before), "an id was given twice"
         served = crashlab.served_until_empty(spool)
+        assert not (left := crashlab.forgotten(spool)), f"wait for nothing: {left}"
     ids = [item_id for item_id, _ in served]
     assert len(set(ids)) == len(ids), f"served twice: {ids}"
     payloads = Counter(payload for _, payload in served)

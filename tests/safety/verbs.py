@@ -82,6 +82,18 @@ def _claimed(spool: Spool) -> None:
     assert item is not None and item.id == 3
 
 
+def _awaited(spool: Spool) -> None:
+    """Item 5 comes after 3, which is claimed, and 6 after 5 and 1."""
+    _claimed(spool)
+    spool.enqueue(body(5), after=[3])
+    spool.enqueue(body(6), after=[5, 1])
+
+
+def _fallen(spool: Spool) -> None:
+    _awaited(spool)
+    spool.fail(3, "no", dead=True)
+
+
 def _logged(spool: Spool) -> None:
     _claimed(spool)
     spool.keep_log(spool.get(3), 1, b"what it wrote\n")
@@ -370,6 +382,7 @@ VERBS = {
     ),
     "enqueue many": Verb(_many, fill),
     "enqueue many lane": Verb(lambda s: _many(s, priority=9), fill),
+    "enqueue --after": Verb(lambda s: _new(s, 5, after=[1]), fill),
     "enqueue file": Verb(lambda s: _file(s, move=False), fill, lay_out=_one_file),
     "enqueue big file": Verb(lambda s: _file(s, move=False), fill, lay_out=_big_file),
     "enqueue --move": Verb(lambda s: _file(s, move=True), fill, takes=True, **ENQUEUED),
@@ -400,11 +413,14 @@ VERBS = {
     "fail with limit": Verb(lambda s: _told(s.fail(5, "no")), _of_limit_claimed),
     "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),
     "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
+    "done awaited": Verb(lambda s: _told(s.done(3)), _awaited, may_go={3}),
+    "fail --dead awaited": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _awaited),
     "fail --dead keyed": Verb(lambda s: _told(s.fail(5, "no", dead=True)), _keyed_claimed),
     "release": Verb(lambda s: _told(s.release(3)), _claimed),
     "renew": Verb(lambda s: _told(s.renew(3, 90)), _claimed),
     "renew fast": Verb(lambda s: _told(s.renew(3, 90)), _claimed, config=FAST),
     "retry": Verb(lambda s: _told(s.retry(3)), _failed),
+    "retry awaited": Verb(lambda s: _told(s.retry(3)), _fallen),
     "retry raised": Verb(lambda s: _told(s.retry(3, 1)), _failed),
     "cancel": Verb(lambda s: _told(s.cancel(1)), fill),
     "cancel claimed": Verb(lambda s: _told(s.cancel(3)), _claimed),
@@ -418,6 +434,7 @@ VERBS = {
     "set delay": Verb(lambda s: _told(s.change(1, delay=50)), fill),
     "set later": Verb(lambda s: _told(s.change(6, delay=9000, priority=7)), _delayed),
     "rm": Verb(lambda s: _told(s.remove(1)), fill, may_go={1}),
+    "rm awaited": Verb(lambda s: _told(s.remove(1)), _awaited, may_go={1}),
     "rm limited": Verb(lambda s: _told(s.remove(1)), fill, may_go={1}, config=LIMITED),
     "rm keyed": Verb(lambda s: _told(s.remove(5)), _keyed, may_go={5}),
     "rm and sweep": Verb(lambda s: _told(s.remove(1)), _removed_long_ago, may_go={1}),
