@@ -122,3 +122,18 @@ def test_the_counting_can_fail(spool: Path) -> None:
     need_tool("strace")
     trace = Trace(spool, ["pause"])
     assert trace.syncs and trace.under_the_lock
+
+
+@pytest.mark.parametrize("command", ["enqueue", "next", "done 1.1", "fail --dead 1.1", "rm 6"])
+def test_who_lets_nothing_wait_looks_for_none_that_waits(spool: Path, command: str) -> None:
+    """Where no item ever came after another, not even a failing look tells that there is none."""
+    need_tool("strace")
+    log = spool.parent / "strace.log"
+    traced = ["strace", "-f", "-o", str(log), "--trace=%file", sys.executable, "-m", "pq_cli"]
+    subprocess.run(
+        [*traced, *command.split()], input=b"x", check=True, timeout=60, stdout=subprocess.DEVNULL,
+        env={**os.environ, "PQ_SPOOL": str(spool)},
+    )  # fmt: skip
+    looks = log.read_text(errors="replace")
+    assert f"{spool}/active" in looks or f"{spool}/pending" in looks
+    assert f"{spool}/after" not in looks
