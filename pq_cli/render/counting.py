@@ -84,7 +84,7 @@ class Counting:
 
     def watched(self, stream: Any) -> Any:
         """Return a binary stream of which every read and write counts as bytes that passed."""
-        return stream if self._next == _NEVER else _Watched(stream, self.passed)
+        return _Watched(stream, self.passed)  # it names what cannot be read, too
 
     def _add(self, number: int) -> None:
         self.count += number
