@@ -366,8 +366,10 @@ class Naive:
     # -- inside ------------------------------------------------------------
 
     def _owner(self, key):
+        if key is None:
+            return None
         owners = [t for t in self.things.values() if t.state in LIVE and t.key == key]
-        return owners[0] if key is not None and owners else None
+        return owners[0] if owners else None
 
     def _claimed(self, ref):
         thing = self.get(ref)
