@@ -48,6 +48,8 @@ from pq_cli.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pq_cli.backends import open_queue
+    from pq_cli.core.insight.explain import Reason
+    from pq_cli.core.insight.workers import Duty, Worker
     from pq_cli.core.selection import Selection
     from pq_cli.postgres.queue import PostgresQueue
     from pq_cli.queue.ends import Ended
@@ -75,7 +77,7 @@ __all__ = [  # noqa: RUF022
     "KeyTakenError", "QueueFullError", "LockTimeoutError", "TryAgainError", "DamagedItemError",
     "NoSpoolError", "CannotCreateError", "PermissionDeniedError", "ConfigError", "GateClosedError",
     "HaltError", "Holder", "Pause", "Ended", "Selection", "NoLongerFitsError", "AgedGroup",
-    "EventsGoneError", "Quarantine",
+    "EventsGoneError", "Quarantine", "Duty", "Worker", "Reason",
 ]
 # fmt: on
 _LAZY = {
@@ -86,6 +88,8 @@ _LAZY = {
     "Queue": "queue.verbs",
     **dict.fromkeys(("Admitted", "Request"), "queue.request"),
     "Ended": "queue.ends",
+    "Reason": "core.insight.explain",
+    **dict.fromkeys(("Duty", "Worker"), "core.insight.workers"),
     "Selection": "core.selection",
     **dict.fromkeys(("GiveUp", "Outcome", "RetryLater", "Verdict"), "queue.outcome"),
     **dict.fromkeys(("Event", "Stop", "Summary", "Watch"), "worker.events"),

@@ -33,6 +33,7 @@ settings.load_profile("any machine")
 pytest_plugins = ["survived", "subset"]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: a third of the time a test waits, for a process or a disk."""
     return len(os.sched_getaffinity(0)) + 1

@@ -17,6 +17,7 @@ from queues import BACKENDS, Clock, make_queue, snapshot
 import pq_cli
 from pq_cli import (
     ConfigError,
+    Duty,
     Item,
     Limits,
     MemoryQueue,
@@ -87,6 +88,13 @@ WRONG = {
     "selection": [None, 5, "failed", [State.FAILED]],
     "after": ["1", 5, {1}, 0],
     "if_failed": ["stop", 5, ""],
+    "limit": [*TEXT, "-x", "a b", "x" * 100],
+    "duty": [None, 5, "idle", {"slots": 2}],
+    "idle": FUNCTION,
+    "trouble": FUNCTION,
+    "old": [None, 5, b"x"],
+    "new": [None, 5, b"x"],
+    "after_event": [*REFERENCE[1:3], "1", -1],
     "kept_until": ["5m", True, -1, math.nan],
 }
 """By the name of an argument, which means the same in every verb: what it must not be."""
@@ -149,6 +157,9 @@ def test_every_argument_of_every_verb_is_checked(cls, verb, name, tmp_path):
         "records": [],
         "items": [],
         "prefix": "",
+        "old": "",
+        "new": "",
+        "duty": Duty(),
     }
     given = {k: v for k, v in needed.items() if k in arguments(getattr(cls, verb)) and k != name}
 

@@ -43,7 +43,7 @@ def take(events, count):
 
 
 def test_each_event_has_a_number_after_which_one_goes_on(queue):
-    """Numbers grow; `log(after=N)` is what came after N, exactly, and 0 is before the first."""
+    """Numbers grow; `log(N)` is what came after N, exactly, and 0 is before the first."""
     for _ in range(3):
         queue.enqueue(b"x")
     queue.done(queue.claim())

@@ -27,7 +27,7 @@ _HEADS = 8
 """Heads of each lane that are looked at: as many as others may be claiming at the moment."""
 _SMALL = 8192
 """Bytes of a payload that comes along with a claim."""
-_CENSUS = 1.0
+CENSUS = 1.0
 """Seconds between looks for workers that have died."""
 
 
@@ -210,7 +210,7 @@ class Finds(Looks):
         """
         if time.monotonic() < self._next_census:
             return []
-        self._next_census = time.monotonic() + _CENSUS
+        self._next_census = time.monotonic() + CENSUS
         self._reappear()
         rows = self._link.rows(sql.ABSENT, self.number, sql.LOCK)
         new = [number for number, here, doubted in rows if not here and doubted is None]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 
-from pq_cli.core.arguments import valid_reference, valid_states, valid_whole, wrong
+from pq_cli.core.arguments import (
+    valid_callable,
+    valid_reference,
+    valid_states,
+    valid_whole,
+    wrong,
+)
 from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State, parse_reference
 from pq_cli.core.policy import Pause, QueueConfig, order_time
 
@@ -150,8 +156,9 @@ class Looking:
 
     def suggest_limits(self, prefix: str) -> list[str]:
         """Return the limits of the policy, or of pending or active items, that begin so."""
+        prefix = _prefix(prefix)
         known = {*self.config.limits, *self._store.limits()}
-        return sorted(limit for limit in known if limit.startswith(_prefix(prefix)))
+        return sorted(limit for limit in known if limit.startswith(prefix))
 
     def attempt_logs(self, item: Item) -> dict[int, str]:
         """Return the claim numbers whose attempts left a log, in order, and where each is found.
@@ -204,24 +211,24 @@ class Looking:
         """Yield what should be known of that on which the queue lies, for `pq doctor`."""
         return self._store.facts()
 
-    def log(self, after: int | None = None) -> Iterator[dict[str, Any]]:
+    def log(self, after_event: int | None = None) -> Iterator[dict[str, Any]]:
         """Yield what happened lately, oldest first: records with `at`, `event`, `number` and more.
 
         Derived and bounded: an event may be missing, no item depends on it.
 
-        after: only what came after the event of this number, 0 for all. Then nothing that is seen
-        later has a lower number than the last of these, so that one misses nothing who goes on
-        from there. Raises EventsGoneError where some of it is no longer in the log.
+        after_event: only what came after the event of this number, 0 for all. Then nothing that
+        is seen later has a lower number than the last of these, so that one misses nothing who
+        goes on from there. Raises EventsGoneError where some of it is no longer in the log.
         """
-        if after is None:
+        if after_event is None:
             return self._store.events()
         from pq_cli.queue.following import past  # start-up: for who comes back only
 
-        return past(self._store, valid_whole("after", after, 0, _LAST_EVENT))
+        return past(self._store, valid_whole("after_event", after_event, 0, _LAST_EVENT))
 
     def follow(
         self,
-        after: int = 0,
+        after_event: int = 0,
         *,
         idle: Callable[[], object] | None = None,
         trouble: Callable[[TryAgainError], object] | None = None,
@@ -235,7 +242,12 @@ class Looking:
         """
         from pq_cli.queue.following import follow
 
-        return follow(self._store, valid_whole("after", after, 0, _LAST_EVENT), idle, trouble)
+        valid_whole("after_event", after_event, 0, _LAST_EVENT)
+        if idle is not None:
+            valid_callable("idle", idle, "a function without arguments")
+        if trouble is not None:
+            valid_callable("trouble", trouble, "a function of a TryAgainError")
+        return follow(self._store, after_event, idle, trouble)
 
     def followers(self, item: Item | int | str) -> list[int]:
         """Return the ids of the items that wait for this one, or failed or are held with it."""

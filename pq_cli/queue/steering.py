@@ -128,26 +128,26 @@ class Steering:
         """Return the text of the policy, as of a queue.toml; empty: the defaults."""
         return self._store.policy()
 
-    def replace_policy(self, before: str, after: str) -> QueueConfig:
-        """Let `after` be the text of the policy, which was `before`; return what it says.
+    def replace_policy(self, old: str, new: str) -> QueueConfig:
+        """Let `new` be the text of the policy, which was `old`; return what it says.
 
         Raises UsageError for a text that is no policy, ConflictError if somebody else has changed
         it meanwhile; then nothing is changed.
         """
         from pq_cli.queue.policytext import parse_policy  # start-up
 
-        for name, text in (("before", before), ("after", after)):
+        for name, text in (("old", old), ("new", new)):
             if not isinstance(text, str):
                 raise wrong(name, text, "a text as of a queue.toml")
         try:
-            config = parse_policy(after, "policy")
+            config = parse_policy(new, "policy")
         except ConfigError as error:
             raise UsageError(str(error)) from None
         store = self._store
         with store.transaction():
-            if store.policy() != before:
+            if store.policy() != old:
                 raise ConflictError(f"{store.where}: somebody else changed the policy meanwhile")
-            store.set_policy(after)
+            store.set_policy(new)
         return config
 
     def cancel(

@@ -13,6 +13,7 @@ from pq_cli.core.arguments import (
     valid_reference,
     valid_text,
     valid_time,
+    wrong,
 )
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
@@ -232,6 +233,10 @@ class Queue(Working, Looking, Steering):
 
     def describe(self, duty: Duty) -> None:
         """Let others see what this process is at; of no weight: what refuses it is ignored."""
+        from pq_cli.core.insight.workers import Duty  # start-up: for pools only
+
+        if not isinstance(duty, Duty):
+            raise wrong("duty", duty, "a Duty")
         try:
             self._store.describe(duty)
         except (PqError, OSError):

@@ -56,7 +56,7 @@ class Spool(Queue):
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
         valid_making(clock, jitter, report, create=create, lock_timeout=lock_timeout)
-        limits = None if config is None else config.limits
+        limits = config.limits if isinstance(config, QueueConfig) else None
         self.path, state, config = opened(path, config, create=create, lock_timeout=lock_timeout)
         report = report if report is not None else _ignore
         files = Files(self.path, config, state, lock_timeout, report)

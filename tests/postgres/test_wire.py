@@ -131,7 +131,7 @@ def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
     trips: list[int] = []
     run = Session.run
     monkeypatch.setattr(Session, "run", lambda *args: (trips.append(1), run(*args))[1])
-    monkeypatch.setattr("pq_cli.postgres.finding._CENSUS", 3600.0)
+    monkeypatch.setattr("pq_cli.postgres.finding.CENSUS", 3600.0)
     clock = Clock()
 
     def cost(verb):
