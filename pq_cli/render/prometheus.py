@@ -36,14 +36,7 @@ def metrics(stats: Stats) -> Iterator[str]:
     )  # fmt: skip
     yield from _attended(stats)
     paused = 0 if stats.pause is None else 1
-    yield from _family(
-        stats, "pq_limit_active_items", "Items at work by their limit.",
-        [({"limit": name}, slots.active) for name, slots in stats.slots.items()],
-    )  # fmt: skip
-    yield from _family(
-        stats, "pq_limit_pending_items", "Pending items by their limit.",
-        [({"limit": name}, slots.waiting) for name, slots in stats.slots.items()],
-    )  # fmt: skip
+    yield from _limited(stats)
     yield from _family(stats, "pq_paused", "1 while nothing is claimed.", [({}, paused)])
     yield from _family(
         stats, "pq_quarantined", "Things that a repair has set aside.", [({}, stats.quarantined)]
@@ -67,6 +60,17 @@ def metrics(stats: Stats) -> Iterator[str]:
             for quantile, value in (("0.5", flow.waited_median), ("0.95", flow.waited_p95))
             if value is not None
         ],
+    )  # fmt: skip
+
+
+def _limited(stats: Stats) -> Iterator[str]:
+    yield from _family(
+        stats, "pq_limit_active_items", "Items at work by their limit.",
+        [({"limit": name}, slots.active) for name, slots in stats.slots.items()],
+    )  # fmt: skip
+    yield from _family(
+        stats, "pq_limit_pending_items", "Pending items by their limit.",
+        [({"limit": name}, slots.waiting) for name, slots in stats.slots.items()],
     )  # fmt: skip
 
 
