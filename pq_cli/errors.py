@@ -16,9 +16,24 @@ EXIT_NOT_FOUND = 127
 
 
 class PqError(Exception):
-    """Base of everything pq raises on purpose; the text is for people, on one line."""
+    """Base of everything pq raises on purpose; the text is for people, on one line.
+
+    then: what to type next, for messages that do not say so themselves; {item} is the first item
+    that the message names, and without one nothing is said.
+    """
 
     exit_code = 70
+    then = ""
+
+    def told(self) -> str:
+        """Return the message, with what to type next at its end."""
+        import re  # start-up
+
+        text = str(self)
+        named = re.search(r"(?:^|item )(\d+)", text)
+        if "`" in text or not self.then or (named is None and "{item}" in self.then):
+            return text
+        return f"{text}; {self.then.format(item='' if named is None else named[1])}"
 
 
 class NothingThereError(PqError):
@@ -29,6 +44,8 @@ class NothingThereError(PqError):
 
 class NoSpoolError(NothingThereError):
     """There is no spool at this path."""
+
+    then = "`pq init` makes one"
 
 
 class EventsGoneError(NothingThereError):
@@ -58,12 +75,14 @@ class NoSuchItemError(PqError, LookupError):
     """No item has this id."""
 
     exit_code = 3
+    then = "`pq ls` lists those that are there"
 
 
 class ConflictError(PqError):
     """The request contradicts the item's present state."""
 
     exit_code = 4
+    then = "`pq show {item}` tells how it stands"
 
 
 class StaleClaimError(ConflictError):
@@ -82,6 +101,7 @@ class DamageError(PqError):
     """`check` found damage."""
 
     exit_code = 5
+    then = "`pq check --repair` mends what it can"
 
 
 class CommandFailedError(PqError):
@@ -100,16 +120,20 @@ class CannotCreateError(PqError):
     """The spool cannot be created there, or what is there is not a spool."""
 
     exit_code = 73
+    then = "`-s DIR` names another place"
 
 
 class SpoolIOError(PqError):
     """Reading or writing failed (disk full, I/O error), also on stdout."""
 
     exit_code = 74
+    then = "`pq doctor` looks at what it lies on"
 
 
 class OutputError(SpoolIOError):
     """stdout cannot take what must be printed: closed, or its disk is full."""
+
+    then = ""
 
     @classmethod
     def because(cls, error: OSError) -> OutputError:
@@ -120,11 +144,14 @@ class OutputError(SpoolIOError):
 class DamagedItemError(SpoolIOError):
     """An item cannot be served as it is: unreadable meta, missing or torn payload."""
 
+    then = "`pq check` tells all that is damaged"
+
 
 class TryAgainError(PqError):
     """A passing obstacle: try again later."""
 
     exit_code = 75
+    then = "`pq doctor` tells who is at it"
 
 
 class LockTimeoutError(TryAgainError):
@@ -134,21 +161,27 @@ class LockTimeoutError(TryAgainError):
 class QueueFullError(TryAgainError):
     """`max_items` live items are already in the queue."""
 
+    then = "`pq stats` tells what fills it"
+
 
 class PausedError(TryAgainError):
     """The queue is paused: nothing is claimed until `pq resume`."""
+
+    then = "`pq resume` ends it"
 
 
 class PermissionDeniedError(PqError):
     """The operating system, or pq's own caution, forbids it."""
 
     exit_code = 77
+    then = "`pq doctor` tells whose it is"
 
 
 class ConfigError(PqError):
     """queue.toml or the spool's own state is wrong, or of a newer format."""
 
     exit_code = 78
+    then = "`man pq-queue.toml` lists what is allowed"
 
 
 class NotExecutableError(PqError):

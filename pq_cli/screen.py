@@ -56,7 +56,7 @@ class Screen:
         if isinstance(error, OSError):
             self.warn(f"{os_error_text(error)}{behind}")
             return os_error_status(error)
-        self.warn(f"{before}{error}{behind}")
+        self.warn(f"{before}{error}{behind}" if behind else f"{before}{error.told()}")
         return error.exit_code
 
     def is_terminal(self) -> bool:

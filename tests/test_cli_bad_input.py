@@ -158,7 +158,7 @@ def test_spool_that_is_a_file(pq: Pq) -> None:
     pq.spool.write_text("mine")
     for command in (("enqueue",), ("next",), ("ls",), ("init",), ("done", "1")):
         ran = pq(*command, stdin=b"x", expect=73)
-        assert ran.err == f"pq: {pq.spool} is not a directory\n"
+        assert ran.err == f"pq: {pq.spool} is not a directory; `-s DIR` names another place\n"
     inside = pq.spool / "in" / "side"
     assert pq("enqueue", "-s", inside, stdin=b"x", expect=73).err.count("\n") == 1
     assert pq.spool.read_text() == "mine"

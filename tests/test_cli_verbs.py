@@ -95,7 +95,7 @@ def test_one_bad_item_does_not_stop_the_others(pq: Pq, verb: str) -> None:
     before = pq.tree()
     ran = pq(verb, 1, 99, "high", 2, expect=3)
     assert ran.err == (
-        f"pq: there is no item 99 in {pq.spool}\n"
+        f"pq: there is no item 99 in {pq.spool}; `pq ls` lists those that are there\n"
         "pq: high is not an item: give an id (1742) or a claim (1742.2)\n"
     )
     if verb == "cat":
@@ -187,7 +187,10 @@ def test_verbs_on_what_is_not_claimed(pq: Pq, verb: str) -> None:
     pq.fill(b"a")
     before = pq.tree()
     for ref in ("1", "1.1"):
-        assert pq(verb, ref, expect=4).err == f"pq: {ref} is not claimed: item 1 is pending\n"
+        assert (
+            pq(verb, ref, expect=4).err
+            == f"pq: {ref} is not claimed: item 1 is pending; `pq show 1` tells how it stands\n"
+        )
     assert pq.tree() == before
 
 

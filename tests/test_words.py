@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support import Pq
 
+from pq_cli import errors
 from pq_cli.commands.table import COMMANDS, load
 from pq_cli.help import MEANT, near, unknown
 
@@ -187,22 +188,25 @@ def test_an_item_that_is_gone_says_what_became_of_it(pq: Pq, command: str) -> No
     pq("rm", "2")
     at = r"at (\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d"
     gone = pq(*command.split(), "1", expect=3)
-    assert re.fullmatch(rf"pq: there is no item 1: it was done {at}\n", gone.err)
+    said = rf"pq: there is no item 1: it was done {at}; `pq log 1` tells of it\n"
+    assert re.fullmatch(said, gone.err)
     assert re.search(r"no item 99|item 99 is not", pq(*command.split(), "99", expect=3).err)
     pq("purge", "--state", "removed")
     gone = pq(*command.split(), "2", expect=3)
-    assert re.fullmatch(rf"pq: there is no item 2: it was removed {at}\n", gone.err)
+    said = rf"pq: there is no item 2: it was removed {at}; `pq log 2` tells of it\n"
+    assert re.fullmatch(said, gone.err)
 
 
 def test_a_lost_or_damaged_log_tells_nothing_and_harms_nothing(pq: Pq) -> None:
     """Without the log it is only said that there is no such item."""
     pq.fill(b"")
     pq("next", "--ack")
+    nothing = f"pq: there is no item 1 in {pq.spool}; `pq ls` lists those that are there\n"
     for text in ('{"event":"done","id":[1]}\n', '{"event":"done","id":1,"at":7}\n', "{\n", ""):
         (pq.spool / "log").write_text(text)
-        assert pq("show", 1, expect=3).err == f"pq: there is no item 1 in {pq.spool}\n"
+        assert pq("show", 1, expect=3).err == nothing
     (pq.spool / "log").unlink()
-    assert pq("show", 1, expect=3).err == f"pq: there is no item 1 in {pq.spool}\n"
+    assert pq("show", 1, expect=3).err == nothing
 
 
 def test_what_an_item_went_through_is_told_by_claims(pq: Pq) -> None:
@@ -284,3 +288,22 @@ def test_nothing_to_do_says_why_on_a_terminal_only(pq: Pq) -> None:
     pq("pause")
     assert "nothing to do" not in pq.on_terminal("next", expect=75)
     assert "nothing to do" not in pq.on_terminal("run", "--", "true", expect=75)
+
+
+def test_an_error_ends_with_the_command_to_type_next() -> None:
+    """What the message does not say, its class does; only for some there is no one command."""
+    left = [errors.PqError]
+    dumb = set()
+    for kind in left:
+        left += [each for each in kind.__subclasses__() if each.__module__ == "pq_cli.errors"]
+        if "`" not in kind("item 7: it is so").told():
+            dumb.add(kind.__name__)
+    assert dumb == {
+        "PqError", "NothingThereError", "EventsGoneError", "UsageError", "CommandFailedError",
+        "DataError", "OutputError", "NotExecutableError", "CommandNotFoundError",
+    }  # fmt: skip
+    assert errors.ConflictError("item 7: so").told() == (
+        "item 7: so; `pq show 7` tells how it stands"
+    )
+    assert errors.ConflictError("so").told() == "so"
+    assert errors.ConflictError("so: `pq a` ends item 7").told() == "so: `pq a` ends item 7"

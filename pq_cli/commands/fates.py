@@ -21,7 +21,9 @@ class Fates:
         """Return what to say of an item that is missing: what became of it where that is known."""
         item_id = named.partition(".")[0]
         fate = self.of(int(item_id))
-        return str(error) if fate is None else f"there is no item {item_id}: {fate}"
+        if fate is None:
+            return error.told()
+        return f"there is no item {item_id}: {fate}; `pq log {item_id}` tells of it"
 
     def of(self, item_id: int) -> str | None:
         """Return `it was done at 06:32:56`, or the like, or None where nothing is known."""

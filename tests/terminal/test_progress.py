@@ -124,6 +124,7 @@ def test_output_and_messages_go_between(terminal, spool, tmp_path):
     [(_, removed)] = spool.removed()
     failed = [str(item.id) for item in spool.items([State.FAILED])]
     lines = screen.run(f"{hasty} rm 9999 2 9998; {hasty} undo; {hasty} purge --state failed")
-    missing = [f"pq: there is no item {number} in {spool.path}" for number in (9999, 9998)]
+    then = "; `pq ls` lists those that are there"
+    missing = [f"pq: there is no item {number} in {spool.path}{then}" for number in (9999, 9998)]
     missing.insert(1, "pq: item 2 is removed already; `pq undo 2` reverts that")
     assert lines == [*missing, *map(str, removed), *failed, "pq: 120 items were removed"]
