@@ -14,9 +14,11 @@ from pq_cli.backends import folder_of, open_queue
 from pq_cli.commands.which import programs, what_to_type
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.item import State, printable
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSpoolError, PqError, UsageError
 from pq_cli.opened import os_error_text
 from pq_cli.options import AS_JSON, LookOptions
+from pq_cli.queue.policytext import policy_lines
 from pq_cli.render.present import present
 from pq_cli.render.sheet import fact_sheet
 from pq_cli.screen import Screen
@@ -129,12 +131,12 @@ def _can_be_made(path: str) -> bool:
 
 def _about(queue: Queue) -> Iterator[Fact]:
     yield from queue.facts()
-    differing = {
-        name: value
-        for name, value in queue.config.__dict__.items()
-        if value != type(queue.config)().__dict__[name]
-    }
-    policy = ", ".join(f"{name} = {value}" for name, value in differing.items())
+    defaults = set(policy_lines(QueueConfig()))
+    policy = ", ".join(
+        f"{name} = {value}"
+        for name, value in policy_lines(queue.config)
+        if (name, value) not in defaults
+    )
     yield Fact(name="policy", value=policy or "the defaults")
     pause = queue.paused
     if pause is not None:
