@@ -36,7 +36,8 @@ def run(bench: Bench) -> None:
         for name, target in ((_EACH, _TARGET), (_SHARED, None)):
             bench.report(
                 NAME, f"claim + done, full, {waiting:,} waiting: {name}", samples.of("all", name),
-                "us", to=_RIVAL.name, reference=rival, target=target, size=waiting,
+                "us", to=_RIVAL.name if rival else None, reference=rival,
+                target=target if rival else None, size=waiting,
             )  # fmt: skip
         bench.report(NAME, f"get + ack, {waiting:,} waiting: {_RIVAL.name}", rival, "us")
 

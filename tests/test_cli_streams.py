@@ -51,6 +51,7 @@ CASES = {
     "resume": Case("resume"),
     "log": Case("log", prints="3"),
     "stats": Case("stats", prints="pending"),
+    "workers": Case("workers", prints="lease"),
     "explain": Case("explain 3", prints="3"),
     "check": Case("check"),
     "init": Case("init"),

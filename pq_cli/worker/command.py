@@ -188,7 +188,8 @@ class Runner:
 
     def _not_started(self, argv: list[str], error: OSError) -> Outcome:
         """Return the outcome of a command that could not be started."""
-        fatal = error if error.errno in _EXHAUSTED else not_runnable(argv[0], error)
+        program = (self._command or argv)[0]  # as it was written, with its braces
+        fatal = error if error.errno in _EXHAUSTED else not_runnable(program, error)
         if not self._command and isinstance(fatal, PqError):  # the item's own is to blame
             return Outcome(verdict=Verdict.RETRY, error=str(fatal), status=fatal.exit_code)
         return Outcome(verdict=Verdict.RELEASE, error=str(fatal), fatal=fatal)

@@ -144,7 +144,7 @@ def test_the_sweep_sees_what_is_lost_outside(name: str, scratch: Path) -> None:
 LOOKS = {
     "ls": ["ls"], "show": ["show", "1"], "cat": ["cat", "1"], "stats": ["stats"],
     "wait": ["wait", "1", "--timeout", "0"],
-    "explain": ["explain", "1"], "log": ["log"], "doctor": ["doctor"],
+    "explain": ["explain", "1"], "log": ["log"], "workers": ["workers"], "doctor": ["doctor"],
     "completion": ["completion", "bash"], "selftest": ["selftest"],
 }  # fmt: skip
 """The commands that change no spool."""
@@ -163,8 +163,10 @@ def test_looking_changes_nothing(name: str, tmp_path: Path, monkeypatch) -> None
     root = tmp_path / "spool"
     monkeypatch.setenv("PQ_SPOOL", str(root))
     monkeypatch.chdir(tmp_path)
-    # `wait` says by its status that the item has not ended.
-    log = strace(tmp_path, ["-m", "pq_cli", *LOOKS[name]], "flock", check=name != "wait")
+    # `wait` says by its status that the item has not ended, `workers` that there are none.
+    log = strace(
+        tmp_path, ["-m", "pq_cli", *LOOKS[name]], "flock", check=name not in ("wait", "workers")
+    )
     assert dict(strace_counts(log, str(root))) == {}
 
 
