@@ -17,6 +17,7 @@ from pq_cli import (
     State,
     UsageError,
 )
+from pq_cli.core.transitions import told
 
 
 def states(q, *items):
@@ -229,6 +230,18 @@ def test_one_that_is_replaced_counts_as_removed(make):
         q.enqueue(b"c", key="k", if_exists="replace", after=[a])
     q.enqueue(b"d", key="k", if_exists="replace")
     assert (q.get(b.id).state, q.get(b.id).last_error) == (State.FAILED, f"item {a.id} was removed")
+
+
+def test_each_step_back_can_be_cut_short(make):
+    """Until it is served again, an item that fell shows that it did not fail by itself."""
+    q = make()
+    a = q.enqueue(b"a")
+    b = q.enqueue(b"b", after=[a])
+    q.fail(work(q, a), dead=True)
+    half = told(q.get(b.id), {a.id: State.DONE}, 0.0)
+    assert (half.state, half.after) == (State.HELD, (a.id,))
+    whole = told(half, {a.id: State.DONE}, 0.0)
+    assert (whole.state, whole.after) == (State.PENDING, ())
 
 
 def test_a_key_that_somebody_else_has_by_now_keeps_it_failed(make):

@@ -262,6 +262,11 @@ def ties(item: Item | None) -> tuple[int, ...]:
     return item.after if item is not None and tied else ()
 
 
+def half_told(item: Item) -> bool:
+    """Tell whether an item waits though nothing is left to wait for: it is to be told once more."""
+    return item.follows and item.state is State.HELD and not item.after
+
+
 def told(item: Item, standings: Mapping[int, State], now: float) -> Item:
     """Return an item that follows others as it is to be when they stand so; itself: it is.
 
@@ -285,6 +290,8 @@ def told(item: Item, standings: Mapping[int, State], now: float) -> Item:
     if not left and item.state is State.HELD:
         waits = due_at is not None and due_at > now
         state, due_at = (State.DELAYED, due_at) if waits else (PENDING, None)
+    elif not left:
+        left = item.after  # without it, it would look as if its own attempts had failed
     if (state, left, error) == (item.state, item.after, item.last_error):
         return item
     return item.replace(

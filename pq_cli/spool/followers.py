@@ -182,11 +182,17 @@ class Followers:
             self._disk.link_text(path, str(item_id), layout.tmp_name("after"), sync=False)
 
     def _untie(self, item_id: int, parents: Sequence[int]) -> None:
-        """Remove the links of an item that waits for those no longer, unless it does so again."""
+        """Remove the links of an item that waits for those no longer, unless it does so again.
+
+        Or unless what it was told has stopped half way: by its link it is found and told again.
+        """
+        again: Sequence[int] = ()
         try:
-            again = transitions.ties(self._reader.find(item_id))
+            item = self._reader.find(item_id)
         except (NoSuchItemError, DamagedItemError):
-            again = ()
+            pass
+        else:
+            again = parents if transitions.half_told(item) else transitions.ties(item)
         for parent in set(parents).difference(again):
             self._disk.discard(layout.follower_path(parent, item_id))
             self._disk.remove_dir(layout.followers_folder(parent))

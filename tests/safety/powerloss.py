@@ -199,6 +199,8 @@ def _site() -> str:
     name, caller = frame.f_code.co_name, frame.f_back
     if name == "sync_dir" and caller.f_code.co_name == "sync_now":  # of every verb
         return f"{name} of {frame.f_locals['path'].partition('/')[0]}"
+    if name == "sync_dir" and caller.f_code.co_name == "link_text":  # of keys, and of marks
+        return f"{name} for link_text in {frame.f_locals['path']}"
     while caller.f_code.co_name.startswith("_write") or caller.f_code.co_name in (name, "replace"):
         caller = caller.f_back
     return f"{name} for {caller.f_code.co_name}"

@@ -18,7 +18,7 @@ from verbs import BIG, NOW, VERBS, body
 
 from pq_cli import host
 from pq_cli.core import meta
-from pq_cli.core.item import LIVE, Item
+from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import PqError
 from pq_cli.spool.spool import Spool
@@ -148,6 +148,8 @@ class Sweep:
             if extra in self.given(count):
                 raise Broken(f"id {extra} is given a second time")
             served = crashlab.served_until_empty(spool)
+            if self.full:
+                self._nobody_is_forgotten(spool, {i for e in done for i in e.value})
         ids = [item_id for item_id, _ in served]
         if len(set(ids)) != len(ids):
             raise Broken(f"served twice: {ids}")
@@ -192,6 +194,16 @@ class Sweep:
             stays = self.before.get(item_id) == self.after.get(item_id)
             if stays and item_id in self.before and facts != self.before[item_id]:
                 raise Broken(f"item {item_id} became {facts}")
+
+    def _nobody_is_forgotten(self, spool: Spool, told: set[int]) -> None:
+        """Those that come after others are told how these end, and of those that are retried."""
+        for retry in (False, True):
+            for item in list(spool.items([State.FAILED])) if retry else []:
+                if not item.follows:
+                    spool.retry(item)
+            left = set(crashlab.forgotten(spool)) & (set(self.before) | told)
+            if left:
+                raise Broken(f"wait for nothing: {left}")
 
     def _rivals(self) -> set[int]:
         return set().union(*(VERBS[name].rivals for name in self.names))

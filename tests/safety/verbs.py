@@ -383,6 +383,7 @@ VERBS = {
     "enqueue many": Verb(_many, fill),
     "enqueue many lane": Verb(lambda s: _many(s, priority=9), fill),
     "enqueue --after": Verb(lambda s: _new(s, 5, after=[1]), fill),
+    "enqueue --after failed": Verb(lambda s: _new(s, 5, after=[3]), _failed),
     "enqueue file": Verb(lambda s: _file(s, move=False), fill, lay_out=_one_file),
     "enqueue big file": Verb(lambda s: _file(s, move=False), fill, lay_out=_big_file),
     "enqueue --move": Verb(lambda s: _file(s, move=True), fill, takes=True, **ENQUEUED),
