@@ -131,7 +131,7 @@ class Files(Parts):
         if self.state.boot not in (None, this_boot()):
             self.log.go_on_above()
             if self.state.after:
-                self.followers.relink()
+                self.followers.relink(self.state.unsynced)
         self.state = enter_mode(self.disk, self.counter, self.state)
 
     def present_state(self) -> SpoolState:

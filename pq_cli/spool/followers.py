@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 
 def link_again(disk: Disk, item: Item) -> None:
-    """Link an item with those that it waits for, durably; how they stand is to be told it."""
-    for parent in transitions.ties(item):
+    """Link an item with those that it waits for, durably; how they stand is to be told it.
+
+    One that was told half way waits for none: it is linked with itself, until it goes on.
+    """
+    for parent in (item.id,) if transitions.half_told(item) else transitions.ties(item):
         tmp = layout.tmp_name("after")
         path = layout.follower_path(parent, item.id)
         disk.link_text(path, str(item.id), tmp, sync=True)
@@ -110,17 +113,25 @@ class Followers:
 
     # -- changes ---------------------------------------------------------------
 
-    def relink(self) -> None:
-        """Link what waits where a power loss has taken a link away; once in a boot."""
-        for folder, _ in self._reader.of(State.HELD):
-            for name in self._reader.entries(folder):
-                try:
-                    item = self._reader.read(folder, name, State.HELD, None)
-                except (FileNotFoundError, DamagedItemError):
-                    continue
-                paths = [layout.follower_path(parent, item.id) for parent in transitions.ties(item)]
-                if not all(os.path.lexists(f"{self._reader.root}/{path}") for path in paths):
-                    link_again(self._disk, item)
+    def relink(self, unsynced: bool) -> None:
+        """Link what waits where a power loss has taken a link away; once in a boot.
+
+        unsynced: it may have taken marks, too, so all are to be told, and those that fell.
+        """
+        states = (State.HELD, State.FAILED) if unsynced else (State.HELD,)
+        for state in states:
+            for folder, _ in self._reader.of(state):
+                for name in self._reader.entries(folder):
+                    try:
+                        item = self._reader.read(folder, name, state, None)
+                    except (FileNotFoundError, DamagedItemError):
+                        continue
+                    if unsynced or not self._linked(item):
+                        link_again(self._disk, item)
+
+    def _linked(self, item: Item) -> bool:
+        paths = [layout.follower_path(parent, item.id) for parent in transitions.ties(item)]
+        return all(os.path.lexists(f"{self._reader.root}/{path}") for path in paths)
 
     def heed(self, before: Item | None, after: Item | None, later: Afterwards) -> None:
         """Before an item changes, let the index follow; None: it is new, or will be gone.
@@ -135,7 +146,8 @@ class Followers:
                 later.sync(layout.followers_folder(parent))
         if before is None:
             return
-        left = set(transitions.ties(before)).difference(new)
+        old = (before.id,) if transitions.half_told(before) else transitions.ties(before)
+        left = set(old).difference(new)
         if left:
             later.untied.append((before.id, sorted(left)))
         stands = transitions.gone(before) if after is None else transitions.standing(after)
