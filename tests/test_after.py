@@ -255,6 +255,18 @@ def test_a_key_that_somebody_else_has_by_now_keeps_it_failed(make):
     assert states(q, b, other) == ["failed", "pending"]
 
 
+def test_one_that_fails_at_once_takes_no_key(make):
+    """Whoever has the key keeps it, in every process: what has failed already needs none."""
+    q = make()
+    gone, a = q.enqueue(b"gone"), q.enqueue(b"a")
+    q.remove(gone)
+    owner = q.enqueue(b"b", key="k")
+    assert q.enqueue(b"c", key="k", after=[gone]).state is State.FAILED
+    assert q.enqueue(b"d", key="k", after=[a]).id == q.enqueue(b"e", key="k").id == owner.id
+    with pytest.raises(KeyTakenError):
+        q.enqueue(b"f", key="k", if_exists="fail")
+
+
 def test_what_waits_takes_room(make):
     """It counts for max_items as all that is live; what fails at once does not."""
     q = make(max_items=2)

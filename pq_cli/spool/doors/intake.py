@@ -12,7 +12,7 @@ import os
 
 from pq_cli.core.admission import standing
 from pq_cli.core.events import event_of
-from pq_cli.core.item import ACTIVE, PENDING
+from pq_cli.core.item import ACTIVE, LIVE, PENDING
 from pq_cli.core.meta import claim_over, encode
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
@@ -185,7 +185,7 @@ class _Admission:
             return
         prepared = prepared or self._prepared_now(staged, item)
         item = self._porch.numbered(prepared.item)
-        if item.key is not None and other is None:
+        if item.key is not None and other is None and item.state in LIVE:
             files.keys.give(item.key, item.id, sync=False)
             files.after.sync(layout.KEYS)
         item = _place(files, staged, prepared.meta, item)
