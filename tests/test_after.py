@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import patch
 
 import pytest
 from queues import drain
@@ -13,6 +14,7 @@ from pq_cli import (
     NoSuchItemError,
     QueueFullError,
     Request,
+    Spool,
     StaleClaimError,
     State,
     UsageError,
@@ -229,6 +231,8 @@ def test_one_that_is_replaced_counts_as_removed(make):
     with pytest.raises(KeyTakenError):
         q.enqueue(b"c", key="k", if_exists="replace", after=[a])
     q.enqueue(b"d", key="k", if_exists="replace")
+    with pytest.raises(NoSuchItemError):
+        q.enqueue(b"e", after=[a])  # the log tells of no end
     assert (q.get(b.id).state, q.get(b.id).last_error) == (State.FAILED, f"item {a.id} was removed")
 
 
@@ -347,3 +351,20 @@ def test_the_commands_tell_of_both_directions(tmp_path):
     for wrong in (["--after", "x"], ["--if-failed", "run"], ["--after", "1", "--if-failed", "x"]):
         pq("enqueue", *wrong, stdin=b"x", expect=2)
     assert [line[:1] for line in pq("ls", "-q").out.splitlines()] == [b"3", b"1", b"2", b"4", b"5"]
+
+
+def test_a_repair_gives_back_one_key_once(tmp_path):
+    """Two that failed for one key's turn: who is brought back first has it, the other stays."""
+    root = tmp_path / "q"
+    with Spool(root) as q:
+        a = q.enqueue(b"a")
+        b = q.enqueue(b"b", key="k", after=[a])
+        q.cancel(a)
+        c = q.enqueue(b"c", key="k", after=[a])
+        with patch("pq_cli.queue.followers.tell"):  # as if killed before anybody was told
+            q.retry(a)
+    assert states(Spool(root), b, c) == ["failed", "failed"]
+    Pq(tmp_path)("check", "--repair", "-s", root)
+    with Spool(root) as q:
+        assert states(q, b, c) == ["held", "failed"]
+        assert q.enqueue(b"d", key="k").id == b.id

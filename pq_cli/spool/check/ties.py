@@ -6,6 +6,7 @@ import os
 import time
 from functools import partial
 
+from pq_cli.core.item import LIVE
 from pq_cli.core.transitions import ties
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.queue.followers import tell
@@ -105,12 +106,19 @@ class _Telling:
         return read_log(self._files.root)
 
 
+def _put(files: Files, before: Item, after: Item) -> Item:
+    """Keep what became of a follower: one that is brought back has its key again."""
+    if after.key is not None and after.state in LIVE and before.state not in LIVE:
+        files.keys.give(after.key, after.id)
+    return files.move(before, after)
+
+
 def tell_all(root: str, lock_timeout: float) -> None:
     """Tell all in the spool at `root` that were not told, for `check --repair`."""
     files = Files(root, read_config(root), open_state(root), lock_timeout, lambda _: None)
     try:
         with files:
             files.followers.look()
-            tell(_Telling(files), files.move)  # type: ignore[arg-type]
+            tell(_Telling(files), partial(_put, files))  # type: ignore[arg-type]
     finally:
         files.close()
