@@ -118,7 +118,7 @@ class Naive:
                 max_attempts=None, limit=None, after=(), if_failed=None):  # fmt: skip
         """Add a thing."""
         now, after = self.clock(), tuple(dict.fromkeys(after))
-        if not all(1 <= i <= self.last_id and self.how(i) for i in after):
+        if any(self.how(i) in (None, "replaced") for i in after):  # of neither the log tells an end
             raise NoSuchItemError
         fails = if_failed in (None, "fail") and any(self.how(i) not in ("ahead", "done")
                                                     for i in after)  # fmt: skip
