@@ -336,7 +336,8 @@ def test_key_of_a_live_item(pq: Pq) -> None:
     assert pq("enqueue", "--key", "k", stdin=b"old").text == "1\n"
     assert pq("enqueue", "--key", "k", stdin=b"second").text == "1\n"
     ran = pq("enqueue", "--key", "k", "--if-exists", "fail", stdin=b"x", expect=4)
-    assert (ran.out, ran.err) == (b"", "pq: key 'k' is taken by item 1, pending\n")
+    then = "`pq show 1` tells how it stands"
+    assert (ran.out, ran.err) == (b"", f"pq: key 'k' is taken by item 1, pending; {then}\n")
     new = pq("enqueue", "--key", "k", "--if-exists", "replace", stdin=b"new").text.strip()
     assert pq.states() == {int(new): "pending"}
     assert pq("next", "--ack").out == b"new"

@@ -120,7 +120,7 @@ def test_output_and_messages_go_between(terminal, spool, tmp_path):
     """On one terminal, ids and errors stand on lines of their own, and no bar is left."""
     (tmp_path / "hasty").write_text(HASTY)
     hasty = f"{sys.executable} {tmp_path}/hasty"
-    screen = terminal(120, 400, PQ_SPOOL=spool.path)
+    screen = terminal(200, 400, PQ_SPOOL=spool.path)
     [(_, removed)] = spool.removed()
     failed = [str(item.id) for item in spool.items([State.FAILED])]
     lines = screen.run(f"{hasty} rm 9999 2 9998; {hasty} undo; {hasty} purge --state failed")
