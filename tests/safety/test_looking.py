@@ -127,6 +127,15 @@ def test_while_somebody_holds_the_lock(filled: Pq, name: str) -> None:
     assert touched(filled.spool) == before
 
 
+def runs_here(user: dict[str, object]) -> bool:
+    """Tell whether this Python is one that another user can run."""
+    argv = [sys.executable, "-c", "import pq_cli"]
+    try:
+        return subprocess.run(argv, check=False, capture_output=True, **user).returncode == 0
+    except PermissionError:
+        return False
+
+
 @pytest.mark.others
 @pytest.mark.parametrize("name", LOOKING)
 def test_for_a_user_who_may_only_read(filled: Pq, name: str) -> None:
@@ -136,9 +145,7 @@ def test_for_a_user_who_may_only_read(filled: Pq, name: str) -> None:
     without_a_uuid(filled)
     subprocess.run(["chmod", "-R", "a+rX", filled.spool], check=True)
     reader = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
-    try:
-        subprocess.run([sys.executable, "-c", "import pq_cli"], check=True, **reader)
-    except (PermissionError, subprocess.CalledProcessError):
+    if not runs_here(reader):
         pytest.skip("other users cannot run this Python")
     before = touched(filled.spool)
     expect = {"check": GROUP_READS, "doctor": 1, "workers": 1}.get(name.partition(" ")[0], 0)
@@ -166,8 +173,9 @@ def test_workers_are_seen_by_whoever_may_only_read(filled: Pq) -> None:
         assert sorted(worker.state(spool.now()) for worker in spool.workers()) == wanted
         if os.geteuid() == 0:
             reader = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
-            ran = filled("workers", **reader)
-            assert sorted(line.split("\t")[3] for line in ran.text.splitlines()) == wanted
+            if runs_here(reader):
+                ran = filled("workers", **reader)
+                assert sorted(line.split("\t")[3] for line in ran.text.splitlines()) == wanted
         assert touched(filled.spool) == before
         end = read_only(filled.spool)
         try:

@@ -160,6 +160,7 @@ class Sweep:
                 raise Broken(f"id {extra} is given a second time")
             served = crashlab.served_until_empty(spool)
             told = {i for e in done for i in e.value} if self.full else set()
+            self._kept_whole(spool, told)
             self._nobody_is_forgotten(spool, told)
         ids = [item_id for item_id, _ in served]
         if len(set(ids)) != len(ids):
@@ -205,6 +206,12 @@ class Sweep:
             stays = self.before.get(item_id) == self.after.get(item_id)
             if stays and item_id in self.before and facts != self.before[item_id]:
                 raise Broken(f"item {item_id} became {facts}")
+
+    def _kept_whole(self, spool: Spool, told: set[int]) -> None:
+        """What was told and is served to nobody, as it failed or is held, has its payload."""
+        for item in list(spool.items()):
+            if item.id in told and (payload := spool.payload(item)) not in WHOLE:
+                raise Broken(f"item {item.id} holds {payload[:40]!r}")
 
     def _nobody_is_forgotten(self, spool: Spool, told: set[int]) -> None:
         """Those that come after others are told how these end, and of those that are retried."""

@@ -166,6 +166,7 @@ class _Admission:
     def _place_one(self, staged: Staged) -> None:
         files, request = self._files, staged.request
         prepared = self._ready.get(staged.tmp)
+        synced = prepared is not None
         ends = None
         if request.after:
             ends = self._ends(request)
@@ -183,7 +184,7 @@ class _Admission:
             files.after.sync(layout.KEYS)
             self.admitted.stand(stands, staged.size, staged.checksum)
             return
-        prepared = prepared or self._prepared_now(staged, item)
+        prepared = prepared or self._prepared_now(staged, item, synced)
         item = self._porch.numbered(prepared.item)
         if item.key is not None and other is None and item.state in LIVE:
             files.keys.give(item.key, item.id, sync=False)
@@ -209,12 +210,16 @@ class _Admission:
         self.raised.append(stands)
         return stands
 
-    def _prepared_now(self, staged: Staged, item: Item) -> Ready:
-        """Return what `prepare` has left out, because things stood otherwise then."""
+    def _prepared_now(self, staged: Staged, item: Item, synced: bool) -> Ready:
+        """Return what `prepare` has left out, because things stood otherwise then.
+
+        synced: its payload was not left out, and is synced.
+        """
         item = described(self._files, item, staged.size, staged.checksum)
         meta = layout.tmp_name("meta")
         self._files.disk.write_new(meta, encode(item, first=True))
-        self._files.disk.sync_files([staged.tmp])
+        if not synced:
+            self._files.disk.sync_files([staged.tmp])
         return Ready(item=item, meta=meta)
 
     def withdraw(self) -> None:
