@@ -89,6 +89,11 @@ MANY = {
 }
 
 
+A_FEW = 36
+"""Syncs of a hundred items or more at once: three a batch, and a batch ends by the clock, too, so
+that a loaded machine makes some more of them. One by one a hundred cost 300."""
+
+
 @pytest.mark.parametrize("command", MANY)
 def test_many_at_once_cost_a_handful(spool: Path, command: str, tmp_path: Path) -> None:
     """Records, an import, and what lies in the drop box: a few syncs for all of a batch."""
@@ -103,7 +108,7 @@ def test_many_at_once_cost_a_handful(spool: Path, command: str, tmp_path: Path) 
         for number in range(100):
             (spool / "new" / f"{number}.txt").write_bytes(b"x")
     trace = Trace(spool, command.split(), stdin)
-    assert trace.syncs - trace.made <= 12
+    assert trace.syncs - trace.made <= A_FEW
     assert not trace.under_the_lock or command in ("import", "next")
 
 
@@ -114,7 +119,7 @@ def test_files_that_are_given_together_cost_a_handful(spool: Path, tmp_path: Pat
     for path in files:
         path.write_bytes(b"x" * 100)
     trace = Trace(spool, ["enqueue", *map(str, files)])
-    assert trace.syncs - trace.made <= 12 and not trace.under_the_lock
+    assert trace.syncs - trace.made <= A_FEW and not trace.under_the_lock
 
 
 def test_the_counting_can_fail(spool: Path) -> None:
