@@ -117,6 +117,8 @@ def test_a_worker_that_was_cut_off_stops_what_it_lost_and_goes_on(far, tmp_path)
         assert run.wait(60) == 143
 
 
+# Who was cut off while it claimed may hold an item by its lease alone: five minutes.
+@pytest.mark.timeout(900)
 def test_producers_and_workers_that_are_cut_off(far):
     """Under load: what was told is served, no claim was two's; all go on by themselves."""
     with Crowd(far.url("many"), within=far.within) as crowd:
