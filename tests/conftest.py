@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from database import need_postgres, server
 from hypothesis import HealthCheck, settings
 from queues import BACKENDS, Clock, make_queue
 from support import Pq
@@ -69,6 +70,15 @@ def scratch() -> Iterator[Path]:
 def pq(tmp_path: Path) -> Pq:
     """The command `pq`, on a spool of its own that nobody has made yet."""
     return Pq(tmp_path)
+
+
+@pytest.fixture(params=["spool", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a queue lies that many processes share: a folder, or a URL."""
+    if request.param == "spool":
+        return str(tmp_path / "spool")
+    need_postgres()
+    return server().url()
 
 
 @pytest.fixture

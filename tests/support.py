@@ -14,7 +14,7 @@ import sys
 import tarfile
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -186,6 +186,23 @@ def read_terminal(master: int) -> str:
             break
         shown += chunk
     return shown.decode(errors="replace")
+
+
+def started_together(argvs: Iterable[Sequence[object]]) -> list[subprocess.Popen[str]]:
+    """Start processes that say "ready" and wait for a line, and let all of them go at once."""
+    running = [
+        subprocess.Popen(
+            list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for argv in argvs
+    ]
+    for process in running:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return running
 
 
 def tree(folder: Path, without: tuple[str, ...] = ()) -> dict[str, tuple[int, str]]:

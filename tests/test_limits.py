@@ -9,9 +9,8 @@ from collections import Counter
 from threading import Thread
 
 import pytest
-from database import need_postgres, server
 from queues import open_at
-from support import wait_until
+from support import started_together, wait_until
 
 from pq_cli import ConfigError, ConflictError, QueueConfig, Request, Spool, State, UsageError
 
@@ -197,15 +196,6 @@ def test_names_of_limits_are_suggested(make):
     assert queue.suggest_limits("") == ["api", "apple", "apx", "b"]
 
 
-@pytest.fixture(params=["spool", "postgres"])
-def place(request, tmp_path):
-    """Where a queue lies that many processes share: a folder, or a URL."""
-    if request.param == "spool":
-        return str(tmp_path / "spool")
-    need_postgres()
-    return server().url()
-
-
 def test_a_slot_that_somebody_else_took_or_freed_is_seen(place):
     """Two who know the queue, taking turns: what the other did since counts."""
     with open_at(place) as one, open_at(place) as other:
@@ -274,18 +264,7 @@ def test_no_two_workers_take_the_last_slot(place, tmp_path):
         kinds = ["api", "db", None, "api"] * 30
         queue.enqueue_many([(b"", Request(limit=limit)) for limit in kinds])
     log = tmp_path / "log"
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORK, place, log],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for _ in range(4)
-    ]  # fmt: skip
-    for process in running:
-        assert process.stdout.readline() == "ready\n"
-    for process in running:
-        process.stdin.write("\n")
-        process.stdin.flush()
+    running = started_together([[sys.executable, "-c", WORK, place, log]] * 4)
     assert [process.wait(120) for process in running] == [0] * 4
     at_work, most = Counter(), Counter()
     for line in log.read_text().splitlines():

@@ -11,8 +11,8 @@ import threading
 import time
 
 import pytest
-from database import need_postgres, server
 from queues import Clock, drain, make_queue, open_at
+from support import started_together
 
 from pq_cli import MemoryQueue, QueueConfig, Spool
 from pq_cli.spool import files as store
@@ -44,32 +44,15 @@ while empty < 200:
 """
 
 
-@pytest.fixture(params=["spool", "postgres"])
-def place(request, tmp_path):
-    """Where many processes meet: a folder, or a queue in a database."""
-    if request.param == "spool":
-        return tmp_path / "spool"
-    need_postgres()
-    return server().url()
-
-
 def at_once(place, *scripts, **config):
     """Run the scripts in as many processes, started together; return what each put in `out`."""
     config = {"durability": "fast", **config}
     open_at(place, config=QueueConfig(**config)).close()
     end = "\nprint(json.dumps(out))"
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + script + end, str(place), json.dumps(config)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
+    running = started_together(
+        [sys.executable, "-c", PRELUDE + script + end, place, json.dumps(config)]
         for script in scripts
-    ]  # fmt: skip
-    for process in running:
-        assert process.stdout.readline() == "ready\n"
-    for process in running:
-        process.stdin.write("\n")
-        process.stdin.flush()
+    )
     results = [process.communicate(timeout=120)[0] for process in running]
     assert [process.returncode for process in running] == [0] * len(running)
     return [json.loads(result) for result in results]

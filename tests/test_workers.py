@@ -13,7 +13,6 @@ import sys
 import threading
 
 import pytest
-from database import need_postgres, server
 from queues import BACKENDS, START, make_queue, open_at
 from support import HANG, wait_until
 
@@ -26,15 +25,6 @@ def q(request, tmp_path, clock):
     """A queue of one backend."""
     with make_queue(request.param, tmp_path, clock) as queue:
         yield queue
-
-
-@pytest.fixture(params=["spool", "postgres"])
-def place(request, tmp_path):
-    """Where processes meet: a folder, or a queue in a database."""
-    if request.param == "spool":
-        return tmp_path / "spool"
-    need_postgres()
-    return server().url()
 
 
 def on_terminal(pq, *words, **options):

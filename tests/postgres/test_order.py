@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import subprocess
 import sys
 import threading
 from bisect import bisect_left
@@ -16,6 +15,7 @@ from itertools import accumulate
 from database import need_postgres, server
 from naive import Naive
 from queues import Clock
+from support import started_together
 
 from pq_cli import PostgresQueue, QueueConfig, QueueFullError, Request
 from pq_cli.postgres import statements
@@ -73,15 +73,7 @@ def test_no_inversion_that_the_definition_does_not_allow():
             clock.pass_(chance.choice([-30.0, 1.0, 20.0, 45.0]))
     place = {number: at for at, number in enumerate(in_order(model, clock.now))}
     argv = [sys.executable, "-c", WORK, url, json.dumps(policy), str(clock.now)]
-    workers = [
-        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(WORKERS)
-    ]
-    for worker in workers:
-        assert worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        worker.stdin.write("\n")
-        worker.stdin.flush()
+    workers = started_together([argv] * WORKERS)
     claims = [claim for worker in workers for claim in json.loads(worker.communicate()[0])]
     assert sorted(number for number, _, _ in claims) == sorted(place)
     claims.sort(key=lambda claim: claim[2])
