@@ -82,7 +82,7 @@ def test_waiting_ends_when_work_comes(make, clock, threads, how):
 @pytest.mark.parametrize("how", ["enqueued", "released", "resumed", "retried"])
 def test_in_memory_who_waits_is_woken(tmp_path, clock, threads, monkeypatch, how):
     """Another thread's verb ends the wait at once: nobody waits for the next look."""
-    monkeypatch.setattr("pq_cli.queue.working.POLL", 10.0 * HANG)
+    monkeypatch.setattr("pq_cli.queue.memory.store.POLL", 10.0 * HANG)
     q = make_queue("memory", tmp_path, clock)
     if how != "enqueued":
         q.enqueue(b"x")

@@ -10,7 +10,7 @@ from pq_cli.core.item import PENDING, Item, State
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import NoSuchItemError, TryAgainError, UsageError
-from pq_cli.queue.working import POLL
+from pq_cli.queue.looking import POLL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from pq_cli.errors import TryAgainError
-from pq_cli.queue.working import POLL
+from pq_cli.queue.looking import POLL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,6 +14,8 @@ from pq_cli.core.arguments import (
 from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State, parse_reference
 from pq_cli.core.policy import Pause, QueueConfig, order_time
 
+POLL = 0.2
+"""Seconds between looks of a store that nobody tells what comes: within a quarter of a second."""
 _LAST_EVENT = 2**63 - 1
 
 TYPE_CHECKING = False

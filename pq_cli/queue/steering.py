@@ -11,8 +11,9 @@ from pq_cli.core import events, transitions
 from pq_cli.core.admission import check_key
 from pq_cli.core.arguments import valid_flag, valid_reference, valid_text, valid_time, wrong
 from pq_cli.core.item import NO_LIMIT, Item, State
-from pq_cli.core.policy import QueueConfig
+from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
 from pq_cli.errors import ConfigError, ConflictError, UsageError
+from pq_cli.queue.looking import Looking
 from pq_cli.queue.request import Request, changes, checked
 
 TYPE_CHECKING = False
@@ -21,24 +22,37 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pq_cli.core.selection import Selection
-    from pq_cli.queue.store import Store
 
 
-class Steering:
+class Steering(Looking):
     """The verbs of people: back to work, suspended, changed, called off, removed, brought back.
 
     only: in each of them the choice by which `select` found the item. When it fits no longer,
     nothing is done and NoLongerFitsError is raised.
     """
 
-    config: QueueConfig
-    _store: Store
+    def _put(self, before: Item, after: Item, *, own: bool = False) -> Item:
+        """Keep what became of an item, and tell of it; own: see `events.transition`."""
+        after = self._put_only(before, after, own=own)
+        self._tell()
+        return after
 
-    def _put(self, before: Item, after: Item) -> Item:
-        raise NotImplementedError
+    def _put_only(self, before: Item, after: Item, *, own: bool = False) -> Item:
+        after = self._store.put(before, after)
+        self._note(before, after, own=own)
+        return after
 
     def _tell(self) -> None:
-        raise NotImplementedError
+        """Tell those that wait for an item how it ended, or that it may be done after all."""
+        if self._store.untold:
+            from pq_cli.queue.followers import tell  # start-up: few items wait for others
+
+            tell(self._store, self._put_only)
+
+    def _note(self, before: Item, after: Item, *, own: bool = False) -> None:
+        event = events.transition(before, after, own=own)
+        if event is not None:
+            self._store.note(event)
 
     def _chosen(self, item: Item | int | str, only: Selection | None) -> Item:
         """Return an item as it stands now, in a transaction, if it is one of those meant."""
@@ -61,11 +75,13 @@ class Steering:
         only: what `select` found it by. When that fits no longer, nothing is done, and
         NoLongerFitsError is raised.
         """
+        from pq_cli.queue.followers import up_to_date  # start-up: few items wait for others
+
         checked(Request(priority=priority))
         with self._store.transaction():
             before = self._chosen(item, only)
             now = self._store.now()
-            after = _up_to_date(self._store, transitions.retried(before, now, priority), now)
+            after = up_to_date(self._store, transitions.retried(before, now, priority), now)
             check_key(after, self._store.owner)
             return self._put(before, after)
 
@@ -202,7 +218,7 @@ class Steering:
                 store.drop(before)
                 after = before
             else:
-                until = self._removal(now) if kept_until is None else kept_until
+                until = self.removal() if kept_until is None else kept_until
                 after = store.put(before, transitions.removed(before, until))
             store.note(events.event_of("removed", before, now))
             store.expire(now)
@@ -214,10 +230,7 @@ class Steering:
 
         No other removal has it: so `removed` knows what was removed together.
         """
-        return self._removal(self._store.now())
-
-    def _removal(self, now: float) -> float:
-        second = float(int(now + self.config.keep_removed))
+        second = float(int(self._store.now() + self.config.keep_removed))
         latest, _ = next(self._store.removals(), (0.0, []))
         return max(second, latest + 1)
 
@@ -227,11 +240,13 @@ class Steering:
         Raises NoSuchItemError when it is gone, ConflictError when it is not removed, KeyTakenError,
         DamagedItemError when its payload is not whole.
         """
+        from pq_cli.queue.followers import up_to_date  # start-up
+
         store = self._store
         with store.transaction():
             before = self._store.find(*valid_reference(item))
             now = store.now()
-            after = _up_to_date(store, transitions.restored(before, now), now)
+            after = up_to_date(store, transitions.restored(before, now), now)
             check_key(after, store.owner)
             store.open_payload(before).close()
             after = store.put(before, after)
@@ -247,10 +262,40 @@ class Steering:
                 gone = self._store.expire(math.inf)
             yield gone
 
+    def pause(self, reason: str | None = None) -> None:
+        """Let nothing be claimed until `resume`; everything else goes on."""
+        valid_text("reason", reason)
+        store = self._store
+        with store.transaction():
+            now = transitions.stamp(store.now())
+            store.set_state(store.state().replace(paused=Pause(since=now, reason=reason)))
+            store.note(events.pause("paused", now, reason))
 
-def _up_to_date(store: Store, item: Item, now: float) -> Item:
-    if not transitions.ties(item):
-        return item
-    from pq_cli.queue.followers import up_to_date  # start-up: few items wait for others
+    def resume(self) -> bool:
+        """Let items be claimed again; tell whether the queue was paused."""
+        store = self._store
+        with store.transaction():
+            state = store.state()
+            if state.paused is None:
+                return False
+            store.set_state(state.replace(paused=None))
+            store.note(events.pause("resumed", store.now(), None))
+            return True
 
-    return up_to_date(store, item, now)
+    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
+        """Return what has aged at `at` (default now); the manual clock moves there."""
+        t = self.move_clock(at, dry_run=dry_run)
+        return aged_groups(self.config, self.items([State.PENDING]), t)
+
+    def move_clock(self, at: float | None = None, *, dry_run: bool = False) -> float:
+        """Move the manual aging clock to `at` (default now), and return that time.
+
+        One small atomic write, however many items there are; none with dry_run, or where the clock
+        is live.
+        """
+        store = self._store
+        t = store.now() if at is None else valid_time("at", at)
+        if not valid_flag("dry_run", dry_run) and self.config.aging_clock == "manual":
+            with store.transaction():
+                store.set_state(store.state().replace(aged_at=transitions.stamp(t)))
+        return t

@@ -6,37 +6,37 @@ what becomes of it, put that.
 
 from __future__ import annotations
 
-from pq_cli.core import events, transitions
+import time
+
+from pq_cli.core import transitions
 from pq_cli.core.arguments import (
     valid_flag,
+    valid_lease,
     valid_payload,
     valid_reference,
-    valid_text,
-    valid_time,
+    valid_wait,
     wrong,
 )
 from pq_cli.core.item import Item, State
-from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import LockTimeoutError, PqError
-from pq_cli.queue.looking import Looking
-from pq_cli.queue.request import Request, checked, valid_records
+from pq_cli.queue.request import Admitted, Request, checked, valid_records
 from pq_cli.queue.steering import Steering
-from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, Self
 
     from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
     from pq_cli.queue.attending import Attendance
     from pq_cli.queue.departures import Arrivals, Departures
-    from pq_cli.queue.request import Admitted
     from pq_cli.queue.store import Staged, Store
 
 
-class Queue(Working, Looking, Steering):
+class Queue(Steering):
     """What `Spool` and `MemoryQueue` both are: a program can be given either.
 
     An item is named by its id (int or text), by a claim (`"1742.2"`), or by the Item itself. What
@@ -109,8 +109,7 @@ class Queue(Working, Looking, Steering):
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Take in a payload, without an id yet; `commit` makes items of many at once."""
-        request = checked(request)
-        return self._store.stage(valid_payload(payload), request)
+        return self._store.stage(valid_payload(payload), checked(request))
 
     def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
         """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards."""
@@ -138,40 +137,101 @@ class Queue(Working, Looking, Steering):
         like `enqueue`; only after a LockTimeoutError the payload is still staged, for another try
         or `unstage`.
         """
-        items: list[Item] = []
+        store, admitted = self._store, Admitted.nothing()
         try:
-            self._store.prepare([staged], self._store.now())
-            with self._store.transaction():
-                item = self._admit_claimed(staged, lease, items)
+            store.prepare([staged], store.now())
+            with store.transaction():
+                now = store.now()
+                admitted = store.admit([staged], now)
+                self._tell()
+                if admitted.error is not None:
+                    raise admitted.error
+                item = admitted.items[0]
+                full = item.limit is not None and not store.has_slot(item.limit)
+                if item.state is State.PENDING and not admitted.found and not full:
+                    item = self._claim(item, now, lease, bound=True, own=True)
         except LockTimeoutError:
             raise
         except BaseException:
-            self._store.finish([staged], len(items))
+            store.finish([staged], len(admitted.items))
             raise
-        self._store.finish([staged], len(items))
+        store.finish([staged], len(admitted.items))
         return item
-
-    def _admit_claimed(self, staged: Staged, lease: float | None, items: list[Item]) -> Item:
-        store, key = self._store, staged.request.key
-        now = store.now()
-        taken = None if key is None else store.owner(key)
-        admitted = store.admit([staged], now)
-        self._tell()
-        items += admitted.items
-        if admitted.error is not None:
-            raise admitted.error
-        item = items[0]
-        if item.state is not State.PENDING or (taken is not None and taken.id == item.id):
-            return item
-        if item.limit is not None and not store.has_slot(item.limit):
-            return item
-        return self._claim(item, now, lease, bound=True, own=True)
 
     def unstage(self, staged: Staged) -> None:
         """Throw away a staged payload that is to be no item after all."""
         self._store.finish([staged], 0)
 
     # -- claims ----------------------------------------------------------------
+
+    def claim(
+        self, *, lease: float | None = None, bound: bool = True, wait: float = 0.0
+    ) -> Item | None:
+        """Claim the next item for `lease` seconds; None when nothing is pending, or while paused.
+
+        wait: seconds to wait for an item to come, `math.inf` for ever; waiting costs next to no
+        CPU. bound: the claim ends with this process, if it dies before the lease does; give False
+        when the work outlives the process that claims.
+        """
+        _valid(lease, wait)
+        valid_flag("bound", bound)
+        deadline = time.monotonic() + wait
+        while True:
+            item = self._claim_now(lease, bound)
+            if item is not None or not wait:
+                return item
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            self._store.idle(left)
+
+    def ear(self) -> tuple[int, float] | None:
+        """Return a descriptor that is readable once work may have come, and the longest wait.
+
+        None where nobody tells what comes: look again soon. Ask anew for each wait.
+        """
+        return self._store.ear()
+
+    def claimed(
+        self, *, wait: float = 0.0, lease: float | None = None
+    ) -> AbstractContextManager[Item | None]:
+        """Return a context that claims the next item, and ends it as the body ends.
+
+            with queue.claimed(wait=60) as item:
+                if item is not None:
+                    upload(queue.payload(item))
+
+        The item is done at the end. `raise RetryLater` in the body puts it off, `raise GiveUp`
+        fails it for good, and neither goes further than the body. Any other exception fails the
+        attempt and goes on. What is no Exception (KeyboardInterrupt, SystemExit, GeneratorExit, a
+        cancellation) gives the item back, uncounted, and goes on.
+
+        wait, lease: as for `claim`. A thread renews the lease while the body runs. Was the claim
+        lost all the same, then the end raises StaleClaimError: somebody else has the item. What
+        disk or lock refuse at the end is tried again while the lease lasts.
+        """
+        from pq_cli.queue.contexts import Claimed  # start-up: commands work in their own way
+
+        _valid(lease, wait)
+        return Claimed(self, lambda: self.claim(lease=lease, wait=wait), lease)
+
+    def each_claimed(
+        self, *, wait: float = 0.0, lease: float | None = None
+    ) -> Iterator[AbstractContextManager[Item]]:
+        """Yield one claimed item after another, each as a context like that of `claimed`.
+
+            for claimed in queue.each_claimed(wait=60):
+                with claimed as item:
+                    upload(queue.payload(item))
+
+        It ends when nothing has come for `wait` seconds. (A context, because a loop does not tell
+        what it loops over how its body ended.) One that is not entered is given back, and the
+        next step is a UsageError.
+        """
+        from pq_cli.queue.contexts import each
+
+        _valid(lease, wait)
+        return each(self, lambda: self.claim(lease=lease, wait=wait), lease)
 
     def _claim_now(self, lease: float | None, bound: bool) -> Item | None:
         store = self._store
@@ -197,29 +257,6 @@ class Queue(Working, Looking, Steering):
         seconds = self.config.lease if lease is None else lease
         holder = self._store.holder(bound=bound)
         return self._put(item, transitions.claimed(item, now, seconds, holder), own=own)
-
-    def _put(self, before: Item, after: Item, *, own: bool = False) -> Item:
-        """Keep what became of an item, and tell of it; own: see `events.transition`."""
-        after = self._put_only(before, after, own=own)
-        self._tell()
-        return after
-
-    def _put_only(self, before: Item, after: Item, *, own: bool = False) -> Item:
-        after = self._store.put(before, after)
-        self._note(before, after, own=own)
-        return after
-
-    def _tell(self) -> None:
-        """Tell those that wait for an item how it ended, or that it may be done after all."""
-        if self._store.untold:
-            from pq_cli.queue.followers import tell  # start-up: few items wait for others
-
-            tell(self._store, self._put_only)
-
-    def _note(self, before: Item, after: Item, *, own: bool = False) -> None:
-        event = events.transition(before, after, own=own)
-        if event is not None:
-            self._store.note(event)
 
     def attend(self) -> Attendance:
         """Hold a lock that the claims made from now on name, until its `close`.
@@ -355,42 +392,8 @@ class Queue(Working, Looking, Steering):
 
         return Departures(self._store)
 
-    # -- changes by people -----------------------------------------------------
 
-    def pause(self, reason: str | None = None) -> None:
-        """Let nothing be claimed until `resume`; everything else goes on."""
-        valid_text("reason", reason)
-        store = self._store
-        with store.transaction():
-            now = transitions.stamp(store.now())
-            store.set_state(store.state().replace(paused=Pause(since=now, reason=reason)))
-            store.note(events.pause("paused", now, reason))
-
-    def resume(self) -> bool:
-        """Let items be claimed again; tell whether the queue was paused."""
-        store = self._store
-        with store.transaction():
-            state = store.state()
-            if state.paused is None:
-                return False
-            store.set_state(state.replace(paused=None))
-            store.note(events.pause("resumed", store.now(), None))
-            return True
-
-    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
-        """Return what has aged at `at` (default now); the manual clock moves there."""
-        t = self.move_clock(at, dry_run=dry_run)
-        return aged_groups(self.config, self.items([State.PENDING]), t)
-
-    def move_clock(self, at: float | None = None, *, dry_run: bool = False) -> float:
-        """Move the manual aging clock to `at` (default now), and return that time.
-
-        One small atomic write, however many items there are; none with dry_run, or where the clock
-        is live.
-        """
-        store = self._store
-        t = store.now() if at is None else valid_time("at", at)
-        if not valid_flag("dry_run", dry_run) and self.config.aging_clock == "manual":
-            with store.transaction():
-                store.set_state(store.state().replace(aged_at=transitions.stamp(t)))
-        return t
+def _valid(lease: float | None, wait: float) -> None:
+    if lease is not None:
+        valid_lease(lease)
+    valid_wait(wait)

@@ -8,8 +8,8 @@ import time
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.core.policy import QueueState
 from pq_cli.errors import DamagedItemError, PqError, UsageError
+from pq_cli.queue.looking import POLL
 from pq_cli.queue.request import checked
-from pq_cli.queue.working import POLL
 from pq_cli.spool.claims.attending import SpoolAttends
 from pq_cli.spool.claims.limits import SpoolLimits
 from pq_cli.spool.claims.overdue import due_with_room, next_event, overdue, promote

@@ -17,13 +17,13 @@ from pq_cli.core.policy import QueueConfig, QueueState, floors
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
 from pq_cli.queue.followers import ends_before
+from pq_cli.queue.looking import POLL
 from pq_cli.queue.memory.arrivals import MemoryArrivals
 from pq_cli.queue.memory.attending import MemoryAttends
 from pq_cli.queue.memory.events import MemoryEvents
 from pq_cli.queue.memory.followers import MemoryFollowers
 from pq_cli.queue.memory.looking import MemoryLooks
 from pq_cli.queue.request import Admitted, Request, checked, new_item
-from pq_cli.queue.working import POLL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
