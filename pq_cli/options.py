@@ -29,12 +29,20 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
 
+class Misread(ValueError):
+    """A text that an option does not take: `text`, and what it takes instead."""
+
+    def __init__(self, text: str, said: str) -> None:
+        super().__init__(said)
+        self.text = text
+
+
 class Option(Record):
     """One option, or the operands of a command when it has no names.
 
     metavar: what stands for its value in help; empty: a flag. implied: the value of an option
     that may stand without one. many: may be repeated. needs: what must be given. read: makes of
-    the text, of many the tuple of them, what it means; raises UsageError.
+    the text, of many the tuple of them, what it means; raises UsageError, or Misread.
     """
 
     names: tuple[str, ...]
@@ -49,32 +57,24 @@ class Option(Record):
 
     def meant(self, given: Any) -> Any:
         """Return what a value means as it was typed. Raises UsageError."""
-        return given if given is None or self.read is None else self.read(given)
+        try:
+            return given if given is None or self.read is None else self.read(given)
+        except Misread as wrong:
+            name = max(self.names, key=len)
+            raise UsageError(f"{name} {printable(wrong.text, 60)!r}: {wrong}") from None
 
 
-def option(*names: str, metavar: str, help: str, default: str | None = None, **more: Any) -> Any:
-    """Declare an option with a value; `more` are `implied`, `envvar` and `read` of Option."""
-    return Option(names=names, help=help, metavar=metavar, default=default, **more)
+def option(spelled: str, help: str, *, many: bool = False, **more: Any) -> Any:
+    """Declare an option as it is typed: `-j, --jobs N`, a flag `--x`, an operand `[FILE...]`.
 
-
-def repeated(*names: str, metavar: str, help: str, read: Callable[[Any], Any] | None = None) -> Any:
-    """Declare an option with a value that may be given several times."""
-    return Option(names=names, help=help, metavar=metavar, default=(), many=True, read=read)
-
-
-def flag(*names: str, help: str, default: bool | None = False) -> Any:
-    """Declare an option without a value; `--x/--no-x` may say the contrary of its default."""
-    return Option(names=names, help=help, default=default)
-
-
-def operand(*, metavar: str, help: str, default: str | None = None, **more: Any) -> Any:
-    """Declare the one word that may stand beside the options; `more` are `needs` and `read`."""
-    return Option(names=(), help=help, metavar=metavar, default=default, **more)
-
-
-def operands(*, metavar: str, help: str, needs: bool = False) -> Any:
-    """Declare what may stand beside the options, as often as one likes."""
-    return Option(names=(), help=help, metavar=metavar, default=(), many=True, needs=needs)
+    `more` are fields of Option. A flag `--x/--no-x` may say the contrary of its default.
+    """
+    words = spelled.split()
+    names = tuple(word.rstrip(",") for word in words if word[0] == "-" and word != "--")
+    metavar = " ".join(words[len(names) :])
+    default = () if many else None if metavar else False
+    fields = {"names": names, "help": help, "metavar": metavar, "default": default, "many": many}
+    return Option(**fields | more)
 
 
 class Declared(Record):
@@ -99,40 +99,43 @@ class Declared(Record):
 # -- what a value means --------------------------------------------------------
 
 
-def number(name: str, low: int = 0, high: int | None = None) -> Callable[[str], int]:
-    """Return what reads a whole number in this range; `name` is for errors."""
+def number(low: int = 0, high: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number in this range."""
 
     def read(text: str) -> int:
         value = whole(text)
         if value is None or value < low or (high is not None and value > high):
             within = f" from {low}" if low or high else ""
             within += f" to {high}" if high else ""
-            raise UsageError(f"{name} {printable(text)!r}: give a whole number{within}")
+            raise Misread(text, f"give a whole number{within}")
         return value
 
     return read
 
 
-def span(name: str) -> Callable[[str], float]:
-    """Return what reads a duration in seconds that is longer than 0; `name` is for errors."""
+def span(text: str) -> float:
+    """Return the seconds of a duration that is longer than 0. Raises Misread, UsageError."""
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise Misread(text, "must be longer than 0")
+    return seconds
 
-    def read(text: str) -> float:
-        seconds = parse_duration(text)
-        if seconds <= 0:
-            raise UsageError(f"{name} must be longer than 0")
-        return seconds
+
+def one_of(allowed: Iterable[str]) -> Callable[[str], str]:
+    """Return what reads one of these words."""
+
+    def read(text: str) -> str:
+        if text not in tuple(allowed):
+            raise Misread(text, f"allowed is {', '.join(allowed)}")
+        return text
 
     return read
 
 
 def states(names: Iterable[str]) -> tuple[State, ...]:
     """Return the states of `--state` options; each may hold several with commas."""
-    wanted = []
-    for name in (part for text in names for part in text.split(",")):
-        if name not in [str(state) for state in State]:
-            raise UsageError(f"--state {printable(name)!r}: allowed is {', '.join(State)}")
-        wanted.append(State(name))
-    return tuple(wanted)
+    words = (part for text in names for part in text.split(","))
+    return tuple(map(State, map(one_of(State), words)))
 
 
 def statuses(text: str) -> tuple[int, ...]:
@@ -140,17 +143,7 @@ def statuses(text: str) -> tuple[int, ...]:
     try:
         return tuple(valid_status(whole(part.strip())) for part in text.split(","))
     except UsageError as error:
-        shown = printable(text, 40)
-        raise UsageError(f"--defer-on {shown!r}: give {error}, e.g. 6,7,22,28") from None
-
-
-COLORS = ("auto", "always", "never")
-
-
-def _color(text: str) -> str:
-    if text not in COLORS:
-        raise UsageError(f"--color {text!r}: allowed is {', '.join(COLORS)}")
-    return text
+        raise Misread(text, f"give {error}, e.g. 6,7,22,28") from None
 
 
 def _metadata(pairs: Iterable[str]) -> dict[str, str] | None:
@@ -166,26 +159,18 @@ def _metadata(pairs: Iterable[str]) -> dict[str, str] | None:
 # -- options that several commands have ----------------------------------------
 
 
-_LOCK_TIMEOUT = "30s"
-"""How long a command waits for the spool's lock unless it is told otherwise."""
-
-
+COLORS = ("auto", "always", "never")
 _LOCK = option(
-    "--lock-timeout",
-    metavar="D",
-    default=_LOCK_TIMEOUT,
+    "--lock-timeout D", "Give up (exit 75) if the lock takes longer.", default="30s",
     read=parse_duration,
-    help="Give up (exit 75) if the lock takes longer.",
-)
+)  # fmt: skip
 
 
 class LookOptions(Declared):
     """What every command on a spool may be told; in help it stands last."""
 
-    spool: str = option(
-        "--spool", "-s", metavar="DIR", envvar="PQ_SPOOL", default="", help="The spool directory."
-    )
-    lock_timeout = parse_duration(_LOCK_TIMEOUT)
+    spool: str = option("--spool, -s DIR", "The spool directory.", envvar="PQ_SPOOL", default="")
+    lock_timeout = _LOCK.meant(_LOCK.default)
 
 
 class Options(LookOptions):
@@ -201,26 +186,16 @@ def declared(options: type[Declared]) -> dict[str, Option]:
     return own | {f: each for f, each in options._declared.items() if f in shared}
 
 
-ITEMS = operands(
-    metavar="ITEM...", help="An id, a claim, or a path; - reads them from stdin.", needs=True
+ITEMS = option(
+    "ITEM...", "An id, a claim, or a path; - reads them from stdin.", many=True, needs=True
 )
-PRIORITY = option(
-    "--priority", "-p", metavar="N", help="1 (most urgent) to 10.", read=valid_priority
-)
-STATES = repeated(
-    "--state", metavar="S", help=f"Of {', '.join(State)}; may be repeated.", read=states
-)
-DEFER_ON = option(
-    "--defer-on", metavar="N,...", help="Statuses of CMD: later, uncounted.", read=statuses
-)
-LEASE = option("--lease", metavar="D", help="Renewed while CMD runs.", read=span("--lease"))
-AS_JSON = flag("--json", help="Print JSON Lines.")
-COLOR = option(
-    "--color", metavar="WHEN", default="auto", help="auto, always or never.", read=_color
-)
-
-
-EACH_AS_JSON = flag("--json", help="Print each item, as it is then, as JSON.")
+PRIORITY = option("--priority, -p N", "1 (most urgent) to 10.", read=valid_priority)
+STATES = option("--state S", f"Of {', '.join(State)}; may be repeated.", many=True, read=states)
+DEFER_ON = option("--defer-on N,...", "Statuses of CMD: later, uncounted.", read=statuses)
+LEASE = option("--lease D", "Renewed while CMD runs.", read=span)
+AS_JSON = option("--json", "Print JSON Lines.")
+EACH_AS_JSON = option("--json", "Print each item, as it is then, as JSON.")
+COLOR = option("--color WHEN", "auto, always or never.", default="auto", read=one_of(COLORS))
 
 
 class ItemsOptions(Options):
@@ -230,13 +205,8 @@ class ItemsOptions(Options):
     as_json: bool = EACH_AS_JSON
 
 
-MAX_ATTEMPTS = option(
-    "--max-attempts",
-    metavar="N",
-    help="Attempts before it counts as failed.",
-    read=number("max-attempts", 1),
-)
-NAME = option("--name", metavar="NAME", help="A name to show.")
+MAX_ATTEMPTS = option("--max-attempts N", "Attempts before it counts as failed.", read=number(1))
+NAME = option("--name NAME", "A name to show.")
 
 
 def limit_or_none(text: str) -> str:
@@ -244,10 +214,10 @@ def limit_or_none(text: str) -> str:
     return text if text == NO_LIMIT else valid_limit(text)
 
 
-LIMIT = option("--limit", metavar="LIMIT", help="At most so many of it at once.", read=valid_limit)
-METADATA = repeated("-m", "--metadata", metavar="K=V", help="May be repeated.", read=_metadata)
-DELAY = option("--delay", metavar="D", help="Not before D from now.", read=parse_duration)
-AT = option("--at", metavar="T", help="Not before this time.", read=parse_time)
+LIMIT = option("--limit LIMIT", "At most so many of it at once.", read=valid_limit)
+METADATA = option("-m, --metadata K=V", "May be repeated.", many=True, read=_metadata)
+DELAY = option("--delay D", "Not before D from now.", read=parse_duration)
+AT = option("--at T", "Not before this time.", read=parse_time)
 
 
 def _after(texts: Iterable[str]) -> tuple[str, ...]:
@@ -259,49 +229,34 @@ def _after(texts: Iterable[str]) -> tuple[str, ...]:
     return words
 
 
-def _if_failed(text: str) -> str:
-    if text not in IF_FAILED:
-        raise UsageError(f"--if-failed {printable(text)!r}: allowed is {', '.join(IF_FAILED)}")
-    return text
-
-
 class NewItemOptions(Options):
     """What may be said of a new item, by whoever makes one."""
 
     priority: int | None = PRIORITY
-    key: str | None = option("--key", metavar="KEY", help="Unique among live items.")
+    key: str | None = option("--key KEY", "Unique among live items.")
     if_exists: str = option(
-        "--if-exists",
-        metavar="WHAT",
-        default="skip",
-        help="If the key is taken: skip, fail, replace or raise.",
+        "--if-exists WHAT", "If the key is taken: skip, fail, replace or raise.", default="skip"
     )
     max_attempts: int | None = MAX_ATTEMPTS
     timeout: float | None = option(
-        "--timeout", metavar="D", help="Stop an attempt that takes longer.", read=parse_duration
+        "--timeout D", "Stop an attempt that takes longer.", read=parse_duration
     )
     limit: str | None = LIMIT
-    after: tuple[str, ...] = repeated(
-        "--after", metavar="ITEM,...", help="Wait until these are done.", read=_after
+    after: tuple[str, ...] = option(
+        "--after ITEM,...", "Wait until these are done.", many=True, read=_after
     )
     if_failed: str | None = option(
-        "--if-failed", metavar="RULE", help="If one is not: fail, hold or run.", read=_if_failed
+        "--if-failed RULE", "If one is not: fail, hold or run.", read=one_of(IF_FAILED)
     )
     name: str | None = NAME
     metadata: dict[str, str] | None = METADATA
 
 
 # Where the plain name says what an item is to have, what it has is chosen by these.
-OF_PRIORITY = option(
-    "--of-priority", metavar="N", help="Only of this base priority.", read=valid_priority
-)
-OF_NAME = option("--of-name", metavar="GLOB", help="Only where the name matches.")
-OF_LIMIT = option(
-    "--of-limit", metavar="LIMIT", help="Only with this limit, or none.", read=limit_or_none
-)
-OF_METADATA = repeated(
-    "--of-metadata", metavar="K=V", help="Only with these metadata.", read=_metadata
-)
+OF_PRIORITY = option("--of-priority N", "Only of this base priority.", read=valid_priority)
+OF_NAME = option("--of-name GLOB", "Only where the name matches.")
+OF_LIMIT = option("--of-limit LIMIT", "Only with this limit, or none.", read=limit_or_none)
+OF_METADATA = option("--of-metadata K=V", "Only with these metadata.", many=True, read=_metadata)
 
 
 class SelectOptions(LookOptions):
@@ -309,28 +264,28 @@ class SelectOptions(LookOptions):
 
     states: tuple[State, ...] = STATES
     of_priority: int | None = option(
-        "--priority", "-p", metavar="N", help="Only this base priority.", read=valid_priority
+        "--priority, -p N", "Only this base priority.", read=valid_priority
     )
-    of_key: str | None = option("--key", metavar="GLOB", help="Key matches.")
-    of_name: str | None = option("--name", metavar="GLOB", help="Name matches.")
-    of_error: str | None = option("--error", metavar="GLOB", help="Last error matches.")
+    of_key: str | None = option("--key GLOB", "Key matches.")
+    of_name: str | None = option("--name GLOB", "Name matches.")
+    of_error: str | None = option("--error GLOB", "Last error matches.")
     older_than: float | None = option(
-        "--older-than", metavar="D", help="Created more than D ago.", read=parse_duration
+        "--older-than D", "Created more than D ago.", read=parse_duration
     )
-    of_metadata: dict[str, str] | None = repeated(
-        "-m", "--metadata", metavar="K=V", help="It has these metadata.", read=_metadata
+    of_metadata: dict[str, str] | None = option(
+        "-m, --metadata K=V", "It has these metadata.", many=True, read=_metadata
     )
     of_limit: str | None = option(
-        "--limit", metavar="LIMIT", help="Only with this limit, or none.", read=limit_or_none
+        "--limit LIMIT", "Only with this limit, or none.", read=limit_or_none
     )
 
 
 class ChosenOptions(SelectOptions):
     """What those may be told that act on items which are named, or chosen."""
 
-    items: tuple[str, ...] = operands(
-        metavar="[ITEM...]", help="An id, a claim, or a path; - reads them from stdin."
+    items: tuple[str, ...] = option(
+        "[ITEM...]", "An id, a claim, or a path; - reads them from stdin.", many=True
     )
-    dry_run: bool = flag("--dry-run", help="Only print the ids of those it would be.")
+    dry_run: bool = option("--dry-run", "Only print the ids of those it would be.")
     as_json: bool = EACH_AS_JSON
     lock_timeout: float = _LOCK

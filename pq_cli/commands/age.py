@@ -6,7 +6,7 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
 from pq_cli.core.policy import aged_groups
 from pq_cli.core.timefmt import parse_time
-from pq_cli.options import AS_JSON, Options, flag, option
+from pq_cli.options import AS_JSON, Options, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.present import present
 from pq_cli.render.sheet import age_sheet
@@ -16,8 +16,8 @@ from pq_cli.screen import Screen
 class AgeOptions(Options):
     """The command line of `pq age`, as typed."""
 
-    dry_run: bool = flag("--dry-run", help="Report; move nothing.")
-    at: float | None = option("--at", metavar="T", help="As of this time.", read=parse_time)
+    dry_run: bool = option("--dry-run", "Report; move nothing.")
+    at: float | None = option("--at T", "As of this time.", read=parse_time)
     as_json: bool = AS_JSON
 
 

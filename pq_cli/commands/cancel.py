@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pq_cli.commands.choosing import act_on
 from pq_cli.core.item import LIVE
 from pq_cli.errors import UsageError
-from pq_cli.options import ChosenOptions, flag
+from pq_cli.options import ChosenOptions, option
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class CancelOptions(ChosenOptions):
     """The command line of `pq cancel`, as typed."""
 
-    hold: bool = flag("--hold", help="Hold the items instead: `pq retry` sends them back.")
-    remove: bool = flag("--remove", help="Remove them instead: `pq undo` brings them back.")
+    hold: bool = option("--hold", "Hold the items instead: `pq retry` sends them back.")
+    remove: bool = option("--remove", "Remove them instead: `pq undo` brings them back.")
 
 
 OPTIONS = CancelOptions

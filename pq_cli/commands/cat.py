@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.errors import UsageError
-from pq_cli.options import ITEMS, LookOptions, flag
+from pq_cli.options import ITEMS, LookOptions, option
 from pq_cli.render.plain import NOT_TEXT
 from pq_cli.screen import Screen
 
@@ -13,7 +13,7 @@ class CatOptions(LookOptions):
     """The command line of `pq cat`, as typed."""
 
     items: tuple[str, ...] = ITEMS
-    raw: bool = flag("--raw", help="To a terminal, too, what is not text.")
+    raw: bool = option("--raw", "To a terminal, too, what is not text.")
 
 
 OPTIONS = CatOptions

@@ -10,7 +10,7 @@ from pq_cli.commands.spools import open_own_folder
 from pq_cli.core.insight.words import counted, lie_in_quarantine
 from pq_cli.core.item import printable
 from pq_cli.errors import DamageError, PqError, UsageError
-from pq_cli.options import AS_JSON, Options, flag, repeated
+from pq_cli.options import AS_JSON, Options, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.present import present
 from pq_cli.render.sheet import finding_sheet
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 class CheckOptions(Options):
     """The command line of `pq check`, as typed."""
 
-    repair: bool = flag("--repair", help="Mend what can be mended; delete no payload.")
-    restore: tuple[str, ...] = repeated(
-        "--restore", metavar="NAME", help="Make an item of what lies in quarantine."
+    repair: bool = option("--repair", "Mend what can be mended; delete no payload.")
+    restore: tuple[str, ...] = option(
+        "--restore NAME", "Make an item of what lies in quarantine.", many=True
     )
     as_json: bool = AS_JSON
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from pq_cli.core.item import printable
 from pq_cli.errors import UsageError
-from pq_cli.options import Declared, operand
+from pq_cli.options import Declared, option
 from pq_cli.screen import Screen
 
 SHELLS = {"bash": "pq.bash", "zsh": "_pq", "fish": "pq.fish"}
@@ -16,7 +16,7 @@ SHELLS = {"bash": "pq.bash", "zsh": "_pq", "fish": "pq.fish"}
 class CompletionOptions(Declared):
     """The command line of `pq completion`, as typed."""
 
-    shell: str = operand(metavar="SHELL", help="bash, zsh or fish.", needs=True)
+    shell: str = option("SHELL", "bash, zsh or fish.", needs=True)
 
 
 OPTIONS = CompletionOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import UsageError
-from pq_cli.options import AS_JSON, Options, operands
+from pq_cli.options import AS_JSON, Options, option
 from pq_cli.queue.policytext import policy_lines
 from pq_cli.queue.verbs import Queue
 from pq_cli.screen import Screen
@@ -14,8 +14,8 @@ from pq_cli.screen import Screen
 class ConfigOptions(Options):
     """The command line of `pq config`, as typed."""
 
-    words: tuple[str, ...] = operands(
-        metavar="show|set K=V...|edit", help="Show it, set K to V, or edit its text."
+    words: tuple[str, ...] = option(
+        "show|set K=V...|edit", "Show it, set K to V, or edit its text.", many=True
     )
     as_json: bool = AS_JSON
 

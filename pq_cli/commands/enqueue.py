@@ -11,7 +11,7 @@ from pq_cli.commands.spools import open_spool, taken_text
 from pq_cli.core.item import State
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.opened import About, open_file
-from pq_cli.options import AT, DELAY, NewItemOptions, flag, operands, option
+from pq_cli.options import AT, DELAY, NewItemOptions, option
 from pq_cli.queue.request import Request, checked
 from pq_cli.render.counting import Counting
 
@@ -37,15 +37,15 @@ _SMALL = 1024 * 1024
 class EnqueueOptions(NewItemOptions):
     """The command line of `pq enqueue`, as typed."""
 
-    files: tuple[str, ...] = operands(metavar="[FILE...]", help="Default: stdin, as is -.")
-    name: str | None = option("--name", metavar="NAME", help="A name to show; default: FILE's.")
+    files: tuple[str, ...] = option("[FILE...]", "Default: stdin, as is -.", many=True)
+    name: str | None = option("--name NAME", "A name to show; default: FILE's.")
     delay: float | None = DELAY
     at: float | None = AT
-    lines: bool = flag("--lines", help="One item a line.")
-    null: bool = flag("-0", "--null", help="One item a NUL record.")
-    jsonl: bool = flag("--jsonl", help="One item a JSON record.")
-    move: bool = flag("--move", help="Remove each FILE once queued.")
-    as_command: bool = flag("--command", help="After --: a command, for `pq run --commands`.")
+    lines: bool = option("--lines", "One item a line.")
+    null: bool = option("-0, --null", "One item a NUL record.")
+    jsonl: bool = option("--jsonl", "One item a JSON record.")
+    move: bool = option("--move", "Remove each FILE once queued.")
+    as_command: bool = option("--command", "After --: a command, for `pq run --commands`.")
 
 
 OPTIONS = EnqueueOptions

@@ -11,7 +11,7 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import PqError, UsageError
-from pq_cli.options import STATES, Options, flag, operands
+from pq_cli.options import STATES, Options, option
 from pq_cli.queue.verbs import Queue
 from pq_cli.render.counting import Counting
 from pq_cli.screen import Screen
@@ -26,12 +26,10 @@ _DEFAULT = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
 class ExportOptions(Options):
     """The command line of `pq export`, as typed."""
 
-    cmd: tuple[str, ...] = operands(
-        metavar="[-- CMD...]", help="With --move: what takes the stream."
-    )
+    cmd: tuple[str, ...] = option("[-- CMD...]", "With --move: what takes the stream.", many=True)
     states: tuple[State, ...] = STATES
-    tar: bool = flag("--tar", help="A tar stream, for big payloads.")
-    move: bool = flag("--move", help="They leave when CMD has taken them.")
+    tar: bool = option("--tar", "A tar stream, for big payloads.")
+    move: bool = option("--move", "They leave when CMD has taken them.")
 
 
 OPTIONS = ExportOptions

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pq_cli.commands.spools import for_each, open_spool, told
 from pq_cli.core.item import Item
-from pq_cli.options import ItemsOptions, flag, option
+from pq_cli.options import ItemsOptions, option
 from pq_cli.screen import Screen
 
 
 class FailOptions(ItemsOptions):
     """The command line of `pq fail`, as typed."""
 
-    error: str | None = option("--error", metavar="TEXT", help="What failed.")
-    dead: bool = flag("--dead", help="Do not retry.")
+    error: str | None = option("--error TEXT", "What failed.")
+    dead: bool = option("--dead", "Do not retry.")
 
 
 OPTIONS = FailOptions

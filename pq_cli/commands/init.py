@@ -5,7 +5,7 @@ from __future__ import annotations
 from pq_cli.backends import set_up
 from pq_cli.commands.spools import open_own_folder
 from pq_cli.errors import UsageError
-from pq_cli.options import Options, operand, option, repeated
+from pq_cli.options import Options, option
 from pq_cli.queue.template import CONFIG_TEMPLATE
 from pq_cli.screen import Screen
 from pq_cli.spool.disk import layout
@@ -14,15 +14,12 @@ from pq_cli.spool.disk import layout
 class InitOptions(Options):
     """The command line of `pq init`, as typed."""
 
-    where: str | None = operand(metavar="DIR|URL", help="What to make, instead of -s.")
-    grant: tuple[str, ...] = repeated(
-        "--grant", metavar="ROLE", help="In PostgreSQL: let this role work at the queue."
+    where: str | None = option("DIR|URL", "What to make, instead of -s.")
+    grant: tuple[str, ...] = option(
+        "--grant ROLE", "In PostgreSQL: let this role work at the queue.", many=True
     )
     drop_mode: int | None = option(
-        "--drop-mode",
-        metavar="MODE",
-        help="Let others drop files into new/: 1730.",
-        read=layout.parse_drop_mode,
+        "--drop-mode MODE", "Let others drop files into new/: 1730.", read=layout.parse_drop_mode
     )
 
 

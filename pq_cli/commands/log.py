@@ -10,7 +10,7 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.core.insight.attempts import attempts
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import UsageError
-from pq_cli.options import AS_JSON, LookOptions, flag, number, operands, option
+from pq_cli.options import AS_JSON, LookOptions, number, option
 from pq_cli.render.log import attempt_line, log_line
 from pq_cli.render.present import present
 from pq_cli.render.sheet import ATTEMPT_WIDTHS, LOG_WIDTHS, attempt_sheet, log_sheet
@@ -28,19 +28,16 @@ if TYPE_CHECKING:
 class LogOptions(LookOptions):
     """The command line of `pq log`, as typed."""
 
-    items: tuple[str, ...] = operands(metavar="[ITEM...]", help="Only about these items.")
-    count: int | None = option("-n", metavar="N", help="The last N only.", read=number("-n"))
-    ended: bool = flag("--ended", help="One line an attempt that has ended.")
-    since: float | None = option(
-        "--since", metavar="D", help="Only the last D.", read=parse_duration
-    )
+    items: tuple[str, ...] = option("[ITEM...]", "Only about these items.", many=True)
+    count: int | None = option("-n N", "The last N only.", read=number())
+    ended: bool = option("--ended", "One line an attempt that has ended.")
+    since: float | None = option("--since D", "Only the last D.", read=parse_duration)
     after_event: int | None = option(
-        "--after-event",
-        metavar="N",
-        help="Only what came after event N (`number` in --json).",
-        read=number("--after-event", 0, 2**63 - 1),
+        "--after-event N",
+        "Only what came after event N (`number` in --json).",
+        read=number(0, 2**63 - 1),
     )
-    follow: bool = flag("--follow", help="Go on with what happens, for ever.")
+    follow: bool = option("--follow", "Go on with what happens, for ever.")
     as_json: bool = AS_JSON
 
 

@@ -12,7 +12,7 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import LIVE, Item, State, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
-from pq_cli.options import AS_JSON, COLOR, SelectOptions, flag, number, option
+from pq_cli.options import AS_JSON, COLOR, SelectOptions, number, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.plain import item_columns, item_json
 from pq_cli.render.present import present
@@ -38,16 +38,12 @@ def _interval(text: str) -> float:
 class LsOptions(SelectOptions):
     """The command line of `pq ls`, as typed."""
 
-    count: int | None = option("-n", metavar="N", help="The first N only.", read=number("-n"))
-    everything: bool = flag("--all", help="All of them, also where a terminal gets a screenful.")
+    count: int | None = option("-n N", "The first N only.", read=number())
+    everything: bool = option("--all", "All of them, also where a terminal gets a screenful.")
     watch: float | None = option(
-        "--watch",
-        metavar="[=D]",
-        implied="2s",
-        help="Show it anew every D (2s); q quits.",
-        read=_interval,
+        "--watch [=D]", "Show it anew every D (2s); q quits.", implied="2s", read=_interval
     )
-    ids: bool = flag("-q", "--ids", help="Print ids only.")
+    ids: bool = option("-q, --ids", "Print ids only.")
     as_json: bool = AS_JSON
     color: str = COLOR
 

@@ -25,7 +25,7 @@ from pq_cli.migrate.model import Reported
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.migrate.traces import Format
-from pq_cli.options import AS_JSON, Options, flag, operand, option
+from pq_cli.options import AS_JSON, Misread, Options, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.present import present
 from pq_cli.render.sheet import plan_sheet
@@ -42,22 +42,19 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        shown = printable(name, 60)
-        raise UsageError(f"--tz {shown!r}: give the name of a zone, like Europe/Oslo") from None
+        raise Misread(name, "give the name of a zone, like Europe/Oslo") from None
 
 
 class MigrateOptions(Options):
     """The command line of `pq migrate`, as typed."""
 
-    source: str = operand(metavar="SRC", help="The folder of the older queue.", needs=True)
-    reader: str | None = option("--from", metavar="NAME", help="What it is, if looking fails.")
-    tz: tzinfo | None = option(
-        "--tz", metavar="ZONE", help="Of times recorded without a zone.", read=_zone
-    )
-    dry_run: bool = flag("--dry-run", help="Show the plan; do nothing.")
-    move: bool = flag("--move", help="Remove the files of each item that is in.")
-    include_done: bool = flag("--include-done", help="Import done items too.")
-    force: bool = flag("--force", help="Although something still works in SRC.")
+    source: str = option("SRC", "The folder of the older queue.", needs=True)
+    reader: str | None = option("--from NAME", "What it is, if looking fails.")
+    tz: tzinfo | None = option("--tz ZONE", "Of times recorded without a zone.", read=_zone)
+    dry_run: bool = option("--dry-run", "Show the plan; do nothing.")
+    move: bool = option("--move", "Remove the files of each item that is in.")
+    include_done: bool = option("--include-done", "Import done items too.")
+    force: bool = option("--force", "Although something still works in SRC.")
     as_json: bool = AS_JSON
 
 

@@ -17,7 +17,7 @@ from pq_cli.errors import (
     StaleClaimError,
     UsageError,
 )
-from pq_cli.options import DEFER_ON, Options, flag, operands, option, span
+from pq_cli.options import DEFER_ON, Options, option, span
 from pq_cli.render.plain import NOT_TEXT, item_json
 
 TYPE_CHECKING = False
@@ -39,25 +39,19 @@ def _patience(text: str) -> float:
 class NextOptions(Options):
     """The command line of `pq next`, as typed."""
 
-    cmd: tuple[str, ...] = operands(
-        metavar="[-- CMD...]", help="Run CMD with the payload on its stdin."
+    cmd: tuple[str, ...] = option(
+        "[-- CMD...]", "Run CMD with the payload on its stdin.", many=True
     )
-    claim: bool = flag("--claim", help="Print the claim, ID.N.")
-    path: bool = flag("--path", help="Print the payload's path.")
-    as_json: bool = flag("--json", help="Print the item as JSON.")
-    ack: bool = flag("--ack", help="Print the payload; done once it was written.")
-    raw: bool = flag("--raw", help="To a terminal, too, a payload that is not text.")
+    claim: bool = option("--claim", "Print the claim, ID.N.")
+    path: bool = option("--path", "Print the payload's path.")
+    as_json: bool = option("--json", "Print the item as JSON.")
+    ack: bool = option("--ack", "Print the payload; done once it was written.")
+    raw: bool = option("--raw", "To a terminal, too, a payload that is not text.")
     wait: float | None = option(
-        "--wait",
-        metavar="[=D]",
-        implied="forever",
-        help="Wait for work, at most D.",
-        read=_patience,
+        "--wait [=D]", "Wait for work, at most D.", implied="forever", read=_patience
     )
     defer_on: tuple[int, ...] | None = DEFER_ON
-    lease: float | None = option(
-        "--lease", metavar="D", help="How long the claim holds.", read=span("--lease")
-    )
+    lease: float | None = option("--lease D", "How long the claim holds.", read=span)
 
 
 OPTIONS = NextOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pq_cli.commands.spools import open_spool
 from pq_cli.errors import UsageError
-from pq_cli.options import Options, operand
+from pq_cli.options import Options, option
 from pq_cli.screen import Screen
 
 _MAX_REASON = 500
@@ -19,9 +19,7 @@ def _reason(text: str) -> str:
 class PauseOptions(Options):
     """The command line of `pq pause`, as typed."""
 
-    reason: str | None = operand(
-        metavar="[REASON]", help="Shown to everyone who asks.", read=_reason
-    )
+    reason: str | None = option("[REASON]", "Shown to everyone who asks.", read=_reason)
 
 
 OPTIONS = PauseOptions

@@ -8,7 +8,7 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
-from pq_cli.options import EACH_AS_JSON, STATES, Options, flag, option
+from pq_cli.options import EACH_AS_JSON, STATES, Options, option
 from pq_cli.render.counting import Counting
 from pq_cli.render.plain import item_json
 from pq_cli.screen import Screen
@@ -22,10 +22,8 @@ class PurgeOptions(Options):
     """The command line of `pq purge`, as typed."""
 
     states: tuple[State, ...] = STATES
-    older_than: float | None = option(
-        "--older-than", metavar="D", help="Not changed since D.", read=parse_duration
-    )
-    dry_run: bool = flag("--dry-run", help="Only say what would go.")
+    older_than: float | None = option("--older-than D", "Not changed since D.", read=parse_duration)
+    dry_run: bool = option("--dry-run", "Only say what would go.")
     as_json: bool = EACH_AS_JSON
 
 

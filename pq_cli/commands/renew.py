@@ -11,9 +11,7 @@ from pq_cli.screen import Screen
 class RenewOptions(ItemsOptions):
     """The command line of `pq renew`, as typed."""
 
-    lease: float | None = option(
-        "--lease", metavar="D", help="How long from now.", read=span("--lease")
-    )
+    lease: float | None = option("--lease D", "How long from now.", read=span)
 
 
 OPTIONS = RenewOptions

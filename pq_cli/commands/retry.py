@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pq_cli.commands.choosing import act_on, selection
 from pq_cli.core.item import State
-from pq_cli.options import OF_PRIORITY, PRIORITY, ChosenOptions, flag
+from pq_cli.options import OF_PRIORITY, PRIORITY, ChosenOptions, option
 from pq_cli.screen import Screen
 
 _MAY = (State.FAILED, State.HELD, State.DELAYED)
@@ -14,7 +14,7 @@ _FAILED = (State.FAILED, State.DELAYED)
 class RetryOptions(ChosenOptions):
     """The command line of `pq retry`, as typed."""
 
-    everything: bool = flag("--all", help="All that failed, also where the retry is still to come.")
+    everything: bool = option("--all", "All that failed, also where the retry is still to come.")
     priority: int | None = PRIORITY
     of_priority: int | None = OF_PRIORITY
 

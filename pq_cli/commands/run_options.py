@@ -8,16 +8,7 @@ from pq_cli.core.item import printable
 from pq_cli.core.shellwords import quoted, shell_only, through_shell
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
-from pq_cli.options import (
-    DEFER_ON,
-    LEASE,
-    Options,
-    flag,
-    number,
-    operands,
-    option,
-    span,
-)  # fmt: skip
+from pq_cli.options import DEFER_ON, LEASE, Misread, Options, number, option, span
 from pq_cli.worker.command import Terms
 from pq_cli.worker.limits import Limits
 
@@ -34,7 +25,7 @@ def _rate(text: str) -> float:
     number, slash, unit = text.partition("/")
     plain = number.isascii() and number.replace(".", "", 1).isdigit() and len(number) <= 12
     if not plain or float(number) <= 0 or (slash and unit not in _PER):
-        raise UsageError(f"--rate {printable(text)!r}: give e.g. 10/s, 600/m, 5/h")
+        raise Misread(text, "give e.g. 10/s, 600/m, 5/h")
     return float(number) / _PER[unit or "s"]
 
 
@@ -43,68 +34,52 @@ def _words(text: str) -> tuple[str, ...]:
 
     What only a shell would understand is refused: `true && false` would open the gate.
     """
-    shown = f"--when {printable(text)!r}"
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageError(f"{shown}: {error}") from None
+        raise Misread(text, str(error)) from None
     if not words:
         raise UsageError("--when: give a command")
     if what := shell_only(text):
         better = printable(quoted(through_shell(text)))
         why = f"no shell reads it, and {printable(what)!r} would be plain text"
-        raise UsageError(f"{shown}: {why}; write --when {better}")
+        raise Misread(text, f"{why}; write --when {better}")
     return words
 
 
 class RunOptions(Options):
     """The command line of `pq run`, as typed."""
 
-    cmd: tuple[str, ...] = operands(
-        metavar="-- CMD...", help="Run on each item; {} becomes the payload's path."
+    cmd: tuple[str, ...] = option(
+        "-- CMD...", "Run on each item; {} becomes the payload's path.", many=True
     )
-    commands: bool = flag("--commands", help="Run the commands that the items are.")
-    jobs: int = option(
-        "-j", "--jobs", metavar="N", default="1", help="At most N at once.",
-        read=number("--jobs", 1, 10_000),
-    )  # fmt: skip
+    commands: bool = option("--commands", "Run the commands that the items are.")
+    jobs: int = option("-j, --jobs N", "At most N at once.", default="1", read=number(1, 10_000))
     batch: int | None = option(
-        "--batch", metavar="N", help="Run CMD on up to N items at once.",
-        read=number("--batch", 1, MOST_AT_ONCE),
-    )  # fmt: skip
-    follow: bool = flag("--follow", help="Wait for more, for ever.")
-    max_items: int | None = option(
-        "--max", metavar="N", help="Claim at most N items.", read=number("--max", 1, 10**15)
+        "--batch N", "Run CMD on up to N items at once.", read=number(1, MOST_AT_ONCE)
     )
-    max_time: float | None = option(
-        "--max-time", metavar="D", help="Claim nothing after D.", read=parse_duration
-    )
-    timeout: float | None = option(
-        "--timeout", metavar="D", help="Stop CMD after D (exit 124).", read=span("--timeout")
-    )
+    follow: bool = option("--follow", "Wait for more, for ever.")
+    max_items: int | None = option("--max N", "Claim at most N items.", read=number(1, 10**15))
+    max_time: float | None = option("--max-time D", "Claim nothing after D.", read=parse_duration)
+    timeout: float | None = option("--timeout D", "Stop CMD after D (exit 124).", read=span)
     kill_after: float = option(
-        "--kill-after", metavar="D", default="10s", help="From TERM to KILL.", read=parse_duration
+        "--kill-after D", "From TERM to KILL.", default="10s", read=parse_duration
     )
     halt_after: int | None = option(
-        "--halt-after", metavar="N", help="Stop after N failures in a row.",
-        read=number("--halt-after", 1, 10**9),
-    )  # fmt: skip
-    rate: float | None = option(
-        "--rate", metavar="N/s", help="Start at most N a second (m, h, d).", read=_rate
+        "--halt-after N", "Stop after N failures in a row.", read=number(1, 10**9)
     )
-    nice: int | None = option(
-        "--nice", metavar="N", help="Run at this niceness, 0 to 19.", read=number("--nice", 0, 19)
-    )
+    rate: float | None = option("--rate N/s", "Start at most N a second (m, h, d).", read=_rate)
+    nice: int | None = option("--nice N", "Run at this niceness, 0 to 19.", read=number(0, 19))
     when: tuple[str, ...] | None = option(
-        "--when", metavar="CMD", help="Claim only while CMD exits 0.", read=_words
+        "--when CMD", "Claim only while CMD exits 0.", read=_words
     )
-    log: bool = flag("--log", help="Keep CMD's output with the item.")
-    tag: bool = flag("--tag", help="Put the id before each line.")
-    progress: bool | None = flag(
-        "--progress/--no-progress", default=None, help="Show how far it has come."
+    log: bool = option("--log", "Keep CMD's output with the item.")
+    tag: bool = option("--tag", "Put the id before each line.")
+    progress: bool | None = option(
+        "--progress/--no-progress", "Show how far it has come.", default=None
     )
-    as_json: bool = flag("--json", help="Print events as JSON Lines.")
-    dry_run: bool = flag("--dry-run", help="Print what would run.")
+    as_json: bool = option("--json", "Print events as JSON Lines.")
+    dry_run: bool = option("--dry-run", "Print what would run.")
     defer_on: tuple[int, ...] | None = DEFER_ON
     lease: float | None = LEASE
 

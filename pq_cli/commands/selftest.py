@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pq_cli.backends import folder
 from pq_cli.core.item import printable
 from pq_cli.errors import CannotCreateError, DamageError
-from pq_cli.options import AS_JSON, Declared, operand
+from pq_cli.options import AS_JSON, Declared, option
 from pq_cli.render.present import present
 from pq_cli.render.sheet import promise_sheet
 from pq_cli.screen import Screen
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SelftestOptions(Declared):
     """The command line of `pq selftest`, as typed."""
 
-    folder: str = operand(metavar="[DIR]", default=".", help="A folder of that file system.")
+    folder: str = option("[DIR]", "A folder of that file system.", default=".")
     as_json: bool = AS_JSON
 
 

@@ -38,9 +38,7 @@ class SetOptions(ChosenOptions):
     delay: float | None = DELAY
     at: float | None = AT
     max_attempts: int | None = MAX_ATTEMPTS
-    limit: str | None = option(
-        "--limit", metavar="LIMIT", help="Its limit, or none.", read=limit_or_none
-    )
+    limit: str | None = option("--limit LIMIT", "Its limit, or none.", read=limit_or_none)
     name: str | None = NAME
     metadata: dict[str, str] | None = METADATA
     of_priority: int | None = OF_PRIORITY

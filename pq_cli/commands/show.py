@@ -6,7 +6,7 @@ from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.core.item import State
 from pq_cli.core.transitions import ties
 from pq_cli.errors import NoSuchItemError
-from pq_cli.options import AS_JSON, ITEMS, LookOptions, flag
+from pq_cli.options import AS_JSON, ITEMS, LookOptions, option
 from pq_cli.render.log import log_json, log_text
 from pq_cli.render.plain import fields_of, item_json
 from pq_cli.render.present import present
@@ -19,7 +19,7 @@ class ShowOptions(LookOptions):
 
     items: tuple[str, ...] = ITEMS
     as_json: bool = AS_JSON
-    log: bool = flag("--log", help="Show what `pq run --log` kept.")
+    log: bool = option("--log", "Show what `pq run --log` kept.")
 
 
 OPTIONS = ShowOptions

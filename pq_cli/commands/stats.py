@@ -12,7 +12,7 @@ from pq_cli.core.insight.history import history
 from pq_cli.core.insight.shape import lane_shapes
 from pq_cli.core.item import State
 from pq_cli.errors import UsageError
-from pq_cli.options import AS_JSON, COLOR, LookOptions, flag, option
+from pq_cli.options import AS_JSON, COLOR, LookOptions, option
 from pq_cli.render.stats import Stats, stats_json, stats_table
 from pq_cli.screen import Screen
 
@@ -29,8 +29,8 @@ class StatsOptions(LookOptions):
     """The command line of `pq stats`, as typed."""
 
     as_json: bool = AS_JSON
-    prometheus: bool = flag("--prometheus", help="Print metrics for a textfile collector.")
-    html: str = option("--html", metavar="FILE", help="Write a page for a web server; - prints it.")
+    prometheus: bool = option("--prometheus", "Print metrics for a textfile collector.")
+    html: str = option("--html FILE", "Write a page for a web server; - prints it.")
     color: str = COLOR
 
 

@@ -17,7 +17,7 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.opened import os_error_text
-from pq_cli.options import DEFER_ON, LEASE, NewItemOptions, operands
+from pq_cli.options import DEFER_ON, LEASE, NewItemOptions, option
 from pq_cli.worker.attempt import Foreground
 from pq_cli.worker.contract import Outcome, Verdict, explain, judging
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class SubmitOptions(NewItemOptions):
     """The command line of `pq submit`, as typed."""
 
-    cmd: tuple[str, ...] = operands(metavar="-- CMD...", help="Run with the payload on its stdin.")
+    cmd: tuple[str, ...] = option("-- CMD...", "Run with the payload on its stdin.", many=True)
     defer_on: tuple[int, ...] | None = DEFER_ON
     lease: float | None = LEASE
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pq_cli.commands.spools import for_each, open_spool, told
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import NothingThereError, UsageError
-from pq_cli.options import EACH_AS_JSON, Options, flag, operands
+from pq_cli.options import EACH_AS_JSON, Options, option
 from pq_cli.render.present import present
 from pq_cli.render.sheet import removed_sheet
 from pq_cli.screen import Screen
@@ -21,11 +21,11 @@ _NOTHING = "nothing to undo: nothing was removed, or it is gone for good"
 class UndoOptions(Options):
     """The command line of `pq undo`, as typed."""
 
-    items: tuple[str, ...] = operands(
-        metavar="[ITEM...]", help="Those to bring back; else the last removal's."
+    items: tuple[str, ...] = option(
+        "[ITEM...]", "Those to bring back; else the last removal's.", many=True
     )
     as_json: bool = EACH_AS_JSON
-    list_only: bool = flag("--list", help="Only say what could be brought back.")
+    list_only: bool = option("--list", "Only say what could be brought back.")
 
 
 OPTIONS = UndoOptions

@@ -9,7 +9,7 @@ from pq_cli.commands.spools import each_argument, open_spool
 from pq_cli.core.item import State, printable
 from pq_cli.core.timefmt import format_time, parse_duration
 from pq_cli.errors import EXIT_COMMAND_FAILED, EXIT_OK, TryAgainError, UsageError
-from pq_cli.options import AS_JSON, LookOptions, flag, operands, option
+from pq_cli.options import AS_JSON, LookOptions, option
 from pq_cli.render.present import present
 from pq_cli.screen import Screen
 
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 class WaitOptions(LookOptions):
     """The command line of `pq wait`, as typed."""
 
-    items: tuple[str, ...] = operands(metavar="[ITEM...]", help="Those to wait for; - is stdin.")
-    drained: bool = flag("--drained", help="Until nothing is pending, delayed or active.")
-    timeout: float | None = option(
-        "--timeout", metavar="D", help="Give up (exit 75) after D.", read=parse_duration
-    )
+    items: tuple[str, ...] = option("[ITEM...]", "Those to wait for; - is stdin.", many=True)
+    drained: bool = option("--drained", "Until nothing is pending, delayed or active.")
+    timeout: float | None = option("--timeout D", "Give up (exit 75) after D.", read=parse_duration)
     as_json: bool = AS_JSON
 
 
