@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from pq_cli.commands.table import COMMANDS
+from pq_cli.commands.table import COMMANDS, GROUPS, MAIN
 from pq_cli.render.terminal import stdout_width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pq_cli.commands.table import Command
-
 
 def short_help() -> str:
     """Return what a bare `pq` prints: what it is, the commands that matter, where to go on."""
     lines = ["pq: a priority queue in a directory.  Usage: pq COMMAND [OPTIONS]", ""]
-    lines += [_row(command) for command in COMMANDS.values() if command.main]
+    lines += map(_row, MAIN)
     lines += ["", "  producer | pq enqueue -p 2        pq next -- ./upload", ""]
     lines += ["`pq help` lists all commands, `pq help COMMAND` explains one."]
     return _fitted(lines)
@@ -26,9 +24,8 @@ def short_help() -> str:
 def full_help() -> str:
     """Return the list of all commands."""
     lines = ["Usage: pq COMMAND [OPTIONS] [ARGUMENTS]"]
-    for command in COMMANDS.values():
-        lines += ["", f"{command.group}:"] if command.group else []
-        lines.append(_row(command))
+    for title, names in GROUPS.items():
+        lines += ["", f"{title}:", *map(_row, names)]
     lines += [
         "",
         "Every command takes -s/--spool DIR, also before its name; else the spool is",
@@ -42,8 +39,8 @@ def full_help() -> str:
 _INDENT = 14
 
 
-def _row(command: Command) -> str:
-    return f"  {command.name:<{_INDENT - 2}}{command.help}"
+def _row(name: str) -> str:
+    return f"  {name:<{_INDENT - 2}}{COMMANDS[name]}"
 
 
 def _fitted(lines: Iterable[str]) -> str:

@@ -161,7 +161,7 @@ def _candidates(line: _Line, spool: str) -> Iterator[tuple[str, str]]:
     if line.kind == "options":
         yield from line.options()
     elif line.kind == "commands":
-        yield from ((row.name, row.help) for row in COMMANDS.values())
+        yield from COMMANDS.items()
     elif line.kind in ("items", "keys", "limits", "after"):
         from pq_cli.backends import open_soon
 

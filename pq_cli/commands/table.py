@@ -2,91 +2,63 @@
 
 from __future__ import annotations
 
-from pq_cli.core.record import Record
 from pq_cli.options import declared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-
-class Command(Record):
-    """One row of the command table.
-
-    main: shown by a bare `pq`. module: if not called as it is. group: the title under which this
-    row and those below it stand in `pq help`.
-    """
-
-    name: str
-    help: str
-    main: bool = False
-    module: str = ""
-    group: str = ""
-
-
-COMMANDS = {
-    command.name: command
-    for command in (
-        Command(
-            name="enqueue",
-            group="Work goes in, and out",
-            help="add stdin or files to the queue; print their ids",
-            main=True,
-        ),
-        Command(name="next", help="claim the next item: print it, or run a command", main=True),
-        Command(name="run", help="run a command on every item, several at once", main=True),
-        Command(name="submit", help="run a command on stdin now; queue it if that fails"),
-        Command(name="done", help="finish claimed items"),
-        Command(name="fail", help="a claimed item failed: retry later, or dead letter"),
-        Command(name="release", help="give claimed items back, uncounted"),
-        Command(name="renew", help="prolong the lease of claimed items"),
-        Command(
-            name="ls",
-            group="What is there",
-            help="list the items in the order they would be served",
-            main=True,
-        ),
-        Command(name="show", help="show all about an item"),
-        Command(name="wait", help="wait until items have ended, or all work is done"),
-        Command(name="cat", help="print an item's payload, without claiming it"),
-        Command(
-            name="retry",
-            group="Changing it",
-            help="send failed, held or delayed items back to pending",
-            main=True,
-        ),
-        Command(name="age", help="report what has aged; move the manual aging clock"),
-        Command(name="set", help="change what was said of items when they were enqueued"),
-        Command(name="hold", help="suspend items until they are retried"),
-        Command(name="cancel", help="stop the work on items; let them fail"),
-        Command(name="rm", help="remove items"),
-        Command(name="purge", help="sweep old items by state and age"),
-        Command(name="undo", help="bring back what rm or purge removed"),
-        Command(name="pause", help="let nothing be claimed until `pq resume`"),
-        Command(name="resume", help="let items be claimed again"),
-        Command(
-            name="stats",
-            group="What is going on, and why",
-            help="the shape of the queue: lanes by age, waiting times",
-        ),
-        Command(name="workers", help="who is at work, and on what"),
-        Command(name="explain", help="why an item stands where it stands"),
-        Command(name="log", help="what happened lately"),
-        Command(
-            name="check", group="The spool itself", help="look for damage in the spool, and mend it"
-        ),
-        Command(name="selftest", help="try pq's promises on a file system of yours"),
-        Command(name="migrate", help="import an older or foreign queue"),
-        Command(name="doctor", help="versions, spool, permissions: for a bug report"),
-        Command(name="completion", help="print the completion script of a shell"),
-        Command(name="export", help="write items as a stream, for a backup or another spool"),
-        Command(name="import", help="let the items of such a stream enter", module="import_"),
-        Command(
-            name="init", help="make a spool with a commented queue.toml, or a database's tables"
-        ),
-        Command(name="config", help="show, set or edit the policy of the queue"),
-    )
+GROUPS = {
+    "Work goes in, and out": {
+        "enqueue": "add stdin or files to the queue; print their ids",
+        "next": "claim the next item: print it, or run a command",
+        "run": "run a command on every item, several at once",
+        "submit": "run a command on stdin now; queue it if that fails",
+        "done": "finish claimed items",
+        "fail": "a claimed item failed: retry later, or dead letter",
+        "release": "give claimed items back, uncounted",
+        "renew": "prolong the lease of claimed items",
+    },
+    "What is there": {
+        "ls": "list the items in the order they would be served",
+        "show": "show all about an item",
+        "wait": "wait until items have ended, or all work is done",
+        "cat": "print an item's payload, without claiming it",
+    },
+    "Changing it": {
+        "retry": "send failed, held or delayed items back to pending",
+        "age": "report what has aged; move the manual aging clock",
+        "set": "change what was said of items when they were enqueued",
+        "hold": "suspend items until they are retried",
+        "cancel": "stop the work on items; let them fail",
+        "rm": "remove items",
+        "purge": "sweep old items by state and age",
+        "undo": "bring back what rm or purge removed",
+        "pause": "let nothing be claimed until `pq resume`",
+        "resume": "let items be claimed again",
+    },
+    "What is going on, and why": {
+        "stats": "the shape of the queue: lanes by age, waiting times",
+        "workers": "who is at work, and on what",
+        "explain": "why an item stands where it stands",
+        "log": "what happened lately",
+    },
+    "The spool itself": {
+        "check": "look for damage in the spool, and mend it",
+        "selftest": "try pq's promises on a file system of yours",
+        "migrate": "import an older or foreign queue",
+        "doctor": "versions, spool, permissions: for a bug report",
+        "completion": "print the completion script of a shell",
+        "export": "write items as a stream, for a backup or another spool",
+        "import": "let the items of such a stream enter",
+        "init": "make a spool with a commented queue.toml, or a database's tables",
+        "config": "show, set or edit the policy of the queue",
+    },
 }
+"""Titles in `pq help` -> the commands below them -> what each does."""
+COMMANDS = {name: does for rows in GROUPS.values() for name, does in rows.items()}
+MAIN = ("enqueue", "next", "run", "ls", "retry")
+"""Those that a bare `pq` tells of."""
 
 
 def load(name: str) -> Any:
@@ -107,4 +79,4 @@ def find(name: str) -> Any:
     """Import a command's module: it has the OPTIONS and the `command` that obeys them."""
     from importlib import import_module
 
-    return import_module(f"pq_cli.commands.{COMMANDS[name].module or name}")
+    return import_module(f"pq_cli.commands.{'import_' if name == 'import' else name}")

@@ -74,7 +74,7 @@ def test_a_page_explains_exactly_the_options_that_there_are(command):
 def test_page_and_table_name_the_command_alike(command):
     """The line in NAME, the line in pq(1) and the line in `pq help` say the same."""
     name_line = re.search(r"^\.Nd (.*)$", page(f"pq-{command}.1"), re.M)
-    wanted = COMMANDS[command].help
+    wanted = COMMANDS[command]
     assert name_line is not None
     assert name_line[1] == wanted.replace("`", "")
     in_pq1 = page("pq.1").split(f".It Cm {command}\n")[1].split("\n.It ")[0].split("\n.El")[0]
