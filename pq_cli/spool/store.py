@@ -116,12 +116,12 @@ class SpoolStore(SpoolAttends):
         return not self._limits.full(limit)
 
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
-        self._finish_handover()
+        self.finish_handover()
         if self.files.state.after:
             self.files.followers.look()
         return overdue(self.files, now)
 
-    def _finish_handover(self) -> None:
+    def finish_handover(self) -> None:
         """Finish what a crash cut short on its way in; looked for once, until others write."""
         if self.files.handover_seen:
             return

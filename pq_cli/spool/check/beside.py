@@ -1,14 +1,17 @@
-"""What lies beside the items: logs, imports, workers. Looks for `check`, as in there."""
+"""What lies beside the items: keys, logs, imports, workers, who waits for whom. For `check`."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
 
+from pq_cli.core.transitions import ties
+from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.pairs import home_of
 from pq_cli.spool.check.paths import Paths
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import is_locked
 
 TYPE_CHECKING = False
@@ -17,87 +20,92 @@ if TYPE_CHECKING:
 
     from pq_cli.spool.check.paths import Look
 
-FOLDERS = (layout.LOGS, layout.IMPORTS, layout.WORKERS, layout.QUARANTINE)
+_UNMADE = (layout.LOGS, layout.IMPORTS, layout.WORKERS, layout.QUARANTINE, layout.AFTER)
 """Folders that are made at the first need: none of them is missing."""
 _BATCH = f"{layout.IMPORTS}/batch"
 
 
-class Annexes:
-    """The annexes of one spool.
+def looks(paths: Paths, keys: Keys, known: Callable[[int], bool]) -> Iterator[Look | None]:
+    """Yield a look at each thing there; after those at the items. known: if these had an id.
 
-    known: whether the walk has met an id. Of what was written lately no lock is tried: to try one
-    may be in its owner's way.
+    Of what was written lately no lock is tried: to try one may be in its owner's way.
     """
+    for name in _UNMADE:
+        yield partial(paths.top, name)
+    for folder, levels, look in (
+        (layout.KEYS, (), partial(_key, keys)),
+        (layout.LOGS, (layout.parse_block, layout.parse_id), partial(_log, paths, known)),
+        (layout.IMPORTS, (), partial(_import, paths)),
+        (layout.WORKERS, (), partial(_worker, paths)),
+        (layout.AFTER, (layout.parse_id,), partial(_link, paths)),
+    ):
+        yield from paths.walk(folder, levels, partial(paths.each, look))
+    yield from untold(paths)
 
-    def __init__(self, paths: Paths, known: Callable[[int], bool]) -> None:
-        self._paths = paths
-        self._reader = paths.reader
-        self._known = known
 
-    def looks(self) -> Iterator[Look]:
-        """Yield a look at each thing there; after those at the items."""
-        for name in FOLDERS:
-            yield partial(self._paths.top, name)
-        yield from self._logs()
-        yield from self._imports()
-        for name in self._names(layout.WORKERS):
-            path = f"{layout.WORKERS}/{name}"
-            if layout.worker_lock(name) is None:
-                yield partial(self._paths.foreign, path)
-                continue
-            yield partial(self._paths.rights, path)
-            yield partial(self._worker, path)
+def _key(keys: Keys, path: str) -> list[Finding]:
+    item_id = keys.read_link(path)
+    item = None if item_id is None else keys.live(item_id)
+    if item is not None and item.key is not None and layout.key_path(item.key) == path:
+        return []
+    return [Finding(kind="key", path=path, id=item_id, detail="names no item that has it")]
 
-    def _names(self, folder: str) -> list[str]:
-        return sorted(n for n in self._reader.names(folder) if not n.startswith(".nfs"))
 
-    def _logs(self) -> Iterator[Look]:
-        for block in self._names(layout.LOGS):
-            folder = f"{layout.LOGS}/{block}"
-            if layout.parse_number(block, 7) is None:
-                yield partial(self._paths.foreign, folder)
-                continue
-            for name in self._names(folder):
-                parsed = layout.parse_name(name)
-                if parsed is None or parsed[1] is not None:
-                    yield partial(self._paths.foreign, f"{folder}/{name}")
-                    continue
-                for log in self._names(f"{folder}/{name}"):
-                    yield partial(self._log, parsed[0], f"{folder}/{name}/{log}")
-                yield partial(self._paths.folder, f"{folder}/{name}")
-            yield partial(self._paths.folder, folder)
+def _log(paths: Paths, known: Callable[[int], bool], path: str) -> list[Finding]:
+    folder, name = os.path.split(path)
+    if layout.parse_log_name(name) is None:
+        return paths.foreign(path)
+    item_id = layout.parse_id(os.path.basename(folder)) or 0
+    if not known(item_id) and home_of(paths.reader, item_id) is None:
+        return [Finding(kind="log", path=path, id=item_id, detail="its item is gone")]
+    return paths.rights(path)
 
-    def _log(self, item_id: int, path: str) -> list[Finding]:
-        if layout.parse_log_name(os.path.basename(path)) is None:
-            return self._paths.foreign(path)
-        if not os.path.lexists(f"{self._reader.root}/{path}"):
+
+def _import(paths: Paths, path: str) -> list[Finding]:
+    if path == _BATCH:
+        if not _is_left(paths, path, f"{layout.IMPORTS}/lock"):
             return []
-        if not self._known(item_id) and home_of(self._reader, item_id) is None:
-            return [Finding(kind="log", path=path, id=item_id, detail="its item is gone")]
-        return self._paths.rights(path)
+        return [Finding(kind="tmp", path=path, detail="its import did not come to its end")]
+    ours = path == layout.HANDOVER or path.endswith(("/lock", "/left", ".taken", ".json"))
+    return paths.rights(path) if ours else paths.foreign(path)
 
-    def _imports(self) -> Iterator[Look]:
-        for name in self._names(layout.IMPORTS):
-            path = f"{layout.IMPORTS}/{name}"
-            if path == _BATCH:
-                yield self._batch
-            elif (
-                name in ("lock", "left")
-                or name.endswith((".taken", ".json"))
-                or path == layout.HANDOVER
-            ):
-                yield partial(self._paths.rights, path)
-            else:
-                yield partial(self._paths.foreign, path)
 
-    def _batch(self) -> list[Finding]:
-        if self._paths.unwritten_for(_BATCH) is None or is_locked(
-            f"{self._reader.root}/{layout.IMPORTS}/lock"
-        ):
+def _worker(paths: Paths, path: str) -> list[Finding]:
+    if layout.worker_lock(os.path.basename(path)) is None:
+        return paths.foreign(path)
+    left = _is_left(paths, path, path)
+    gone = [Finding(kind="worker", path=path, detail="nobody holds it")] if left else []
+    return paths.rights(path) + gone
+
+
+def _is_left(paths: Paths, path: str, lock: str) -> bool:
+    """Tell whether a path was not written for long, and nobody holds its lock."""
+    return paths.unwritten_for(path) is not None and not is_locked(f"{paths.reader.root}/{lock}")
+
+
+def _link(paths: Paths, path: str) -> list[Finding]:
+    folder, name = os.path.split(path)
+    item_id = layout.parse_id(name)
+    if item_id is None:
+        return paths.foreign(path)
+    before = layout.parse_id(os.path.basename(folder))
+    try:
+        if before in ties(paths.reader.find(item_id)):
             return []
-        return [Finding(kind="tmp", path=_BATCH, detail="its import did not come to its end")]
+    except (NoSuchItemError, DamagedItemError):
+        pass
+    detail = f"item {item_id} does not wait for item {before}"
+    return [Finding(kind="follower", path=path, id=item_id, detail=detail)]
 
-    def _worker(self, path: str) -> list[Finding]:
-        if self._paths.unwritten_for(path) is None or is_locked(f"{self._reader.root}/{path}"):
-            return []
-        return [Finding(kind="worker", path=path, detail="nobody holds it")]
+
+def untold(paths: Paths) -> Iterator[Look | None]:
+    """Yield a look at each mark of an item whose followers were not told."""
+    return paths.walk(layout.UNTOLD, (), partial(paths.each, partial(_untold, paths)))
+
+
+def _untold(paths: Paths, path: str) -> list[Finding]:
+    item_id = layout.parse_id(os.path.basename(path))
+    if item_id is None:
+        return paths.foreign(path)
+    detail = "those that follow it may not know how it ended"
+    return [Finding(kind="untold", path=path, id=item_id, detail=detail)]

@@ -15,9 +15,9 @@ from itertools import chain
 from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
 from pq_cli.host import this_boot
+from pq_cli.queue.followers import tell
 from pq_cli.spool import opening
-from pq_cli.spool.check import ties
-from pq_cli.spool.check.beside import Annexes
+from pq_cli.spool.check import beside
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.mend import Mender
 from pq_cli.spool.check.pairs import Pairs
@@ -28,12 +28,13 @@ from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.state import Counter, DamagedStateError, last_given, read_state
-from pq_cli.spool.doors import handover
+from pq_cli.spool.files import Files
 from pq_cli.spool.quarantine import Aside, asides
+from pq_cli.spool.store import SpoolStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pq_cli.spool.check.paths import Look
 
@@ -45,7 +46,6 @@ _TOGETHER = 10_000
 """Doubtful looks that share one patience."""
 STALE_AFTER = 600.0
 """Seconds without a write after which a file in `tmp/` whose process is not seen here is stale."""
-_IGNORED = (".nfs", "lost+found")
 
 
 class Check:
@@ -79,7 +79,6 @@ class Check:
         self._pairs = Pairs(self._reader, self._keys)
         self._mender = Mender(self._disk, self._reader, self._keys, self._counter)
         self._paths = Paths(self._reader, stale_after)
-        self._annexes = Annexes(self._paths, self._known)
         self._patience = patience
         self._seen: dict[int, int] = {}
         self._twice: set[int] = set()
@@ -112,10 +111,7 @@ class Check:
         """Yield what is wrong under the lock too, mended there where it can be."""
         with self._lock:
             stopped = self._handover()  # under the lock, so its owner is gone
-        if stopped:
-            handover.finish_stopped(self.root, self._lock_timeout)
-            yield from (finding.replace(mended=True) for finding in stopped)
-        yield from self._told()
+        yield from self._finished(stopped)
         for look in self._doubtful():
             if look is None:
                 yield None
@@ -123,14 +119,26 @@ class Check:
             with self._lock:
                 found = [self._mender.mend(f) for f in look() if f.kind != "untold"]
             yield from found
-        list(self._told())  # those that the repair has linked
+        list(self._finished([]))  # what follows others was linked by the repair
 
-    def _told(self) -> Iterator[Finding]:
-        """Tell those that were not told how others ended; yield of whose end that was."""
-        untold = list(ties.untold(self._paths))
-        if untold:
-            ties.tell_all(self.root, self._lock_timeout)
-            yield from (finding.replace(mended=True) for finding in untold)
+    def _finished(self, found: list[Finding]) -> Iterator[Finding]:
+        """Finish what others have begun, as the next claim would; yield what that was."""
+        looks = beside.untold(self._paths)
+        found += [f for look in looks if look is not None for f in look() if f.kind == "untold"]
+        if not found:
+            return
+        root = self.root
+        state, config = opening.open_state(root), opening.read_config(root)
+        files = Files(root, config, state, self._lock_timeout, lambda _: None)
+        store = SpoolStore(files, time.time, files.report)
+        try:
+            with store.transaction():
+                store.finish_handover()
+                store.followers.look()
+                tell(store, store.put)
+        finally:
+            store.close()
+        yield from (finding.replace(mended=True) for finding in found)
 
     def _lasting(self) -> Iterator[Finding | None]:
         """Yield what is wrong at each of several looks, without a lock."""
@@ -158,23 +166,22 @@ class Check:
     def _doubtful(self) -> Iterator[Look | None]:
         """Yield the looks that find something, and None for every item."""
         for look in self._everything():
-            if getattr(look, "func", None) == self._pairs.look:
-                yield None
-            if look():
+            if look is None or look():
                 yield look
 
     def _handover(self) -> list[Finding]:
         """Look for a handover that stopped: one under way has other items at every look."""
-        names = sorted(n for n in self._reader.names(handover.FOLDER) if n.endswith(layout.META))
+        names = sorted(n for n in self._reader.names(layout.HANDOVER) if n.endswith(layout.META))
         if not names:
             return []
-        first = (layout.parse_meta_name(names[0]) or (None, None))[0]
+        first = layout.parse_id(names[0].removesuffix(layout.META))
         detail = f"{len(names)} items"
-        return [Finding(kind="handover", path=handover.FOLDER, id=first, detail=detail)]
+        return [Finding(kind="handover", path=layout.HANDOVER, id=first, detail=detail)]
 
     # -- the walk -------------------------------------------------------------
 
-    def _everything(self) -> Iterator[Look]:
+    def _everything(self) -> Iterator[Look | None]:
+        """Yield a look at everything there is, and None before that at each item."""
         yield partial(self._paths.rights, "")
         for name in (
             layout.STATE,
@@ -188,39 +195,21 @@ class Check:
         yield self._config
         for name in layout.FOLDERS:
             yield partial(self._top_folder, name)
-        for name in self._reader.names(layout.TMP):
-            yield partial(self._tmp, name)
+        yield from self._paths.walk(layout.TMP, (), partial(self._paths.each, self._tmp))
         for state, levels in layout.LEVELS.items():
-            yield from self._walk(str(state), levels)
+            yield from self._paths.walk(str(state), levels, self._items)
         yield partial(self._paths.top, layout.LIMITS)
-        yield from self._walk(layout.LIMITS, (layout.parse_limit,))
-        for name in self._reader.names(layout.KEYS):
-            yield partial(self._key, name)
+        yield from self._paths.walk(layout.LIMITS, (layout.parse_limit,), self._items)
         for item_id in sorted(self._twice):
             yield partial(self._two_places, item_id)
-        yield from self._annexes.looks()
-        yield from ties.looks(self._paths)
+        yield from beside.looks(self._paths, self._keys, self._known)
         yield self._ids
 
-    def _walk(self, folder: str, levels: tuple[Callable[[str], object], ...]) -> Iterator[Look]:
-        names = [n for n in self._reader.names(folder) if not n.startswith(_IGNORED)]
-        if folder == State.ACTIVE:
-            names = [n for n in names if f"{folder}/{n}" != layout.LIMITS]
-        if not levels:
-            yield from self._leaf(folder, names)
-        for name in sorted(names) if levels else ():
-            path = f"{folder}/{name}"
-            if levels[0](name) is not None:
-                yield from self._walk(path, levels[1:])
-                yield partial(self._paths.folder, path)  # after what may have emptied it
-            else:
-                yield partial(self._paths.foreign, path)
-
-    def _leaf(self, folder: str, names: list[str]) -> Iterator[Look]:
+    def _items(self, folder: str, names: list[str]) -> Iterator[Look | None]:
         stems = set()
         for name in names:
             if layout.parse_ended(name) is not None:
-                yield partial(self._ended, f"{folder}/{name}")
+                yield from self._paths.each(self._ended, folder, [name])
                 continue
             stem = name.removesuffix(layout.META)
             parsed = layout.parse_name(stem)
@@ -233,6 +222,7 @@ class Check:
         for stem in sorted(stems):
             for end in ("", layout.META):
                 yield partial(self._paths.rights, f"{folder}/{stem}{end}")
+            yield None
             yield partial(self._pairs.look, folder, stem)
 
     def _remember(self, item_id: int) -> None:
@@ -263,34 +253,18 @@ class Check:
 
     def _ended(self, path: str) -> list[Finding]:
         item_id = layout.parse_ended(os.path.basename(path)) or 0
-        if not os.path.lexists(f"{self.root}/{path}"):
-            return []
+        kind, detail = "ended", "its item has ended"
         if any(self._reader.places(item_id)):
-            detail = "its item is there again, after a power loss"
-            return [Finding(kind="behind", path=path, id=item_id, detail=detail)]
-        detail = "its item has ended"
-        return [Finding(kind="ended", path=path, id=item_id, detail=detail)]
+            kind, detail = "behind", "its item is there again, after a power loss"
+        return [Finding(kind=kind, path=path, id=item_id, detail=detail)]
 
-    def _tmp(self, name: str) -> list[Finding]:
-        path = f"{layout.TMP}/{name}"
-        parts = name.split("-")
+    def _tmp(self, path: str) -> list[Finding]:
+        parts = os.path.basename(path).split("-")
         pid = int(parts[1]) if len(parts) == 3 and parts[1].isdecimal() else 0
         still = self._paths.unwritten_for(path)
         if still is None or (pid and os.path.exists(f"/proc/{pid}")):
             return []
         return [Finding(kind="tmp", path=path, detail=f"not written for {still:.0f} s")]
-
-    def _key(self, name: str) -> list[Finding]:
-        path = f"{layout.KEYS}/{name}"
-        if not os.path.lexists(f"{self.root}/{path}"):
-            return []
-        if not os.path.islink(f"{self.root}/{path}"):
-            return [Finding(kind="foreign", path=path, detail="is not a link")]
-        item_id = self._keys.read_link(path)
-        item = None if item_id is None else self._keys.live(item_id)
-        if item is not None and item.key is not None and layout.key_path(item.key) == path:
-            return []
-        return [Finding(kind="key", path=path, id=item_id, detail="names no item that has it")]
 
     def _two_places(self, item_id: int) -> list[Finding]:
         places = list(self._reader.places(item_id))

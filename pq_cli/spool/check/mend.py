@@ -58,9 +58,6 @@ class Mender:
         else:
             self._aside(finding.path, finding.detail)
 
-    def _mend_orphan(self, finding: Finding) -> None:
-        self._aside(finding.path, finding.detail)
-
     def _mend_ended(self, finding: Finding) -> None:
         self._disk.sync_dir(os.path.dirname(finding.path))
         self._disk.discard(finding.path)
@@ -77,7 +74,8 @@ class Mender:
 
     def _mend_ahead(self, finding: Finding) -> None:
         item = self._item_at(finding.path.removesuffix(layout.META))
-        self._rewrite(item, finding.path)
+        self._disk.replace(layout.tmp_name("meta"), finding.path, encode(item))
+        self._disk.sync_dir(os.path.dirname(finding.path))
 
     def _mend_key(self, finding: Finding) -> None:
         self._disk.discard(finding.path)
@@ -102,15 +100,18 @@ class Mender:
         return self._disk.remove_dir(finding.path)
 
     def _mend_meta(self, finding: Finding) -> bool | None:
-        return self._pair_aside(finding)
+        """Set meta and payload aside, the meta first; False while somebody works on the item."""
+        path = finding.path.removesuffix(layout.META)
+        if path.startswith("active/") and finding.kind != "meta":
+            return False
+        self._note(set_pair_aside(self._disk, path, finding.detail))
+        return None
 
     _mend_missing = _mend_torn = _mend_superseded = _mend_meta
 
     def _mend_log(self, finding: Finding) -> None:
         self._disk.discard(finding.path)
-        folder = os.path.dirname(finding.path)
-        if self._disk.remove_dir(folder):
-            self._disk.remove_dir(os.path.dirname(folder))
+        self._tidy(os.path.dirname(finding.path))
 
     def _mend_worker(self, finding: Finding) -> None:
         self._disk.discard(finding.path)
@@ -121,8 +122,7 @@ class Mender:
         keep = "/".join(places[-1][:2])
         for folder, name, *_ in places[:-1]:
             self._yield_to(keep, f"{folder}/{name}")
-            if self._disk.remove_dir(folder):
-                self._disk.remove_dir(os.path.dirname(folder))
+            self._tidy(folder)
 
     def _yield_to(self, keep: str, path: str) -> None:
         """Set a second meta aside, and its payload, unless the kept one has none."""
@@ -138,7 +138,7 @@ class Mender:
         item = self._item_at(finding.path)
         home = layout.payload_path(item)
         if self._reader.occupied(home) or any(self._reader.places(item.id)):
-            self._pair_aside(finding)
+            self._mend_meta(finding)
             return
         self._disk.make_dir(layout.folder_of(item))
         for end in ("", layout.META):
@@ -152,18 +152,19 @@ class Mender:
         if finding.path in layout.FOLDERS:
             self._mend_folder(finding)
 
+    _mend_orphan = _mend_foreign
+
     def _mend_folder(self, finding: Finding) -> None:
         self._disk.make_dir(finding.path)
         self._disk.sync_dir("")
 
-    def _mend_mode(self, finding: Finding) -> None:
-        self._disk.own(finding.path)
-
-    def _mend_owner(self, finding: Finding) -> bool | None:
-        if os.geteuid() != 0:
+    def _mend_mode(self, finding: Finding) -> bool | None:
+        if finding.kind == "owner" and os.geteuid() != 0:
             return False
         self._disk.own(finding.path)
         return None
+
+    _mend_owner = _mend_mode
 
     def _mend_counter(self, finding: Finding) -> None:
         try:
@@ -184,9 +185,9 @@ class Mender:
         folder, name = os.path.split(path)
         return self._reader.read(folder, name, *layout.state_of(folder))
 
-    def _rewrite(self, item: Item, path: str) -> None:
-        self._disk.replace(layout.tmp_name("meta"), path, encode(item))
-        self._disk.sync_dir(os.path.dirname(path))
+    def _tidy(self, folder: str) -> None:
+        if self._disk.remove_dir(folder):
+            self._disk.remove_dir(os.path.dirname(folder))
 
     def _recency(self, path: str) -> tuple[bool, float, int]:
         """Return what the places of one item are sorted by: the last one is to be kept."""
@@ -195,14 +196,6 @@ class Mender:
         except (FileNotFoundError, DamagedItemError):
             return (False, 0.0, 0)
         return (item.state is not State.REMOVED, item.updated_at, item.claims)
-
-    def _pair_aside(self, finding: Finding) -> bool | None:
-        """Set meta and payload aside, the meta first; False while somebody works on the item."""
-        path = finding.path.removesuffix(layout.META)
-        if path.startswith("active/") and finding.kind != "meta":
-            return False
-        self._note(set_pair_aside(self._disk, path, finding.detail))
-        return None
 
     def _aside(self, path: str, why: str) -> None:
         self._note(set_aside(self._disk, path, why))

@@ -6,10 +6,10 @@ import os
 
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import parse_meta
+from pq_cli.core.transitions import ties
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.opened import checksum_of, open_found
 from pq_cli.spool.check.findings import Finding
-from pq_cli.spool.check.ties import unlinked
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.keys import Keys
@@ -48,8 +48,7 @@ class Pairs:
             pass  # it says what it was
         elif (said := parse_meta(text).get("state", str(state))) != str(state):
             found.append(_finding("ahead", path + layout.META, item_id, f"says {str(said)[:20]!r}"))
-        found += unlinked(self._reader, item, path)
-        return found + self._payload(item, path) + self._key(item, path)
+        return found + self._ties(item, path) + self._payload(item, path) + self._key(item, path)
 
     def _without_meta(self, path: str, item_id: int) -> list[Finding]:
         if not os.path.lexists(f"{self._reader.root}/{path}"):
@@ -75,28 +74,33 @@ class Pairs:
         except OSError as error:
             return [_finding("torn", path, item.id, f"{error.strerror}")]
         try:
-            return self._content(item, path, fd)
+            wrong = self._content(item, fd)
         except OSError as error:
-            return [_finding("torn", path, item.id, f"{error.strerror}")]
+            wrong = error.strerror
         finally:
             os.close(fd)
+        return [_finding("torn", path, item.id, wrong)] if wrong else []
 
-    def _content(self, item: Item, path: str, fd: int) -> list[Finding]:
+    def _content(self, item: Item, fd: int) -> str | None:
+        """Return what is wrong with an open payload."""
         info = os.fstat(fd)
         if info.st_size != item.size:
-            what = f"has {info.st_size} bytes, should have {item.size}"
-            return [_finding("torn", path, item.id, what)]
+            return f"has {info.st_size} bytes, should have {item.size}"
         # A big one is read without the lock only; what lies under the same name is the same.
         identity = (info.st_ino, info.st_size, info.st_mtime_ns)
-        if identity not in self._big:
+        torn = self._big.get(identity)
+        if torn is None:
             torn = item.checksum is not None and checksum_of(fd) != item.checksum
             if info.st_size > SMALL:
                 self._big[identity] = torn
-        else:
-            torn = self._big[identity]
-        if torn:
-            return [_finding("torn", path, item.id, "fails its checksum")]
-        return []
+        return "fails its checksum" if torn else None
+
+    def _ties(self, item: Item, path: str) -> list[Finding]:
+        """Look whether an item that waits is linked with those that it waits for."""
+        links = [(before, layout.follower_path(before, item.id)) for before in ties(item)]
+        missing = [n for n, link in links if not os.path.lexists(f"{self._reader.root}/{link}")]
+        detail = f"waits for item {', '.join(map(str, missing))}, which does not know"
+        return [_finding("unlinked", path, item.id, detail)] if missing else []
 
     def _key(self, item: Item, path: str) -> list[Finding]:
         if item.key is None or item.state not in LIVE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from functools import partial
 
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.disk import layout
@@ -13,10 +14,16 @@ from pq_cli.spool.disk.state import last_given
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Look = Callable[[], list[Finding]]
     """Returns what is wrong now."""
+    Levels = tuple[Callable[[str], object], ...]
+    """What reads the names of the folders below one, level by level; None: not ours."""
+
+_IGNORED = (".nfs", "lost+found")
+_APART = (layout.LIMITS, layout.UNTOLD)
+"""Folders among others of another kind; they are walked by themselves."""
 
 
 class Paths:
@@ -26,6 +33,39 @@ class Paths:
         self.reader = reader
         self._stale_after = stale_after
         self._owner = os.stat(reader.root).st_uid
+
+    def walk(
+        self,
+        folder: str,
+        levels: Levels,
+        leaf: Callable[[str, list[str]], Iterator[Look | None]],
+    ) -> Iterator[Look | None]:
+        """Yield what `leaf` gives for each folder at the last of the levels, and its names there.
+
+        And a look at each folder on the way, and at each name that does not belong there.
+        """
+        names = sorted(n for n in self.reader.names(folder) if not n.startswith(_IGNORED))
+        names = [name for name in names if f"{folder}/{name}" not in _APART]
+        if not levels:
+            yield from leaf(folder, names)
+            return
+        for name in names:
+            path = f"{folder}/{name}"
+            if levels[0](name) is None:
+                yield partial(self.foreign, path)
+                continue
+            yield from self.walk(path, levels[1:], leaf)
+            yield partial(self.folder, path)  # after what may have emptied it
+
+    def each(
+        self, look: Callable[[str], list[Finding]], folder: str, names: list[str]
+    ) -> Iterator[Look]:
+        """Yield `look` at each path in a folder, as long as something is there."""
+        for name in names:
+            yield partial(self._at, look, f"{folder}/{name}")
+
+    def _at(self, look: Callable[[str], list[Finding]], path: str) -> list[Finding]:
+        return look(path) if self._lstat(path) is not None else []
 
     def _lstat(self, path: str) -> os.stat_result | None:
         try:

@@ -211,6 +211,12 @@ def parse_name(name: str) -> tuple[int, int | None] | None:
     return item_id, count
 
 
+def parse_id(name: str) -> int | None:
+    """Return the id that a name stands for, or None when it is not one of ours."""
+    parsed = parse_name(name)
+    return parsed[0] if parsed is not None and parsed[1] is None else None
+
+
 def parse_meta_name(name: str) -> tuple[int, int | None] | None:
     """Return (id, claim number or None) of a meta's name, or None when it is not one of ours."""
     return parse_name(name[: -len(META)]) if name.endswith(META) else None

@@ -21,7 +21,6 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import state_in
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.files import Files
-from pq_cli.spool.opening import open_state, read_config
 from pq_cli.spool.quarantine import set_pair_aside
 
 TYPE_CHECKING = False
@@ -138,16 +137,6 @@ def give_back(files: Files, item: Item) -> None:
         except FileNotFoundError:
             continue
     files.disk.discard(stem(item) + layout.META)
-
-
-def finish_stopped(root: str, lock_timeout: float) -> None:
-    """Finish a handover in the spool at `root`, for `check --repair`."""
-    files = Files(root, read_config(root), open_state(root), lock_timeout, lambda _: None)
-    try:
-        with files:
-            finish(files)
-    finally:
-        files.close()
 
 
 def _yielding(files: Files, item: Item) -> Item:
