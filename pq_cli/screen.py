@@ -63,6 +63,10 @@ class Screen:
         """Tell whether people are looking at stdout."""
         return sys.stdout is not None and os.isatty(1)
 
+    def shows_progress(self) -> bool:
+        """Tell whether people are looking at stderr, where a line can be drawn anew."""
+        return os.isatty(2) and os.environ.get("TERM") != "dumb"
+
     def check(self) -> None:
         """Raise OutputError when stdout is closed: call before doing what must then be printed."""
         if sys.stdout is None:

@@ -13,7 +13,6 @@ from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.opened import About, open_file
 from pq_cli.options import AT, DELAY, NewItemOptions, option
 from pq_cli.queue.request import Request, checked
-from pq_cli.render.counting import Counting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pq_cli.queue.request import Admitted
     from pq_cli.queue.store import Staged
     from pq_cli.queue.verbs import Queue
+    from pq_cli.render.counting import Counting
     from pq_cli.screen import Screen
 
 
@@ -70,15 +70,17 @@ def command(o: EnqueueOptions, screen: Screen) -> int:
     screen.check()
     queue = open_spool(o, screen, create=True)
     request = after_others(request, o, queue)
-    with _counting(o, modes, screen) as counting:
-        work = _Enqueue(queue, request, counting, screen)
-        if modes:
-            for file in o.files or ("-",):
-                work.records(file, lines=o.lines, null=o.null)
-        else:
-            work.whole(o.files or ("-",), move=o.move)
-        work.sum_up(0 if modes else len(o.files))
-    return work.status
+    work = _Enqueue(queue, request, screen)
+    if not screen.shows_progress():
+        return work.all_of(o)
+    from pq_cli.render.counting import Counting  # start-up: scripts are not looked at
+
+    if modes or o.files:
+        work.counting = Counting(screen, "items", None if modes else len(o.files))
+    else:
+        work.counting = Counting(screen, "bytes", _size_of_stdin)
+    with work.counting:
+        return work.all_of(o)
 
 
 def _command(o: EnqueueOptions, modes: int, screen: Screen) -> int:
@@ -92,19 +94,7 @@ def _command(o: EnqueueOptions, modes: int, screen: Screen) -> int:
     screen.check()
     queue = open_spool(o, screen, create=True)
     request = after_others(request.replace(name=o.name or name), o, queue)
-    with Counting(screen, "items") as counting:
-        work = _Enqueue(queue, request, counting, screen)
-        work.one(order.payload())
-    return work.status
-
-
-def _counting(o: EnqueueOptions, records: int, screen: Screen) -> Counting:
-    """Return what shows progress: of records and FILEs the items, of stdin its bytes."""
-    if records:
-        return Counting(screen, "items")
-    if o.files:
-        return Counting(screen, "items", len(o.files))
-    return Counting(screen, "bytes", _size_of_stdin)
+    return _Enqueue(queue, request, screen).one(order.payload())
 
 
 def _size_of_stdin() -> int | None:
@@ -169,18 +159,33 @@ def _is_small(file: str) -> bool:
 
 
 class _Enqueue:
-    """Enqueues one FILE after the other; one that is bad does not stop the others."""
+    """Enqueues one FILE after the other; one that is bad does not stop the others.
 
-    def __init__(self, queue: Queue, request: Request, counting: Counting, screen: Screen) -> None:
+    counting: shows how far it has come, of records and FILEs the items, of stdin its bytes.
+    """
+
+    def __init__(self, queue: Queue, request: Request, screen: Screen) -> None:
         self._queue = queue
         self._screen = screen
-        self._counting = counting
+        self.counting: Counting | None = None
         self._request = request
         self._failed = 0
         self._went_in = 0
         self._taken = self._differing = 0
         self._owner: Item | None = None
-        self.status = 0
+        self._status = 0
+
+    def all_of(self, o: EnqueueOptions) -> int:
+        """Make items of what a command line names; return the exit status."""
+        files = o.files or ("-",)
+        if o.lines or o.null or o.jsonl:
+            for file in files:
+                self.records(file, lines=o.lines, null=o.null)
+            self.sum_up(0)
+        else:
+            self.whole(files, move=o.move)
+            self.sum_up(len(o.files))
+        return self._status
 
     def whole(self, files: Sequence[str], *, move: bool) -> None:
         """Make one item of each whole FILE; `-` is stdin. Small ones share a commit."""
@@ -201,15 +206,18 @@ class _Enqueue:
                 self._queue.unstage(staged)
             raise
 
-    def one(self, payload: bytes) -> None:
-        """Make an item of a payload."""
+    def one(self, payload: bytes) -> int:
+        """Make an item of a payload; return the exit status."""
         self._commit([("-", self._queue.stage(payload, self._request))], move=False)
+        return self._status
 
     def _stage(self, file: str, batch: list[tuple[str, Staged]], *, move: bool) -> None:
         try:
             if file == "-":
                 check_stdin()
-                stream = self._counting.watched(sys.stdin.buffer)
+                stream = sys.stdin.buffer
+                if self.counting is not None:
+                    stream = self.counting.watched(stream)
                 staged = self._queue.stage(stream, self._request)
             else:
                 name = self._request.name or os.path.basename(file)
@@ -314,7 +322,8 @@ class _Enqueue:
         for item in items:
             if item.state is State.FAILED:
                 self._screen.warn(fell_text(item))
-        self._counting.tick(len(items))
+        if self.counting is not None:
+            self.counting.tick(len(items))
         self._screen.flush()
         if admitted.error is not None:
             raise admitted.error
@@ -325,4 +334,4 @@ class _Enqueue:
             raise error
         self._failed += 1
         failed = self._screen.report(error, before, behind)
-        self.status = self.status or failed
+        self._status = self._status or failed

@@ -19,8 +19,8 @@ class Fates:
 
     def told(self, error: NoSuchItemError, named: str) -> str:
         """Return what to say of an item that is missing: what became of it where that is known."""
-        item_id = named.partition(".")[0]
-        fate = self.of(int(item_id))
+        item_id = int(named.partition(".")[0])
+        fate = self.of(item_id)
         if fate is None:
             return error.told()
         return f"there is no item {item_id}: {fate}; `pq log {item_id}` tells of it"

@@ -94,7 +94,7 @@ def _for_each(
     status = 0
     for word in words:
         try:
-            named = queue.reference(word)
+            named = queue.reference(word) if "/" in word else word  # the verb reads all else
             verb(named)
         except (OutputError, BrokenPipeError):
             raise

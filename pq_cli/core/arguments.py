@@ -73,9 +73,9 @@ def valid_whole(name: str, value: int, low: int, high: int) -> int:
     return value
 
 
-def valid_exit(value: int | None) -> int | None:
-    """Return `value` if it is an exit status, or None for none. Raises UsageError."""
-    return None if value is None else valid_whole("status", value, 0, 2**31 - 1)
+def valid_exit(value: int) -> int:
+    """Return `value` if it is an exit status. Raises UsageError."""
+    return valid_whole("status", value, 0, 2**31 - 1)
 
 
 def valid_flag(name: str, value: bool) -> bool:

@@ -9,7 +9,7 @@ from pq_cli.errors import ConfigError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from pq_cli.core.item import Item
@@ -216,14 +216,12 @@ def retry_delay(config: QueueConfig, attempts: int, jitter: float) -> float:
     return min(raw, config.max_backoff) * (1.0 - 0.1 * jitter)
 
 
-def order_time(config: QueueConfig, now: float, aged_at: float | None) -> float:
+def order_time(config: QueueConfig, now: float, state: Callable[[], QueueState]) -> float:
     """Return the `t` at which order is computed: `now`, or the last `pq age` (manual clock).
 
-    Under the manual clock nothing has aged before the first `pq age`.
+    state: asked under the manual clock alone; nothing has aged before the first `pq age`.
     """
-    if config.aging_clock == "live":
-        return now
-    return 0.0 if aged_at is None else aged_at
+    return now if config.aging_clock == "live" else state().aged_at or 0.0
 
 
 class Pause(Record):

@@ -352,11 +352,10 @@ def check_removable(item: Item, state: State | None = None) -> None:
 def _ended(item: Item, now: float, outcome: str, how: Ending, **changes: Any) -> Item:
     """End the attempt: it is remembered, with when the next is due, and the item changed so."""
     at = stamp(now)
-    error = _clip(how.error)
-    valid_exit(how.status)
+    error = None if how.error is None else _clip(how.error)
     entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, at)}
     if how.status is not None:
-        entry["exit"] = how.status
+        entry["exit"] = valid_exit(how.status)
     if error is not None:
         entry["error"] = error
     if "not_before" in changes:
@@ -382,11 +381,9 @@ def attempt_times(item: Item, now: float) -> dict[str, Any]:
     return entry
 
 
-def _clip(error: str | None) -> str | None:
+def _clip(error: str) -> str:
     error = valid_text("error", error)
-    if error is None or len(error) <= MAX_ERROR_CHARS:
-        return error
-    return error[: MAX_ERROR_CHARS - 1] + "…"
+    return error if len(error) <= MAX_ERROR_CHARS else error[: MAX_ERROR_CHARS - 1] + "…"
 
 
 def _conflict(item: Item, verb: str, allowed: str) -> ConflictError:

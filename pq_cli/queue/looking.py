@@ -107,7 +107,7 @@ class Looking:
         return self._order_time(self._store.now())
 
     def _order_time(self, now: float) -> float:
-        return order_time(self.config, now, self._store.state().aged_at)
+        return order_time(self.config, now, self._store.state)
 
     @property
     def paused(self) -> Pause | None:

@@ -126,10 +126,13 @@ def checked(request: Request) -> Request:
         valid_whole("max_attempts", request.max_attempts, 1, 1_000_000)
     if request.timeout is not None and not valid_duration("timeout", request.timeout):
         raise wrong("timeout", request.timeout, "seconds, above 0")
-    if valid_text("limit", request.limit) is not None:
-        valid_limit(request.limit or "")
-    name = valid_text("name", request.name)
-    if name is not None and len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+    if request.limit is not None:
+        valid_limit(valid_text("limit", request.limit))
+    name = request.name
+    if (
+        name is not None
+        and len(valid_text("name", name).encode("utf-8", "replace")) > MAX_NAME_BYTES
+    ):
         raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
     if request.after != () or request.if_failed is not None:
         request = request.replace(after=_after(request))

@@ -18,7 +18,7 @@ from pq_cli.core.arguments import (
     wrong,
 )
 from pq_cli.core.item import Item, State
-from pq_cli.core.policy import QueueConfig
+from pq_cli.core.policy import QueueConfig, order_time
 from pq_cli.errors import LockTimeoutError, PqError
 from pq_cli.queue.request import Admitted, Request, checked, valid_records
 from pq_cli.queue.steering import Steering
@@ -241,7 +241,7 @@ class Queue(Steering):
             self._catch_up(now)
             if store.state().paused is not None:
                 return None
-            item = store.next(self._order_time(now))
+            item = store.next(order_time(self.config, now, store.state))
             return None if item is None else self._claim(item, now, lease, bound)
 
     def _catch_up(self, now: float) -> None:

@@ -6,7 +6,6 @@ shows nothing and does not load rich. Whatever else is printed meanwhile makes i
 
 from __future__ import annotations
 
-import os
 import time
 
 from pq_cli.opened import Reading
@@ -49,7 +48,7 @@ class Counting:
 
     def __enter__(self) -> Self:
         self._outer = self._screen.clear
-        if os.isatty(2) and os.environ.get("TERM") != "dumb":
+        if self._screen.shows_progress():
             self._began = time.monotonic()
             self._next = self._began + _PATIENCE
             self._screen.clear = self._clear

@@ -42,8 +42,7 @@ def item_columns(item: Item, config: QueueConfig, t: float) -> str:
         format_time(item.created_at),
         str(item.attempts),
         str(item.size),
-        printable(item.key or ""),
-        printable(item.name or ""),
+        *("" if text is None else printable(text) for text in (item.key, item.name)),
     )
     return "\t".join(columns)
 

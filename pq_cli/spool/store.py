@@ -6,7 +6,6 @@ import os
 import time
 
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
-from pq_cli.core.policy import QueueState
 from pq_cli.errors import DamagedItemError, PqError, UsageError
 from pq_cli.queue.looking import POLL
 from pq_cli.queue.request import checked
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
+    from pq_cli.core.policy import QueueState
     from pq_cli.queue.request import Admitted, Request
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
@@ -77,8 +77,7 @@ class SpoolStore(SpoolAttends):
         return self.files
 
     def state(self) -> QueueState:
-        known = self.files.state if self.files.held else self.files.present_state()
-        return QueueState(aged_at=known.aged_at, paused=known.paused)
+        return self.files.state if self.files.held else self.files.present_state()
 
     def set_state(self, state: QueueState) -> None:
         self.files.set_state(self.files.state.replace(**state.__dict__))

@@ -16,8 +16,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.jsonio import parse_python, to_json
-from pq_cli.core.policy import Pause
-from pq_cli.core.record import Record
+from pq_cli.core.policy import Pause, QueueState
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.host import NO_BOOT, this_boot
@@ -39,23 +38,20 @@ class DamagedStateError(ConfigError):
     """`state.json` is damaged or gone."""
 
 
-class SpoolState(Record):
-    """What `state.json` holds.
+class SpoolState(QueueState):
+    """What `state.json` holds, beside what every queue remembers.
 
     reserved_id: no id above it was ever given. boot: the boot in which `counter` is believed, or
     None before the first change. unsynced: whether what was changed in that boot may not have been
-    synced ("fast"). aged_at: the manual aging clock, Unix seconds. paused: since when and
-    why nothing is claimed, or None. uuid: what tells the spool from all others; None in one that
-    was made before spools had one (see `spool_uuid`). after: whether any item ever came after
-    another (see `followers`). extra: fields of newer versions, kept.
+    synced ("fast"). uuid: what tells the spool from all others; None in one that was made before
+    spools had one (see `spool_uuid`). after: whether any item ever came after another (see
+    `followers`). extra: fields of newer versions, kept.
     """
 
     format: int = layout.FORMAT
     reserved_id: int = 0
     boot: str | None = None
     unsynced: bool = False
-    aged_at: float | None = None
-    paused: Pause | None = None
     uuid: str | None = None
     after: bool = False
     extra: dict[str, object] = {}
