@@ -181,11 +181,13 @@ def checksum_of(fd: int) -> str:
     return checksum_text(crc)
 
 
-def os_error_text(error: OSError) -> str:
-    """Return what and where, without Python's decoration.
+def os_error_text(error: Exception) -> str:
+    """Return what and where, without Python's decoration; of any other error its own text.
 
     Of two names (a rename, a link) the second is meant where there is no room.
     """
+    if not isinstance(error, OSError):
+        return str(error)
     what = error.strerror or str(error)
     second = error.filename2 if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
     name = second or error.filename

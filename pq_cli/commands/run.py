@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
     DataError,
-    LockTimeoutError,
     PqError,
     UsageError,
 )
@@ -35,7 +34,7 @@ from pq_cli.worker.guard import Guard
 from pq_cli.worker.limits import GateClosedError
 from pq_cli.worker.output import Outlet, is_null, same_file
 from pq_cli.worker.process import running
-from pq_cli.worker.waiting import Waiting
+from pq_cli.worker.waiting import patiently
 from pq_cli.worker.work import drain
 
 if TYPE_CHECKING:
@@ -79,7 +78,8 @@ def command(o: RunOptions, screen: Screen) -> int:
         screen.check()
     if o.nice:
         os.nice(o.nice)
-    return asyncio.run(_Run(queue, o, screen).work())
+    with closing(patiently(queue.attend, o.lock_timeout, screen.warn)) as attendance:
+        return asyncio.run(_Run(queue, o, screen).work(attendance))
 
 
 def _dry_run(queue: Queue, o: RunOptions, screen: Screen) -> int:
@@ -117,14 +117,12 @@ class _Run:
         self._broken: OSError | None = None
         self._alone = False
 
-    async def work(self) -> int:
+    async def work(self, attendance: Attendance) -> int:
         o, queue = self._o, self._queue
         with ExitStack() as held:
             out, err = Outlet(1, self._output_broke), Outlet(2, self._output_broke)
             gate = CommandGate(o.when, os.environ) if o.when else None
             reporter = Reporter(queue, o, self._screen, out, err, gate)
-            attendance = await self._attend()
-            held.callback(attendance.close)
             guard = Guard(o.jobs, attendance.name, attendance.fileno())
             held.callback(guard.close)
             held.callback(reporter.close)
@@ -150,19 +148,6 @@ class _Run:
                 await self._send_rest(out, err)
                 reporter.end()
         return self._status(summary)
-
-    async def _attend(self) -> Attendance:
-        """Take the worker's own lock, for which that of the spool may have to be waited for."""
-        waiting = Waiting(self._o.lock_timeout)
-        while True:
-            try:
-                return self._queue.attend()
-            except LockTimeoutError as error:
-                if waiting.over():
-                    raise
-                if waiting.news():
-                    self._screen.warn(f"nothing can be claimed yet: {error}")
-            await asyncio.sleep(0)
 
     def _outlets(self, out: Outlet, err: Outlet) -> tuple[Outlet | None, Outlet | None]:
         """Return what the commands' stdout and stderr are passed on by; None: not at all.

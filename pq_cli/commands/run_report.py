@@ -174,16 +174,13 @@ class Reporter:
         what = "nothing can be claimed yet"
         if event.item is not None:
             what = f"{event.item.claim}: its end cannot be written down yet"
-        self._trouble(what, event.error)
+        if event.error is not None:
+            self._screen.warn(f"{what}: {os_error_text(event.error)}")
 
     def unlogged(self, item: Item, error: Exception, again: bool) -> None:
         """Tell that an attempt's log cannot be kept; its exit status counts all the same."""
-        self._trouble(f"{item.claim}: its log {'waits' if again else 'was not kept'}", error)
-
-    def _trouble(self, what: str, error: Exception | None) -> None:
-        self._screen.warn(
-            f"{what}: {os_error_text(error) if isinstance(error, OSError) else error}"
-        )
+        what = "waits" if again else "was not kept"
+        self._screen.warn(f"{item.claim}: its log {what}: {os_error_text(error)}")
 
     def end(self) -> None:
         """Sum up, if there is somebody who asked for it or something went wrong."""

@@ -95,8 +95,8 @@ def _try(
         screen.flush()
         raise
     except (PqError, OSError) as error:
-        why = os_error_text(error) if isinstance(error, OSError) else error
-        return _queued(screen, item, f"{cmd[0]}: its result could not be written down: {why}", 0)
+        why = f"its result could not be written down: {os_error_text(error)}"
+        return _queued(screen, item, f"{cmd[0]}: {why}", 0)
     if not status:
         return 0
     if judge(status).verdict is Verdict.DEAD:

@@ -8,38 +8,35 @@ from pq_cli.core.item import Item
 from pq_cli.errors import (
     CommandNotFoundError,
     DamagedItemError,
-    LockTimeoutError,
     NoSuchItemError,
     NotExecutableError,
     PqError,
     StaleClaimError,
 )
+from pq_cli.opened import os_error_text
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.child import STOPPING, HeldSignals, lost_output, run_child
 from pq_cli.worker.contract import (
-    EXIT_NOT_EXECUTABLE,
-    EXIT_NOT_FOUND,
     EXIT_TIMEOUT,
     Outcome,
     Verdict,
     arguments,
+    check_ran,
     environment,
     not_runnable,
     was_stopped,
 )
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.waiting import SETTLE_AGAIN, Waiting, settling
+from pq_cli.worker.waiting import SETTLE_AGAIN, patiently, settling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self, TypeVar
 
-    from pq_cli.queue.attending import Attendance
     from pq_cli.worker.contract import Judge
 
     Claimed = TypeVar("Claimed", Item, Item | None)
-    T = TypeVar("T")
 
 _RENEW_AGAIN = 1.0
 """Seconds between tries to renew a lease, while disk or lock refuse."""
@@ -71,24 +68,22 @@ class Foreground:
         self._environ = environ
         self._warn = warn
         self._signals = HeldSignals()
-        self._attendance: Attendance | None = None
 
     def __enter__(self) -> Self:
-        self._attendance = self._patiently(self._queue.attend)
+        self._attendance = patiently(self._queue.attend, self._patience, self._warn)
         self._signals.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            if self._attendance is not None:
-                self._attendance.close()
+            self._attendance.close()
         except OSError:
             pass  # the item is settled: what is left of the lock is swept by the next worker
         self._signals.__exit__()  # last: what was held may end the process
 
     def claim(self, take: Callable[[], Claimed]) -> Claimed:
         """Return what `take` claims; if that is something, signals are held from then on."""
-        return self._patiently(lambda: self._held(take))
+        return patiently(lambda: self._held(take), self._patience, self._warn)
 
     def _held(self, take: Callable[[], Claimed]) -> Claimed:
         self._signals.hold()
@@ -100,18 +95,6 @@ class Foreground:
         if item is None:
             self._signals.let_go()
         return item
-
-    def _patiently(self, take: Callable[[], T]) -> T:
-        """Return what `take` gives, tried again while the lock is busy and patience lasts."""
-        waiting = Waiting(self._patience)
-        while True:
-            try:
-                return take()
-            except LockTimeoutError as error:
-                if waiting.over():
-                    raise
-                if waiting.news():
-                    self._warn(f"nothing can be claimed yet: {error}")
 
     def attempt(self, item: Item, command: Sequence[str], judge: Judge) -> tuple[int, int | None]:
         """Run `command` on the claimed item and end the claim as its status says.
@@ -130,16 +113,13 @@ class Foreground:
         """
         try:
             status, sent = self._run(item, command)
+            check_ran(command[0], status, f"; item {item.id} went back uncounted")
         except DamagedItemError as error:
             self._settle(item, Outcome(verdict=Verdict.DEAD, error=str(error)))
             raise
         except (CommandNotFoundError, NotExecutableError, OSError):
             self._settle(item, _GIVEN_BACK)
             raise
-        if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
-            self._settle(item, _GIVEN_BACK)
-            kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
-            raise kind(f"{command[0]}: exit {status}; item {item.id} went back uncounted")
         outcome = judge(status)
         if sent is not None and was_stopped(outcome):
             self._settle(item, _GIVEN_BACK)
@@ -156,7 +136,7 @@ class Foreground:
             env = {**self._environ, **environment(self._queue.name, item, payload.name)}
             argv = arguments(command, payload.name)
             try:
-                guard = self._guard()
+                guard = Guard(1, self._attendance.name, self._attendance.fileno())
                 try:
                     status, sent = run_child(
                         argv, env, payload.fileno(), self._signals, guard, renewal.pause, renewal
@@ -169,17 +149,14 @@ class Foreground:
             raise renewal.lost
         return (EXIT_TIMEOUT, None) if renewal.late else (status, sent)
 
-    def _guard(self) -> Guard:
-        if self._attendance is None:
-            raise ValueError("an attempt is made inside `with Foreground(...)`")
-        return Guard(1, self._attendance.name, self._attendance.fileno())
-
     def _settle(self, item: Item, outcome: Outcome) -> None:
         """End the claim. A first signal does not end that: what was done must not be forgotten."""
         signals = 0
         for error, waiting in settling(self._queue, item, outcome, self._lease):
             if waiting.news():
-                self._warn(f"{item.claim}: cannot be ended yet, trying again: {_words(error)}")
+                self._warn(
+                    f"{item.claim}: cannot be ended yet, trying again: {os_error_text(error)}"
+                )
             info = self._signals.receive(SETTLE_AGAIN)
             if info is not None and info.si_signo in STOPPING:
                 signals += 1
@@ -224,7 +201,7 @@ class _Renewal:
             return None
         except (PqError, OSError) as error:
             if not self._refused:
-                self._warn(f"{claim}: the lease could not be renewed: {_words(error)}")
+                self._warn(f"{claim}: the lease could not be renewed: {os_error_text(error)}")
             self._refused = True
             return min(self._lease / 3, _RENEW_AGAIN)
         self._refused = False
@@ -236,10 +213,3 @@ class _Renewal:
             return bool(self._queue.lost([self._item]))
         except (PqError, OSError):
             return False
-
-
-def _words(error: Exception) -> str:
-    """Return an error in words, with the file that it is about."""
-    if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
-    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"

@@ -13,25 +13,21 @@ from typing import BinaryIO
 from pq_cli.core.item import Item, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import (
-    CommandNotFoundError,
     DamagedItemError,
     DataError,
     LockTimeoutError,
     NoSuchItemError,
-    NotExecutableError,
     PqError,
     StaleClaimError,
 )
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.contract import (
-    EXIT_NOT_EXECUTABLE,
-    EXIT_NOT_FOUND,
     EXIT_TIMEOUT,
     Order,
     Outcome,
     Verdict,
-    all_arguments,
     arguments,
+    check_ran,
     environment,
     environment_of_all,
     explain,
@@ -40,7 +36,7 @@ from pq_cli.worker.contract import (
     was_stopped,
 )
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.output import Capture, Lines, Outlet, Plain, Stream
+from pq_cli.worker.output import Capture, Lines, Outlet, Stream
 from pq_cli.worker.process import Child
 from pq_cli.worker.waiting import Waiting
 
@@ -160,7 +156,7 @@ class Runner:
             if not named:
                 stdin.write(b"".join(os.fsencode(path) + b"\0" for path in paths))
                 stdin.seek(0)
-            argv = all_arguments(self._command, paths)
+            argv = arguments(self._command, *paths)
             return await self._attempt(
                 items, argv, environment_of_all(self._queue.name, items), stdin.fileno()
             )
@@ -248,21 +244,19 @@ class Runner:
             return both, both
         tag = f"{item.id}\t".encode() if self._terms.tag else b""
         made = {
-            outlet: Stream(Plain(outlet) if self._alone else Lines(outlet, tag))
+            outlet: None if outlet is None else Stream(Lines(outlet, tag, cut=self._alone))
             for outlet in dict.fromkeys(self._outlets)
-            if outlet is not None
         }
         out, err = self._outlets
-        return (None if out is None else made[out]), (None if err is None else made[err])
+        return made[out], made[err]
 
     def _outcome(self, status: int, capture: Capture | None) -> Outcome:
-        if self._command and status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
-            kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
-            fatal = kind(f"{self._command[0]}: exit {status}; its items went back uncounted")
-            return Outcome(
-                verdict=Verdict.RELEASE, error=explain(status), status=status, fatal=fatal
-            )
         words = explain(status)
+        if self._command:
+            try:
+                check_ran(self._command[0], status, "; its items went back uncounted")
+            except PqError as fatal:
+                return Outcome(verdict=Verdict.RELEASE, error=words, status=status, fatal=fatal)
         if status and capture is not None and (last := _last_line(capture.content())):
             words += f": {last}"
         return judge(status, self._defer_on).replace(error=words)
@@ -321,7 +315,5 @@ class CommandGate:
             os.close(null)
             stream.finish()
             self.words = words.content()
-        if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
-            kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
-            raise kind(f"--when: {self._command[0]}: exit {status}")
+        check_ran(f"--when: {self._command[0]}", status)
         return status == 0

@@ -8,7 +8,13 @@ from pq_cli.core.item import META, Item, printable
 from pq_cli.core.policy import QueueConfig
 from pq_cli.core.record import Record
 from pq_cli.core.shellwords import as_command, shell_only
-from pq_cli.errors import CommandNotFoundError, DataError, NotExecutableError
+from pq_cli.errors import (
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    CommandNotFoundError,
+    DataError,
+    NotExecutableError,
+)
 from pq_cli.queue.outcome import Outcome as Outcome
 from pq_cli.queue.outcome import Verdict as Verdict
 
@@ -20,8 +26,6 @@ if TYPE_CHECKING:
 
 
 EXIT_TIMEOUT = 124
-EXIT_NOT_EXECUTABLE = 126
-EXIT_NOT_FOUND = 127
 _DEFER = (75, 111)
 _DEAD = 100
 
@@ -51,19 +55,6 @@ class Order(Record):
         return cls(argv=[os.fsdecode(word) for word in argv], cwd=os.fsdecode(cwd))
 
 
-def verdict(status: int, defer_on: Collection[int] = ()) -> Verdict:
-    """Return what an exit status means. A command killed by signal N has status 128 + N.
-
-    defer_on: statuses that mean "later, uncounted" besides 75 and 111. They go before the rest
-    of the contract: who names 100 has a command that means something else by it.
-    """
-    if status == 0:
-        return Verdict.DONE
-    if status in _DEFER or status in defer_on:
-        return Verdict.DEFER
-    return Verdict.DEAD if status == _DEAD else Verdict.RETRY
-
-
 def explain(status: int) -> str:
     """Return the words for `last_error`."""
     if status > 128:
@@ -74,8 +65,17 @@ def explain(status: int) -> str:
 
 
 def judge(status: int, defer_on: Collection[int] = ()) -> Outcome:
-    """Return what an exit status means for the item; see `verdict`."""
-    return Outcome(verdict=verdict(status, defer_on), error=explain(status), status=status)
+    """Return what an exit status means. A command killed by signal N has status 128 + N.
+
+    defer_on: statuses that mean "later, uncounted" besides 75 and 111. They go before the rest
+    of the contract: who names 100 has a command that means something else by it.
+    """
+    verdict = Verdict.DEAD if status == _DEAD else Verdict.RETRY
+    if status == 0:
+        verdict = Verdict.DONE
+    elif status in _DEFER or status in defer_on:
+        verdict = Verdict.DEFER
+    return Outcome(verdict=verdict, error=explain(status), status=status)
 
 
 def was_stopped(outcome: Outcome) -> bool:
@@ -125,15 +125,20 @@ def environment_of_all(queue: str, items: Sequence[Item]) -> dict[str, str]:
     }
 
 
-def all_arguments(command: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """Return the argument vector for several items: a word with `{}` comes once for each path."""
-    words = [(word, paths if "{}" in word else [""]) for word in command]
+def arguments(command: Sequence[str], *paths: str) -> list[str]:
+    """Return the argument vector: a word with `{}` comes once for each payload's path."""
+    words = [(word, paths if "{}" in word else ("",)) for word in command]
     return [word.replace("{}", path) for word, each in words for path in each]
 
 
-def arguments(command: Sequence[str], path: str) -> list[str]:
-    """Return the argument vector for an item: every `{}` becomes the payload's path."""
-    return [part.replace("{}", path) for part in command]
+def check_ran(name: str, status: int, then: str = "") -> None:
+    """Raise CommandNotFoundError or NotExecutableError if a status says so: 127 or 126.
+
+    then: what that means, for the end of the message.
+    """
+    if status in (EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND):
+        kind = CommandNotFoundError if status == EXIT_NOT_FOUND else NotExecutableError
+        raise kind(f"{name}: exit {status}{then}")
 
 
 def not_runnable(name: str, error: OSError) -> NotExecutableError | CommandNotFoundError:

@@ -12,6 +12,8 @@ import os
 import signal
 import time
 
+from pq_cli.worker.guard import of_all, send
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -32,8 +34,8 @@ class Descendants:
     def signal(self, number: int) -> None:
         """Send a signal to all, parents before their children; what is stopped goes on."""
         for pid in self._pids():
-            _send(pid, number)
-            _send(pid, signal.SIGCONT)  # a stopped process cannot obey
+            send(pid, number)
+            send(pid, signal.SIGCONT)  # a stopped process cannot obey
 
     def kill(self) -> None:
         """Kill all, also what is started meanwhile; wait until nothing runs any more.
@@ -42,7 +44,7 @@ class Descendants:
         """
         deadline = time.monotonic() + _PATIENCE
         while True:
-            hit = [pid for pid in self._pids() if _send(pid, signal.SIGKILL)]
+            hit = [pid for pid in self._pids() if send(pid)]
             if not hit or time.monotonic() >= deadline:
                 return
             time.sleep(_NAP)
@@ -105,23 +107,5 @@ def _children_now() -> set[int]:
 
 def _processes() -> list[tuple[int, int, bool]]:
     """Return (pid, parent, whether it is a zombie) of every process that can be seen."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
-            except OSError:
-                continue  # gone
-            if len(fields) > 1:
-                found.append((int(entry), int(fields[1]), fields[0] in (b"Z", b"X")))
-    return found
-
-
-def _send(pid: int, number: int) -> bool:
-    """Send a signal; tell whether there is somebody who got it."""
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+    said = ((pid, stat.rpartition(b")")[2].split()) for pid, stat in of_all("stat"))
+    return [(pid, int(of[1]), of[0] in (b"Z", b"X")) for pid, of in said if len(of) > 1]

@@ -19,6 +19,10 @@ import struct
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _SLOT = struct.Struct("q")
 _ROUNDS = 100
 _NAP = 0.02
@@ -104,7 +108,7 @@ def main() -> None:
     os.read(life, 1)
     for (target,) in struct.iter_unpack("q", os.pread(table, os.fstat(table).st_size, 0)):
         if target:
-            _kill(target)
+            send(target)
     # A child may have been started so late that it did not get into the table; others may have
     # left their group.
     kill_marked(f"PQ_WORKER={name}".encode())
@@ -117,28 +121,33 @@ def kill_marked(*marks: bytes) -> None:
         if not marked:
             return
         for pid in marked:
-            _kill(pid)
+            send(pid)
         time.sleep(_NAP)
 
 
 def _marked(marks: tuple[bytes, ...]) -> list[int]:
-    found = []
+    return [pid for pid, said in of_all("environ") if set(marks) <= set(said.split(b"\0"))]
+
+
+def of_all(what: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the pid of every process that can be seen, and what this file of /proc says of it."""
     for entry in os.listdir("/proc"):
         try:
             if entry.isdigit():
-                with open(f"/proc/{entry}/environ", "rb") as file:
-                    if set(marks) <= set(file.read().split(b"\0")):
-                        found.append(int(entry))
+                with open(f"/proc/{entry}/{what}", "rb") as file:
+                    said = file.read()
+                yield int(entry), said
         except OSError:
             continue  # gone, or somebody else's
-    return found
 
 
-def _kill(target: int) -> None:
+def send(target: int, number: int = signal.SIGKILL) -> bool:
+    """Send a signal to a target of kill(2); tell whether there is somebody who got it."""
     try:
-        os.kill(target, signal.SIGKILL)
+        os.kill(target, number)
     except (ProcessLookupError, PermissionError):
-        pass
+        return False  # gone, or all that is left of a group belongs to somebody else
+    return True
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import io
 import os
 import select
 import stat
@@ -61,7 +62,6 @@ class Outlet:
         self._waiting: list[Callable[[], None]] = []
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
-        self._registered = False
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -76,7 +76,7 @@ class Outlet:
             return
         self._pending.append(memoryview(data))
         self._size += len(data)
-        if not self._registered:
+        if self._empty.is_set():
             self._flush()
 
     def when_ready(self, resume: Callable[[], None]) -> None:
@@ -90,7 +90,7 @@ class Outlet:
     def _flush(self) -> None:
         try:
             self.before()
-            while self._pending and self._writable():
+            while self._pending and self._poll.poll(0):
                 part = self._pending[0]
                 written = os.write(self._fd, part[:_SURE])
                 self._size -= written
@@ -104,18 +104,14 @@ class Outlet:
             self._pending.clear()
             self._size = 0
             self._broken(error)
-        self._register(bool(self._pending))
+        if bool(self._pending) is self._empty.is_set():
+            self._watch(self._empty.is_set())
         if not self.full and self._waiting:
             waiting, self._waiting = self._waiting, []
             for resume in waiting:
                 resume()
 
-    def _writable(self) -> bool:
-        return bool(self._poll.poll(0))
-
-    def _register(self, wanted: bool) -> None:
-        if wanted == self._registered:
-            return
+    def _watch(self, wanted: bool) -> None:
         loop = asyncio.get_running_loop()
         if wanted:
             self._empty.clear()
@@ -123,31 +119,25 @@ class Outlet:
         else:
             loop.remove_writer(self._fd)
             self._empty.set()
-        self._registered = wanted
 
 
 class Lines:
-    """Passes whole lines of one stream on to an outlet, each behind `tag`."""
+    """Passes whole lines of one stream on to an outlet, each behind `tag`.
 
-    def __init__(self, outlet: Outlet, tag: bytes = b"") -> None:
-        self._outlet = outlet
+    cut: byte for byte instead, as soon as they come.
+    """
+
+    def __init__(self, outlet: Outlet, tag: bytes = b"", *, cut: bool = False) -> None:
+        self.outlet = outlet
         self._tag = tag
+        self._longest = 0 if cut else _LONGEST_LINE
         self._rest = b""
-
-    @property
-    def full(self) -> bool:
-        """Whether the outlet has enough."""
-        return self._outlet.full
-
-    def when_ready(self, resume: Callable[[], None]) -> None:
-        """Call `resume` once when there is room again."""
-        self._outlet.when_ready(resume)
 
     def write(self, data: bytes) -> None:
         """Take some bytes; pass on the lines that are whole."""
         data = self._rest + data
         end = data.rfind(b"\n") + 1
-        if not end and len(data) > _LONGEST_LINE:
+        if len(data) - end > self._longest:
             end = len(data)
         self._rest = data[end:]
         self._pass_on(data[:end])
@@ -160,48 +150,21 @@ class Lines:
 
     def _pass_on(self, data: bytes) -> None:
         if self._tag and data:
-            data = b"".join(self._tag + line for line in _split(data))
-        self._outlet.write(data)
-
-
-class Plain:
-    """Passes one stream on to an outlet byte for byte, as soon as it comes."""
-
-    def __init__(self, outlet: Outlet) -> None:
-        self.write = outlet.write
-        self.when_ready = outlet.when_ready
-        self._outlet = outlet
-
-    @property
-    def full(self) -> bool:
-        """Whether the outlet has enough."""
-        return self._outlet.full
-
-    def finish(self) -> None:
-        """Nothing is held back."""
-
-
-def _split(data: bytes) -> list[bytes]:
-    """Split at newlines only: a progress bar's carriage returns do not end lines."""
-    parts = data.split(b"\n")
-    ended = [part + b"\n" for part in parts[:-1]]
-    return ended + ([parts[-1]] if parts[-1] else [])
+            # At newlines only: a progress bar's carriage returns do not end lines.
+            data = b"".join(self._tag + line for line in io.BytesIO(data))
+        self.outlet.write(data)
 
 
 class Capture:
     """Keeps the beginning and the end of what a child writes, in bounded memory."""
 
-    full = False
+    outlet = None
 
     def __init__(self, head: int = 32 * 1024, tail: int = 32 * 1024) -> None:
         self._head, self._tail = head, tail
         self._first = bytearray()
         self._last = bytearray()
         self._cut = 0
-
-    def when_ready(self, resume: Callable[[], None]) -> None:
-        """Call `resume` at once: there is always room."""
-        resume()
 
     def write(self, data: bytes) -> None:
         """Take some bytes."""
@@ -229,7 +192,7 @@ class Capture:
 class Stream:
     """One pipe from a child to a target. Give `write_end` to the child, then call `start`."""
 
-    def __init__(self, target: Lines | Plain | Capture) -> None:
+    def __init__(self, target: Lines | Capture) -> None:
         self._target = target
         self._fd, self.write_end = os.pipe()
         os.set_blocking(self._fd, False)
@@ -268,9 +231,10 @@ class Stream:
 
     def _readable(self) -> None:
         self._take()
-        if self._target.full:
+        outlet = self._target.outlet
+        if outlet is not None and outlet.full:
             self._pause()
-            self._target.when_ready(self._resume)
+            outlet.when_ready(self._resume)
 
     def _resume(self) -> None:
         if not self._reading and not self._ended:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
-from pq_cli.worker.guard import Guard, kill_marked
+from pq_cli.worker.guard import Guard, kill_marked, send
 
 running: set[int] = set()
 """The pids of the children that nobody but their `Child` may reap."""
@@ -40,7 +40,7 @@ class Child:
         cwd: str | None = None,
     ) -> None:
         actions = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate(streams) if fd is not None]
-        with nullcontext() if cwd is None else _Inside(cwd):
+        with nullcontext() if cwd is None else _inside(cwd):
             self.pid = os.posix_spawnp(
                 argv[0],
                 list(argv),
@@ -84,15 +84,15 @@ class Child:
         return status, late
 
     async def _stop(self, kill_after: float) -> None:
-        self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)  # a stopped process cannot obey
+        send(-self.pid, signal.SIGTERM)
+        send(-self.pid, signal.SIGCONT)  # a stopped process cannot obey
         try:
             async with asyncio.timeout(kill_after):
                 await self._gone.wait()
         except (TimeoutError, asyncio.CancelledError):
             pass  # cancelled again: somebody has lost patience
         # The leader is a zombie at most: its group's number cannot have been given away yet.
-        self._signal(signal.SIGKILL)
+        send(-self.pid)
         while not self._gone.is_set():
             try:
                 await self._gone.wait()
@@ -100,12 +100,6 @@ class Child:
                 continue  # nothing stronger than KILL is left to send
         if self._marks:
             kill_marked(*self._marks)
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # gone, or all that is left of the group belongs to somebody else
 
     def _reap(self) -> int:
         asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -115,28 +109,21 @@ class Child:
         running.discard(self.pid)
         ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         if ended is None or ended.si_status or ended.si_code != os.CLD_EXITED:
-            self._signal(signal.SIGKILL)  # before it is reaped, while its group's number is its own
+            send(-self.pid)  # before it is reaped, while its group's number is its own
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return 128 - code if code < 0 else code
 
 
-class _Inside:
-    """A context in another folder: posix_spawn has no word for it. Nothing may wait in it."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        self._back = os.open(".", os.O_PATH | os.O_CLOEXEC)
-        try:
-            os.chdir(self._folder)
-        except BaseException:
-            os.close(self._back)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        os.fchdir(self._back)
-        os.close(self._back)
+@contextmanager
+def _inside(folder: str) -> Iterator[None]:
+    """Be in another folder: posix_spawn has no word for it. Nothing may wait in it."""
+    back = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(back)
+        os.close(back)
 
 
 def _marks(env: Mapping[str, str], guard: Guard | None) -> list[bytes]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 
-from pq_cli.errors import TryAgainError
+from pq_cli.errors import LockTimeoutError, TryAgainError
 from pq_cli.queue.outcome import settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
     from pq_cli.core.item import Item
     from pq_cli.queue.outcome import Outcome
     from pq_cli.queue.verbs import Queue
+
+    T = TypeVar("T")
 
 SETTLE_AGAIN = 1.0
 """Seconds between tries to write down how an attempt ended, while disk or lock refuse."""
@@ -37,6 +40,19 @@ class Waiting:
         """Tell, once, that it has taken so long that people must be told."""
         told, self._told = self._told, time.monotonic() >= self._began + _SILENT
         return self._told and not told
+
+
+def patiently(take: Callable[[], T], patience: float, warn: Callable[[object], None]) -> T:
+    """Return what `take` gives, tried again while the lock is busy and patience lasts (seconds)."""
+    waiting = Waiting(patience)
+    while True:
+        try:
+            return take()
+        except LockTimeoutError as error:
+            if waiting.over():
+                raise
+            if waiting.news():
+                warn(f"nothing can be claimed yet: {error}")
 
 
 def settling(
