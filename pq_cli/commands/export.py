@@ -16,8 +16,7 @@ from pq_cli.queue.verbs import Queue
 from pq_cli.render.counting import Counting
 from pq_cli.screen import Screen
 from pq_cli.transfer.jsonl import JsonWriter
-from pq_cli.transfer.moving import into, settle, stay
-from pq_cli.transfer.sending import Sending
+from pq_cli.transfer.sending import Sending, into
 from pq_cli.transfer.tarred import TarWriter
 
 _DEFAULT = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
@@ -80,18 +79,16 @@ def _copy(queue: Queue, states: Sequence[State], o: ExportOptions, screen: Scree
 
 
 def _move(queue: Queue, states: Sequence[State], o: ExportOptions, screen: Screen) -> int:
-    departures, trouble = queue.departures(), _Trouble(screen)
-    uuid = queue.uuid()
+    trouble, uuid = _Trouble(screen), queue.uuid()
     with Counting(screen, "items", lambda: queue.count(states)) as counting:
-        sending = Sending(queue, states, departures, trouble)
+        sending = Sending(queue, states, queue.departures(), trouble)
         try:
             with into(o.cmd) as pipe:
                 _send(sending, pipe, uuid, counting, tar=o.tar)
         except BaseException:
-            stay(departures, sending.marked)
+            sending.stay()
             raise
-    left = settle(queue, departures, sending, trouble)
-    screen.warn(f"{left} items have left")
+    screen.warn(f"{sending.settle()} items have left")
     return trouble.status
 
 

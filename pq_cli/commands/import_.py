@@ -10,10 +10,10 @@ from pq_cli.errors import EXIT_DATA, PqError, SpoolIOError
 from pq_cli.options import Options
 from pq_cli.render.counting import Counting
 from pq_cli.screen import Screen
-from pq_cli.transfer.jsonl import JsonSource
+from pq_cli.transfer.jsonl import read_lines
 from pq_cli.transfer.receiving import Receiving
 from pq_cli.transfer.stream import Source
-from pq_cli.transfer.tarred import TarSource
+from pq_cli.transfer.tarred import read_tar
 
 OPTIONS = Options
 
@@ -38,12 +38,12 @@ def command(o: Options, screen: Screen) -> int:
         with Counting(screen, "items") as counting, queue.arrivals() as arrivals:
             source = _source(counting.watched(sys.stdin.buffer))
             receiving = Receiving(queue, arrivals, refuse)
-            for received in counting.over(receiving.run(source)):
-                if received.item is None:
+            for item in counting.over(receiving.run(source)):
+                if item is None:
                     known += 1
                 else:
                     entered += 1
-                    screen.emit(str(received.item.id))
+                    screen.emit(str(item.id))
                 screen.flush()
     finally:
         screen.warn(f"{entered} items imported" + (f"; {known} had come before" if known else ""))
@@ -53,4 +53,4 @@ def command(o: Options, screen: Screen) -> int:
 def _source(stream: BinaryIO) -> Source:
     """Return the reader of the stream on stdin: JSON Lines begin with a brace, tar does not."""
     first = stream.peek(1)[:1]  # type: ignore[attr-defined]
-    return JsonSource(stream) if first in (b"{", b"\n", b"") else TarSource(stream)
+    return read_lines(stream) if first in (b"{", b"\n", b"") else read_tar(stream)

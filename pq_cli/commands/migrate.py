@@ -31,7 +31,7 @@ from pq_cli.render.present import present
 from pq_cli.render.sheet import plan_sheet
 from pq_cli.render.words import wall_time
 from pq_cli.screen import Screen
-from pq_cli.transfer.taken import Taken
+from pq_cli.transfer.scratch import Taken
 
 if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue

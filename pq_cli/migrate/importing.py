@@ -21,7 +21,7 @@ from pq_cli.migrate.removal import Removal
 from pq_cli.migrate.traces import Format
 from pq_cli.queue.departures import Arrivals
 from pq_cli.queue.verbs import Queue
-from pq_cli.transfer.taken import Taken
+from pq_cli.transfer.scratch import Taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import io
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from pq_cli.core.jsonio import JsonError, parse_kept, to_json
 from pq_cli.errors import DataError
-from pq_cli.transfer.stream import Header, Sent, read_header
+from pq_cli.transfer.stream import Sent, Source, read_header
 
 MAX_PAYLOAD = 64 * 1024 * 1024
 """Bytes of the largest payload on a line: a line is held in memory. Bigger ones need --tar."""
@@ -29,55 +28,44 @@ class JsonWriter:
 
     def header(self, header: dict[str, Any]) -> None:
         """See Writer."""
-        self._line(header)
+        self._out.write(to_json(header) + b"\n")
 
     def item(self, values: dict[str, Any], payload: BinaryIO, size: int) -> None:
         """See Writer."""
         if size > MAX_PAYLOAD:
             raise DataError(f"item {values['id']}: {size} bytes are too many for a line: use --tar")
         encoded = b2a_base64(payload.read(), newline=False).decode("ascii")
-        self._line({**values, "payload_base64": encoded})
+        self.header({**values, "payload_base64": encoded})
 
     def end(self, count: int) -> None:
         """See Writer."""
-        self._line({"pq_end": count})
+        self.header({"pq_end": count})
         self._out.flush()
 
-    def _line(self, values: dict[str, Any]) -> None:
-        self._out.write(to_json(values) + b"\n")
 
-
-class JsonSource:
-    """Reads streams of lines."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def read(self) -> Iterator[Header | Sent]:
-        """See Source."""
-        number, count, inside, begun = 0, 0, False, False
-        while line := self._stream.readline(_MAX_LINE):
-            number += 1
-            if not line.strip():
-                continue
-            values = _parse(line, number)
-            if "pq_export" in values:
-                if inside:
-                    raise DataError(f"line {number}: a stream begins before the last one ended")
-                count, inside, begun = 0, True, True
-                yield read_header(values)
-            elif not inside:
-                raise DataError(f"line {number}: this is not a stream of pq export")
-            elif "pq_end" in values:
-                if values["pq_end"] != count:
-                    raise DataError(f"line {number}: {count} items came of {values['pq_end']}")
-                inside = False
-            else:
-                count += 1
-                payload = _payload(values, number)
-                yield Sent(values, io.BytesIO(payload))
-        if inside or not begun:
-            raise DataError(f"the stream is cut short after {count} items: send it again")
+def read_lines(stream: BinaryIO) -> Source:
+    """Read streams of lines."""
+    count, inside, begun = 0, False, False
+    for number, line in enumerate(iter(lambda: stream.readline(_MAX_LINE), b""), 1):
+        if not line.strip():
+            continue
+        values = _parse(line, number)
+        if "pq_export" in values:
+            if inside:
+                raise DataError(f"line {number}: a stream begins before the last one ended")
+            count, inside, begun = 0, True, True
+            yield read_header(values)
+        elif not inside:
+            raise DataError(f"line {number}: this is not a stream of pq export")
+        elif "pq_end" in values:
+            if values["pq_end"] != count:
+                raise DataError(f"line {number}: {count} items came of {values['pq_end']}")
+            inside = False
+        else:
+            count += 1
+            yield Sent(values, io.BytesIO(_payload(values, number)))
+    if inside or not begun:
+        raise DataError(f"the stream is cut short after {count} items: send it again")
 
 
 def _parse(line: bytes, number: int) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from pq_cli.core.item import Item
 from pq_cli.core.origin import Origin, origin_of, realm_of
@@ -12,16 +11,8 @@ from pq_cli.core.transitions import stamp
 from pq_cli.errors import DataError, PqError, QueueFullError
 from pq_cli.queue.departures import Arrivals
 from pq_cli.queue.verbs import Queue
+from pq_cli.transfer.scratch import Taken
 from pq_cli.transfer.stream import Header, Sent, Source, read_item
-from pq_cli.transfer.taken import Taken
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """An item is durably here: `item` if it has entered now, None if it came before."""
-
-    origin: Origin
-    item: Item | None
 
 
 class Receiving:
@@ -39,14 +30,14 @@ class Receiving:
         self._number = 0
         self._waiting: dict[Origin, bool] = {}
 
-    def run(self, source: Source) -> Iterator[Arrived]:
-        """Yield each item once it is durably here.
+    def run(self, source: Source) -> Iterator[Item | None]:
+        """Yield each item once it is durably here; None for one that came before.
 
         Raises DataError where the stream is cut short, when what came before has entered; and
         QueueFullError and others of the queue.
         """
         try:
-            for entry in source.read():
+            for entry in source:
                 if isinstance(entry, Header):
                     yield from self._commit()
                     self._begin(entry)
@@ -57,9 +48,6 @@ class Receiving:
         except DataError:
             yield from self._commit()
             raise
-        except CutShortError as error:
-            yield from self._commit()
-            raise DataError(str(error)) from None
         finally:
             if self._taken is not None:
                 self._taken.close()
@@ -78,48 +66,39 @@ class Receiving:
             raise DataError(f"{where}: the stream has no header")
         try:
             item = read_item(sent.values, where)
-            origin = origin_of(item, self._uuid)
-            if origin in self._waiting:
-                return
-            if self._taken.has(origin.name):
-                self._waiting[origin] = False
-                return
-            self._stage(sent, item, origin, where)
         except DataError as error:
             self._report(error)
-
-    def _stage(self, sent: Sent, item: Item, origin: Origin, where: str) -> None:
+            return
+        origin = origin_of(item, self._uuid)
+        if origin in self._waiting:
+            return
+        if self._taken.has(origin.name):
+            self._waiting[origin] = False
+            return
         try:
             received = self._arrivals.receive(sent.payload)
         except tarfile.TarError as error:
-            raise CutShortError(f"{where}: the payload is cut short: {error}") from None
-        same = item.checksum in (None, received.checksum)
-        if received.size != item.size or not same:
+            raise DataError(f"{where}: the payload is cut short: {error}") from None
+        if received.size != item.size or item.checksum not in (None, received.checksum):
             self._arrivals.discard(received)
-            raise DataError(f"{where}: the payload is not the one that its meta tells of")
+            self._report(DataError(f"{where}: the payload is not the one that its meta tells of"))
+            return
         self._arrivals.add(received, item.replace(updated_at=stamp(self._queue.now())), origin)
         self._waiting[origin] = True
 
-    def _commit(self) -> Iterator[Arrived]:
+    def _commit(self) -> Iterator[Item | None]:
         waiting, self._waiting = self._waiting, {}
         results = iter(self._arrivals.commit())
         full: PqError | None = None
         for origin, is_new in waiting.items():
-            if not is_new:
-                yield Arrived(origin, None)
-                continue
-            result = next(results)
-            if isinstance(result, Item):
-                if self._taken is not None:
-                    self._taken.add(origin.name)
-                yield Arrived(origin, result)
-            elif isinstance(result, QueueFullError):
+            result = next(results) if is_new else None
+            if isinstance(result, QueueFullError):
                 full = result
-            else:
+            elif isinstance(result, PqError):
                 self._report(result)
+            else:
+                if result is not None and self._taken is not None:
+                    self._taken.add(origin.name)
+                yield result
         if full is not None:
             raise full
-
-
-class CutShortError(Exception):
-    """The stream ends within a payload."""

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from pq_cli.core.origin import digest
 from pq_cli.errors import PqError
+from pq_cli.queue.verbs import Queue
 
 _CACHE_KIB = 4096
 _BATCH = 1000
@@ -96,3 +98,34 @@ class Scratch:
 
 def _translated(error: sqlite3.Error) -> ScratchError:
     return ScratchError(f"temporary index: {error} (TMPDIR chooses where it lies)")
+
+
+class Taken(Scratch):
+    """What has entered a queue from one realm, and what is added to it in this run.
+
+    Asked a million times. queue: None for one that is not made yet.
+    """
+
+    def __init__(self, queue: Queue | None, realm: str) -> None:
+        super().__init__(("CREATE TABLE taken (name BLOB PRIMARY KEY) WITHOUT ROWID",))
+        self._fresh: set[bytes] = set()
+        for name in () if queue is None else queue.taken(realm):
+            self._note(name)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the item of this name has been taken."""
+        known = digest(name)
+        if known in self._fresh:
+            return True
+        return any(True for _ in self.select("SELECT 1 FROM taken WHERE name = ?", (known,)))
+
+    def add(self, name: str) -> None:
+        """Note that it has been taken (or is about to be, in this run)."""
+        self._note(digest(name))
+
+    def _note(self, known: bytes) -> None:
+        self._fresh.add(known)
+        if len(self._fresh) >= _BATCH:
+            for each in self._fresh:
+                self.insert("INSERT OR IGNORE INTO taken VALUES (?)", (each,))
+            self._fresh.clear()

@@ -1,14 +1,27 @@
-"""Sending the items of a queue, oldest id first, to keep or for good."""
+"""Sending the items of a queue, oldest id first, to keep or for good.
+
+For good they go into a command: its exit status is the receipt.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from array import array
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import Item, State, printable
 from pq_cli.core.origin import as_sent, sent_state
-from pq_cli.errors import DamagedItemError, DataError, NoSuchItemError, PqError
+from pq_cli.errors import (
+    CommandFailedError,
+    CommandNotFoundError,
+    DamagedItemError,
+    DataError,
+    NoSuchItemError,
+    NotExecutableError,
+    PqError,
+)
 from pq_cli.opened import Reading
 from pq_cli.queue.departures import Departures
 from pq_cli.transfer.stream import Writer, header_values, item_values
@@ -17,15 +30,41 @@ if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue
 
 _TOGETHER = 100
-"""Items marked under one lock and one sync."""
+"""Items marked, or put back, under one lock and one sync."""
+
+
+@contextmanager
+def into(cmd: Sequence[str]) -> Iterator[BinaryIO]:
+    """Run a command, and give its standard input.
+
+    Raises CommandFailedError when it ends with another status than 0 or does not read to the end;
+    CommandNotFoundError, NotExecutableError.
+    """
+    name = printable(cmd[0])
+    with _started(cmd) as process:
+        try:
+            with cast("BinaryIO", process.stdin) as pipe:
+                yield pipe
+        except BrokenPipeError:
+            raise CommandFailedError(f"{name} did not read to the end") from None
+    if process.returncode:
+        raise CommandFailedError(f"{name} ended with status {process.returncode}")
+
+
+def _started(cmd: Sequence[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(list(cmd), stdin=subprocess.PIPE)
+    except FileNotFoundError:
+        raise CommandNotFoundError(f"{printable(cmd[0])}: no such command") from None
+    except PermissionError:
+        raise NotExecutableError(f"{printable(cmd[0])} cannot be executed") from None
 
 
 class Sending:
     """Sends the items of `queue` that are in `states`.
 
     departures: marks each item before it is sent (`--move`), or None to leave all as it is.
-    report: called with what keeps an item from being sent; it stays as it is. `sent` holds
-    the ids of those that were sent, `marked` of those that are perhaps marked.
+    report: called with what keeps an item from being sent, or removed; it stays as it is.
     """
 
     def __init__(
@@ -39,8 +78,8 @@ class Sending:
         self._states = set(states)
         self._departures = departures
         self._report = report
-        self.sent = array("Q")
-        self.marked = array("Q")
+        self._sent = array("Q")
+        self._marked = array("Q")  # perhaps
 
     def send(self, writer: Writer, uuid: str, host: str, at: str) -> Iterator[int]:
         """Write a whole stream. Yield 0 for each item that is looked at, 1 for each sent."""
@@ -49,9 +88,9 @@ class Sending:
         for start in range(0, len(ids), _TOGETHER):
             for item in self._ready(ids[start : start + _TOGETHER]):
                 if self._one(writer, item):
-                    self.sent.append(item.id)
+                    self._sent.append(item.id)
                     yield 1
-        writer.end(len(self.sent))
+        writer.end(len(self._sent))
 
     def _ids(self) -> Generator[int, None, array[int]]:
         """Return the ids to send, sorted, in eight bytes each: so lanes keep their order."""
@@ -71,7 +110,7 @@ class Sending:
     def _ready(self, ids: array[int]) -> list[Item]:
         if self._departures is not None:
             whole = [item_id for item_id in ids if self._is_whole(item_id)]
-            self.marked.extend(whole)
+            self._marked.extend(whole)
             return self._departures.mark(whole)
         items = []
         for item_id in ids:
@@ -84,22 +123,24 @@ class Sending:
         return items
 
     def _is_whole(self, item_id: int) -> bool:
+        payload = self._payload(item_id)
+        if payload is not None:
+            payload.close()
+        return payload is not None
+
+    def _payload(self, item_id: int) -> BinaryIO | None:
+        """Return a payload, or None: it has gone since, or is damaged, and that was reported."""
         try:
-            self._queue.open_payload(item_id).close()
+            return self._queue.open_payload(item_id)
         except NoSuchItemError:
-            return False
+            return None
         except DamagedItemError as error:
             self._report(error)
-            return False
-        return True
+            return None
 
     def _one(self, writer: Writer, item: Item) -> bool:
-        try:
-            payload = self._queue.open_payload(item.id)
-        except NoSuchItemError:
-            return False
-        except DamagedItemError as error:
-            self._report(error)
+        payload = self._payload(item.id)
+        if payload is None:
             return False
         with payload, Reading(payload):
             try:
@@ -108,3 +149,28 @@ class Sending:
                 self._report(error)
                 return False
         return True
+
+    def settle(self) -> int:
+        """Remove what was sent, together, and put back what was not; return how many have left."""
+        assert self._departures is not None
+        until, left, sent = self._queue.removal(), 0, set(self._sent)
+        for item_id in self._sent:
+            try:
+                state = self._departures.check_removable(item_id)
+                self._queue.remove(item_id, state=state, kept_until=until)
+                left += 1
+            except NoSuchItemError:
+                continue  # somebody has removed it meanwhile
+            except PqError as error:
+                self._report(error)
+        self._stay([item_id for item_id in self._marked if item_id not in sent])
+        return left
+
+    def stay(self) -> None:
+        """Put back as they were all that may be marked."""
+        self._stay(self._marked)
+
+    def _stay(self, ids: Sequence[int] | array[int]) -> None:
+        assert self._departures is not None
+        for start in range(0, len(ids), _TOGETHER):
+            self._departures.put_back(ids[start : start + _TOGETHER])

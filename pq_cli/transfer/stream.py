@@ -48,11 +48,8 @@ class Writer(Protocol):
         """End, after `count` items."""
 
 
-class Source(Protocol):
-    """Reads streams."""
-
-    def read(self) -> Iterator[Header | Sent]:
-        """Yield what comes. Raises DataError where it is cut short or makes no sense."""
+Source = Iterator[Header | Sent]
+"""What comes, as it is read. Raises DataError where it is cut short or makes no sense."""
 
 
 def header_values(spool: str, host: str, at: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from pq_cli.core.item import printable
@@ -16,7 +15,7 @@ from pq_cli.core.jsonio import JsonError, parse_kept, to_json
 from pq_cli.core.meta import MAX_META_BYTES
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import DataError
-from pq_cli.transfer.stream import Header, Sent, read_header
+from pq_cli.transfer.stream import Sent, Source, read_header
 
 _HEADER, _END, _META = "pq-export.json", "pq-end.json", ".meta.json"
 
@@ -61,33 +60,27 @@ def _info(name: str, size: int, at: str) -> tarfile.TarInfo:
     return info
 
 
-class TarSource:
-    """Reads one tar stream."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def read(self) -> Iterator[Header | Sent]:
-        """See Source."""
-        count, ended = 0, False
-        try:
-            with tarfile.open(fileobj=self._stream, mode="r|") as tar:
-                while (member := tar.next()) is not None:
-                    if count == 0 and member.name == _HEADER:
-                        yield read_header(_object(tar, member))
-                    elif member.name == _END:
-                        ended = _object(tar, member).get("pq_end") == count
-                    elif member.name.endswith(_META) and not ended:
-                        count += 1
-                        yield _sent(tar, member)
-                    else:
-                        shown = printable(member.name, 60)
-                        raise DataError(f"{shown!r} does not belong into a stream of pq export")
-                    _forget_members(tar)
-        except (tarfile.TarError, EOFError) as error:
-            raise DataError(f"the tar stream is damaged or cut short: {error}") from None
-        if not ended:
-            raise DataError(f"the stream is cut short after {count} items: send it again")
+def read_tar(stream: BinaryIO) -> Source:
+    """Read one tar stream."""
+    count, ended = 0, False
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            while (member := tar.next()) is not None:
+                if count == 0 and member.name == _HEADER:
+                    yield read_header(_object(tar, member))
+                elif member.name == _END:
+                    ended = _object(tar, member).get("pq_end") == count
+                elif member.name.endswith(_META) and not ended:
+                    count += 1
+                    yield _sent(tar, member)
+                else:
+                    shown = printable(member.name, 60)
+                    raise DataError(f"{shown!r} does not belong into a stream of pq export")
+                _forget_members(tar)
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError(f"the tar stream is damaged or cut short: {error}") from None
+    if not ended:
+        raise DataError(f"the stream is cut short after {count} items: send it again")
 
 
 def _sent(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Sent:

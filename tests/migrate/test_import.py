@@ -24,7 +24,7 @@ from pq_cli.migrate.importing import Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.transfer.taken import Taken
+from pq_cli.transfer.scratch import Taken
 
 STATES = (State.PENDING, State.HELD, State.FAILED, State.DONE)
 

@@ -23,12 +23,11 @@ from pq_cli.migrate.removal import Removal
 from pq_cli.queue.request import Request
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.spool import Spool
-from pq_cli.transfer.jsonl import JsonSource, JsonWriter
-from pq_cli.transfer.moving import settle, stay
+from pq_cli.transfer.jsonl import JsonWriter, read_lines
 from pq_cli.transfer.receiving import Receiving
+from pq_cli.transfer.scratch import Taken
 from pq_cli.transfer.sending import Sending
 from pq_cli.transfer.stream import header_values, item_values
-from pq_cli.transfer.taken import Taken
 
 NOW = 1_800_000_000.0
 MTIME = 1_700_000_000
@@ -288,8 +287,8 @@ def _stream() -> bytes:
 def _import(spool: Spool) -> list[int]:
     with spool.arrivals() as arrivals:
         receiving = Receiving(spool, arrivals, _refuse)
-        received = list(receiving.run(JsonSource(io.BytesIO(_stream()))))
-    return [each.item.id for each in received if each.item is not None]
+        received = list(receiving.run(read_lines(io.BytesIO(_stream()))))
+    return [item.id for item in received if item is not None]
 
 
 def _refuse(error: Exception) -> None:
@@ -299,14 +298,13 @@ def _refuse(error: Exception) -> None:
 def _export(spool: Spool, *, taken: bool | None) -> list[int]:
     """Export; then its command has taken all, or failed, or (None) a crash came first."""
     states = [State.PENDING, State.FAILED]
-    departures = spool.departures()
-    sending = Sending(spool, states, departures, _refuse)
+    sending = Sending(spool, states, spool.departures(), _refuse)
     for _ in sending.send(JsonWriter(io.BytesIO()), spool.uuid(), "here", "2027"):
         pass
     if taken:
-        settle(spool, departures, sending, _refuse)
+        sending.settle()
     elif taken is not None:
-        stay(departures, sending.marked)
+        sending.stay()
     return []
 
 
