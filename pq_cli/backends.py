@@ -130,7 +130,7 @@ def folder_of(name: str | os.PathLike[str]) -> str | None:
     """Return the absolute path of the folder that a queue is; None if it is none (a URL)."""
     if _scheme_of(name):
         return None
-    from pq_cli.spool.opening import absolute
+    from pq_cli.spool.spool import absolute
 
     return absolute(name)
 

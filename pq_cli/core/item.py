@@ -126,6 +126,11 @@ class Item(Record):
         """The fenced claim, `ID.N`, while the item is active; else None."""
         return f"{self.id}.{self.claims}" if self.state is ACTIVE and self.claims else None
 
+    @property
+    def lane(self) -> tuple[int, str]:
+        """The lane in which the item waits while it is pending: base priority, and limit or ""."""
+        return self.priority, self.limit or ""
+
     def for_bystanders(self) -> Item:
         """Return the item as those may have it who did not claim it.
 

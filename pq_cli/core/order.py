@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
-from pq_cli.core.item import MAX_PRIORITY, Item
+from pq_cli.core.item import MAX_PRIORITY
 from pq_cli.core.policy import QueueConfig, effective
 
 TYPE_CHECKING = False
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     LaneName = tuple[int, str]
     """Base priority, and name of the limit: empty where there is none."""
-
-
-def lane_of(item: Item) -> LaneName:
-    """Return the lane in which a pending item waits, or would."""
-    return item.priority, item.limit or ""
 
 
 def rank(

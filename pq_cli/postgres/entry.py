@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pq_cli.core import events
-from pq_cli.core.admission import check_key, check_room, standing
 from pq_cli.core.item import LIVE, Item
 from pq_cli.core.jsonio import to_json
 from pq_cli.errors import PqError
@@ -13,7 +12,7 @@ from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import texts
 from pq_cli.queue.followers import ends_before
-from pq_cli.queue.request import Admitted, new_item
+from pq_cli.queue.request import Admitted, check_key, check_room, new_item, standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from pq_cli.core import transitions
-from pq_cli.core.admission import check_key
 from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError, KeyTakenError, NoSuchItemError
+from pq_cli.queue.request import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -1,8 +1,12 @@
-"""What somebody asks to be enqueued, checked; and how a request becomes an item. Pure."""
+"""What somebody asks to be enqueued, checked; how it becomes an item, and whether it may live here.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-from pq_cli.core.admission import differs
+from zlib import crc32
+
 from pq_cli.core.arguments import (
     valid_duration,
     valid_reference,
@@ -13,11 +17,14 @@ from pq_cli.core.arguments import (
 )
 from pq_cli.core.item import (
     IF_FAILED,
+    LIVE,
     MAX_AFTER,
     MAX_METADATA_BYTES,
     MAX_NAME_BYTES,
     Item,
     State,
+    checksum_text,
+    printable,
     valid_key,
     valid_limit,
     valid_priority,
@@ -25,15 +32,16 @@ from pq_cli.core.item import (
 from pq_cli.core.jsonio import JsonError, parse_python, to_strict_json
 from pq_cli.core.policy import QueueConfig
 from pq_cli.core.record import Record
-from pq_cli.core.transitions import stamp, told
-from pq_cli.errors import UsageError
+from pq_cli.core.transitions import changed, stamp, told
+from pq_cli.errors import KeyTakenError, QueueFullError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self
 
     from pq_cli.errors import PqError
+
 
 IF_EXISTS = ("skip", "fail", "replace", "raise")
 
@@ -224,3 +232,58 @@ def new_item(
         follows=bool(request.after),
     )
     return told(item, dict.fromkeys(item.after, State.PENDING) | dict(ends or {}), now)
+
+
+_STANDS = ("skip", "raise")
+"""Rules under which the item that has the key stands for the new one."""
+
+
+def check_key(
+    item: Item, owner: Callable[[str], Item | None], if_exists: str | None = None
+) -> Item | None:
+    """Return the other live item that has the key of one that is to live, or None: it is free.
+
+    owner: returns the live item that has a key. if_exists: with `skip` and `raise` the other one
+    stands for this one, with `replace` it makes room for it; `fail`, `replace` while it is active
+    or `item` is to come after it, and None (for an item that is here already) raise KeyTakenError.
+    """
+    other = None if item.key is None or item.state not in LIVE else owner(item.key)
+    if other is None or other.id == item.id:
+        return None
+    goes = other.state is not State.ACTIVE and other.id not in item.after
+    if if_exists in _STANDS or (if_exists == "replace" and goes):
+        return other
+    who = f"item {item.id}: " if if_exists is None else ""
+    key = printable(item.key or "")
+    raise KeyTakenError(f"{who}key '{key}' is taken by item {other.id}, {other.state}")
+
+
+def standing(other: Item | None, item: Item, if_exists: str) -> Item | None:
+    """Return what the other one is from now on if it stands for `item`; None: `item` goes in.
+
+    other: as `check_key` gave it. With `raise` one that waits has the more urgent of both
+    priorities, and is else as it was: so it keeps its place by id.
+    """
+    if other is None or if_exists not in _STANDS:
+        return None
+    waits = other.state is not State.ACTIVE
+    if if_exists == "raise" and waits and item.priority < other.priority:
+        return changed(other, item.created_at, item.priority, None)
+    return other
+
+
+def measured(content: bytes) -> tuple[int, str]:
+    """Return size and checksum of a payload, as its item has them."""
+    return len(content), checksum_text(crc32(content))
+
+
+def differs(item: Item, size: int, checksum: str | None) -> bool:
+    """Tell whether a payload is certainly not that of an item: by size, and checksum if known."""
+    known = item.checksum is not None and checksum is not None
+    return item.size != size or (known and item.checksum != checksum)
+
+
+def check_room(limit: int, live: int) -> None:
+    """Raise QueueFullError if no item fits beside `live` ones; a limit of 0 is none."""
+    if limit and live >= limit:
+        raise QueueFullError(f"the queue is full: {live} items, max_items = {limit}")

@@ -207,7 +207,7 @@ class Store(Attends, Protocol):
     def admit(self, batch: Sequence[Staged], now: float) -> Admitted:
         """Make items of staged payloads, in order. In a transaction.
 
-        The key rule and the room check are those of `core.admission`. Ids are counted up, and none
+        The key rule and the room check are those of `queue.request`. Ids are counted up, and none
         is ever given twice. From what stopped it on nothing is left of the batch. A request whose
         key is taken and says `skip` gives the item that has it, as bystanders may have it, and that
         is among those `found`. One that is to come after others is as `new_item` has it by how they

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pq_cli.core import transitions
 from pq_cli.core.insight.shape import Backlog, slots
 from pq_cli.core.item import Item, State
-from pq_cli.core.order import lane_of
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import Reader
@@ -80,7 +79,7 @@ class _Look:
                     continue
                 item = transitions.due(item)
                 self._created[item_id] = item.created_at
-                found.setdefault(lane_of(item), []).append(item_id)
+                found.setdefault(item.lane, []).append(item_id)
         return found
 
     def _created_in(self, lane: LaneName) -> Callable[[int], float]:

@@ -13,13 +13,11 @@ import os
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.meta import claim_over, encode, end_over
-from pq_cli.core.order import lane_of
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.host import this_boot
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.afterwards import Afterwards
-from pq_cli.spool.disk.lock import SpoolLock
+from pq_cli.spool.disk.lock import Afterwards, SpoolLock
 from pq_cli.spool.disk.state import (
     DamagedStateError,
     SpoolState,
@@ -330,7 +328,7 @@ class Files(Parts):
 
     def left(self, item: Item, folder: str) -> None:
         """Tidy a folder that an item has left, unless others are remembered to be there."""
-        if item.state is not PENDING or self.index.drained(lane_of(item)):
+        if item.state is not PENDING or self.index.drained(item.lane):
             self.tidy(folder)
 
     def tidy(self, folder: str) -> None:

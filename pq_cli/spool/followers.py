@@ -17,8 +17,8 @@ from pq_cli.core import transitions
 from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.afterwards import Afterwards
 from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.lock import Afterwards
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.spare import Spare
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pq_cli.core import transitions
 from pq_cli.core.item import Item, State
-from pq_cli.core.order import lane_of, serving_order
+from pq_cli.core.order import serving_order
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
@@ -69,7 +69,7 @@ class Listing:
     def _pending(self) -> Iterator[Item]:
         due: dict[LaneName, list[Item]] = {}
         for item in self._due():
-            due.setdefault(lane_of(item), []).append(item)
+            due.setdefault(item.lane, []).append(item)
         numbers = set(self._reader.lanes()) | set(due)
         lanes = {n: self._lane(n, sorted(due.get(n, []), key=lambda i: i.id)) for n in numbers}
         yield from serving_order(lanes, self._config, self._t, lambda i: (i.id, i.created_at))

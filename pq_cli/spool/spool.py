@@ -1,17 +1,37 @@
-"""Spool: a queue that is a directory."""
+"""Spool: a queue that is a directory.
+
+Is there one, is it ours, is it safe to follow the path there; and how it is made.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 
-from pq_cli.core.arguments import valid_making
-from pq_cli.core.policy import QueueConfig
-from pq_cli.errors import DamagedItemError
+from pq_cli.core.arguments import valid_making, wrong
+from pq_cli.core.item import printable
+from pq_cli.core.policy import QueueConfig, valid_config
+from pq_cli.errors import (
+    CannotCreateError,
+    DamagedItemError,
+    NoSpoolError,
+    PermissionDeniedError,
+    UsageError,
+)
 from pq_cli.queue.verbs import Queue
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.lock import SpoolLock
+from pq_cli.spool.disk.spare import Spare
+from pq_cli.spool.disk.state import (
+    SpoolState,
+    new_state,
+    read_config,
+    read_state,
+    write_state,
+)
 from pq_cli.spool.files import Files
-from pq_cli.spool.opening import opened
 from pq_cli.spool.store import SpoolStore
 
 TYPE_CHECKING = False
@@ -19,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pq_cli.spool.doors.restoring import Quarantine
+
 
 DEFAULT_LOCK_TIMEOUT = 30.0
 
@@ -56,8 +77,10 @@ class Spool(Queue):
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
         valid_making(clock, jitter, report, create=create, lock_timeout=lock_timeout)
-        limits = config.limits if isinstance(config, QueueConfig) else None
-        self.path, state, config = opened(path, config, create=create, lock_timeout=lock_timeout)
+        limits = None if config is None else valid_config(config).limits
+        self.path = absolute(path)
+        state = make(self.path, lock_timeout) if create else open_state(self.path)
+        config = config or read_config(self.path)
         report = report if report is not None else _ignore
         files = Files(self.path, config, state, lock_timeout, report)
         super().__init__(SpoolStore(files, clock, report, limits), config, jitter)
@@ -95,3 +118,131 @@ class Spool(Queue):
 
 def _ignore(_: DamagedItemError) -> None:
     """Report nothing."""
+
+
+_MOST_LINKS = 40
+"""As many as Linux follows."""
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a spool's folder.
+
+    Raises UsageError for what is no path, or an empty one: that would mean the current folder,
+    which nobody named.
+    """
+    text: object = path
+    if not isinstance(path, str) and hasattr(path, "__fspath__"):
+        text = path.__fspath__()
+    if text == "":
+        raise UsageError("--spool: give a directory; the path is empty")
+    if not isinstance(text, str) or "\0" in text:
+        raise wrong("path", path, "a directory")
+    return os.path.abspath(text)
+
+
+def check_path(path: str) -> None:
+    """Raise PermissionDeniedError if a symbolic link in a world-writable folder leads to `path`.
+
+    Anybody could have put it there, to make us write elsewhere. Links elsewhere are followed,
+    and where they lead is looked at in the same way.
+    """
+    parts = absolute(path).split("/")[1:]
+    walked, links = "/", 0
+    while parts:
+        part = parts.pop(0)
+        parent, walked = walked, os.path.normpath(os.path.join(walked, part))
+        try:
+            info = os.lstat(walked)
+            if not stat.S_ISLNK(info.st_mode):
+                continue
+            target, links = os.readlink(walked), links + 1
+        except OSError:
+            return
+        if os.stat(parent).st_mode & stat.S_IWOTH:
+            raise PermissionDeniedError(
+                f"{printable(walked)} is a symbolic link in a world-writable folder: not followed"
+            )
+        if links > _MOST_LINKS:
+            return  # opening it will say so
+        parts = [part for part in target.split("/") if part] + parts
+        walked = "/" if target.startswith("/") else parent
+
+
+def open_state(path: str) -> SpoolState:
+    """Return the state of the spool at `path`.
+
+    Raises NoSpoolError when there is none yet, CannotCreateError when something else is there.
+    """
+    check_path(path)
+    try:
+        state = read_state(path)
+    except NotADirectoryError:
+        raise CannotCreateError(f"{printable(path)} is not a directory") from None
+    except PermissionError:
+        raise PermissionDeniedError(
+            f"{printable(path)}: permission denied; run pq as the owner of the spool,"
+            " or name another with -s"
+        ) from None
+    if state is not None:
+        return state
+    try:
+        found = os.listdir(path)
+    except FileNotFoundError:
+        raise NoSpoolError(
+            f"there is no spool at {printable(path)}; `pq enqueue` or `pq init` makes one"
+        ) from None
+    if _foreign(found):
+        raise CannotCreateError(
+            f"{printable(path)} is not a pq spool: it holds {printable(_foreign(found)[0], 60)!r}"
+        )
+    raise NoSpoolError(f"the spool at {printable(path)} is not made yet; `pq init` makes it")
+
+
+def _foreign(names: list[str]) -> list[str]:
+    """Return the names that do not belong in a spool that is just being made."""
+    return sorted(name for name in names if name not in layout.OURS)
+
+
+def make(path: str, lock_timeout: float) -> SpoolState:
+    """Make the spool at `path` unless it is there, durably; return its state.
+
+    Its folder is 0700. `state.json` comes last: before it there is no spool. Safe against
+    others who make it at the same time.
+    """
+    try:
+        return open_state(path)
+    except NoSpoolError:
+        pass
+    _make_root(path)
+    disk = Disk(path, sync=True)
+    lock = SpoolLock(f"{path}/{layout.LOCK}", lock_timeout)
+    try:
+        with lock:
+            state = read_state(path)
+            if state is None:
+                for folder in layout.FOLDERS:
+                    disk.make_dir(folder)
+                Spare(disk).keep()
+                state = new_state()
+                write_state(disk, state)
+            return state
+    finally:
+        lock.close()
+
+
+def _make_root(path: str) -> None:
+    missing = []
+    parent = os.path.abspath(path)
+    while not os.path.lexists(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            continue
+        except NotADirectoryError:
+            raise CannotCreateError(f"{printable(path)}: a part of it is not a directory") from None
+        Disk(os.path.dirname(folder), sync=True).sync_dir("")
+    if not missing:
+        os.chmod(path, 0o700)

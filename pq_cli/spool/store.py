@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cached_property
 
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.errors import DamagedItemError, PqError, UsageError
 from pq_cli.queue.looking import POLL
 from pq_cli.queue.request import checked
-from pq_cli.spool.claims.attending import SpoolAttends
-from pq_cli.spool.claims.limits import SpoolLimits
-from pq_cli.spool.claims.overdue import due_with_room, next_event, overdue, promote
-from pq_cli.spool.claims.serving import next_servable
-from pq_cli.spool.claims.workers import claim_ended, claim_made, close_unless_needed
+from pq_cli.spool.claims.serving import (
+    SpoolLimits,
+    due_with_room,
+    next_event,
+    next_servable,
+    overdue,
+    promote,
+)
+from pq_cli.spool.claims.workers import SpoolAttends, claim_ended, claim_made, close_unless_needed
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.payload import (
     Staged,
@@ -25,7 +30,7 @@ from pq_cli.spool.disk.payload import (
 )
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import spool_uuid
-from pq_cli.spool.doors.intake import admit, end_move, prepare
+from pq_cli.spool.doors.porch import admit, end_move, prepare
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
     from pq_cli.queue.request import Admitted, Request
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
-    from pq_cli.spool.doors.intake import Prepared
+    from pq_cli.spool.doors.porch import Prepared
     from pq_cli.spool.eventtail import LogTail
     from pq_cli.spool.followers import Followers
 
@@ -61,13 +66,18 @@ class SpoolStore(SpoolAttends):
         report: Callable[[DamagedItemError], None],
         limits: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__(files, clock)
-        self._limits = SpoolLimits(files, limits)
+        self.files = files
+        self.now = clock
+        self._given = limits
         self.name = self.where = files.root
         self.untold = files.untold
         self._report = report
         self._dropbox: Dropbox | None = None
         self._ready: Prepared = {}
+
+    @cached_property
+    def _limits(self) -> SpoolLimits:
+        return SpoolLimits(self.files, self._given)
 
     @property
     def followers(self) -> Followers:
@@ -87,7 +97,7 @@ class SpoolStore(SpoolAttends):
         close_unless_needed(self.files.root)
 
     def policy(self) -> str:
-        from pq_cli.spool.opening import read_policy
+        from pq_cli.spool.disk.state import read_policy
 
         return read_policy(self.files.root)
 

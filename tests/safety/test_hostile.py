@@ -20,7 +20,7 @@ from pq_cli.commands.enqueue_records import parse_record
 from pq_cli.core.item import parse_reference
 from pq_cli.errors import PqError
 from pq_cli.queue.request import Request
-from pq_cli.spool.opening import read_config
+from pq_cli.spool.disk.state import read_config
 from pq_cli.spool.spool import Spool
 
 CORPUS = Path(__file__).parents[1] / "corpus"

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from pq_cli.core.insight.search import count_until, extremes
 from pq_cli.core.insight.shape import cap_age
 from pq_cli.core.item import Item, State
-from pq_cli.core.order import lane_of, rank
+from pq_cli.core.order import rank
 from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floors
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_time
@@ -66,18 +66,18 @@ def ahead(
     `lanes` are the ids of each lane, ascending; `created_in(lane)(id)` gives Unix seconds. A lane
     is served up to its first item that must wait for `item`, and that one keeps back the rest.
     """
-    mine = lanes.get(lane_of(item), ())
+    mine = lanes.get(item.lane, ())
     before = mine[: bisect_left(mine, item.id)]
     youngest, turn = item.created_at, rank(config, item.priority, item.id, item.created_at, t)
     if before:
-        created_at = created_in(lane_of(item))
+        created_at = created_in(item.lane)
         last = extremes(before, created_at)[1]
         youngest = max(youngest, created_at(last))
         turn = max(turn, rank(config, item.priority, last, created_at(last), t))
     urgent = older = 0
     for lane, ids in lanes.items():
         count = _count_before(config, lane[0], ids, created_in(lane), t, turn)
-        if lane == lane_of(item):
+        if lane == item.lane:
             count = len(before)
         more_urgent = _count_before(config, lane[0], ids, created_in(lane), t, (turn[0], -1))
         urgent += min(more_urgent, count)

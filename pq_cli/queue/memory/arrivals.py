@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pq_cli.core import events
-from pq_cli.core.admission import check_key, check_room
 from pq_cli.core.item import LIVE, Item, checksum_text
 from pq_cli.core.origin import Origin, arriving, digest
 from pq_cli.core.record import Record
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError
+from pq_cli.queue.request import check_key, check_room
 
 if TYPE_CHECKING:
     from typing import BinaryIO, Self

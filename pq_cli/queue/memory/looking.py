@@ -10,7 +10,7 @@ from pq_cli.core import transitions
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.insight.shape import Backlog, slots
 from pq_cli.core.item import MAX_HISTORY, Item, State, printable
-from pq_cli.core.order import lane_of, serving_order
+from pq_cli.core.order import serving_order
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError, UsageError
 from pq_cli.queue.memory.events import MemoryEvents, MemoryTail
@@ -58,7 +58,7 @@ class MemoryLooks:
             return iter(items)
         lanes: dict[LaneName, list[Item]] = {}
         for item in items:
-            lanes.setdefault(lane_of(item), []).append(item)
+            lanes.setdefault(item.lane, []).append(item)
         iterators = {lane: iter(waiting) for lane, waiting in lanes.items()}
         return serving_order(iterators, self.config, t, lambda i: (i.id, i.created_at))
 
@@ -107,7 +107,7 @@ class MemoryLooks:
         pending = {item.id: item for item in waiting if item.state is State.PENDING}
         lanes: dict[LaneName, list[int]] = {}
         for item_id in sorted(pending):
-            lanes.setdefault(lane_of(pending[item_id]), []).append(item_id)
+            lanes.setdefault(pending[item_id].lane, []).append(item_id)
         due = [item.not_before for item in waiting if item.state is State.DELAYED]
         return Backlog(
             lanes=dict(sorted(lanes.items())),

@@ -9,10 +9,9 @@ from threading import Condition, RLock
 from typing import TYPE_CHECKING
 
 from pq_cli.core import events, transitions
-from pq_cli.core.admission import check_key, check_room, measured, standing
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import LIVE, Item, State, printable
-from pq_cli.core.order import Lane, choose, lane_of
+from pq_cli.core.order import Lane, choose
 from pq_cli.core.policy import QueueConfig, QueueState, floors
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
@@ -23,7 +22,16 @@ from pq_cli.queue.memory.attending import MemoryAttends
 from pq_cli.queue.memory.events import MemoryEvents
 from pq_cli.queue.memory.followers import MemoryFollowers
 from pq_cli.queue.memory.looking import MemoryLooks
-from pq_cli.queue.request import Admitted, Request, checked, new_item
+from pq_cli.queue.request import (
+    Admitted,
+    Request,
+    check_key,
+    check_room,
+    checked,
+    measured,
+    new_item,
+    standing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -232,7 +240,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         if before is not None:
             self._left(before)
         if after.state is State.PENDING:
-            self._lanes.setdefault(lane_of(after), Lane()).push(after.id)
+            self._lanes.setdefault(after.lane, Lane()).push(after.id)
             self._changed.notify()
         elif after.state is State.DELAYED and after.not_before is not None:
             heappush(self._due, (after.not_before, after.id))
@@ -252,8 +260,8 @@ class MemoryStore(MemoryAttends, MemoryLooks):
 
     def _left(self, before: Item) -> None:
         """Take an item out of its lane, or free the slot that it held."""
-        if before.state is State.PENDING and lane_of(before) in self._lanes:
-            self._lanes[lane_of(before)].discard(before.id)
+        if before.state is State.PENDING and before.lane in self._lanes:
+            self._lanes[before.lane].discard(before.id)
         elif before.state is State.ACTIVE and before.limit is not None:
             self._at_work[before.limit] -= 1
             if not self._at_work[before.limit]:

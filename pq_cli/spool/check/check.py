@@ -16,7 +16,6 @@ from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
 from pq_cli.host import this_boot
 from pq_cli.queue.followers import tell
-from pq_cli.spool import opening
 from pq_cli.spool.check import beside
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.mend import Mender
@@ -27,9 +26,10 @@ from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.disk.reader import Reader
-from pq_cli.spool.disk.state import Counter, DamagedStateError, last_given, read_state
+from pq_cli.spool.disk.state import Counter, DamagedStateError, last_given, read_config, read_state
 from pq_cli.spool.files import Files
 from pq_cli.spool.quarantine import Aside, asides
+from pq_cli.spool.spool import absolute, open_state
 from pq_cli.spool.store import SpoolStore
 
 TYPE_CHECKING = False
@@ -62,9 +62,9 @@ class Check:
         stale_after: float = STALE_AFTER,
         patience: float = PATIENCE,
     ) -> None:
-        self.root = opening.absolute(root)
+        self.root = absolute(root)
         try:
-            opening.open_state(self.root)
+            open_state(self.root)
         except DamagedStateError:
             pass
         except NoSpoolError:
@@ -128,7 +128,7 @@ class Check:
         if not found:
             return
         root = self.root
-        state, config = opening.open_state(root), opening.read_config(root)
+        state, config = open_state(root), read_config(root)
         files = Files(root, config, state, self._lock_timeout, lambda _: None)
         store = SpoolStore(files, time.time, files.report)
         try:
@@ -241,7 +241,7 @@ class Check:
 
     def _config(self) -> list[Finding]:
         try:
-            opening.read_config(self.root)
+            read_config(self.root)
         except ConfigError as error:
             return [Finding(kind="config", path=layout.CONFIG, detail=str(error))]
         return []

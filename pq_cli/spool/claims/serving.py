@@ -1,16 +1,125 @@
-"""Serving: the item that is next, if it can be served."""
+"""Serving: what comes back because its time is over or has come; what is next, if it can be served.
+
+All under the lock.
+"""
 
 from __future__ import annotations
 
-from pq_cli.core.item import Item
-from pq_cli.core.order import choose, lane_of
-from pq_cli.errors import DamagedItemError
+import os
+
+from pq_cli.core import transitions
+from pq_cli.core.events import transition
+from pq_cli.core.item import Item, State
+from pq_cli.core.order import choose
+from pq_cli.errors import ConfigError, DamagedItemError
+from pq_cli.host import is_mine
+from pq_cli.spool.claims.workers import dead_workers, forget_workers, is_gone
+from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.payload import needs_proof, open_verified
+from pq_cli.spool.disk.reader import HasEndedError
+from pq_cli.spool.disk.spare import is_full
+from pq_cli.spool.disk.state import NEVER, read_config
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
+
+
+_MINUTE = 60.0
+
+
+def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
+    """Yield the claims that are over, and why; each is to be ended before the next is asked for.
+
+    Claims are read only where a lease may have ended or a worker has died: so ten thousand that are
+    fine cost nothing.
+    """
+    dead = dead_workers(files.root)
+    floor = files.counter.floor
+    if not dead and floor is not None and now < floor:
+        return
+    floor = NEVER
+    for item in list(files.index.claims()):
+        if item is None:
+            floor = 0.0  # it is told of again at the next look
+        elif item.holder is None:
+            # The claim's process died before its claim was written: nobody ever had it.
+            after = transitions.released(item, now).replace(attempts=item.attempts)
+            files.move(item, after)
+            files.log.note(transition(item, after))
+        elif _is_over(item, now):
+            yield item, transitions.LEASE_OVER
+        elif _died(files, item):
+            yield item, transitions.WORKER_DIED
+        else:
+            floor = min(floor, item.lease_until or 0.0)
+    files.clear_ended()
+    files.counter.set_floor(floor)
+    forget_workers(files.disk, dead)
+
+
+def _is_over(item: Item, now: float) -> bool:
+    return item.lease_until is None or item.lease_until <= now
+
+
+def _died(files: Files, item: Item) -> bool:
+    """Tell whether the process that holds a claim is dead for certain; True for a claim of none."""
+    if item.holder is None:
+        return True
+    return not is_mine(item.holder) and is_gone(item.holder, files.root)
+
+
+def promote(files: Files, now: float) -> None:
+    """Turn what is due into pending items: renames only, so many at once are no burden."""
+    due = files.index.due()
+    if due is None or due > now:
+        return
+    for folder, _ in list(files.reader.of(State.DELAYED)):
+        if layout.second_of(folder) > now:
+            break
+        for name in files.reader.entries(folder):
+            try:
+                item = files.reader.read(folder, name, State.DELAYED, None)
+            except HasEndedError:
+                files.index.ended.append(f"{folder}/{name}")
+                continue
+            except FileNotFoundError:
+                continue
+            except DamagedItemError as error:
+                files.report(error)
+                continue
+            if (item.not_before or 0.0) <= now:
+                files.shift(item, transitions.due(item))
+        files.tidy(folder)
+    files.clear_ended()
+    files.index.due_changed()
+
+
+def due_with_room(files: Files, item: Item) -> Item:
+    """Return an item that is tried again later, on a full disk at the end of that minute.
+
+    Each second has a folder: a row of failures would eat up the spare.
+    """
+    try:
+        files.make_folder(layout.folder_of(item))
+    except OSError as error:
+        if not is_full(error) or item.not_before is None:
+            raise
+        return item.replace(not_before=-(-item.not_before // _MINUTE) * _MINUTE)
+    return item
+
+
+def next_event(files: Files) -> float | None:
+    """Return the Unix second at which a lease ends or an item may come due, or None.
+
+    Every claim is read: the floor may lie before the end of the first lease.
+    """
+    times = [item.lease_until or 0.0 for item in files.index.claims() if item is not None]
+    due = files.index.due()
+    if due is not None:
+        times.append(due)
+    return min(times, default=None)
 
 
 def next_servable(files: Files, t: float, full: Callable[[str], bool]) -> Item | None:
@@ -49,6 +158,42 @@ def _servable(files: Files, item: Item) -> bool:
             open_verified(item).close()
     except DamagedItemError as error:
         files.report(error)
-        files.index.pass_over(lane_of(item), item.id)
+        files.index.pass_over(item.lane, item.id)
         return False
     return True
+
+
+class SpoolLimits:
+    """The limits of one spool. Under its lock, and asked only where an item has one.
+
+    given: what the queue was opened with in the stead of queue.toml; None: that file, which is read
+    anew when it has changed, so that a worker that stays follows it at once. One that is wrong
+    changes nothing: whoever opens the spool next says what is wrong with it.
+    """
+
+    def __init__(self, files: Files, given: Mapping[str, int] | None) -> None:
+        self._files = files
+        self._given = given
+        self._most: Mapping[str, int] = files.config.limits
+        self._seen: tuple[int, ...] | None = None
+
+    def full(self, limit: str) -> bool:
+        """Tell whether as many items of a limit are at work as may be."""
+        return self._files.index.at_work(limit) >= self.now().get(limit, 1)
+
+    def now(self) -> Mapping[str, int]:
+        """Return how many items of each limit may be at work; of those it lacks, one."""
+        if self._given is not None:
+            return self._given
+        try:
+            info = os.lstat(f"{self._files.root}/{layout.CONFIG}")
+            look: tuple[int, ...] = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        except OSError:
+            look = (0,)
+        if look != self._seen:
+            self._seen = look
+            try:
+                self._most = read_config(self._files.root).limits
+            except (ConfigError, OSError):
+                pass
+        return self._most

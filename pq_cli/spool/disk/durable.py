@@ -16,7 +16,7 @@ from pq_cli.core.item import checksum_text
 from pq_cli.errors import SpoolIOError
 from pq_cli.opened import CHUNK, About, Opened, checksum_of, named, read_some
 from pq_cli.spool.disk.copying import NO_WHOLE_COPY, copy_in_kernel
-from pq_cli.spool.disk.folders import Folders, owner_to_keep
+from pq_cli.spool.disk.reader import Reader, owner_to_keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class Disk:
     folders: what is known of the spool's folders; whoever reads there, too, shares it.
     """
 
-    def __init__(self, root: str, sync: bool, folders: Folders | None = None) -> None:
+    def __init__(self, root: str, sync: bool, folders: Reader | None = None) -> None:
         self.root = root
         self.sync = sync
         self._eager = sync
-        self._folders = folders or Folders(root)
+        self._folders = folders or Reader(root)
         self._owner = owner_to_keep(root)
         self.before_arrival: Callable[[], object] = lambda: None
         """Called before a rename into what others remember: see `state.Counter`."""

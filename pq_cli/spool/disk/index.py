@@ -8,7 +8,7 @@ taken, the ids of lanes are kept: one that is there no more is found out when it
 from __future__ import annotations
 
 from pq_cli.core.item import ACTIVE, PENDING, Item, State
-from pq_cli.core.order import Lane, lane_of
+from pq_cli.core.order import Lane
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import HasEndedError, Reader
@@ -172,7 +172,7 @@ class Index:
     def moved(self, before: Item | None, after: Item | None) -> None:
         """Follow an item from one state to the next, as far as its folders are remembered."""
         if before is not None and before.state is PENDING:
-            self.drop(lane_of(before), before.id)
+            self.drop(before.lane, before.id)
         if before is not None:
             self._active.pop(before.id, None)
             self._count(before, -1)
@@ -180,7 +180,7 @@ class Index:
             return
         self._count(after, 1)
         if after.state is PENDING:
-            lane = lane_of(after)
+            lane = after.lane
             if self._names is not None and lane not in self._names:
                 self._names = sorted([*self._names, lane])
             if lane in self._lanes:

@@ -11,7 +11,6 @@ from itertools import count
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable, valid_limit, whole
 from pq_cli.core.item import META as META
-from pq_cli.core.order import lane_of
 from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -106,7 +105,7 @@ def folder_of(item: Item) -> str:
     if item.state is ACTIVE:
         return "active" if item.limit is None else active_folder(item.limit)
     if item.state is PENDING:
-        return pending_folder(lane_of(item), item.id)
+        return pending_folder(item.lane, item.id)
     if item.state is State.DELAYED:
         return second_folder(State.DELAYED, item.not_before or 0.0)
     if item.state is State.REMOVED:

@@ -1,5 +1,7 @@
 """The spool's own memory: `state.json` (atomic, always synced) and the running `counter`.
 
+And what people write beside them: `queue.toml`.
+
 Ids. `state.json` reserves ids ahead in steps (`reserved_id`); `counter` says which was given
 last. It is never synced, and believed only within the boot that `state.json` names: in another
 boot, whatever a power loss rolled back, ids go on above the reserved limit.
@@ -14,9 +16,11 @@ the floor: a time before which no lease ends, so that claims which are fine need
 from __future__ import annotations
 
 import os
+import stat
 
+from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_python, to_json
-from pq_cli.core.policy import Pause, QueueState
+from pq_cli.core.policy import Pause, QueueConfig, QueueState
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.host import NO_BOOT, this_boot
@@ -146,6 +150,36 @@ def write_state(disk: Disk, state: SpoolState) -> None:
         values["paused"] = {"since": since, "reason": state.paused.reason}
     disk.replace(layout.tmp_name("state"), layout.STATE, to_json(values) + b"\n", sync=True)
     disk.sync_dir("")
+
+
+def read_config(path: str) -> QueueConfig:
+    """Return the policy in the spool's queue.toml, or the defaults when there is none.
+
+    Raises ConfigError naming the file, the key and what is allowed.
+    """
+    text = read_policy(path)
+    if not text:
+        return QueueConfig()
+    from pq_cli.queue.policytext import parse_policy  # start-up: most spools have no queue.toml
+
+    return parse_policy(text, f"{path}/{layout.CONFIG}")
+
+
+def read_policy(path: str) -> str:
+    """Return the text of the spool's queue.toml, empty when there is none. Raises ConfigError."""
+    file_name = f"{path}/{layout.CONFIG}"
+    try:
+        if not stat.S_ISREG(os.lstat(file_name).st_mode):
+            raise ConfigError(f"{file_name} is a link or no regular file: not followed")
+        text = beginning(file_name, 1_000_001)
+    except FileNotFoundError:
+        return ""
+    if len(text) > 1_000_000:
+        raise ConfigError(f"{file_name} is over 1 MB")
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file_name}: {printable(str(error))}") from None
 
 
 def last_given(root: str) -> int | None:

@@ -1,17 +1,39 @@
-"""The porch: what is asked of an item at every door: whose key it is, room, a free id.
+"""The porch: how staged payloads become items, and what is asked of one at every door.
 
-A door says where its payloads come from and by which rename they enter; `check`, then `enter` is
-all that it must ask here. One porch is for one batch, in one stretch under the lock.
+That is whose key it is, room, a free id. A door says where its payloads come from and by which
+rename they enter; `Porch.check`, then `enter` is all that it must ask here.
+
+`prepare` does ahead what the others need not wait for: metas are written, without their ids, and in
+"full" synced with the payloads. `admit`, under the lock, gives each its id, and renames both to
+their places; the folders are synced when the lock is free. The id is written over the second line
+of the meta, unsynced: it is in the name as well.
 """
 
 from __future__ import annotations
 
-from pq_cli.core.admission import check_key, check_room
-from pq_cli.core.item import LIVE, Item
-from pq_cli.host import NO_BOOT, boot_id
+import os
+
+from pq_cli.core.events import event_of
+from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item
+from pq_cli.core.meta import claim_over, encode
+from pq_cli.core.record import Record
+from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
+from pq_cli.host import NO_BOOT, boot_id, is_mine
+from pq_cli.queue.request import Admitted, check_key, check_room, new_item, standing
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.state import allocate
+from pq_cli.spool.disk.state import allocate, last_given
 from pq_cli.spool.files import Files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pq_cli.core.item import Item, State
+    from pq_cli.queue.request import Request
+    from pq_cli.queue.store import Store
+    from pq_cli.spool.disk.payload import Staged
+
+    Prepared = dict[str, "Ready"]
 
 
 def described(files: Files, item: Item, size: int, checksum: str | None) -> Item:
@@ -77,3 +99,240 @@ class Porch:
             self._end, self._count = self._next + count, 1
         self._next += 1
         return self._next - 1
+
+
+class Ready(Record):
+    """What a staged payload is to be: `item`, still without its id, and its meta in `tmp/`."""
+
+    item: Item
+    meta: str
+
+
+def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) -> None:
+    """Write the metas of staged payloads, durably in "full"; note them in `ready`, by `tmp`.
+
+    Called without the lock. Those from the first on that cannot be written are left out, and what
+    will not enter as things stand: `admit` says why, or writes them after all. Raises OSError when
+    what was written cannot be made durable.
+    """
+    disk = files.disk
+    paths: list[str] = []
+    last: int | None = None
+    for staged in batch:
+        request = staged.request
+        if staged.tmp in ready or (
+            request.if_exists != "replace"
+            and request.key is not None
+            and files.keys.owner(request.key) is not None
+        ):
+            continue
+        item = new_item(request, 0, now, files.config)
+        item = described(files, item, staged.size, staged.checksum)
+        meta = layout.tmp_name("meta")
+        try:
+            disk.write_new(meta, encode(item, first=True), sync=False)
+            if disk.sync and item.state is PENDING:  # an empty due folder would look like work
+                last = last_given(files.root) if last is None else last
+                if last is not None:
+                    _make_folder(files, item.replace(id=last + 1 + len(paths) // 2))
+        except OSError:
+            disk.discard(meta)
+            break
+        ready[staged.tmp] = Ready(item=item, meta=meta)
+        paths += (staged.tmp, meta)
+    disk.sync_files(paths)
+
+
+def _make_folder(files: Files, item: Item) -> None:
+    """Make the folder of an item, with the id that it will most likely have."""
+    folder = layout.folder_of(item)
+    if folder not in files.index.folders:
+        try:
+            files.disk.make_dir(folder)
+        except FileNotFoundError:
+            pass  # somebody tidies it away just now
+
+
+def admit(
+    files: Files,
+    batch: Sequence[Staged],
+    now: float,
+    ready: Prepared,
+    store: Store,
+) -> Admitted:
+    """Commit staged payloads in order; see `Store.admit`, of the store that is given.
+
+    Called under the lock. When it is free again, in "full" the admitted items are durable; the
+    rest of the batch has left no trace.
+    """
+    work = _Admission(files, len(batch), now, ready, store)
+    try:
+        work.admit(batch)
+        events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
+        files.log.note(*events, *(event_of("changed", item, now) for item in work.raised))
+        if work.replaced:
+            work.drop_replaced()
+    except OSError as error:
+        work.withdraw()
+        return Admitted.nothing(error)
+    files.after.take_back = work.withdraw
+    return work.admitted.replace(error=work.error)
+
+
+class _Admission:
+    """The batch on its way in: what has been admitted, and what stopped it."""
+
+    def __init__(
+        self,
+        files: Files,
+        count: int,
+        now: float,
+        ready: Prepared,
+        store: Store,
+    ) -> None:
+        self.admitted = Admitted.nothing()
+        self.error: PqError | OSError | None = None
+        self.fresh: list[Item] = []
+        self.raised: list[Item] = []
+        self.replaced: list[tuple[Item, Item]] = []
+        self._files = files
+        self._porch = Porch(files, count)
+        self._now = now
+        self._ready = ready
+        self._store = store
+
+    def admit(self, batch: Sequence[Staged]) -> None:
+        """Admit the batch up to the first that cannot be."""
+        for staged in batch:
+            try:
+                self._place_one(staged)
+            except (PqError, OSError) as stop:
+                self.error = stop
+                return
+
+    def drop_replaced(self) -> None:
+        """Turn the keys to the new items and remove the old ones.
+
+        Only when the new ones are durable: after a power loss before, the old item must be served.
+        A crash until then leaves two items with one key, and the link tells which counts. Raises
+        OSError when they cannot be made durable.
+        """
+        if self._files.disk.sync:
+            for folder in sorted({layout.folder_of(new) for _, new in self.replaced}):
+                self._files.disk.sync_dir(folder)
+        try:
+            for old, new in self.replaced:
+                self._files.keys.give(new.key or "", new.id)
+                self._files.erase(old)
+        except OSError as stop:
+            self.error = self.error or stop
+        stay = {new.id for _, new in self.replaced}  # they are durable: not taken back
+        self.fresh = [item for item in self.fresh if item.id not in stay]
+
+    def _place_one(self, staged: Staged) -> None:
+        files, request = self._files, staged.request
+        prepared = self._ready.get(staged.tmp)
+        synced = prepared is not None
+        ends = None
+        if request.after:
+            ends = self._ends(request)
+            if prepared is not None and any(how is not PENDING for how in ends.values()):
+                files.disk.discard(self._ready.pop(staged.tmp).meta)
+                prepared = None
+        item = prepared.item if prepared else new_item(request, 0, self._now, files.config, ends)
+        other = self._porch.check(item, request.if_exists)
+        stands = standing(other, item, request.if_exists)
+        if other is not None and stands is not None:
+            # Its id will be told, so it must last, and its key: who enqueued it may be dead.
+            if stands is not other:
+                stands = self._raise(other, stands)
+            files.after.sync(files.place(stands).rpartition("/")[0])
+            files.after.sync(layout.KEYS)
+            self.admitted.stand(stands, staged.size, staged.checksum)
+            return
+        prepared = prepared or self._prepared_now(staged, item, synced)
+        item = self._porch.numbered(prepared.item)
+        if item.key is not None and other is None and item.state in LIVE:
+            files.keys.give(item.key, item.id, sync=False)
+            files.after.sync(layout.KEYS)
+        item = _place(files, staged, prepared.meta, item)
+        self._porch.enter(item, other)
+        self.fresh.append(item)
+        if other is not None:
+            self.replaced.append((other, item))
+        self.admitted.items.append(item)
+
+    def _ends(self, request: Request) -> Mapping[int, State]:
+        from pq_cli.queue.followers import ends_before  # start-up: few items wait for others
+
+        return ends_before(self._store, request.ids_before)
+
+    def _raise(self, other: Item, stands: Item) -> Item:
+        """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
+        stands = self._files.move(other, stands)
+        self._porch.enter(stands, other)
+        self.fresh = [stands if item.id == stands.id else item for item in self.fresh]
+        self.replaced = [(o, stands if n.id == stands.id else n) for o, n in self.replaced]
+        self.raised.append(stands)
+        return stands
+
+    def _prepared_now(self, staged: Staged, item: Item, synced: bool) -> Ready:
+        """Return what `prepare` has left out, because things stood otherwise then.
+
+        synced: its payload was not left out, and is synced.
+        """
+        item = described(self._files, item, staged.size, staged.checksum)
+        meta = layout.tmp_name("meta")
+        self._files.disk.write_new(meta, encode(item, first=True))
+        if not synced:
+            self._files.disk.sync_files([staged.tmp])
+        return Ready(item=item, meta=meta)
+
+    def withdraw(self) -> None:
+        """Take everything back: it could not be made durable, so it must not be promised.
+
+        Unless somebody else works on it already.
+        """
+        for item in self.fresh:
+            try:
+                now = self._files.reader.find(item.id)
+            except (NoSuchItemError, DamagedItemError):
+                continue
+            if now.state is not ACTIVE or (now.holder is not None and is_mine(now.holder)):
+                self._files.erase(now)
+
+
+def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
+    """Give payload and meta their places; the meta's rename is the commit instant."""
+    disk, path = files.disk, layout.payload_path(item)
+    folder = path.rpartition("/")[0]
+    try:
+        files.heed(None, item)
+        files.make_folder(folder)
+        if staged.adopted:
+            disk.take_over(staged.tmp)
+        disk.patch(meta, claim_over, item)
+        disk.rename(staged.tmp, path)
+        disk.rename(meta, path + layout.META)
+    except BaseException:
+        files.forget()  # perhaps a folder that it remembers is gone
+        for leftover in (path + layout.META, meta, path):
+            disk.discard(leftover)
+        raise
+    item = item.replace(path=f"{files.root}/{path}")
+    files.index.moved(None, item)
+    files.after.sync(folder)
+    return item
+
+
+def end_move(files: Files, staged: Staged) -> OSError | None:
+    """Remove the user's file if it is an item now; return what prevents it.
+
+    A payload that still lies in `tmp/` is no item: its key was taken.
+    """
+    if staged.outside is not None and not os.path.lexists(f"{files.root}/{staged.tmp}"):
+        try:
+            files.disk.remove_outside(staged.outside)
+        except OSError as stop:
+            return stop
+    return None
