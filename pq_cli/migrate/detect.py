@@ -10,12 +10,11 @@ from pq_cli.migrate.model import FileProblemError, MigrateError
 from pq_cli.migrate.readers import (
     async_pending,
     dirq,
+    envelopes,
     maildir,
     plain,
     pywats_persistent,
-    report_queue,
     simple_queue,
-    ui_queue,
 )
 from pq_cli.migrate.traces import Format, traces_of
 
@@ -25,8 +24,7 @@ FORMATS: dict[str, Format] = {
         pywats_persistent.FORMAT,
         simple_queue.FORMAT,
         async_pending.FORMAT,
-        report_queue.FORMAT,
-        ui_queue.FORMAT,
+        *envelopes.FORMATS,
         plain.FORMAT,
         maildir.FORMAT,
         dirq.FORMAT,

@@ -7,16 +7,29 @@ block an open for ever, a file may vanish between listing and reading, or be hug
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
-from pq_cli.core import jsonio
-from pq_cli.migrate.model import FileProblemError, Json, Reported, SourceUnreadableError, Stamp, Why
+from pq_cli.core.jsonio import canonical_json, check_depth, parse_kept
+from pq_cli.migrate.model import (
+    FileProblemError,
+    Json,
+    LegacyItem,
+    Reported,
+    SourceChangedError,
+    SourceUnreadableError,
+    Stamp,
+    Why,
+)
 from pq_cli.opened import open_found
+
+T = TypeVar("T")
 
 MAX_META = 1 << 20
 """Bytes of the largest meta or sidecar that is read; real ones have a few hundred."""
@@ -83,15 +96,38 @@ def report_tree(root: Path, folder: str) -> Iterator[Reported]:
             yield Reported(here, Why.UNREADABLE, str(error))
 
 
-def files_in(root: Path, folder: str = "") -> Iterator[str | Reported]:
-    """Yield the name of each regular file in a folder, and a report for everything else."""
+def unnamed(path: str) -> Reported:
+    """Return the report of a regular file that no rule names."""
+    return Reported(path, Why.TMP_LEFTOVER if path.endswith(".tmp") else Why.UNKNOWN_FILE)
+
+
+def files_in(
+    root: Path,
+    wanted: Callable[[str], object] | None = None,
+    *,
+    apart: bool = False,
+    folder: str = "",
+) -> Iterator[str | Reported]:
+    """Yield the path of each regular file in a folder, and a report for everything else.
+
+    wanted: chooses the folders in it whose files are yielded instead of its own. apart: of these
+    one that cannot be listed is reported, for what is in the others is known without it.
+    """
     for name, kind in scan(root, folder):
-        if kind is FileKind.FILE:
-            yield name
-        elif kind is FileKind.FOLDER:
-            yield from report_tree(root, join(folder, name))
+        path = join(folder, name)
+        if kind is FileKind.OTHER:
+            yield Reported(path, Why.NOT_A_FILE, "a link or special file")
+        elif kind is FileKind.FILE:
+            yield path if wanted is None else unnamed(path)
+        elif wanted is not None and wanted(name):
+            try:
+                yield from files_in(root, folder=path)
+            except SourceUnreadableError as error:
+                if not apart:
+                    raise
+                yield Reported(path, Why.UNREADABLE, str(error))
         else:
-            yield Reported(join(folder, name), Why.NOT_A_FILE, "a link or special file")
+            yield from report_tree(root, path)
 
 
 def _problem(error: OSError) -> FileProblemError:
@@ -141,41 +177,68 @@ def read_file(root: Path, path: str, limit: int) -> tuple[bytes, Stamp]:
     return data, stamp
 
 
-def parse_json(data: bytes, reason: str) -> Any:
-    """Return the value of JSON in UTF-8, as another queue wrote it (NaN and big integers too).
-
-    Raises FileProblemError(reason) for anything else, and for what could not be kept as it is.
-    """
+@contextmanager
+def refusing(reason: str, words: str = "") -> Iterator[None]:
+    """Turn what a text or value raises into a FileProblemError: `words`, and what is wrong."""
     try:
-        return jsonio.parse_kept(data.decode("utf-8-sig"))
-    except ValueError as error:
-        raise FileProblemError(reason, str(error)) from error
-
-
-def check_json(data: bytes, reason: str) -> None:
-    """Raise FileProblemError(reason) unless Python's `json` reads this from UTF-8."""
-    try:
-        # Decoded here, not by json: it would take UTF-16 and UTF-32 as well.
-        jsonio.parse_python(data.decode("utf-8-sig"))
+        yield
     except RecursionError as error:
         raise FileProblemError(reason, "nested too deep") from error
     except ValueError as error:
-        raise FileProblemError(reason, f"not JSON in UTF-8: {error}") from error
+        raise FileProblemError(reason, f"{words}{error}") from error
 
 
-def check_depth(value: Any, reason: str) -> None:
-    """Raise FileProblemError if lists and objects nest deeper than metadata may."""
-    try:
-        jsonio.check_depth(value)
-    except jsonio.JsonError as error:
-        raise FileProblemError(reason, str(error)) from error
+def read_json(root: Path, path: str, limit: int, reason: str) -> tuple[Any, Stamp]:
+    """Return the value of JSON in UTF-8, as another queue wrote it (NaN and big integers too).
+
+    Raises FileProblemError, with `reason` for what could not be kept as it is.
+    """
+    data, stamp = read_file(root, path, limit)
+    with refusing(reason):
+        return parse_kept(data.decode("utf-8-sig")), stamp
 
 
 def read_object(root: Path, path: str) -> tuple[Json, Stamp]:
     """Return a meta's or sidecar's JSON object; raises FileProblemError."""
-    data, stamp = read_file(root, path, MAX_META)
-    value = parse_json(data, Why.BAD_META)
+    value, stamp = read_json(root, path, MAX_META, Why.BAD_META)
     if not isinstance(value, dict):
         raise FileProblemError(Why.BAD_META, "not a JSON object")
-    check_depth(value, Why.BAD_META)
+    with refusing(Why.BAD_META):
+        check_depth(value)
     return value, stamp
+
+
+def tried(look: Callable[[Path, str], T], root: Path, path: str) -> T | Reported:
+    """Return what a look at a file gives, or the report of why it is no use."""
+    try:
+        return look(root, path)
+    except FileProblemError as error:
+        return Reported(path, error.reason, error.detail)
+
+
+def open_payload(root: Path, item: LegacyItem) -> BinaryIO:
+    """Return a stream of the payload's bytes; `item.payload_size` of them, if all is well.
+
+    Raises SourceChangedError if the file is not the one the reader saw. One that changes
+    while it is copied is noticed by `check_unchanged` afterwards.
+    """
+    check_unchanged(root, item)
+    path = item.source[0]
+    try:
+        if item.embedded is None:
+            return os.fdopen(open_file(root, path)[0], "rb")
+        envelope, _ = read_json(root, path, MAX_DOCUMENT, Why.BAD_ENVELOPE)
+        return io.BytesIO(canonical_json(envelope[item.embedded.key]))
+    except (FileProblemError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise SourceChangedError(f"{path!r}: {error}") from error
+
+
+def check_unchanged(root: Path, item: LegacyItem) -> None:
+    """Raise SourceChangedError if the payload's file is not as the reader saw it."""
+    path = item.source[0]
+    try:
+        stamp = stamp_of(root, path)
+    except FileProblemError as error:
+        raise SourceChangedError(f"{path!r}: {error}") from error
+    if stamp != item.stamp:
+        raise SourceChangedError(f"{path!r} changed since it was read")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +14,9 @@ from pq_cli.core.origin import Origin
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import PqError, QueueFullError
 from pq_cli.migrate.detect import choose
+from pq_cli.migrate.files import check_unchanged, open_payload
 from pq_cli.migrate.model import Json, LegacyItem, Reported, SourceChangedError, Why
 from pq_cli.migrate.order import Ordered
-from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.migrate.removal import Removal
 from pq_cli.migrate.traces import Format
 from pq_cli.queue.departures import Arrivals
@@ -99,30 +99,21 @@ def plan(ordered: Ordered, taken: Taken, *, include_done: bool) -> Iterator[Fate
     yield from ordered.reported()
 
 
+@dataclass
 class Import:
     """One run of an import.
 
     removal: takes the sources of what has entered away (`--move`), or None. now: Unix seconds.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        reader: str,
-        arrivals: Arrivals,
-        taken: Taken,
-        removal: Removal | None,
-        max_attempts: int,
-        now: float,
-    ) -> None:
-        self._root = root
-        self._reader = reader
-        self._arrivals = arrivals
-        self._taken = taken
-        self._removal = removal
-        self._max_attempts = max_attempts
-        self._now = now
-        self._batch: list[LegacyItem] = []
+    root: Path
+    reader: str
+    arrivals: Arrivals
+    taken: Taken
+    removal: Removal | None
+    max_attempts: int
+    now: float
+    _batch: list[LegacyItem] = field(default_factory=list)
 
     def run(self, ordered: Ordered, *, include_done: bool) -> Iterator[Fate | Reported]:
         """Import in order; yield what became of each item (once it is durable) and file.
@@ -130,53 +121,47 @@ class Import:
         Raises QueueFullError, OSError and others of the spool: what was yielded before is in,
         and the next run goes on from there.
         """
-        self._arrivals.describe(realm_of(self._root), self._reader)
-        for event in plan(ordered, self._taken, include_done=include_done):
-            if isinstance(event, Reported) or event.action != "import":
-                if (
-                    isinstance(event, Fate)
-                    and event.action == "known"
-                    and self._removal is not None
-                ):
-                    self._removal.remove(event.legacy)
-                yield event
+        self.arrivals.describe(realm_of(self.root), self.reader)
+        for event in plan(ordered, self.taken, include_done=include_done):
+            if isinstance(event, Fate) and event.action == "import":
+                yield from self._stage(event.legacy)
                 continue
-            problem = self._stage(event.legacy)
-            if problem is not None:
-                yield problem
-            if self._arrivals.full:
-                yield from self._commit()
+            if isinstance(event, Fate) and event.action == "known":
+                self._remove(event.legacy)
+            yield event
         yield from self._commit()
 
-    def _stage(self, legacy: LegacyItem) -> Reported | None:
-        item = as_item(legacy, self._root, self._reader, self._max_attempts, self._now)
+    def _stage(self, legacy: LegacyItem) -> Iterator[Fate | Reported]:
+        item = as_item(legacy, self.root, self.reader, self.max_attempts, self.now)
         room = MAX_METADATA_BYTES - len(to_json([item.metadata, item.last_error]))
         if room < 0:
             what = f"its metadata has {-room} bytes more than fit into an item"
-            return Reported(legacy.source[0], Why.METADATA_TOO_LARGE, what)
+            yield Reported(legacy.source[0], Why.METADATA_TOO_LARGE, what)
+            return
         try:
-            with open_payload(self._root, legacy) as stream:
-                received = self._arrivals.receive(stream)
+            with open_payload(self.root, legacy) as stream:
+                received = self.arrivals.receive(stream)
             try:
-                check_unchanged(self._root, legacy)
+                check_unchanged(self.root, legacy)
             except BaseException:
-                self._arrivals.discard(received)
+                self.arrivals.discard(received)
                 raise
         except SourceChangedError as error:
-            return Reported(legacy.source[0], Why.CHANGED, str(error))
-        origin = Origin(realm=realm_of(self._root), name=name_of(legacy))
-        self._arrivals.add(received, item, origin)
+            yield Reported(legacy.source[0], Why.CHANGED, str(error))
+            return
+        origin = Origin(realm=realm_of(self.root), name=name_of(legacy))
+        self.arrivals.add(received, item, origin)
         self._batch.append(legacy)
-        return None
+        if self.arrivals.full:
+            yield from self._commit()
 
     def _commit(self) -> Iterator[Fate | Reported]:
         batch, self._batch = self._batch, []
         full: PqError | None = None
-        for legacy, result in zip(batch, self._arrivals.commit(), strict=True):
+        for legacy, result in zip(batch, self.arrivals.commit(), strict=True):
             if isinstance(result, Item):
-                self._taken.add(name_of(legacy))
-                if self._removal is not None:
-                    self._removal.remove(legacy)
+                self.taken.add(name_of(legacy))
+                self._remove(legacy)
                 yield Fate("import", legacy, result)
             elif isinstance(result, QueueFullError):
                 full = result
@@ -184,3 +169,7 @@ class Import:
                 yield Reported(legacy.source[0], Why.REFUSED, str(result))
         if full is not None:
             raise full
+
+    def _remove(self, legacy: LegacyItem) -> None:
+        if self.removal is not None:
+            self.removal.remove(legacy)

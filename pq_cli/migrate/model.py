@@ -76,18 +76,11 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Verbatim:
-    """The payload is this file, byte for byte."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class Embedded:
-    """The payload is the canonical JSON of `key` in the envelope at `path`."""
+    """The payload is the canonical JSON of `key` in an envelope; `size` in bytes."""
 
-    path: str
     key: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +105,15 @@ class Reported:
 class LegacyItem:
     """One item of an older queue, without its payload's bytes.
 
-    `source` names every file the item was made of, the payload's (or envelope's) first; a
-    sidecar may be named by several items. `created_us` is microseconds since the epoch, UTC.
+    `source` names every file the item was made of, the payload's (or envelope's, which `embedded`
+    tells) first, whose `stamp` it has; a sidecar may be named by several items. `created_us` is
+    microseconds since the epoch, UTC.
     `max_attempts` is None where the old queue did not say. `legacy` is the old metadata as it
     was (of an envelope: all but the payload, which is the payload); `earlier` holds the older
     metas of the same item, or its losing copies, likewise.
     """
 
     source: tuple[str, ...]
-    payload: Verbatim | Embedded
-    payload_size: int
     stamp: Stamp
     state: LegacyState
     created_us: int
@@ -133,6 +125,12 @@ class LegacyItem:
     legacy: Json = field(default_factory=dict)
     earlier: tuple[Json, ...] = ()
     warnings: tuple[Warned, ...] = ()
+    embedded: Embedded | None = None
+
+    @property
+    def payload_size(self) -> int:
+        """The payload's bytes."""
+        return self.stamp.size if self.embedded is None else self.embedded.size
 
 
 Entry = LegacyItem | Reported

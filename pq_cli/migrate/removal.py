@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from pq_cli.migrate.files import open_file
-from pq_cli.migrate.model import FileProblemError, LegacyItem
+from pq_cli.migrate.files import check_unchanged
+from pq_cli.migrate.model import LegacyItem, SourceChangedError
 from pq_cli.migrate.order import Ordered
 from pq_cli.transfer.scratch import Scratch, to_key
 
@@ -31,7 +32,9 @@ class Removal(Scratch):
     def remove(self, legacy: LegacyItem) -> None:
         """Remove an item's files, unless the payload's is not the one that was taken."""
         payload, *others = legacy.source
-        if not self._unchanged(legacy):
+        try:
+            check_unchanged(self._root, legacy)
+        except SourceChangedError:
             return
         for path in others:
             self.insert("UPDATE uses SET left = left - 1 WHERE path = ?", (to_key(path),))
@@ -40,16 +43,6 @@ class Removal(Scratch):
                 self._unlink(path)
         self._unlink(payload)
 
-    def _unchanged(self, legacy: LegacyItem) -> bool:
-        try:
-            fd, stamp = open_file(self._root, legacy.source[0])
-        except FileProblemError:
-            return False
-        os.close(fd)
-        return stamp == legacy.stamp
-
     def _unlink(self, path: str) -> None:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._root, path))
-        except FileNotFoundError:
-            pass

@@ -16,15 +16,14 @@ from pq_cli.migrate.model import Entry, FileProblemError, Json
 _PEEK = 32
 _KNOWN_FOLDERS = frozenset({"pending", "failed", "completed", "sent", "new", "cur", "tmp"})
 _HEX8 = re.compile(r"[0-9a-f]{8}")
-_MAX_PARTS = 3
 
 
 @dataclass
 class Traces:
     """What lies in a folder: counts of what names end in, and which folders there are.
 
-    `endings` counts each visible file under its last one, two and three dotted parts
-    (".meta.json", ".pending.meta.json"), `visible` and `hidden` count files.
+    `endings` counts the visible files by the ends of their names (".pending.meta.json", and
+    ".meta.json" as well), `visible` and `hidden` count files.
     """
 
     root: Path
@@ -73,23 +72,13 @@ def traces_of(root: Path, endings: frozenset[str]) -> Traces:
                 seen.known_folders.add(name)
             elif _HEX8.fullmatch(name):
                 seen.hex_folders.append(name)
-                if len(seen.hex_folders) >= 2 * _PEEK:
-                    seen.hex_folders = nsmallest(_PEEK, seen.hex_folders)
         elif kind is FileKind.FILE and name.startswith("."):
             seen.hidden += 1
         elif kind is FileKind.FILE:
             seen.visible += 1
-            _count_endings(name, endings, seen.endings)
+            seen.endings.update(ending for ending in endings if name.endswith(ending))
     seen.hex_folders = nsmallest(_PEEK, seen.hex_folders)
     return seen
-
-
-def _count_endings(name: str, known: frozenset[str], counts: Counter[str]) -> None:
-    parts = name.split(".")
-    for taken in range(1, min(_MAX_PARTS, len(parts) - 1) + 1):
-        ending = "." + ".".join(parts[-taken:])
-        if ending in known:
-            counts[ending] += 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ import pytest
 from support import unpack
 
 from pq_cli.migrate.detect import choose
+from pq_cli.migrate.files import open_payload
 from pq_cli.migrate.model import LegacyItem, Reported
 from pq_cli.migrate.order import Ordered
-from pq_cli.migrate.payload import open_payload
 
 SAMPLES = Path(__file__).parent / "samples"
 OSLO = ZoneInfo("Europe/Oslo")

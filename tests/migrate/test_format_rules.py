@@ -111,10 +111,10 @@ def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("in_new_york")
-def test_without_a_zone_it_is_this_machines() -> None:
+def test_without_a_zone_it_is_this_machines(fill: Fill, read: Read) -> None:
     """Without `--tz` naive times are in the machine's own zone, ambiguous ones the first."""
-    us = values.to_us(datetime(2025, 11, 2, 1, 30, fold=1), None)
-    assert us == _us("2025-11-02T05:30:00+00:00")
+    files = {"report_20251102_013000_000000.error.wsjf": "1"}
+    assert read(fill(files), tz=None).only().created_us == _us("2025-11-02T05:30:00+00:00")
 
 
 @pytest.mark.parametrize("bad", ["soon", "", 1700000000, True, {}, "0001-01-01T00:00:00+10:00"])

@@ -14,13 +14,13 @@ import pytest
 
 from pq_cli.migrate import files
 from pq_cli.migrate.detect import FORMATS, choose
+from pq_cli.migrate.files import check_unchanged, open_payload
 from pq_cli.migrate.model import (
     FileProblemError,
     SourceChangedError,
     SourceUnreadableError,
 )
 from pq_cli.migrate.order import Ordered
-from pq_cli.migrate.payload import check_unchanged, open_payload
 from pq_cli.transfer.scratch import Scratch, ScratchError
 
 Fill = Callable[[dict[str, str | bytes]], Path]

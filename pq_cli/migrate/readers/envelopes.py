@@ -1,22 +1,19 @@
-"""Queues that keep one JSON envelope an item, in a folder named after its state."""
+"""Queues that keep one JSON envelope an item, in a folder named after its state.
+
+pyWATS ReportQueueService: `{pending,failed,completed}/UUID.json`; the queue of the pyWATS UI
+framework: `{pending,failed,sent}/ID.json`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pq_cli.core.jsonio import canonical_json
-from pq_cli.migrate.files import (
-    MAX_DOCUMENT,
-    check_depth,
-    files_in,
-    join,
-    parse_json,
-    read_file,
-)
+from pq_cli.core.jsonio import canonical_json, check_depth
+from pq_cli.migrate.files import MAX_DOCUMENT, read_json, refusing
 from pq_cli.migrate.model import (
     Embedded,
     Entry,
@@ -29,18 +26,22 @@ from pq_cli.migrate.model import (
     Why,
 )
 from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import folders_in, state_of, unnamed
-from pq_cli.migrate.readers.index import NameIndex
+from pq_cli.migrate.readers.flat import by_owner, state_of
+from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _ENDING = ".json"
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """How one such queue names things; `folders` in the order in which copies of an id win."""
+class _Layout:
+    """How one such queue names things.
+
+    folders: in the order in which copies of an id win. keys: what only its envelopes have; the
+    first holds the payload, the last tells the queue.
+    """
 
     folders: tuple[str, ...]
-    payload_key: str
+    keys: tuple[str, ...]
     created_key: str
 
 
@@ -55,58 +56,53 @@ class _Copy:
     stamp: Stamp
 
 
-def read_envelopes(layout: Layout, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-    """Yield the entries of such a queue; see Format."""
-    with NameIndex() as index:
-        yield from _fill(index, root, layout)
-        for owner, members in index.groups():
-            copies: list[_Copy] = []
-            for tag, path in members.items():
-                try:
-                    copies.append(_read(root, layout, layout.folders[tag], path))
-                except FileProblemError as error:
-                    yield Reported(path, error.reason, error.detail)
-            if copies:
-                yield _item(owner, copies, layout, tz)
+def _looks_like(layout: _Layout, traces: Traces) -> Evidence | None:
+    folders = sorted(traces.known_folders & set(layout.folders))
+    objects = (obj for name in folders for obj in traces.peek_objects(name))
+    if any(obj.keys() >= set(layout.keys) for obj in objects):
+        return Evidence(True, f"envelopes with {layout.keys[-1]} in {', '.join(folders)}")
+    if {"pending", layout.folders[0]} <= traces.known_folders:
+        return Evidence(False, f"folders {', '.join(folders)}")
+    return None
 
 
-def _fill(index: NameIndex, root: Path, layout: Layout) -> Iterator[Reported]:
-    for folder in folders_in(root, layout.folders.__contains__):
-        if isinstance(folder, Reported):
-            yield folder
-        else:
-            yield from _fill_state(index, root, folder, layout.folders.index(folder))
+def _read(layout: _Layout, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    def classify(path: str) -> tuple[str, int] | None:
+        folder, _, name = path.partition("/")
+        owner = name.removesuffix(_ENDING)
+        return (owner, layout.folders.index(folder)) if owner not in ("", name) else None
+
+    def entries(owner: str, names: dict[int, str]) -> Iterator[Entry]:
+        copies: list[_Copy] = []
+        for tag, path in names.items():
+            try:
+                copies.append(_copy(root, layout, layout.folders[tag], path))
+            except FileProblemError as error:
+                yield Reported(path, error.reason, error.detail)
+        if copies:
+            yield _item(owner, copies, layout, tz)
+
+    return by_owner(root, classify, entries, layout.folders.__contains__)
 
 
-def _fill_state(index: NameIndex, root: Path, folder: str, tag: int) -> Iterator[Reported]:
-    for name in files_in(root, folder):
-        if isinstance(name, Reported):
-            yield name
-        elif name.endswith(_ENDING) and len(name) > len(_ENDING):
-            index.add(name[: -len(_ENDING)], tag, join(folder, name))
-        else:
-            yield unnamed(join(folder, name))
-
-
-def _read(root: Path, layout: Layout, folder: str, path: str) -> _Copy:
-    data, stamp = read_file(root, path, MAX_DOCUMENT)
-    envelope: Any = parse_json(data, Why.BAD_ENVELOPE)
-    if not isinstance(envelope, dict) or layout.payload_key not in envelope:
-        raise FileProblemError(Why.BAD_ENVELOPE, f"not an object with {layout.payload_key!r}")
-    payload = envelope.pop(layout.payload_key)
-    check_depth(envelope, Why.BAD_ENVELOPE)
-    try:
+def _copy(root: Path, layout: _Layout, folder: str, path: str) -> _Copy:
+    envelope, stamp = read_json(root, path, MAX_DOCUMENT, Why.BAD_ENVELOPE)
+    key = layout.keys[0]
+    if not isinstance(envelope, dict) or key not in envelope:
+        raise FileProblemError(Why.BAD_ENVELOPE, f"not an object with {key!r}")
+    payload = envelope.pop(key)
+    with refusing(Why.BAD_ENVELOPE):
+        check_depth(envelope)
+    with refusing(Why.BAD_ENVELOPE, "payload cannot be written: "):
         return _Copy(folder, path, envelope, canonical_json(payload), stamp)
-    except (ValueError, RecursionError) as error:
-        raise FileProblemError(Why.BAD_ENVELOPE, f"payload cannot be written: {error}") from error
 
 
-def _item(owner: str, copies: list[_Copy], layout: Layout, tz: tzinfo | None) -> LegacyItem:
+def _item(owner: str, copies: list[_Copy], layout: _Layout, tz: tzinfo | None) -> LegacyItem:
     best, *others = copies
     state = state_of(best.folder)
     # A losing copy with another payload is a fact that the import would drop in silence.
     warnings = [
-        Warned(copy.path, layout.payload_key, "another payload than the copy that counts")
+        Warned(copy.path, layout.keys[0], "another payload than the copy that counts")
         for copy in others
         if copy.payload != best.payload
     ]
@@ -114,8 +110,6 @@ def _item(owner: str, copies: list[_Copy], layout: Layout, tz: tzinfo | None) ->
     created = values.recorded_us(content, layout.created_key, tz, best.path, warnings)
     return LegacyItem(
         source=tuple(copy.path for copy in copies),
-        payload=Embedded(best.path, layout.payload_key),
-        payload_size=len(best.payload),
         stamp=best.stamp,
         state=state,
         created_us=values.mtime_us(best.stamp) if created is None else created,
@@ -127,4 +121,20 @@ def _item(owner: str, copies: list[_Copy], layout: Layout, tz: tzinfo | None) ->
         legacy=content,
         earlier=tuple(copy.metadata for copy in others),
         warnings=tuple(warnings),
+        embedded=Embedded(layout.keys[0], len(best.payload)),
     )
+
+
+def _format(name: str, layout: _Layout) -> Format:
+    return Format(name, partial(_looks_like, layout), partial(_read, layout))
+
+
+FORMATS = (
+    _format(
+        "report_queue", _Layout(("completed", "failed", "pending"), ("report_data",), "created_at")
+    ),
+    # Envelopes of report_queue may hold a stray `data` as well, but never this pair.
+    _format(
+        "ui_queue", _Layout(("sent", "failed", "pending"), ("data", "operation_type"), "created")
+    ),
+)

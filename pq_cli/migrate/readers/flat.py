@@ -1,28 +1,27 @@
-"""What the readers of flat folders share: sorting file names by their ends, reading sidecars."""
+"""What the readers share: sorting file names by the item they belong to, reading sidecars."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pq_cli.core.jsonio import parse_python
 from pq_cli.migrate.files import (
     MAX_DOCUMENT,
-    FileKind,
-    check_json,
     files_in,
     read_file,
     read_object,
-    report_tree,
-    scan,
-    stamp_of,
+    refusing,
+    tried,
+    unnamed,
 )
-from pq_cli.migrate.model import FileProblemError, Json, LegacyState, Reported, Stamp, Why
+from pq_cli.migrate.model import Entry, Json, LegacyItem, LegacyState, Reported, Stamp, Why
 from pq_cli.migrate.readers.index import NameIndex
 from pq_cli.migrate.traces import Evidence, Traces
 
 Classify = Callable[[str], tuple[str, int] | None]
-"""(owner, tag) of a file name, or None if no rule names it."""
+"""(owner, tag) of a file's path, or None if no rule names it."""
 
 
 def ending_classifier(endings: dict[str, int]) -> Classify:
@@ -40,41 +39,28 @@ def ending_classifier(endings: dict[str, int]) -> Classify:
     return classify
 
 
-def unnamed(path: str) -> Reported:
-    """Return the report of a regular file that no rule names."""
-    return Reported(path, Why.TMP_LEFTOVER if path.endswith(".tmp") else Why.UNKNOWN_FILE)
+def by_owner(
+    root: Path,
+    classify: Classify,
+    entries: Callable[[str, dict[int, str]], Iterator[Entry]],
+    wanted: Callable[[str], object] | None = None,
+    *,
+    apart: bool = False,
+) -> Iterator[Entry]:
+    """Yield what `entries` makes of each owner's files (by tag), and a report of all others.
 
-
-def folders_in(root: Path, wanted: Callable[[str], object]) -> Iterator[str | Reported]:
-    """Yield the folders of a source whose names are wanted, and a report for everything else."""
-    for name, kind in scan(root):
-        if kind is FileKind.OTHER:
-            yield Reported(name, Why.NOT_A_FILE, "a link or special file")
-        elif kind is FileKind.FILE:
-            yield unnamed(name)
-        elif wanted(name):
-            yield name
-        else:
-            yield from report_tree(root, name)
-
-
-def try_stamp(root: Path, path: str) -> Stamp | Reported:
-    """Return the stamp of a payload of any bytes, or the report of why it cannot be read."""
-    try:
-        return stamp_of(root, path)
-    except FileProblemError as error:
-        return Reported(path, error.reason, error.detail)
-
-
-def fill(index: NameIndex, root: Path, classify: Classify) -> Iterator[Reported]:
-    """Put the names of a flat folder into the index; yield what no rule names."""
-    for name in files_in(root):
-        if isinstance(name, Reported):
-            yield name
-        elif (found := classify(name)) is None:
-            yield unnamed(name)
-        else:
-            index.add(*found, name)
+    wanted, apart: see `files_in`.
+    """
+    with NameIndex() as index:
+        for path in files_in(root, wanted, apart=apart):
+            if isinstance(path, Reported):
+                yield path
+            elif (found := classify(path)) is None:
+                yield unnamed(path)
+            else:
+                index.add(*found, path)
+        for owner, names in index.groups():
+            yield from entries(owner, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,39 +76,40 @@ class Member:
     sidecars: dict[int, tuple[str, Json]]
 
 
-def members_of(
+def members(
     root: Path,
+    sidecars: Mapping[int, int | None],
+    look: Callable[[Path, str], Stamp],
+    item: Callable[[str, Member], LegacyItem],
+    owner: str,
     names: dict[int, str],
-    sidecars: dict[int, int | None],
-    stamped: Callable[[Path, str], Stamp | Reported],
-) -> Iterator[Member | Reported]:
-    """Yield the payloads among the files of one name, and a report for each that is no use.
+) -> Iterator[Entry]:
+    """Yield the items of the payloads among the files of one name, and what is no use.
 
-    names: the files by tag. sidecars: which tags are no payloads, and of which payload each tells;
-    without that one, or where None, of all there are. stamped: checks a payload.
+    sidecars: which tags are no payloads, and of which payload each tells; without that one, or
+    where None, of all there are. look: checks a payload. names: the files by tag.
     """
     payloads = {tag: path for tag, path in names.items() if tag not in sidecars}
-    good: dict[int, Stamp] = {}
+    good: dict[int, Member] = {}
     for tag, path in payloads.items():
-        stamp = stamped(root, path)
+        stamp = tried(look, root, path)
         if isinstance(stamp, Reported):
             yield stamp
         else:
-            good[tag] = stamp
-    told: dict[int, dict[int, tuple[str, Json]]] = {tag: {} for tag in good}
+            good[tag] = Member(tag, path, stamp, {})
     for side, only in sidecars.items():
         if side not in names:
             continue
-        served = [only] if only in payloads else list(payloads)
-        if not any(tag in good for tag in served):
+        served = good.keys() & ({only} if only in payloads else payloads)
+        if not served:
             yield Reported(names[side], Why.META_OF_BAD_PAYLOAD if payloads else Why.ORPHAN_META)
-        elif isinstance(found := try_object(root, names[side]), Reported):
+        elif isinstance(found := tried(read_object, root, names[side]), Reported):
             yield found
         else:
-            for tag in filter(good.__contains__, served):
-                told[tag][side] = (names[side], found[0])
-    for tag, stamp in good.items():
-        yield Member(tag, payloads[tag], stamp, told[tag])
+            for tag in served:
+                good[tag].sidecars[side] = (names[side], found[0])
+    for member in good.values():
+        yield item(owner, member)
 
 
 def evidence(traces: Traces, own: int, shared: int, seen: str) -> Evidence | None:
@@ -134,14 +121,6 @@ def evidence(traces: Traces, own: int, shared: int, seen: str) -> Evidence | Non
         return None
     strong = own > 0 and 2 * (own + shared) >= traces.visible
     return Evidence(strong, f"{own + shared} of {traces.visible} files named {seen}")
-
-
-def try_object(root: Path, path: str) -> tuple[Json, Stamp] | Reported:
-    """Return a sidecar's object and stamp, or the report of why there is none."""
-    try:
-        return read_object(root, path)
-    except FileProblemError as error:
-        return Reported(path, error.reason, error.detail)
 
 
 def state_of(word: str) -> LegacyState:
@@ -156,11 +135,10 @@ def state_of(word: str) -> LegacyState:
     return states.get(word, "pending")
 
 
-def checked_payload(root: Path, path: str) -> Stamp | Reported:
-    """Return the stamp of a `.wsjf` payload, or why it is none: it must be JSON for Python."""
-    try:
-        data, stamp = read_file(root, path, MAX_DOCUMENT)
-        check_json(data, Why.BAD_PAYLOAD)
-    except FileProblemError as error:
-        return Reported(path, error.reason, error.detail)
+def json_stamp(root: Path, path: str) -> Stamp:
+    """Return the stamp of a `.wsjf` payload: JSON for Python. Raises FileProblemError."""
+    data, stamp = read_file(root, path, MAX_DOCUMENT)
+    # Decoded here, not by json: it would take UTF-16 and UTF-32 as well.
+    with refusing(Why.BAD_PAYLOAD, "not JSON in UTF-8: "):
+        parse_python(data.decode("utf-8-sig"))
     return stamp

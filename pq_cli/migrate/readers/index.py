@@ -12,42 +12,34 @@ _SCHEMA = (
     "CREATE TABLE names (owner BLOB, tag INTEGER, path BLOB)",
     "CREATE TABLE marked (path BLOB PRIMARY KEY) WITHOUT ROWID",
 )
-_INDEX = "CREATE INDEX IF NOT EXISTS by_owner ON names (owner, tag, path)"
 
 
 class NameIndex(Scratch):
     """(owner, tag, path) triples: `owner` is an item's name, `tag` what the path is to it.
 
-    Add first, then ask: the index over the names is built at the first question, by one
+    Add first, then ask, for the groups first: with them the index over the names is built, by one
     external sort, which is far cheaper than keeping it up while names come in any order.
     """
 
     def __init__(self) -> None:
         super().__init__(_SCHEMA)
-        self._sorted = False
 
     def add(self, owner: str, tag: int, path: str) -> None:
         """Take a name in."""
         self.insert("INSERT INTO names VALUES (?, ?, ?)", (to_key(owner), tag, to_key(path)))
-
-    def _sort(self) -> None:
-        if not self._sorted:
-            list(self.select(_INDEX))
-            self._sorted = True
 
     def groups(self) -> Iterator[tuple[str, dict[int, str]]]:
         """Yield each owner with its paths by tag, owners in text order.
 
         A tag is held once by an owner, so a group is small whatever the folder's size.
         """
-        self._sort()
+        list(self.select("CREATE INDEX by_owner ON names (owner, tag, path)"))
         rows = self.select("SELECT owner, tag, path FROM names ORDER BY owner, tag, path")
         for owner, members in groupby(rows, key=itemgetter(0)):
             yield from_key(owner), {tag: from_key(path) for _, tag, path in members}
 
     def find(self, owner: str, tag: int) -> str | None:
         """Return the path that an owner has under a tag."""
-        self._sort()
         asked = (to_key(owner), tag)
         for (path,) in self.select("SELECT path FROM names WHERE owner = ? AND tag = ?", asked):
             return from_key(path)

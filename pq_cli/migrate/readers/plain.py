@@ -8,10 +8,9 @@ from datetime import tzinfo
 from pathlib import Path
 
 from pq_cli.core.unfinished import looks_unfinished, marks
-from pq_cli.migrate.files import files_in
-from pq_cli.migrate.model import Entry, Json, LegacyItem, Reported, Verbatim, Warned, Why
+from pq_cli.migrate.files import files_in, read_object, stamp_of, tried
+from pq_cli.migrate.model import Entry, Json, LegacyItem, Reported, Warned, Why
 from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import try_object, try_stamp
 from pq_cli.migrate.readers.index import NameIndex
 from pq_cli.migrate.traces import Evidence, Format, Traces
 
@@ -19,13 +18,12 @@ _SIDECAR = ".meta.json"
 _FILE_TAG, _SIDECAR_TAG, _MARK_TAG = 0, 1, 2
 
 
-def looks_like(traces: Traces) -> Evidence | None:
-    """See Format; any file is a payload, so this never counts as strong."""
+def _looks_like(traces: Traces) -> Evidence | None:
+    # Any file is a payload, so this never counts as strong.
     return Evidence(False, f"{traces.visible} files") if traces.visible else None
 
 
-def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-    """See Format; no time of this format needs `tz`."""
+def _read(root: Path, _: tzinfo | None) -> Iterator[Entry]:
     with NameIndex() as index:
         yield from _fill(index, root)
         for name, members in index.groups():
@@ -55,7 +53,7 @@ def _fill(index: NameIndex, root: Path) -> Iterator[Reported]:
 
 
 def _one(index: NameIndex, root: Path, name: str) -> Iterator[Entry]:
-    stamp = try_stamp(root, name)
+    stamp = tried(stamp_of, root, name)
     if isinstance(stamp, Reported):
         yield stamp
         return
@@ -65,7 +63,7 @@ def _one(index: NameIndex, root: Path, name: str) -> Iterator[Entry]:
         if path is None:
             continue
         first_use = index.mark(path)
-        found = try_object(root, path)
+        found = tried(read_object, root, path)
         if not isinstance(found, Reported):
             sidecar = (path, found[0])
             break
@@ -75,8 +73,6 @@ def _one(index: NameIndex, root: Path, name: str) -> Iterator[Entry]:
     path, content = sidecar if sidecar else (name, {})
     yield LegacyItem(
         source=(name, path) if sidecar else (name,),
-        payload=Verbatim(name),
-        payload_size=stamp.size,
         stamp=stamp,
         state="pending",
         created_us=values.mtime_us(stamp),
@@ -87,4 +83,4 @@ def _one(index: NameIndex, root: Path, name: str) -> Iterator[Entry]:
     )
 
 
-FORMAT = Format("plain", looks_like, read)
+FORMAT = Format("plain", _looks_like, _read)

@@ -9,67 +9,61 @@ one tells what happened last.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from pq_cli.migrate.model import Entry, Json, LegacyItem, Reported, Stamp, Verbatim, Warned, Why
+from pq_cli.migrate.files import read_object, tried
+from pq_cli.migrate.model import Entry, Json, LegacyItem, Reported, Stamp, Warned, Why
 from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import (
-    checked_payload,
+    by_owner,
     ending_classifier,
     evidence,
-    fill,
+    json_stamp,
     state_of,
-    try_object,
 )
-from pq_cli.migrate.readers.index import NameIndex
 from pq_cli.migrate.traces import Evidence, Format, Traces
 
 # In the order in which a tie of two metas is decided: the later one wins.
-STATES = ("pending", "processing", "suspended", "failed", "completed")
-_META = len(STATES)
+_STATES = ("pending", "processing", "suspended", "failed", "completed")
+_META = len(_STATES)
 _SHARED = (".pending.wsjf", ".completed.wsjf")
 _OWN = (".processing.wsjf", ".suspended.wsjf", ".failed.wsjf")
-_METAS = tuple(f".{state}.meta.json" for state in STATES)
+_METAS = tuple(f".{state}.meta.json" for state in _STATES)
 ENDINGS = frozenset((*_SHARED, *_OWN, *_METAS))
 
 _classify = ending_classifier(
-    {f".{state}.wsjf": tag for tag, state in enumerate(STATES)}
+    {f".{state}.wsjf": tag for tag, state in enumerate(_STATES)}
     | {ending: _META + tag for tag, ending in enumerate(_METAS)}
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Meta:
-    """A readable meta: `rank` is its state's place in STATES, `updated_us` for comparing."""
+class _Meta(NamedTuple):
+    """A readable meta: of several the greatest is the newest. rank: of its state in _STATES."""
 
-    path: str
-    rank: int
-    content: Json
     updated_us: int
+    rank: int
+    path: str
+    content: Json
 
 
-def looks_like(traces: Traces) -> Evidence | None:
-    """See Format."""
+def _looks_like(traces: Traces) -> Evidence | None:
     shared = traces.count(*_SHARED)
     metas = traces.count(*_METAS)
     own = traces.count(*_OWN) + (metas if shared else 0)
     return evidence(traces, own, shared + (0 if shared else metas), "ID.STATE.wsjf/.meta.json")
 
 
-def read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-    """See Format."""
-    with NameIndex() as index:
-        yield from fill(index, root, _classify)
-        for owner, members in index.groups():
-            yield from _group(root, tz, owner, members)
+def _read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
+    return by_owner(root, _classify, partial(_group, root, tz))
 
 
-def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -> Iterator[Entry]:
-    payloads = {tag: path for tag, path in members.items() if tag < _META}
+def _group(root: Path, tz: tzinfo | None, owner: str, names: dict[int, str]) -> Iterator[Entry]:
+    payloads = {tag: path for tag, path in names.items() if tag < _META}
     metas: dict[int, dict[int, str]] = {tag: {} for tag in payloads}
-    for tag, path in members.items():
+    for tag, path in names.items():
         rank = tag - _META
         if rank in payloads:
             metas[rank][rank] = path
@@ -78,41 +72,31 @@ def _group(root: Path, tz: tzinfo | None, owner: str, members: dict[int, str]) -
         elif rank >= 0:
             yield Reported(path, Why.ORPHAN_META, "no payload of this id, or more than one")
     for rank, path in payloads.items():
-        stamp = checked_payload(root, path)
+        stamp = tried(json_stamp, root, path)
         if isinstance(stamp, Reported):
             yield stamp
             yield from (Reported(meta, Why.META_OF_BAD_PAYLOAD) for meta in metas[rank].values())
             continue
         warnings: list[Warned] = []
         readable: list[_Meta] = []
-        for meta in _read_metas(root, tz, metas[rank], warnings):
-            if isinstance(meta, Reported):
-                yield meta
-            else:
-                readable.append(meta)
+        for meta_rank, meta_path in metas[rank].items():
+            found = tried(read_object, root, meta_path)
+            if isinstance(found, Reported):
+                yield found
+                continue
+            content, file = found
+            updated = values.recorded_us(content, "updated_at", tz, meta_path, warnings)
+            # Without a time of its own a meta is as new as its file.
+            updated = values.mtime_us(file) if updated is None else updated
+            readable.append(_Meta(updated, meta_rank, meta_path, content))
         yield _item(owner, path, rank, stamp, readable, tz, warnings)
 
 
-def _read_metas(
-    root: Path, tz: tzinfo | None, paths: dict[int, str], warnings: list[Warned]
-) -> Iterator[_Meta | Reported]:
-    for rank, path in sorted(paths.items()):
-        found = try_object(root, path)
-        if isinstance(found, Reported):
-            yield found
-            continue
-        content, stamp = found
-        updated = values.recorded_us(content, "updated_at", tz, path, warnings)
-        # Without a time of its own a meta is as new as its file.
-        fallback = values.mtime_us(stamp)
-        yield _Meta(path, rank, content, fallback if updated is None else updated)
-
-
 def _rank_now(own_rank: int, metas: list[_Meta], newest: _Meta | None) -> int:
-    """Return the place in STATES of the state that counts."""
+    """Return the place in _STATES of the state that counts."""
     if newest is not None and any(meta.rank == own_rank for meta in metas):
         return newest.rank
-    completed = STATES.index("completed")
+    completed = _STATES.index("completed")
     return completed if any(meta.rank == completed for meta in metas) else own_rank
 
 
@@ -125,8 +109,8 @@ def _item(
     tz: tzinfo | None,
     warnings: list[Warned],
 ) -> LegacyItem:
-    newest = max(metas, key=lambda meta: (meta.updated_us, meta.rank), default=None)
-    state = state_of(STATES[_rank_now(own_rank, metas, newest)])
+    newest = max(metas, default=None)  # no two of an item are of one state
+    state = state_of(_STATES[_rank_now(own_rank, metas, newest)])
     created = [
         us
         for meta in metas
@@ -137,8 +121,6 @@ def _item(
     where = newest.path if newest else path
     return LegacyItem(
         source=(path, *(meta.path for meta in metas)),
-        payload=Verbatim(path),
-        payload_size=stamp.size,
         stamp=stamp,
         state=state,
         created_us=min(created, default=values.mtime_us(stamp)),
@@ -153,4 +135,4 @@ def _item(
     )
 
 
-FORMAT = Format("pywats_persistent", looks_like, read)
+FORMAT = Format("pywats_persistent", _looks_like, _read)

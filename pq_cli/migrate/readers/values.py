@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from pq_cli.core.jsonio import as_text
 from pq_cli.core.timefmt import MAX_MICROS as MAX_US
@@ -14,13 +14,13 @@ from pq_cli.migrate.model import DEFAULT_PRIORITY, Json, LegacyState, Stamp, War
 MAX_COUNT = 2**31 - 1
 
 
-def to_us(moment: datetime, tz: tzinfo | None) -> int | None:
-    """Return microseconds since the epoch, or None where no meta could hold them.
+def parsed_us(text: str, tz: tzinfo | None) -> int | None:
+    """Return microseconds since the epoch of a time, or None for what is none.
 
-    A naive moment is local time in `tz` (None: this machine's zone), see `parse_micros`.
+    Without an offset it is local in `tz` (None: this machine's zone), see `parse_micros`.
     """
     try:
-        return parse_micros(moment.isoformat(), tz)
+        return parse_micros(text, tz)
     except UsageError:
         return None
 
@@ -44,52 +44,43 @@ def recorded_us(
 ) -> int | None:
     """Return a recorded time; None if missing, or not readable (with a warning)."""
     value = meta.get(key)
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            return parse_micros(value, tz)
-        except UsageError:
-            pass
-    warnings.append(Warned(path, key, value))
-    return None
+    found = parsed_us(value, tz) if isinstance(value, str) else None
+    if found is None and value is not None:
+        warnings.append(Warned(path, key, value))
+    return found
 
 
-def _whole(value: object, low: int, high: int) -> int | None:
+def _number(
+    meta: Json, key: str, low: int, high: int, path: str, warnings: list[Warned]
+) -> int | None:
+    """Return a recorded whole number; None if missing, or not in its bounds (with a warning)."""
+    value = meta.get(key, missing := object())
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return value
+    if value is not missing:
+        warnings.append(Warned(path, key, value))
     return None
 
 
 def priority(meta: Json, path: str, warnings: list[Warned]) -> int:
     """Return the recorded priority; the default if missing, or not 1 to 10 (with a warning)."""
-    if "priority" not in meta:
-        return DEFAULT_PRIORITY
-    value = _whole(meta["priority"], 1, 10)
-    if value is None:
-        warnings.append(Warned(path, "priority", meta["priority"]))
-        return DEFAULT_PRIORITY
-    return value
+    return _number(meta, "priority", 1, 10, path, warnings) or DEFAULT_PRIORITY
 
 
 def attempts(meta: Json, state: LegacyState, path: str, warnings: list[Warned]) -> int:
     """Return the recorded attempts; without a usable record 1 for failed and done, else 0."""
-    recorded = meta.get("attempts")
-    value = _whole(recorded, 0, MAX_COUNT)
-    if value is not None:
-        return value
-    if recorded is not None:
-        warnings.append(Warned(path, "attempts", recorded))
-    return 1 if state in ("failed", "done") else 0
+    found = _count(meta, "attempts", 0, path, warnings)
+    return int(state in ("failed", "done")) if found is None else found
 
 
 def max_attempts(meta: Json, path: str, warnings: list[Warned]) -> int | None:
     """Return the recorded limit; None if missing, or not a positive number (with a warning)."""
-    recorded = meta.get("max_attempts")
-    value = _whole(recorded, 1, MAX_COUNT)
-    if value is None and recorded is not None:
-        warnings.append(Warned(path, "max_attempts", recorded))
-    return value
+    return _count(meta, "max_attempts", 1, path, warnings)
+
+
+def _count(meta: Json, key: str, low: int, path: str, warnings: list[Warned]) -> int | None:
+    known = meta.get(key) is not None  # a null says nothing
+    return _number(meta, key, low, MAX_COUNT, path, warnings) if known else None
 
 
 def error_text(meta: Json, key: str) -> str | None:
