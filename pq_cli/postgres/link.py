@@ -187,6 +187,14 @@ class Link:
         if session is not None:
             session.close()
 
+    def stands(self) -> bool:
+        """Tell whether there is a connection, and nothing is known against it."""
+        try:
+            self._same().heard()
+        except Refused:
+            return False
+        return True
+
     # -- transactions ----------------------------------------------------------------
 
     @property

@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from pq_cli.core.arguments import valid_making
+from pq_cli.core.arguments import valid_flag, valid_making, valid_reference
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError, PermissionDeniedError
 from pq_cli.postgres.address import Address
@@ -16,6 +16,7 @@ from pq_cli.queue.verbs import Queue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pq_cli.core.item import Item
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.store import PostgresStore
 
@@ -69,6 +70,16 @@ class PostgresQueue(Queue):
         report = report if report is not None else _ignore
         store = PostgresStore(address, link, number, config, clock, lock_timeout, report, limits)
         super().__init__(store, config, jitter)
+
+    def done(
+        self, item: Item | int | str, *, status: int | None = None, later: bool = False
+    ) -> Item:
+        """As that of any `Queue`; the end of a claim that was made here is one round trip."""
+        if not self.config.keep_done:
+            ended = self._store.end_own(*valid_reference(item), status, valid_flag("later", later))
+            if ended is not None:
+                return ended
+        return super().done(item, status=status, later=later)
 
     def findings(self) -> Iterator[tuple[str, int | None, str] | None]:
         """Yield what is wrong in the tables, as `pq check` tells it; None after each page."""

@@ -239,6 +239,27 @@ with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[])
 delete from pq.payload using gone where payload.queue = gone.queue and payload.blob = gone.blob
 """
 
+END = f"""
+with gone as (
+    delete from pq.item where queue = %(queue)s and id = %(id)s and moving = %(moving)s
+        and not awaited and coalesce(abs({CLOCK} - %(now)s::float8) < 0.25, true)
+    returning queue, blob, id
+), logs as (
+    delete from pq.output using gone where output.queue = %(queue)s and output.id = gone.id
+), content as (
+    delete from pq.payload using gone where payload.queue = gone.queue and payload.blob = gone.blob
+)
+insert into pq.event (queue, said) select queue, %(said)s from gone returning seq
+"""
+"""DROP and NOTE at once, of an item that is as it was when it was written `moving`.
+
+Not of one for which others wait: they are to be told. Nor where the time that the event tells is
+not the server's: its clock was set, or ours stood still.
+"""
+NOTIFY = "select pg_notify(%s, '')"
+RELAX = "select set_config('synchronous_commit', 'off', true)"
+"""Let the commit not wait for the disk."""
+
 SYNC = "select pg_logical_emit_message(true, 'pq', '')::text"
 """Something to commit: when that is on the disk, all that came before it is."""
 

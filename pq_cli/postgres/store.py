@@ -29,7 +29,7 @@ from pq_cli.host import this_process
 from pq_cli.postgres import payloads, presence
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.entry import Entry
-from pq_cli.postgres.finding import KEYS, ORDER, Finds
+from pq_cli.postgres.finding import KEYS, ORDER, Ends
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import same_fixed, texts, worker_of
 from pq_cli.postgres.waiting.followers import PostgresFollowers
@@ -49,13 +49,11 @@ if TYPE_CHECKING:
     from pq_cli.postgres.wire.session import Row
     from pq_cli.queue.request import Admitted, Request
 
-_MOST_EVENTS = 10_000
-_TRIM_EVERY = 500
 _LOOK = 2.0
 """Seconds between looks while waiting: a notification may be lost."""
 
 
-class PostgresStore(Finds):
+class PostgresStore(Ends):
     """The items of one queue.
 
     queue: its number in the database. clock: returns Unix seconds; None: the server's. patience:
@@ -92,6 +90,7 @@ class PostgresStore(Finds):
         self._claiming = 0
         self._known: tuple[float, float, float | None] | None = None
         self._came: tuple[int, bytes | None] = 0, None
+        self._own: dict[int, tuple[Item, str]] = {}
         self.followers = PostgresFollowers(self.ask, queue, partial(self.exclude, ORDER, KEYS))
         self.untold = self.followers.untold
         self._begin_anew()
@@ -121,7 +120,8 @@ class PostgresStore(Finds):
                 self._link.rollback()
                 raise
             else:
-                self._trim(self._link.commit())
+                kept = self._link.commit()
+                self._trim(kept[-1] if self._notes else [])
             finally:
                 self._claiming = 0
                 self._begin_anew()
@@ -129,17 +129,9 @@ class PostgresStore(Finds):
     def _tell(self) -> None:
         """Write down what happened, and wake those who wait for it."""
         if self._stirred:
-            self._link.later("select pg_notify(%s, '')", presence.channel(self.number))
+            self._link.later(sql.NOTIFY, presence.channel(self.number))
         if self._notes:
             self._link.later(sql.NOTE, self.number, self._notes)
-
-    def _trim(self, kept: list[list[tuple[Any, ...]]]) -> None:
-        """Let old events go, once in a while; kept: what the end of the transaction returned."""
-        if self._notes and any(seq % _TRIM_EVERY == 0 for (seq,) in kept[-1]):
-            try:
-                self._link.rows(sql.TRIM, self.number, self.number, _MOST_EVENTS)
-            except (PqError, OSError):
-                pass  # the change stands, and others will do it
 
     def now(self) -> float:
         with self._lock:
@@ -249,6 +241,7 @@ class PostgresStore(Finds):
             self._relax(before, after)
         self.followers.moved(before, after)
         fixed, moving = texts(after)
+        self._claimed(after, moving)
         values: list[object] = [
             str(after.state), after.priority, after.not_before, after.lease_until, after.kept_until,
             worker_of(after), moving,
@@ -262,11 +255,6 @@ class PostgresStore(Finds):
         self._free(before, after.state)
         return after
 
-    def _free(self, before: Item, state: State | None) -> None:
-        """Wake those who wait for the slot of an item that was active."""
-        if before.limit is not None and before.state is State.ACTIVE is not state:
-            self._stirred = True
-
     def _relax(self, before: Item, after: Item) -> None:
         """Let the commit not wait for the disk, but for that of a claim.
 
@@ -279,31 +267,6 @@ class PostgresStore(Finds):
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:
             self.put(before, after)
-
-    def drop(self, item: Item, *, later: bool = False) -> None:
-        self.followers.moved(item, None)
-        self._drop([item.id], later)
-        self._free(item, None)
-
-    def settle(self) -> int:
-        with self._lock:
-            if self._link.unsettled and self._config.durability != "fast":
-                self._link.rows(sql.SYNC)
-            count, self._link.unsettled = self._link.unsettled, 0
-        return count
-
-    def _drop(self, ids: list[int], later: bool = False) -> None:
-        self._came = 0, None
-        self._link.unsettled += later
-        if later or self._config.durability == "fast":
-            self._link.later("set local synchronous_commit = off")
-        self._link.later(sql.DROP, self.number, ids, self.number)
-
-    def expire(self, now: float) -> int:
-        gone = [row[0] for row in self._link.rows(sql.EXPIRED, self.number, now)]
-        if gone:
-            self._drop(gone)
-        return len(gone)
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         with self._lock:
@@ -342,7 +305,7 @@ class PostgresStore(Finds):
             self.exclude(KEYS)
         self._stirred = True
         if self._config.durability == "fast":
-            self._link.later("set local synchronous_commit = off")
+            self._link.later(sql.RELAX)
         return Entry(self, self.followers, self._link, self.number, self._config, now)
 
     def arrivals(self) -> PostgresArrivals:

@@ -1,0 +1,115 @@
+"""The end of a claim that was made here is one statement; it ends nothing else than that claim."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from database import server
+from support import wait_until
+
+from pq_cli import PostgresQueue, Request, StaleClaimError, State
+from pq_cli.postgres.presence import channel
+from pq_cli.postgres.wire.session import Session
+
+
+@pytest.fixture
+def queue(url):
+    """A queue that nobody has used."""
+    with PostgresQueue(url) as queue:
+        yield queue
+
+
+def trips(monkeypatch):
+    """Return a list that grows by the statements of each round trip from now on."""
+    seen, run = [], Session.run
+
+    def counted(session, statements):
+        seen.append([text for text, _ in statements])
+        return run(session, statements)
+
+    monkeypatch.setattr(Session, "run", counted)
+    return seen
+
+
+def test_a_cycle_is_three_round_trips(queue, monkeypatch):
+    """To choose and lock, to write the claim, to end it; the payload comes along."""
+    queue.enqueue_many([(b"x", Request())] * 20)
+    seen, took = trips(monkeypatch), []
+    while item := queue.claim(bound=False):
+        assert queue.payload(item) == b"x"
+        queue.done(item)
+        took.append(len(seen))
+        seen.clear()
+    assert min(took) == 3  # more where the dead are looked for, once a second
+
+
+def test_a_claim_that_somebody_else_has_by_now_is_stale(queue, url):
+    """Whoever ended it so would end what the other one works on."""
+    queue.enqueue(b"x")
+    mine = queue.claim(bound=False, lease=0.001)
+    with PostgresQueue(url) as other:
+        theirs = []
+        wait_until(lambda: theirs.append(other.claim(bound=False)) or theirs[-1], "the lease's end")
+        with pytest.raises(StaleClaimError):
+            queue.done(mine)
+        assert queue.get(mine.id).claims == theirs[-1].claims == 2
+        other.done(theirs[-1])
+
+
+def test_a_claim_that_was_given_back_is_stale_for_who_made_it(queue, url):
+    """Nothing is left of it in memory that would end the next one."""
+    queue.enqueue(b"x")
+    mine = queue.claim(bound=False)
+    with PostgresQueue(url) as other:
+        other.release(mine.claim)
+    with pytest.raises(StaleClaimError):
+        queue.done(mine)
+    assert queue.get(mine.id).state is State.PENDING
+
+
+def test_who_has_come_after_it_meanwhile_is_told(queue, url):
+    """What is enqueued after an item that is being worked on is served once that is done."""
+    first = queue.enqueue(b"x")
+    claimed = queue.claim(bound=False)
+    with PostgresQueue(url) as other:
+        second = other.enqueue(b"y", after=[first.id])
+        assert second.state is State.HELD
+        queue.done(claimed)
+        assert other.claim(bound=False).id == second.id
+
+
+def test_the_time_of_an_end_is_the_servers(queue, monkeypatch):
+    """Whatever this host's clocks did since the claim: they stood still, or ran ahead."""
+    queue.enqueue(b"x")
+    item = queue.claim(bound=False)
+    real = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 3600)
+    done = queue.done(item)
+    ((now,),) = server().sql("select extract(epoch from clock_timestamp())::float8")
+    assert abs(done.updated_at - now) < 600
+    assert list(queue.items()) == []
+
+
+def test_the_end_of_a_limited_item_wakes_those_who_wait_for_its_slot(queue, url):
+    """They would look again only some seconds later."""
+    import psycopg
+
+    queue.enqueue(b"x", limit="api")
+    item = queue.claim(bound=False)
+    name = url.partition("#")[2]
+    ((number,),) = server().sql("select number from pq.queue where name = %s", name)
+    with psycopg.connect(server().conninfo, autocommit=True) as ear:
+        ear.execute(f"listen {channel(number)}")
+        queue.done(item)
+        assert len(list(ear.notifies(timeout=30, stop_after=1))) == 1
+
+
+def test_a_connection_that_was_lost_meanwhile_is_made_again(queue):
+    """The work took an hour, and the server was restarted: its end is told all the same."""
+    queue.enqueue(b"x")
+    item = queue.claim(bound=False)
+    end = "select pg_terminate_backend(pid, 60000) from pg_stat_activity"
+    assert server().sql(f"{end} where application_name = 'pq'")
+    queue.done(item)
+    assert list(queue.items()) == []
