@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pq_cli.core import transitions
 from pq_cli.core.insight.shape import Backlog, slots
-from pq_cli.core.item import Item, State
+from pq_cli.core.item import State
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import Reader
@@ -26,74 +26,50 @@ _GONE = 0.0
 
 def backlog(reader: Reader, now: float, most: Mapping[str, int]) -> Backlog:
     """Return what waits at `now` (Unix seconds); see `Store.backlog`. most: see `slots`."""
-    return _Look(reader, now).backlog(most)
-
-
-class _Look:
-    def __init__(self, reader: Reader, now: float) -> None:
-        self._reader = reader
-        self._now = now
-        self._created: dict[int, float] = {}
-        self._delayed = 0
-        self._next_due: float | None = None
-
-    def backlog(self, most: Mapping[str, int]) -> Backlog:
-        due = self._due()
-        lanes = {}
-        for lane in sorted({*self._reader.lanes(), *due}):
-            folders = [folder for folder, _ in self._reader.of(State.PENDING, lane=lane)]
-            ids = [item_id for folder in folders for item_id in sorted(self._reader.ids(folder))]
-            if lane in due:
-                ids = sorted({*ids, *due[lane]})
-            if ids:
-                lanes[lane] = ids
-        active = {
-            limit: len(self._reader.entries(layout.active_folder(limit)))
-            for limit in self._reader.limits()
-        }
-        return Backlog(
-            lanes=lanes,
-            created_in=self._created_in,
-            delayed=self._delayed,
-            next_due=self._next_due,
-            slots=slots(lanes, {limit: n for limit, n in active.items() if n}, most),
-        )
-
-    def _due(self) -> dict[LaneName, list[int]]:
-        """Return the delayed items that are due, by lane; count the others."""
-        found: dict[LaneName, list[int]] = {}
-        for folder, _ in self._reader.of(State.DELAYED):
-            ids = self._reader.ids(folder)
-            if layout.second_of(folder) > self._now:
-                self._delayed += len(ids)
-                if ids and self._next_due is None:
-                    self._next_due = float(layout.second_of(folder))
+    created_at: dict[int, float] = {}
+    due: dict[LaneName, list[int]] = {}
+    delayed, next_due = 0, None
+    for folder, _ in reader.of(State.DELAYED):
+        second = float(layout.second_of(folder))
+        if second > now:
+            ids = reader.ids(folder)
+            delayed += len(ids)
+            next_due = next_due or (second if ids else None)
+            continue
+        for item in reader.items(folder, State.DELAYED):
+            if (item.not_before or 0.0) > now:
+                delayed += 1
+                next_due = next_due or item.not_before
                 continue
-            for item_id in ids:
-                item = self._read(folder, item_id, State.DELAYED, None)
-                if item is None:
-                    continue
-                if (item.not_before or 0.0) > self._now:
-                    self._delayed += 1
-                    self._next_due = self._next_due or item.not_before
-                    continue
-                item = transitions.due(item)
-                self._created[item_id] = item.created_at
-                found.setdefault(item.lane, []).append(item_id)
-        return found
+            created_at[item.id] = item.created_at
+            due.setdefault(transitions.due(item).lane, []).append(item.id)
 
-    def _created_in(self, lane: LaneName) -> Callable[[int], float]:
+    def created_in(lane: LaneName) -> Callable[[int], float]:
         def created(item_id: int) -> float:
-            if item_id not in self._created:
-                folder = layout.pending_folder(lane, item_id)
-                item = self._read(folder, item_id, State.PENDING, lane[0])
-                self._created[item_id] = _GONE if item is None else item.created_at
-            return self._created[item_id]
+            if item_id not in created_at:
+                folder, stem = layout.pending_folder(lane, item_id), layout.stem(item_id)
+                try:
+                    item = reader.read(folder, stem, State.PENDING, lane[0])
+                    created_at[item_id] = item.created_at
+                except (FileNotFoundError, DamagedItemError):
+                    created_at[item_id] = _GONE
+            return created_at[item_id]
 
         return created
 
-    def _read(self, folder: str, item_id: int, state: State, priority: int | None) -> Item | None:
-        try:
-            return self._reader.read(folder, layout.stem(item_id), state, priority)
-        except (FileNotFoundError, DamagedItemError):
-            return None
+    lanes = {}
+    for lane in sorted({*reader.lanes(), *due}):
+        blocks = (sorted(reader.ids(f)) for f, _ in reader.of(State.PENDING, lane=lane))
+        ids = [item_id for block in blocks for item_id in block]
+        if lane in due:
+            ids = sorted({*ids, *due[lane]})
+        if ids:
+            lanes[lane] = ids
+    active = {n: len(reader.entries(layout.active_folder(n))) for n in reader.limits()}
+    return Backlog(
+        lanes=lanes,
+        created_in=created_in,
+        delayed=delayed,
+        next_due=next_due,
+        slots=slots(lanes, {limit: n for limit, n in active.items() if n}, most),
+    )

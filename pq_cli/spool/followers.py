@@ -73,8 +73,8 @@ class Followers:
         return sorted(self._ids(layout.followers_folder(item_id)))
 
     def _ids(self, folder: str) -> list[int]:
-        parsed = map(layout.parse_name, self._reader.names(folder))
-        return [found[0] for found in parsed if found is not None and found[1] is None]
+        parsed = map(layout.parse_id, self._reader.names(folder))
+        return [item_id for item_id in parsed if item_id is not None]
 
     def stand(self, ids: Sequence[int], *, fixed: bool = False) -> dict[int, State]:
         """Return how items stand; under the lock they stand so until its end, `fixed` or not."""
@@ -121,11 +121,7 @@ class Followers:
         states = (State.HELD, State.FAILED) if unsynced else (State.HELD,)
         for state in states:
             for folder, _ in self._reader.of(state):
-                for name in self._reader.entries(folder):
-                    try:
-                        item = self._reader.read(folder, name, state, None)
-                    except (FileNotFoundError, DamagedItemError):
-                        continue
+                for item in self._reader.items(folder, state):
                     if unsynced or not self._linked(item):
                         link_again(self._disk, item)
 

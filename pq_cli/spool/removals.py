@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 
 from pq_cli.core.item import Item, State
-from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.spare import is_full
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 """Items let go of under one lock: others wait for it."""
+_MINUTE = 60.0
 
 
 def removals(reader: Reader) -> Iterator[tuple[float, list[int]]]:
@@ -28,16 +28,19 @@ def removals(reader: Reader) -> Iterator[tuple[float, list[int]]]:
 
 
 def with_room(files: Files, item: Item) -> Item:
-    """Return a removed item with a folder to lie in: its own, or on a full disk the latest.
+    """Return an item to remove or to try again, with a folder to lie in: on a full disk, a shared.
 
-    What is removed frees nothing for a day: a folder for each removal would eat up the spare.
+    Each second has a folder: a row of failures or removals would eat up the spare. So it is the
+    latest of the removed ones, which go at once, and the end of the minute for a delayed one.
     """
     try:
         files.make_folder(layout.folder_of(item))
     except OSError as error:
         if not is_full(error):
             raise
-        for folder, _ in files.reader.of(State.REMOVED, latest_first=True):
+        if item.not_before is not None and item.state is State.DELAYED:
+            return item.replace(not_before=-(-item.not_before // _MINUTE) * _MINUTE)
+        for folder, _ in files.reader.of(item.state, latest_first=True):
             return item.replace(kept_until=float(layout.second_of(folder)))
     return item
 
@@ -50,19 +53,10 @@ def expire(files: Files, now: float) -> int:
     for folder, _ in list(files.reader.of(State.REMOVED)):
         if layout.second_of(folder) > now:
             break
-        items = list(islice(_items(files, folder), AT_ONCE))
+        found = files.reader.items(folder, State.REMOVED, report=files.report)
+        items = list(islice(found, AT_ONCE))
         if items:
             files.erase(*items)
             return len(items)
         files.tidy(folder)
     return 0
-
-
-def _items(files: Files, folder: str) -> Iterator[Item]:
-    for name in files.reader.entries(folder):
-        try:
-            yield files.reader.read(folder, name, State.REMOVED, None)
-        except FileNotFoundError:
-            continue
-        except DamagedItemError as error:
-            files.report(error)

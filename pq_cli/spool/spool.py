@@ -83,7 +83,7 @@ class Spool(Queue):
         config = config or read_config(self.path)
         report = report if report is not None else _ignore
         files = Files(self.path, config, state, lock_timeout, report)
-        super().__init__(SpoolStore(files, clock, report, limits), config, jitter)
+        super().__init__(SpoolStore(files, clock, limits), config, jitter)
 
     def __del__(self) -> None:
         # A program that opens many spools and closes none must not run out of descriptors.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
+from itertools import chain
 
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.errors import DamagedItemError, PqError, UsageError
@@ -12,7 +13,6 @@ from pq_cli.queue.looking import POLL
 from pq_cli.queue.request import checked
 from pq_cli.spool.claims.serving import (
     SpoolLimits,
-    due_with_room,
     next_event,
     next_servable,
     overdue,
@@ -55,15 +55,14 @@ if TYPE_CHECKING:
 class SpoolStore(SpoolAttends):
     """The items of one spool.
 
-    clock: returns Unix seconds. report: called with the DamagedItemError of each item that is
-    passed over. limits: those of a policy that the queue was given; None: of its queue.toml.
+    clock: returns Unix seconds. limits: those of a policy that the queue was given; None: of its
+    queue.toml.
     """
 
     def __init__(
         self,
         files: Files,
         clock: Callable[[], float],
-        report: Callable[[DamagedItemError], None],
         limits: Mapping[str, int] | None = None,
     ) -> None:
         self.files = files
@@ -71,7 +70,6 @@ class SpoolStore(SpoolAttends):
         self._given = limits
         self.name = self.where = files.root
         self.untold = files.untold
-        self._report = report
         self._dropbox: Dropbox | None = None
         self._ready: Prepared = {}
 
@@ -154,18 +152,16 @@ class SpoolStore(SpoolAttends):
 
     def look_in(self) -> None:
         try:
-            if self.files.reader.names(layout.NEW):
-                self._pick_up()
+            if not self.files.reader.names(layout.NEW):
+                return
+            if self._dropbox is None:
+                from pq_cli.spool.doors.dropbox import Dropbox  # start-up: nearly never needed
+
+                self._dropbox = Dropbox(self.files)
+            self._dropbox.pick_up(self.now())
         except OSError as error:
             if not is_full(error):  # a full disk must not keep what is there from being claimed
                 raise
-
-    def _pick_up(self) -> None:
-        if self._dropbox is None:
-            from pq_cli.spool.doors.dropbox import Dropbox  # start-up: nearly never needed
-
-            self._dropbox = Dropbox(self.files)
-        self._dropbox.pick_up(self.now())
 
     # -- keeping -----------------------------------------------------------------
 
@@ -192,18 +188,14 @@ class SpoolStore(SpoolAttends):
         same = before.extra == after.extra and before.after == after.after
         if before.state is State.REMOVED and same and before.was is after.state:
             return files.shift(before, after, sync=sync)
-        if after.state is State.REMOVED:
-            return self._remove(before, after, sync=sync)
-        if before.state is ACTIVE and after.state is State.DELAYED:
-            after = due_with_room(self.files, after)
-        return files.move(before, after, sync=sync)
+        removed = after.state is State.REMOVED
+        if removed and files.reader.said(before) != before.state:
+            files.move(before, before)  # what is removed is known by its meta alone
+        if removed or (before.state is ACTIVE and after.state is State.DELAYED):
+            from pq_cli.spool.removals import with_room  # start-up: most end otherwise
 
-    def _remove(self, before: Item, after: Item, *, sync: bool) -> Item:
-        from pq_cli.spool.removals import with_room  # start-up: most remove nothing
-
-        if self.files.reader.said(before) != before.state:
-            self.files.move(before, before)  # what is removed is known by its meta alone
-        return self.files.shift(before, with_room(self.files, after), sync=sync)
+            after = with_room(files, after)
+        return (files.shift if removed else files.move)(before, after, sync=sync)
 
     def drop(self, item: Item, *, later: bool = False) -> None:
         self.files.erase(item, later=later)
@@ -296,8 +288,8 @@ class SpoolStore(SpoolAttends):
     def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
         from pq_cli.spool.listing import Listing  # start-up: those who look pay for it
 
-        listing = Listing(self.files.reader, self.files.config, now, t, self._report)
-        return listing.items(states)
+        listing = Listing(self.files, now, t)
+        return chain.from_iterable(map(listing.of, states))
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
         return [item for item in items if not self.files.reader.is_claimed(item)]

@@ -130,7 +130,7 @@ class Check:
         root = self.root
         state, config = open_state(root), read_config(root)
         files = Files(root, config, state, self._lock_timeout, lambda _: None)
-        store = SpoolStore(files, time.time, files.report)
+        store = SpoolStore(files, time.time)
         try:
             with store.transaction():
                 store.finish_handover()

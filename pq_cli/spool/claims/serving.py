@@ -16,17 +16,12 @@ from pq_cli.host import is_mine
 from pq_cli.spool.claims.workers import dead_workers, forget_workers, is_gone
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.payload import needs_proof, open_verified
-from pq_cli.spool.disk.reader import HasEndedError
-from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import NEVER, read_config
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-
-_MINUTE = 60.0
 
 
 def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
@@ -78,36 +73,13 @@ def promote(files: Files, now: float) -> None:
     for folder, _ in list(files.reader.of(State.DELAYED)):
         if layout.second_of(folder) > now:
             break
-        for name in files.reader.entries(folder):
-            try:
-                item = files.reader.read(folder, name, State.DELAYED, None)
-            except HasEndedError:
-                files.index.ended.append(f"{folder}/{name}")
-                continue
-            except FileNotFoundError:
-                continue
-            except DamagedItemError as error:
-                files.report(error)
-                continue
+        ended = files.index.ended
+        for item in files.reader.items(folder, State.DELAYED, report=files.report, ended=ended):
             if (item.not_before or 0.0) <= now:
                 files.shift(item, transitions.due(item))
         files.tidy(folder)
     files.clear_ended()
     files.index.due_changed()
-
-
-def due_with_room(files: Files, item: Item) -> Item:
-    """Return an item that is tried again later, on a full disk at the end of that minute.
-
-    Each second has a folder: a row of failures would eat up the spare.
-    """
-    try:
-        files.make_folder(layout.folder_of(item))
-    except OSError as error:
-        if not is_full(error) or item.not_before is None:
-            raise
-        return item.replace(not_before=-(-item.not_before // _MINUTE) * _MINUTE)
-    return item
 
 
 def next_event(files: Files) -> float | None:

@@ -19,7 +19,7 @@ from pq_cli.spool.disk import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pq_cli.core.order import LaneName
 
@@ -167,8 +167,7 @@ class Reader:
         usual = [s for s in stems if len(s) == width and s.isdigit() and s.isascii()]
         if len(usual) == len(stems):
             return list(map(int, usual))
-        parsed = (layout.parse_name(stem) for stem in stems)
-        return [found[0] for found in parsed if found is not None and found[1] is None]
+        return [item_id for item_id in map(layout.parse_id, stems) if item_id is not None]
 
     def active_names(self, folder: str) -> list[tuple[str, tuple[int, int]]]:
         """Return (name, (id, claim number)) of every item in a folder of active ones, by id."""
@@ -178,6 +177,31 @@ class Reader:
             if parsed is not None and parsed[1] is not None:
                 found.append((name[: -len(layout.META)], (parsed[0], parsed[1])))
         return sorted(found, key=lambda entry: entry[1])
+
+    def items(
+        self,
+        folder: str,
+        state: State,
+        priority: int | None = None,
+        report: Callable[[DamagedItemError], None] | None = None,
+        ended: list[str] | None = None,
+    ) -> Iterator[Item]:
+        """Yield the items in a folder by id; left out is what moves on meanwhile.
+
+        report: called with the error of each that cannot be read. ended: gets the paths of those
+        that say that they have ended.
+        """
+        for name in self.entries(folder):
+            try:
+                yield self.read(folder, name, state, priority)
+            except HasEndedError:
+                if ended is not None:
+                    ended.append(f"{folder}/{name}")
+            except FileNotFoundError:
+                continue
+            except DamagedItemError as error:
+                if report is not None:
+                    report(error)
 
     # -- one item ----------------------------------------------------------
 
