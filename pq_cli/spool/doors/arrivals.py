@@ -158,7 +158,7 @@ class Arrivals:
             outcome = self._refuse(batch)
             accepted = [entry for entry in outcome if isinstance(entry, Item)]
             if accepted:
-                files.disk.rename(BATCH, handover.FOLDER)
+                files.disk.rename(BATCH, layout.HANDOVER)
                 if files.disk.sync:
                     files.disk.sync_dir(layout.IMPORTS)
                 handover.hand_over(files, accepted, event)

@@ -18,21 +18,26 @@ import stat
 from pq_cli.core.item import Item, printable
 from pq_cli.core.jsonio import JsonError, parse_strict
 from pq_cli.core.meta import encode
+from pq_cli.core.origin import digest
 from pq_cli.core.record import Record
 from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
-from pq_cli.opened import checksum_of, open_found
+from pq_cli.opened import beginning, checksum_of, open_found
 from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.doors import handover
 from pq_cli.spool.doors.porch import Porch, described
 from pq_cli.spool.doors.resting import Look, Resting, look_at
-from pq_cli.spool.doors.told import Told, line
 from pq_cli.spool.files import Files
 
 MOST = 500
 """Files picked up at once: whoever asked for work must not wait for all of them."""
+_TOLD = f"{layout.IMPORTS}/left"
+"""What was said of files that stay, so that it is said once and not at every run: a line for each,
+32 hexadecimal digits, a digest of its name, of the file as it is, and of why it stays. Derived and
+never synced: without it, it is said again."""
+_MOST_TOLD = 16 * 1024 * 1024
 _SIDECAR_FIELDS = ("priority", "key", "max_attempts", "timeout", "limit", "metadata")
 _MAX_SIDECAR = 512 * 1024
 
@@ -65,10 +70,6 @@ def waiting(files: Files) -> int:
     return sum(files.reader.size_of(f"{layout.NEW}/{n}") is not None for n in {*finished} - marked)
 
 
-class _NotYetError(Exception):
-    """The file, or its sidecar, is not whole, or is gone."""
-
-
 class Dropbox:
     """The drop box of one spool; remembers what it has reported, to say it once."""
 
@@ -76,12 +77,12 @@ class Dropbox:
         self._files = files
         self._folder = f"{files.root}/{layout.NEW}"
         self._resting = Resting(self._folder, files.config.drop_settle)
-        self._told = Told(files)
+        self._told: set[bytes] = set()
         self._left: dict[bytes, str] = {}
 
     def pick_up(self, now: float) -> None:
         """Make items of the finished files, oldest first, `MOST` at once. Takes the lock itself."""
-        if self._files.reader.names(handover.FOLDER):
+        if self._files.reader.names(layout.HANDOVER):
             with self._files:
                 handover.finish(self._files)  # a crash may have kept a sidecar from its file
         self._left = {}
@@ -128,7 +129,7 @@ class Dropbox:
         try:
             request = self._request(name, has_sidecar, now)
             fd = open_found(f"{self._folder}/{name}")
-        except (FileNotFoundError, _NotYetError):
+        except FileNotFoundError:
             return None
         except (UsageError, OSError) as error:
             self._leave(name, getattr(error, "strerror", None) or str(error))
@@ -169,14 +170,17 @@ class Dropbox:
         )
 
     def _request(self, name: str, has_sidecar: bool, now: float) -> Request:
-        """Return what name and sidecar ask for. Raises UsageError, OSError, _NotYetError."""
+        """Return what name and sidecar ask for. Raises UsageError, OSError.
+
+        FileNotFoundError while the sidecar is not whole.
+        """
         request = Request(name=name, priority=priority_in(name))
         if not has_sidecar:
             return request
         fd = open_found(f"{self._folder}/{name}{layout.META}")
         with os.fdopen(fd, "rb") as file:
             if not self._resting.is_whole(f"{name}{layout.META}", fd, now):
-                raise _NotYetError
+                raise FileNotFoundError
             text = file.read(_MAX_SIDECAR)
         try:
             values = parse_strict(text)
@@ -201,7 +205,7 @@ class Dropbox:
     def _commit(self, drops: list[_Drop], now: float) -> None:
         files = self._files
         handover.finish(files)
-        files.disk.make_dir(handover.FOLDER)
+        files.disk.make_dir(layout.HANDOVER)
         porch = Porch(files, len(drops))
         chosen: list[tuple[_Drop, Item]] = []
         metas: list[str] = []
@@ -218,7 +222,7 @@ class Dropbox:
         for meta, (_, item) in zip(metas, chosen, strict=True):
             files.disk.rename(meta, handover.stem(item) + layout.META)  # whole, or not there
         if files.disk.sync:
-            files.disk.sync_dir(handover.FOLDER)  # each meta is there before its file comes
+            files.disk.sync_dir(layout.HANDOVER)  # each meta is there before its file comes
         taken = [(drop, item) for drop, item in chosen if self._take(drop, item)]
         self._take_copies(taken)
         handover.hand_over(files, [item for _, item in taken], event="enqueued")
@@ -262,7 +266,7 @@ class Dropbox:
         disk = self._files.disk
         copies = [(drop.copy, item) for drop, item in taken if drop.copy is not None]
         if copies and disk.sync:
-            disk.sync_dir(handover.FOLDER)
+            disk.sync_dir(layout.HANDOVER)
         for copy, item in copies:
             disk.rename(copy, handover.stem(item))
 
@@ -274,10 +278,37 @@ class Dropbox:
             info = os.lstat(f"{self._folder}/{name}")
         except OSError:
             return
-        self._left[line(name, info, always or why)] = f"new/{printable(name)} is left there: {why}"
+        line = digest(f"{name}\0{info.st_ino}\0{info.st_ctime_ns}\0{always or why}")
+        self._left[line] = f"new/{printable(name)} is left there: {why}"
 
     def _tell(self, *, all_of_them: bool) -> None:
-        unsaid = self._told.unsaid(self._left, all_of_them=all_of_them)
-        for each, text in self._left.items():
-            if each in unsaid:
+        """Report what stays and was not reported by whichever process; hold all for reported.
+
+        all_of_them: no other file stays, so what else was reported can be forgotten. Under the
+        lock, so that two processes do not say the same.
+        """
+        left = set(self._left)
+        if left <= self._told:
+            return
+        with self._files:
+            before = self._told_before()
+            self._told = left if all_of_them else left | before
+            if left - before:
+                self._write_told()
+        for line, text in self._left.items():
+            if line not in before:
                 self._files.report(DamagedItemError(text))
+
+    def _told_before(self) -> set[bytes]:
+        try:
+            return set(beginning(f"{self._files.root}/{_TOLD}", _MOST_TOLD).split())
+        except OSError:
+            return set()
+
+    def _write_told(self) -> None:
+        disk, text = self._files.disk, b"".join(line + b"\n" for line in sorted(self._told))
+        try:
+            disk.make_dir(layout.IMPORTS)
+            disk.replace(layout.tmp_name("left"), _TOLD, text, sync=False)
+        except OSError:
+            pass  # a full disk: it will be said again

@@ -14,7 +14,6 @@ import os
 from pq_cli.core.events import event_of
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import decode, encode
-from pq_cli.core.origin import Origin
 from pq_cli.errors import DamagedItemError, KeyTakenError
 from pq_cli.queue.request import check_key
 from pq_cli.spool.disk import layout
@@ -25,10 +24,8 @@ from pq_cli.spool.quarantine import set_pair_aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-FOLDER = layout.HANDOVER
 SIDECAR = ".sidecar"
 """Ending of a dropped file's own sidecar while the file is handed over."""
 ORIGINAL = ".original"
@@ -41,13 +38,12 @@ def finish(files: Files) -> None:
 
     Also of an empty folder: its items have come to their places, but perhaps not durably.
     """
-    names = files.reader.names(FOLDER)
-    if not names and not os.path.lexists(f"{files.root}/{FOLDER}"):
+    names = files.reader.names(layout.HANDOVER)
+    if not names and not os.path.lexists(f"{files.root}/{layout.HANDOVER}"):
         return
     metas = sorted(name for name in names if name.endswith(layout.META))
     items = [item for name in metas if (item := _read(files, name)) is not None]
-    present = [item for item in items if _arrived(files, item)]
-    hand_over(files, [_yielding(files, item) for item in present])
+    hand_over(files, [_yielding(files, item) for item in items if _arrived(files, item)])
 
 
 def hand_over(files: Files, items: Sequence[Item], event: str = "imported") -> None:
@@ -56,31 +52,21 @@ def hand_over(files: Files, items: Sequence[Item], event: str = "imported") -> N
     event: what the log says of it.
     """
     disk = files.disk
-    ledger.append(disk, origins(items))
+    ledger.append(disk, items)
     for place in (_place_payload, _place_meta):
         with disk.together():
             for item in items:
                 place(files, item)
     files.log.note(*(event_of(event, item, item.updated_at) for item in items))
-    for name in files.reader.names(FOLDER):
+    for name in files.reader.names(layout.HANDOVER):
         if name.endswith((SIDECAR, ORIGINAL)):
-            disk.discard(f"{FOLDER}/{name}")  # its item is in
-    disk.remove_dir(FOLDER)
-
-
-def origins(items: Iterable[Item]) -> list[Origin]:
-    """Return the origins of those items that came from elsewhere."""
-    found: list[Any] = [item.extra.get("origin") for item in items]
-    return [
-        Origin(realm=str(origin["realm"]), name=str(origin["name"]))
-        for origin in found
-        if isinstance(origin, dict) and {"realm", "name"} <= origin.keys()
-    ]
+            disk.discard(f"{layout.HANDOVER}/{name}")  # its item is in
+    disk.remove_dir(layout.HANDOVER)
 
 
 def stem(item: Item) -> str:
     """Return the path of the item's payload in the folder."""
-    return f"{FOLDER}/{layout.stem(item.id)}"
+    return f"{layout.HANDOVER}/{layout.stem(item.id)}"
 
 
 def _place_payload(files: Files, item: Item) -> None:
@@ -103,15 +89,16 @@ def _place_meta(files: Files, item: Item) -> None:
 
 def _read(files: Files, name: str) -> Item | None:
     """Return the item of a meta in the folder; one that cannot be read is set aside."""
-    parsed = layout.parse_meta_name(name)
+    path = f"{layout.HANDOVER}/{name}"
+    item_id = layout.parse_id(name.removesuffix(layout.META))
     try:
-        if parsed is None:
-            raise DamagedItemError(f"{FOLDER}/{name}: not the name of an item")
-        text = files.reader.meta_text(f"{FOLDER}/{name}", parsed[0])
-        return decode(text, item_id=parsed[0], state=state_in(text), priority=None, path="")
+        if item_id is None:
+            raise DamagedItemError(f"{path}: not the name of an item")
+        text = files.reader.meta_text(path, item_id)
+        return decode(text, item_id=item_id, state=state_in(text), priority=None, path="")
     except DamagedItemError as error:
         files.report(error)
-        set_pair_aside(files.disk, f"{FOLDER}/{name.removesuffix(layout.META)}", str(error))
+        set_pair_aside(files.disk, path.removesuffix(layout.META), str(error))
         return None
 
 
@@ -121,10 +108,8 @@ def _arrived(files: Files, item: Item) -> bool:
         files.disk.own(stem(item))  # a dropped file may come with rights for others
         return True
     home = layout.payload_path(item)
-    if os.path.lexists(f"{files.root}/{home}"):
-        return True
-    if files.reader.stray_payload(item.id, home) is not None:
-        return True  # it went further, and a power loss took its meta back to here
+    if os.path.lexists(f"{files.root}/{home}") or files.reader.stray_payload(item.id, home):
+        return True  # it came so far, or further, and a power loss took its meta back to here
     give_back(files, item)
     return False
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.jsonio import parse_own, to_json
-from pq_cli.core.origin import DIGITS, Origin, digest
+from pq_cli.core.origin import DIGITS, digest
 from pq_cli.opened import Reading, beginning, open_found
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
@@ -19,6 +19,9 @@ from pq_cli.spool.disk.durable import Disk
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from pq_cli.core.item import Item
 
 _LINE = DIGITS + 1
 
@@ -28,14 +31,17 @@ def path_of(realm: str) -> str:
     return f"{layout.IMPORTS}/{digest(realm).decode()[:16]}.taken"
 
 
-def append(disk: Disk, origins: Iterable[Origin]) -> None:
-    """Write down that these enter. To write one twice does no harm.
+def append(disk: Disk, items: Iterable[Item]) -> None:
+    """Write down of those items that come from elsewhere that they enter. Twice does no harm.
 
     Not synced: the sync that lets their metas take their places (see `handover`) is this one's too.
     """
     realms: dict[str, list[bytes]] = {}
-    for origin in origins:
-        realms.setdefault(path_of(origin.realm), []).append(digest(origin.name) + b"\n")
+    for item in items:
+        origin: Any = item.extra.get("origin")
+        if isinstance(origin, dict) and {"realm", "name"} <= origin.keys():
+            path, name = path_of(str(origin["realm"])), str(origin["name"])
+            realms.setdefault(path, []).append(digest(name) + b"\n")
     for path, lines in realms.items():
         # The first line break ends what a power loss may have torn.
         disk.append_lines(path, b"\n" + b"".join(lines))
