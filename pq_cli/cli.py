@@ -140,7 +140,7 @@ def _invoke(name: str, arguments: list[str], screen: Screen) -> int:
         settings["terminal_width"] = min(80, stdout_width() or 80) - 2
     with parser.make_context(f"pq {name}", words, **settings) as context:
         options = parser.invoke(context)
-    return int(find(name).command(options, screen))
+    return find(name)(options, screen)
 
 
 def _with_values(name: str, arguments: list[str]) -> list[str]:

@@ -26,7 +26,9 @@ from pq_cli.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, ClassVar, Self
+    from typing import Any, ClassVar, Self, TypeVar
+
+    T = TypeVar("T", bound=Record)
 
 
 class Misread(ValueError):
@@ -89,11 +91,21 @@ class Declared(Record):
             setattr(cls, name, declared.meant(declared.default))
         super().__init_subclass__()
 
+    def fill(self, record: type[T], **more: Any) -> T:
+        """Return a record of what options of the names of its fields say, and of `more`."""
+        said = {name: self.__dict__[name] for name in record.FIELDS if name in self.__dict__}
+        return record(**said | more)
+
     @classmethod
     def of_words(cls, given: Mapping[str, Any]) -> Self:
         """Return the options that were typed, each as it is meant. Raises UsageError."""
         known = cls._declared.items()
         return cls(**{field: each.meant(given[field]) for field, each in known if field in given})
+
+
+def options_of(command: Callable[..., int]) -> type[Any]:
+    """Return the record of the options that a command takes, as its first parameter says."""
+    return command.__globals__[command.__annotations__["o"]]  # type: ignore[no-any-return]
 
 
 # -- what a value means --------------------------------------------------------

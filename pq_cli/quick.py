@@ -8,7 +8,7 @@ the full way. A property test holds both ways to the same options; behind them r
 
 from __future__ import annotations
 
-from pq_cli.options import declared
+from pq_cli.options import declared, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ def _command(name: str) -> tuple[Callable[[Any, Screen], int], type[Options]] | 
         from pq_cli.commands import done as module
     else:
         return None
-    return module.command, module.OPTIONS
+    return module.command, options_of(module.command)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pq_cli import quick
-from pq_cli.commands.table import load
+from pq_cli.commands.table import find, load
 from pq_cli.errors import UsageError
+from pq_cli.options import options_of
 
 NAMES = ["enqueue", "next", "done"]
 DEFAULT = "/the/default/spool"
@@ -21,7 +20,7 @@ VALUES = st.sampled_from(
 
 def words(name: str) -> st.SearchStrategy[list[str]]:
     """Command lines made of the command's own options, glued and apart, and of noise."""
-    grammar = quick.grammar(import_module(f"pq_cli.commands.{name}").OPTIONS)
+    grammar = quick.grammar(options_of(find(name)))
     options = sorted(set(grammar) - {""})
     valued = sorted(word for word in options if grammar[word][1].metavar)
     unknown = st.sampled_from(["--help", "-h", "-x", "--nope", "-p5", "-s/tmp", "--wait", "-m"])

@@ -21,9 +21,6 @@ class AgeOptions(Options):
     as_json: bool = AS_JSON
 
 
-OPTIONS = AgeOptions
-
-
 def command(o: AgeOptions, screen: Screen) -> int:
     """Report which pending items have aged, and by how much.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.choosing import act_on
@@ -23,9 +24,6 @@ class CancelOptions(ChosenOptions):
     remove: bool = option("--remove", "Remove them instead: `pq undo` brings them back.")
 
 
-OPTIONS = CancelOptions
-
-
 def command(o: CancelOptions, screen: Screen) -> int:
     """Let nobody work on items: they are failed, "cancelled by YOU".
 
@@ -38,10 +36,8 @@ def command(o: CancelOptions, screen: Screen) -> int:
     did = "held" if o.hold else "removed" if o.remove else "cancelled"
 
     def cancel(queue: Queue) -> Act:
-        by, until = _user(), queue.removal() if o.remove else None
-        return lambda ref, only: queue.cancel(
-            ref, hold=o.hold, remove=o.remove, by=by, kept_until=until, only=only
-        )
+        until = queue.removal() if o.remove else None
+        return partial(queue.cancel, hold=o.hold, remove=o.remove, by=_user(), kept_until=until)
 
     return act_on(o, screen, LIVE, did, cancel)
 

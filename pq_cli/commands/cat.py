@@ -16,9 +16,6 @@ class CatOptions(LookOptions):
     raw: bool = option("--raw", "To a terminal, too, what is not text.")
 
 
-OPTIONS = CatOptions
-
-
 def command(o: CatOptions, screen: Screen) -> int:
     """Print the payload, byte for byte; nothing is claimed or changed.
 

@@ -36,9 +36,6 @@ class CheckOptions(Options):
     as_json: bool = AS_JSON
 
 
-OPTIONS = CheckOptions
-
-
 def command(o: CheckOptions, screen: Screen) -> int:
     """Compare the spool with what pq-spool(5) allows; read every payload. Exit 5: damage found.
 

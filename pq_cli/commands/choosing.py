@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import for_each, open_spool, told
 from pq_cli.core.selection import Selection
-from pq_cli.errors import EXIT_OK, NoLongerFitsError, NoSuchItemError, UsageError
+from pq_cli.errors import NoLongerFitsError, NoSuchItemError, UsageError
 from pq_cli.render.counting import Counting
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
 
-    Act = Callable[[str, Selection | None], Item]
+    Act = Callable[..., Item]
 
 
 def selection(o: SelectOptions, **more: Any) -> Selection:
@@ -54,35 +54,21 @@ def act_on(
             raise UsageError(f"--state {state}: only {', '.join(may)} items can be {did}")
     queue = open_spool(o, screen)
     if o.items:
-        act = told(o.as_json, queue, screen, verb(queue))
-        return for_each(queue, o.items, screen, lambda ref: act(ref, None))
+        return for_each(queue, o.items, screen, told(o.as_json, queue, screen, verb(queue)))
     chosen = chosen.replace(states=chosen.states or may)
     with Counting(screen, "items found") as counting:
         found = [str(item.id) for item in counting.over(queue.select(chosen))]
     if o.dry_run:
-        if o.as_json:
-            return for_each(queue, found, screen, told(True, queue, screen, queue.get))
-        for ref in found:
-            screen.emit(ref)
+        tell = told(True, queue, screen, queue.get) if o.as_json else screen.emit
+        status = for_each(queue, found, screen, tell)
         screen.warn(f"{_items(len(found))} would be {did}")
-        return EXIT_OK
-    return _act(queue, found, screen, chosen, did, told(o.as_json, queue, screen, verb(queue)))
-
-
-def _act(
-    queue: Queue,
-    found: list[str],
-    screen: Screen,
-    chosen: Selection,
-    did: str,
-    act: Callable[[str, Selection | None], object],
-) -> int:
-    count = 0
+        return status
+    act, count = told(o.as_json, queue, screen, verb(queue)), 0
 
     def once(ref: str) -> None:
         nonlocal count
         try:
-            act(ref, chosen)
+            act(ref, only=chosen)
         except (NoSuchItemError, NoLongerFitsError):
             return  # somebody else was quicker
         count += 1

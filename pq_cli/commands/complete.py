@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import signal
 
-from pq_cli.commands.table import COMMANDS, find
+from pq_cli.commands.table import COMMANDS, options
 from pq_cli.core.item import IF_FAILED, LIVE, Item, State, printable
 from pq_cli.errors import PqError
-from pq_cli.options import COLORS, declared
+from pq_cli.options import COLORS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ class _Line:
                 pending = word if self._valued(word) else ""
             elif not self.command:
                 self.command = word
-                self.declared = (
-                    list(declared(find(word).OPTIONS).values()) if word in COMMANDS else []
-                )
+                self.declared = [*options(word).values()] if word in COMMANDS else []
         self.kind = self._kind(pending, current)
         if self.after and "--command" in before[: self.after]:
             self.kind = "command"  # in the place of FILEs

@@ -19,9 +19,6 @@ class CompletionOptions(Declared):
     shell: str = option("SHELL", "bash, zsh or fish.", needs=True)
 
 
-OPTIONS = CompletionOptions
-
-
 def command(o: CompletionOptions, screen: Screen) -> int:
     """Print the completion script of a shell.
 

@@ -20,9 +20,6 @@ class ConfigOptions(Options):
     as_json: bool = AS_JSON
 
 
-OPTIONS = ConfigOptions
-
-
 def command(o: ConfigOptions, screen: Screen) -> int:
     """Show the policy of the queue, every field of it, or set some: `pq config set lease=10m`.
 

@@ -35,9 +35,6 @@ class DoctorOptions(LookOptions):
     as_json: bool = AS_JSON
 
 
-OPTIONS = DoctorOptions
-
-
 def command(o: DoctorOptions, screen: Screen) -> int:
     """Show versions, the spool, its permissions, file system, lock and policy: for a bug report.
 

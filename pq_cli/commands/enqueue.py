@@ -48,9 +48,6 @@ class EnqueueOptions(NewItemOptions):
     as_command: bool = option("--command", "After --: a command, for `pq run --commands`.")
 
 
-OPTIONS = EnqueueOptions
-
-
 def command(o: EnqueueOptions, screen: Screen) -> int:
     """Add stdin, or each FILE, to the queue; print the ids, one a line.
 
@@ -64,7 +61,7 @@ def command(o: EnqueueOptions, screen: Screen) -> int:
         raise UsageError("--lines, -0 and --jsonl exclude each other")
     if o.move and (modes or not o.files):
         raise UsageError("--move takes whole FILEs")
-    request = request_of(o, delay=o.delay, at=o.at)
+    request = request_of(o)
     if not o.files:
         check_stdin()
     screen.check()
@@ -90,7 +87,7 @@ def _command(o: EnqueueOptions, modes: int, screen: Screen) -> int:
     if modes or o.move:
         raise UsageError("--command takes one command: neither records nor --move")
     order, name = order_of(o.files)
-    request = request_of(o, delay=o.delay, at=o.at)
+    request = request_of(o)
     screen.check()
     queue = open_spool(o, screen, create=True)
     request = after_others(request.replace(name=o.name or name), o, queue)
@@ -103,26 +100,11 @@ def _size_of_stdin() -> int | None:
     return info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
-def request_of(
-    o: NewItemOptions, *, delay: float | None = None, at: float | None = None
-) -> Request:
+def request_of(o: NewItemOptions) -> Request:
     """Return what the options ask for, but for `after_others`. Raises UsageError."""
     if o.if_failed is not None and not o.after:
         raise UsageError("--if-failed is about the items of --after: give --after ITEM, too")
-    return checked(
-        Request(
-            priority=o.priority,
-            key=o.key,
-            if_exists=o.if_exists,
-            delay=delay,
-            at=at,
-            max_attempts=o.max_attempts,
-            timeout=o.timeout,
-            limit=o.limit,
-            name=o.name,
-            metadata=o.metadata,
-        )
-    )
+    return checked(o.fill(Request, after=(), if_failed=None))
 
 
 def fell_text(item: Item) -> str:

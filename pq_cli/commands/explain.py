@@ -27,9 +27,6 @@ class ExplainOptions(LookOptions):
     as_json: bool = AS_JSON
 
 
-OPTIONS = ExplainOptions
-
-
 def command(o: ExplainOptions, screen: Screen) -> int:
     """Say where an item stands and why: who is ahead, how it ages, what it waits for, its history.
 

@@ -31,9 +31,6 @@ class ExportOptions(Options):
     move: bool = option("--move", "They leave when CMD has taken them.")
 
 
-OPTIONS = ExportOptions
-
-
 def command(o: ExportOptions, screen: Screen) -> int:
     """Write items with their payloads to stdout, as JSON Lines or tar, for `pq import`.
 

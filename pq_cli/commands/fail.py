@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool, told
-from pq_cli.core.item import Item
+from functools import partial
+
+from pq_cli.commands.spools import act_on_items
 from pq_cli.options import ItemsOptions, option
 from pq_cli.screen import Screen
 
@@ -15,14 +16,6 @@ class FailOptions(ItemsOptions):
     dead: bool = option("--dead", "Do not retry.")
 
 
-OPTIONS = FailOptions
-
-
 def command(o: FailOptions, screen: Screen) -> int:
     """Say that the attempt failed: the item is retried later, or fails for good at max_attempts."""
-    queue = open_spool(o, screen)
-
-    def fail(ref: str) -> Item:
-        return queue.fail(ref, o.error, dead=o.dead)
-
-    return for_each(queue, o.items, screen, told(o.as_json, queue, screen, fail))
+    return act_on_items(o, screen, lambda queue: partial(queue.fail, error=o.error, dead=o.dead))

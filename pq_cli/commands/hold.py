@@ -7,15 +7,10 @@ from pq_cli.core.item import State
 from pq_cli.options import ChosenOptions
 from pq_cli.screen import Screen
 
-OPTIONS = ChosenOptions
-_MAY = (State.PENDING, State.DELAYED)
-
 
 def command(o: ChosenOptions, screen: Screen) -> int:
     """Suspend pending or delayed items until `pq retry` sends them back.
 
     Those named, or all that options such as --key or --older-than choose.
     """
-    return act_on(
-        o, screen, _MAY, "held", lambda queue: lambda ref, only: queue.hold(ref, only=only)
-    )
+    return act_on(o, screen, (State.PENDING, State.DELAYED), "held", lambda queue: queue.hold)

@@ -15,8 +15,6 @@ from pq_cli.transfer.receiving import Receiving
 from pq_cli.transfer.stream import Source
 from pq_cli.transfer.tarred import read_tar
 
-OPTIONS = Options
-
 
 def command(o: Options, screen: Screen) -> int:
     """Read what `pq export` wrote from stdin; print the new ids, one a line.

@@ -23,9 +23,6 @@ class InitOptions(Options):
     )
 
 
-OPTIONS = InitOptions
-
-
 def command(o: InitOptions, screen: Screen) -> int:
     """Make the spool, if it is missing, and write a commented queue.toml into it.
 

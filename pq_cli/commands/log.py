@@ -41,9 +41,6 @@ class LogOptions(LookOptions):
     as_json: bool = AS_JSON
 
 
-OPTIONS = LogOptions
-
-
 def command(o: LogOptions, screen: Screen) -> int:
     """Print what happened in the spool lately, oldest first: time, event, item, and more.
 

@@ -63,9 +63,6 @@ class LsOptions(SelectOptions):
         return self.picks or self.wanted != _USUAL
 
 
-OPTIONS = LsOptions
-
-
 def command(o: LsOptions, screen: Screen) -> int:
     """List the items: active first, then pending in serving order, delayed, held, failed.
 

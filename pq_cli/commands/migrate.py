@@ -58,9 +58,6 @@ class MigrateOptions(Options):
     as_json: bool = AS_JSON
 
 
-OPTIONS = MigrateOptions
-
-
 def command(o: MigrateOptions, screen: Screen) -> int:
     """Import an older or foreign queue, in its order, with its bytes and facts.
 

@@ -54,9 +54,6 @@ class NextOptions(Options):
     lease: float | None = option("--lease D", "How long the claim holds.", read=span)
 
 
-OPTIONS = NextOptions
-
-
 def command(o: NextOptions, screen: Screen) -> int:
     """Claim the next item and print its payload; the claim is named on stderr.
 

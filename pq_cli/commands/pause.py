@@ -22,9 +22,6 @@ class PauseOptions(Options):
     reason: str | None = option("[REASON]", "Shown to everyone who asks.", read=_reason)
 
 
-OPTIONS = PauseOptions
-
-
 def command(o: PauseOptions, screen: Screen) -> int:
     """Let nothing be claimed until `pq resume`: `pq next` exits 75 and says why.
 

@@ -27,9 +27,6 @@ class PurgeOptions(Options):
     as_json: bool = EACH_AS_JSON
 
 
-OPTIONS = PurgeOptions
-
-
 def command(o: PurgeOptions, screen: Screen) -> int:
     """Remove items by state and by the time since they last changed; print their ids.
 

@@ -7,8 +7,6 @@ from pq_cli.core.item import State
 from pq_cli.options import ChosenOptions
 from pq_cli.screen import Screen
 
-OPTIONS = ChosenOptions
-
 
 def command(o: ChosenOptions, screen: Screen) -> int:
     """Give claimed items back, in their old place; the attempt does not count.
@@ -16,7 +14,4 @@ def command(o: ChosenOptions, screen: Screen) -> int:
     Those named, or all active ones that options such as --key or --older-than choose. A command
     that runs on one is stopped by its worker.
     """
-    return act_on(
-        o, screen, (State.ACTIVE,), "released",
-        lambda queue: lambda ref, only: queue.release(ref, only=only),
-    )  # fmt: skip
+    return act_on(o, screen, (State.ACTIVE,), "released", lambda queue: queue.release)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pq_cli.commands.spools import for_each, open_spool, told
-from pq_cli.core.item import Item
+from functools import partial
+
+from pq_cli.commands.spools import act_on_items
 from pq_cli.options import ItemsOptions, option, span
 from pq_cli.screen import Screen
 
@@ -14,14 +15,6 @@ class RenewOptions(ItemsOptions):
     lease: float | None = option("--lease D", "How long from now.", read=span)
 
 
-OPTIONS = RenewOptions
-
-
 def command(o: RenewOptions, screen: Screen) -> int:
     """Prolong the lease of claimed items, counted from now."""
-    queue = open_spool(o, screen)
-
-    def renew(ref: str) -> Item:
-        return queue.renew(ref, o.lease)
-
-    return for_each(queue, o.items, screen, told(o.as_json, queue, screen, renew))
+    return act_on_items(o, screen, lambda queue: partial(queue.renew, lease=o.lease))

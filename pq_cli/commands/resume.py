@@ -6,8 +6,6 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.options import Options
 from pq_cli.screen import Screen
 
-OPTIONS = Options
-
 
 def command(o: Options, screen: Screen) -> int:
     """Let items be claimed again. A queue that is not paused stays as it is."""

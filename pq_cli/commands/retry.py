@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pq_cli.commands.choosing import act_on, selection
 from pq_cli.core.item import State
 from pq_cli.options import OF_PRIORITY, PRIORITY, ChosenOptions, option
@@ -19,9 +21,6 @@ class RetryOptions(ChosenOptions):
     of_priority: int | None = OF_PRIORITY
 
 
-OPTIONS = RetryOptions
-
-
 def command(o: RetryOptions, screen: Screen) -> int:
     """Send failed, held or delayed items back to pending: attempts reset, id and place kept.
 
@@ -33,5 +32,5 @@ def command(o: RetryOptions, screen: Screen) -> int:
         only = selection(o, states=_FAILED, failing=True)
     return act_on(
         o, screen, _MAY, "pending again",
-        lambda queue: lambda ref, only: queue.retry(ref, o.priority, only=only), only,
+        lambda queue: partial(queue.retry, priority=o.priority), only,
     )  # fmt: skip

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 from pq_cli.commands.choosing import act_on
 from pq_cli.core.item import State
 from pq_cli.options import ChosenOptions
 from pq_cli.screen import Screen
 
-if TYPE_CHECKING:
-    from pq_cli.commands.choosing import Act
-    from pq_cli.queue.verbs import Queue
-
-OPTIONS = ChosenOptions
 _MAY = (State.PENDING, State.DELAYED, State.HELD, State.FAILED, State.DONE)
 
 
@@ -23,9 +18,7 @@ def command(o: ChosenOptions, screen: Screen) -> int:
     Those named, or all that options such as --key or --older-than choose. `pq undo` brings back
     what was removed, for keep_removed (a day); `pq purge --state removed` deletes it for good.
     """
-    return act_on(o, screen, _MAY, "removed", _remove)
-
-
-def _remove(queue: Queue) -> Act:
-    until = queue.removal()
-    return lambda ref, only: queue.remove(ref, kept_until=until, only=only)
+    return act_on(
+        o, screen, _MAY, "removed",
+        lambda queue: partial(queue.remove, kept_until=queue.removal()),
+    )  # fmt: skip

@@ -26,7 +26,7 @@ from pq_cli.errors import (
 from pq_cli.queue.verbs import Queue
 from pq_cli.render.present import present
 from pq_cli.screen import Screen
-from pq_cli.worker.command import CommandGate, Runner
+from pq_cli.worker.command import CommandGate, Runner, Terms
 from pq_cli.worker.contract import Order, arguments
 from pq_cli.worker.descendants import reap_orphans
 from pq_cli.worker.events import Stop, Summary
@@ -46,8 +46,6 @@ _STOPPING = (
     "stopping: nothing more is claimed; a second signal stops what runs",
     "stopping what runs, its items go back; a third signal kills it",
 )
-
-OPTIONS = RunOptions
 
 
 def command(o: RunOptions, screen: Screen) -> int:
@@ -130,7 +128,7 @@ class _Run:
             self._reap_orphans(guard)
             self._alone = o.jobs == 1 and not (o.tag or o.as_json or reporter.bar)
             runner = Runner(
-                queue, o.cmd, os.environ, o.terms, guard, self._outlets(out, err),
+                queue, o.cmd, os.environ, o.fill(Terms), guard, self._outlets(out, err),
                 reporter.unlogged, alone=self._alone,
             )  # fmt: skip
             reporter.begin()

@@ -9,7 +9,6 @@ from pq_cli.core.shellwords import quoted, shell_only, through_shell
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import UsageError
 from pq_cli.options import DEFER_ON, LEASE, Misread, Options, number, option, span
-from pq_cli.worker.command import Terms
 from pq_cli.worker.limits import Limits
 
 _PATIENCE = 60.0
@@ -60,7 +59,9 @@ class RunOptions(Options):
     )
     follow: bool = option("--follow", "Wait for more, for ever.")
     max_items: int | None = option("--max N", "Claim at most N items.", read=number(1, 10**15))
-    max_time: float | None = option("--max-time D", "Claim nothing after D.", read=parse_duration)
+    max_seconds: float | None = option(
+        "--max-time D", "Claim nothing after D.", read=parse_duration
+    )
     timeout: float | None = option("--timeout D", "Stop CMD after D (exit 124).", read=span)
     kill_after: float = option(
         "--kill-after D", "From TERM to KILL.", default="10s", read=parse_duration
@@ -86,23 +87,4 @@ class RunOptions(Options):
     @property
     def limits(self) -> Limits:
         """The bounds of the run."""
-        return Limits(
-            max_items=self.max_items,
-            max_seconds=self.max_time,
-            rate=self.rate,
-            halt_after=self.halt_after,
-            patience=None if self.follow else _PATIENCE,
-            lock_timeout=self.lock_timeout,
-        )
-
-    @property
-    def terms(self) -> Terms:
-        """How attempts are made."""
-        return Terms(
-            timeout=self.timeout,
-            kill_after=self.kill_after,
-            log=self.log,
-            tag=self.tag,
-            defer_on=self.defer_on,
-            lock_timeout=self.lock_timeout,
-        )
+        return self.fill(Limits, patience=None if self.follow else _PATIENCE)

@@ -27,9 +27,6 @@ class SelftestOptions(Declared):
     as_json: bool = AS_JSON
 
 
-OPTIONS = SelftestOptions
-
-
 def command(o: SelftestOptions, screen: Screen) -> int:
     """Try pq's promises in DIR (default: here): lock, syncs, contention, death at each step.
 

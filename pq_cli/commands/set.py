@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 from pq_cli.commands.choosing import act_on
 from pq_cli.core.item import State
@@ -24,10 +25,6 @@ from pq_cli.options import (
 )
 from pq_cli.screen import Screen
 
-if TYPE_CHECKING:
-    from pq_cli.commands.choosing import Act
-    from pq_cli.queue.verbs import Queue
-
 _MAY = (State.ACTIVE, State.PENDING, State.DELAYED, State.HELD, State.FAILED)
 
 
@@ -47,16 +44,13 @@ class SetOptions(ChosenOptions):
     of_metadata: dict[str, str] | None = OF_METADATA
 
 
-OPTIONS = SetOptions
-
-
 def command(o: SetOptions, screen: Screen) -> int:
     """Move items to another lane, in their place by id, or change when they come due, and more.
 
     Those named, or all that options such as --key or --of-priority choose. Metadata are added to
     what an item has.
     """
-    fields = {
+    fields: dict[str, Any] = {
         "priority": o.priority, "delay": o.delay, "at": o.at, "max_attempts": o.max_attempts,
         "limit": o.limit, "name": o.name, "metadata": o.metadata,
     }  # fmt: skip
@@ -65,8 +59,4 @@ def command(o: SetOptions, screen: Screen) -> int:
             "nothing to set: give -p N, --delay D, --at T, --max-attempts N, --limit LIMIT,"
             " --name NAME or -m K=V"
         )
-
-    def change(queue: Queue) -> Act:
-        return lambda ref, only: queue.change(ref, **fields, only=only)  # type: ignore[arg-type]
-
-    return act_on(o, screen, _MAY, "changed", change)
+    return act_on(o, screen, _MAY, "changed", lambda queue: partial(queue.change, **fields))

@@ -22,9 +22,6 @@ class ShowOptions(LookOptions):
     log: bool = option("--log", "Show what `pq run --log` kept.")
 
 
-OPTIONS = ShowOptions
-
-
 def command(o: ShowOptions, screen: Screen) -> int:
     """Show all that is known about items, one field a line; nothing is claimed or changed."""
     queue = open_spool(o, screen)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pq_cli import Spool
     from pq_cli.commands.fates import Fates
-    from pq_cli.options import LookOptions
+    from pq_cli.options import ItemsOptions, LookOptions
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
 
@@ -62,6 +62,14 @@ def taken_text(item: Item, instead: str, *, raised: bool = False, differs: bool 
     key = printable(item.key or "")
     behind = "; its payload differs" if differs else ""
     return f"key '{key}' is taken by item {item.id}, which is {how}: {instead}{behind}"
+
+
+def act_on_items(
+    o: ItemsOptions, screen: Screen, verb: Callable[[Queue], Callable[[str], Item]]
+) -> int:
+    """Apply a verb of the queue to every ITEM, as `for_each`; with --json print what it is then."""
+    queue = open_spool(o, screen)
+    return for_each(queue, o.items, screen, told(o.as_json, queue, screen, verb(queue)))
 
 
 def stdin_lines() -> Iterator[str]:

@@ -34,9 +34,6 @@ class StatsOptions(LookOptions):
     color: str = COLOR
 
 
-OPTIONS = StatsOptions
-
-
 def command(o: StatsOptions, screen: Screen) -> int:
     """Show pending items by lane and age, what was done in the last hour, the dead letters.
 

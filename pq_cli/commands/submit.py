@@ -37,9 +37,6 @@ class SubmitOptions(NewItemOptions):
     lease: float | None = LEASE
 
 
-OPTIONS = SubmitOptions
-
-
 def command(o: SubmitOptions, screen: Screen) -> int:
     """Run CMD on stdin now; if it fails, leave the payload in the queue for a later `pq run`.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pq_cli.options import declared
+from pq_cli.options import declared, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from pq_cli.options import Option
+    from pq_cli.screen import Screen
 
 GROUPS = {
     "Work goes in, and out": {
@@ -62,21 +66,27 @@ MAIN = ("enqueue", "next", "run", "ls", "retry")
 
 
 def load(name: str) -> Any:
-    """Import a command's module and return the parser of its options."""
+    """Return the parser of a command's options."""
     from pq_cli.commands.typed import parser
 
-    module = find(name)
-    return parser(name, module.OPTIONS, module.command.__doc__)
+    command = find(name)
+    return parser(name, options_of(command), command.__doc__)
+
+
+def options(name: str) -> dict[str, Option]:
+    """Return the options of a command by field, in the order of its help."""
+    return declared(options_of(find(name)))
 
 
 def implied(name: str) -> dict[str, str]:
     """Return the options of a command that may stand without their value, and what they imply."""
-    options = declared(find(name).OPTIONS).values()
-    return {word: each.implied for each in options if each.implied for word in each.names}
+    known = options(name).values()
+    return {word: each.implied for each in known if each.implied for word in each.names}
 
 
-def find(name: str) -> Any:
-    """Import a command's module: it has the OPTIONS and the `command` that obeys them."""
+def find(name: str) -> Callable[[Any, Screen], int]:
+    """Import a command's module; return the `command` that obeys the options it takes."""
     from importlib import import_module
 
-    return import_module(f"pq_cli.commands.{'import_' if name == 'import' else name}")
+    module: Any = import_module(f"pq_cli.commands.{'import_' if name == 'import' else name}")
+    return module.command  # type: ignore[no-any-return]

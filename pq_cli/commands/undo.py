@@ -28,9 +28,6 @@ class UndoOptions(Options):
     list_only: bool = option("--list", "Only say what could be brought back.")
 
 
-OPTIONS = UndoOptions
-
-
 def command(o: UndoOptions, screen: Screen) -> int:
     """Bring back what the last `pq rm` or `pq purge` removed, or the ITEMs; print their ids.
 

@@ -30,9 +30,6 @@ class WaitOptions(LookOptions):
     as_json: bool = AS_JSON
 
 
-OPTIONS = WaitOptions
-
-
 def command(o: WaitOptions, screen: Screen) -> int:
     """Wait until the items have ended; print how each did, as soon as it has.
 

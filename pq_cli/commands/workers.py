@@ -18,9 +18,6 @@ class WorkersOptions(LookOptions):
     color: str = COLOR
 
 
-OPTIONS = WorkersOptions
-
-
 def command(o: WorkersOptions, screen: Screen) -> int:
     """Say who works on this spool: host and process, since when, what each runs and for how long.
 

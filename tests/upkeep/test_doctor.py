@@ -70,12 +70,12 @@ def test_what_is_wrong_is_named_with_what_to_do(tmp_path):
 @pytest.mark.others
 def test_a_spool_that_may_not_be_read_says_what_to_do(tmp_path, capsysbinary):
     """Permission denied comes with what to do next; doctor tells it as a fact and goes on."""
-    from pq_cli.commands.doctor import OPTIONS, command
+    from pq_cli.commands.doctor import DoctorOptions, command
     from pq_cli.screen import Screen
 
     spool = Spool(tmp_path / "s")
     assert (
-        command(OPTIONS(spool=spool.path), Screen()) == 0
+        command(DoctorOptions(spool=spool.path), Screen()) == 0
     )  # all is imported: nobody may not read the interpreter
     os.chmod(spool.path, 0)
     was = os.geteuid()
@@ -84,7 +84,7 @@ def test_a_spool_that_may_not_be_read_says_what_to_do(tmp_path, capsysbinary):
     try:
         with pytest.raises(PermissionDeniedError, match="run pq as the owner of the spool"):
             Spool(spool.path, create=False)
-        assert command(OPTIONS(spool=spool.path), Screen()) == 1
+        assert command(DoctorOptions(spool=spool.path), Screen()) == 1
     finally:
         if was == 0:
             os.seteuid(0)
