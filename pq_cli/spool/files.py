@@ -98,7 +98,8 @@ class Files(Parts):
                 return
             except LockTimeoutError:
                 pass  # they have ended: what is left of a key or log does no harm
-        self._discard_payloads(after.ended)
+        for item, path in after.ended:
+            self._discard_payload(item.id, path)
 
     def forget(self) -> None:
         """Forget all that is remembered of the spool: it may have changed."""
@@ -162,29 +163,32 @@ class Files(Parts):
         if self.state.after:
             self.followers.heed(before, after, self.after)
 
-    def move(self, before: Item, after: Item, *, sync: bool = True) -> Item:
+    def move(self, before: Item, after: Item, *, sync: bool = True, as_is: bool = False) -> Item:
         """Bring an item from one state (or content) to the next; return it where it now lies.
 
         sync: whether, in "full", the move itself must survive a power loss, not only the item.
+        as_is: its meta need not change: two renames, nothing written.
         """
         self.heed(before, after)
         source, target = self.place(before), layout.payload_path(after)
-        self.spare.behind(self._rewrite, source, target, after)
+        if as_is:
+            self.spare.behind(self.make_folder, _folder(target))
+        else:
+            self.spare.behind(self._rewrite, source, target, after)
         if source != target:
             self.spare.behind(self._rename_pair, before.id, source, target)
         if sync:
             self.after.sync(_folder(target))
-        return self._moved(before, after, source, target, sync=sync)
-
-    def shift(self, before: Item, after: Item, *, sync: bool = False) -> Item:
-        """Move an item whose meta need not change: two renames, nothing written."""
-        self.heed(before, after)
-        source, target = self.place(before), layout.payload_path(after)
-        self.spare.behind(self.make_folder, _folder(target))
-        self.spare.behind(self._rename_pair, before.id, source, target)
-        if sync:
-            self.after.sync(_folder(target))
-        return self._moved(before, after, source, target, sync=sync)
+        if before.state in LIVE and after.state not in LIVE and after.key is not None:
+            if sync and self.disk.sync:
+                self.after.freed.append(after)
+            else:
+                self.keys.free(after)
+        after = after.replace(path=f"{self.root}/{target}")
+        self.index.moved(before, after)
+        if _folder(source) != _folder(target):
+            self.left(before, _folder(source))
+        return after
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:
         """Put the meta of `after` over the one beside the payload `path`, and make its new home.
@@ -282,38 +286,22 @@ class Files(Parts):
         for item in after.freed:
             if self.keys.live(item.id) is None:  # it may have been brought back meanwhile
                 self.keys.free(item)
-        self._discard_payloads(after.ended)
         for item, path in after.ended:
+            self._discard_payload(item.id, path)
             self.keys.free(item)
             self.attempt_logs.remove(item.id)
             self.left(item, _folder(path))
         if after.ended:
             self.spare.keep()
 
-    def _discard_payloads(self, ended: Sequence[tuple[Item, str]]) -> None:
-        """Remove payloads, also where a crash left them behind in another folder."""
-        for item, path in ended:
-            self._discard_payload(item.id, path)
-
     def _discard_payload(self, item_id: int, path: str) -> None:
+        """Remove a payload, also where a crash left it behind in another folder."""
         try:
             self.disk.unlink(path)
         except FileNotFoundError:
             stray = self.reader.stray_payload(item_id, path)
             if stray is not None:
                 self.disk.discard(stray)
-
-    def _moved(self, before: Item, after: Item, source: str, target: str, *, sync: bool) -> Item:
-        if before.state in LIVE and after.state not in LIVE and after.key is not None:
-            if sync and self.disk.sync:
-                self.after.freed.append(after)
-            else:
-                self.keys.free(after)
-        after = after.replace(path=f"{self.root}/{target}")
-        self.index.moved(before, after)
-        if _folder(source) != _folder(target):
-            self.left(before, _folder(source))
-        return after
 
     def fetch_payload(self, item_id: int, target: str) -> bool:
         """Bring a payload that a crash left behind in another folder; tell whether it is there."""
@@ -358,10 +346,7 @@ class Files(Parts):
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""
         self.settle()
-        self._close("counter", "log", "_lock")
-
-    def _close(self, *parts: str) -> None:
-        for part in parts:
+        for part in ("counter", "log", "_lock"):
             if part in self.__dict__:
                 self.__dict__[part].close()
 

@@ -185,17 +185,20 @@ class SpoolStore(SpoolAttends):
             claim_ended(files.root, before.id)
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
-        same = before.extra == after.extra and before.after == after.after
-        if before.state is State.REMOVED and same and before.was is after.state:
-            return files.shift(before, after, sync=sync)
         removed = after.state is State.REMOVED
+        as_is = removed or (
+            before.state is State.REMOVED
+            and before.was is after.state
+            and before.extra == after.extra
+            and before.after == after.after
+        )
         if removed and files.reader.said(before) != before.state:
             files.move(before, before)  # what is removed is known by its meta alone
         if removed or (before.state is ACTIVE and after.state is State.DELAYED):
             from pq_cli.spool.removals import with_room  # start-up: most end otherwise
 
             after = with_room(files, after)
-        return (files.shift if removed else files.move)(before, after, sync=sync)
+        return files.move(before, after, sync=sync, as_is=as_is)
 
     def drop(self, item: Item, *, later: bool = False) -> None:
         self.files.erase(item, later=later)

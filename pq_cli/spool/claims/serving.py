@@ -76,7 +76,7 @@ def promote(files: Files, now: float) -> None:
         ended = files.index.ended
         for item in files.reader.items(folder, State.DELAYED, report=files.report, ended=ended):
             if (item.not_before or 0.0) <= now:
-                files.shift(item, transitions.due(item))
+                files.move(item, transitions.due(item), sync=False, as_is=True)
         files.tidy(folder)
     files.clear_ended()
     files.index.due_changed()
