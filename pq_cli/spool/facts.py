@@ -33,7 +33,7 @@ def facts(files: Files) -> Iterator[Fact]:
         value=f"{owner}, mode {stat.S_IMODE(info.st_mode):04o}",
         wrong=None if mine else f"it is not yours: you may look, {owner} may change it",
     )
-    kind = file_system(files.root)
+    kind = _file_system(files.root)
     doubt = "see ASSUMPTIONS in pq-spool(5); a local file system is safer"
     yield Fact(name="file system", value=kind, wrong=doubt if kind in _DOUBTFUL else None)
     free = shutil.disk_usage(files.root).free
@@ -53,7 +53,7 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def file_system(path: str) -> str:
+def _file_system(path: str) -> str:
     """Return the type of the file system that holds `path`, or "unknown"."""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"

@@ -30,18 +30,40 @@ if TYPE_CHECKING:
 
 
 def link_again(disk: Disk, item: Item) -> None:
-    """Link an item with those that it waits for, durably; how they stand is to be told it.
+    """Link an item with those that it waits for, durably; how they stand is to be told it."""
+    parents = _links(item)
+    _tie(disk, item.id, parents, sync=True)
+    for parent in parents:
+        _mark(disk, parent, "unknown")
+
+
+def unlinked(reader: Reader, item: Item) -> list[int]:
+    """Return the items that an item waits for, and with which it is not linked."""
+    links = {parent: layout.follower_path(parent, item.id) for parent in transitions.ties(item)}
+    return [n for n, link in links.items() if not os.path.lexists(f"{reader.root}/{link}")]
+
+
+def _links(item: Item) -> tuple[int, ...]:
+    """Return the items with which an item is linked.
 
     One that was told half way waits for none: it is linked with itself, until it goes on.
     """
-    for parent in (item.id,) if transitions.half_told(item) else transitions.ties(item):
-        tmp = layout.tmp_name("after")
-        path = layout.follower_path(parent, item.id)
-        disk.link_text(path, str(item.id), tmp, sync=True)
-        tmp = layout.tmp_name("after")
-        disk.link_text(
-            layout.untold_path(parent), f"unknown.{tmp.rpartition('-')[2]}", tmp, sync=True
-        )
+    return (item.id,) if transitions.half_told(item) else transitions.ties(item)
+
+
+def _tie(disk: Disk, item_id: int, parents: Sequence[int], *, sync: bool = False) -> None:
+    """Let an item be told how others end; unless `sync`, their folders are still to be synced."""
+    for parent in parents:
+        path = layout.follower_path(parent, item_id)
+        disk.link_text(path, str(item_id), layout.tmp_name("after"), sync=sync)
+
+
+def _mark(disk: Disk, item_id: int, how: str) -> str:
+    """Take note, durably, that an item's followers are to be told; return the text of the mark."""
+    tmp = layout.tmp_name("after")
+    text = f"{how}.{tmp.rpartition('-')[2]}"
+    disk.link_text(layout.untold_path(item_id), text, tmp, sync=True)
+    return text
 
 
 class Followers:
@@ -122,12 +144,8 @@ class Followers:
         for state in states:
             for folder, _ in self._reader.of(state):
                 for item in self._reader.items(folder, state):
-                    if unsynced or not self._linked(item):
+                    if unsynced or unlinked(self._reader, item):
                         link_again(self._disk, item)
-
-    def _linked(self, item: Item) -> bool:
-        paths = [layout.follower_path(parent, item.id) for parent in transitions.ties(item)]
-        return all(os.path.lexists(f"{self._reader.root}/{path}") for path in paths)
 
     def heed(self, before: Item | None, after: Item | None, later: Afterwards) -> None:
         """Before an item changes, let the index follow; None: it is new, or will be gone.
@@ -137,13 +155,12 @@ class Followers:
         """
         new = transitions.ties(after)
         if after is not None and new:
-            self._spare.behind(self._tie, after.id, new)
+            self._spare.behind(_tie, self._disk, after.id, new)
             for parent in new:
                 later.sync(layout.followers_folder(parent))
         if before is None:
             return
-        old = (before.id,) if transitions.half_told(before) else transitions.ties(before)
-        left = set(old).difference(new)
+        left = set(_links(before)).difference(new)
         if left:
             later.untied.append((before.id, sorted(left)))
         stands = transitions.gone(before) if after is None else transitions.standing(after)
@@ -154,17 +171,17 @@ class Followers:
         """Remove the links and marks that a transaction has left, now that it is durable."""
         for item_id, parents in after.untied:
             self._untie(item_id, parents)
-        self._unmark(after.told)
+        for item_id, text in after.told.items():
+            path = layout.untold_path(item_id)
+            if self._read(path) == text:  # else others have made it anew
+                self._disk.discard(path)
 
     def _mark(self, item_id: int, how: State) -> None:
-        """Take note, durably, that an item's followers are to be told; how: of one that is gone."""
+        """Have an item's followers told, if it has any; how: it stands, should it be gone."""
         self.look()
-        if not self.of(item_id):
-            return
-        tmp = layout.tmp_name("after")
-        self._marks[item_id] = text = f"{how}.{tmp.rpartition('-')[2]}"
-        self._disk.link_text(layout.untold_path(item_id), text, tmp, sync=True)
-        self.untold[item_id] = how
+        if self.of(item_id):
+            self._marks[item_id] = _mark(self._disk, item_id, how)
+            self.untold[item_id] = how
 
     def told(self, item_id: int) -> None:
         """Let an item's mark go as soon as what was told is durable."""
@@ -176,31 +193,16 @@ class Followers:
         told, self._told = self._told, []
         return {item_id: self._marks.pop(item_id, "") for item_id in told}
 
-    def _unmark(self, marks: dict[int, str]) -> None:
-        """Remove marks, now that what was told is durable, unless others have made them anew."""
-        for item_id, text in marks.items():
-            path = layout.untold_path(item_id)
-            if self._read(path) == text:
-                self._disk.discard(path)
-
-    def _tie(self, item_id: int, parents: Sequence[int]) -> None:
-        """Let an item be told how others end; their folders are still to be synced."""
-        for parent in parents:
-            path = layout.follower_path(parent, item_id)
-            self._disk.link_text(path, str(item_id), layout.tmp_name("after"), sync=False)
-
     def _untie(self, item_id: int, parents: Sequence[int]) -> None:
         """Remove the links of an item that waits for those no longer, unless it does so again.
 
         Or unless what it was told has stopped half way: by its link it is found and told again.
         """
-        again: Sequence[int] = ()
         try:
             item = self._reader.find(item_id)
-        except (NoSuchItemError, DamagedItemError):
-            pass
-        else:
             again = parents if transitions.half_told(item) else transitions.ties(item)
+        except (NoSuchItemError, DamagedItemError):
+            again = ()
         for parent in set(parents).difference(again):
             self._disk.discard(layout.follower_path(parent, item_id))
             self._disk.remove_dir(layout.followers_folder(parent))

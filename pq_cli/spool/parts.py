@@ -79,13 +79,9 @@ class Parts:
     @cached_property
     def log(self) -> Log:
         """What happened lately."""
-        return Log(self.disk, self._has_room)
+        return Log(self.disk, lambda: self.spare.keep())
 
     @cached_property
     def attempt_logs(self) -> AttemptLogs:
         """What the attempts at items wrote."""
-        return AttemptLogs(self.disk, self._has_room)
-
-    def _has_room(self) -> bool:
-        """Tell whether the spare is whole, so that logs may take room."""
-        return self.spare.keep()
+        return AttemptLogs(self.disk, lambda: self.spare.keep())

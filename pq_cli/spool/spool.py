@@ -24,13 +24,7 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.disk.spare import Spare
-from pq_cli.spool.disk.state import (
-    SpoolState,
-    new_state,
-    read_config,
-    read_state,
-    write_state,
-)
+from pq_cli.spool.disk.state import SpoolState, new_state, read_config, read_state, write_state
 from pq_cli.spool.files import Files
 from pq_cli.spool.store import SpoolStore
 
@@ -81,8 +75,7 @@ class Spool(Queue):
         self.path = absolute(path)
         state = make(self.path, lock_timeout) if create else open_state(self.path)
         config = config or read_config(self.path)
-        report = report if report is not None else _ignore
-        files = Files(self.path, config, state, lock_timeout, report)
+        files = Files(self.path, config, state, lock_timeout, report or (lambda _: None))
         super().__init__(SpoolStore(files, clock, limits), config, jitter)
 
     def __del__(self) -> None:
@@ -114,10 +107,6 @@ class Spool(Queue):
             disk.make_dir(layout.NEW)
             disk.set_mode(layout.NEW, mode)
             disk.set_mode("", layout.root_mode(mode))
-
-
-def _ignore(_: DamagedItemError) -> None:
-    """Report nothing."""
 
 
 _MOST_LINKS = 40
@@ -191,16 +180,12 @@ def open_state(path: str) -> SpoolState:
         raise NoSpoolError(
             f"there is no spool at {printable(path)}; `pq enqueue` or `pq init` makes one"
         ) from None
-    if _foreign(found):
+    foreign = min((name for name in found if name not in layout.OURS), default=None)
+    if foreign is not None:
         raise CannotCreateError(
-            f"{printable(path)} is not a pq spool: it holds {printable(_foreign(found)[0], 60)!r}"
+            f"{printable(path)} is not a pq spool: it holds {printable(foreign, 60)!r}"
         )
     raise NoSpoolError(f"the spool at {printable(path)} is not made yet; `pq init` makes it")
-
-
-def _foreign(names: list[str]) -> list[str]:
-    """Return the names that do not belong in a spool that is just being made."""
-    return sorted(name for name in names if name not in layout.OURS)
 
 
 def make(path: str, lock_timeout: float) -> SpoolState:

@@ -317,8 +317,7 @@ class SpoolStore(SpoolAttends):
     def open_payload(self, item: Item) -> BinaryIO:
         return self._payload_of(item, open_verified)
 
-    def file_of(self, item: Item) -> BinaryIO:
-        return self.open_payload(item)
+    file_of = open_payload
 
     def backlog(self, now: float) -> Backlog:
         from pq_cli.spool.backlog import backlog

@@ -27,7 +27,7 @@ def items(reader: Reader, states: Sequence[State], prefix: str) -> Iterator[Item
     for state in states:
         for folder, lane in _folders(reader, state, prefix):
             for name in reader.entries(folder):
-                if _spoken(name).startswith(prefix):
+                if (name.lstrip("0") or "0").startswith(prefix):
                     try:
                         yield reader.read(folder, name, state, lane)
                     except (FileNotFoundError, DamagedItemError):
@@ -47,11 +47,6 @@ def _folders(reader: Reader, state: State, prefix: str) -> Iterator[tuple[str, i
         front = folder.rpartition("/")[2].lstrip("0")
         if front.startswith(prefix) or prefix.startswith(front):
             yield folder, lane
-
-
-def _spoken(name: str) -> str:
-    """Return the id, or claim, that a payload's name stands for."""
-    return name.lstrip("0") or "0"
 
 
 def keys(root: str, prefix: str) -> list[str]:

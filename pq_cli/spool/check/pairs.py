@@ -6,7 +6,6 @@ import os
 
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import parse_meta
-from pq_cli.core.transitions import ties
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.opened import checksum_of, open_found
 from pq_cli.spool.check.findings import Finding
@@ -14,6 +13,7 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.reader import HasEndedError, Reader
+from pq_cli.spool.followers import unlinked
 
 
 class Pairs:
@@ -97,8 +97,7 @@ class Pairs:
 
     def _ties(self, item: Item, path: str) -> list[Finding]:
         """Look whether an item that waits is linked with those that it waits for."""
-        links = [(before, layout.follower_path(before, item.id)) for before in ties(item)]
-        missing = [n for n, link in links if not os.path.lexists(f"{self._reader.root}/{link}")]
+        missing = unlinked(self._reader, item)
         detail = f"waits for item {', '.join(map(str, missing))}, which does not know"
         return [_finding("unlinked", path, item.id, detail)] if missing else []
 

@@ -64,10 +64,14 @@ class _Drop(Record):
 
 def waiting(files: Files) -> int:
     """Return how many finished files lie in the drop box and are no items yet. Nothing is read."""
-    names = set(files.reader.names(layout.NEW))
-    marked = {marks(name) for name in names}
-    finished = (n for n in names if not looks_unfinished(n) and not n.endswith(layout.META))
-    return sum(files.reader.size_of(f"{layout.NEW}/{n}") is not None for n in {*finished} - marked)
+    finished = _finished(set(files.reader.names(layout.NEW)))
+    return sum(files.reader.size_of(f"{layout.NEW}/{name}") is not None for name in finished)
+
+
+def _finished(names: set[str]) -> set[str]:
+    """Return those of the names in `new/` that are not of sidecars, and say that they are whole."""
+    finished = {n for n in names if not looks_unfinished(n) and not n.endswith(layout.META)}
+    return finished.difference(map(marks, names))
 
 
 class Dropbox:
@@ -111,10 +115,7 @@ class Dropbox:
     def _oldest(self, names: set[str]) -> list[str]:
         """Return the names of finished files in the order they were renamed to here."""
         found = []
-        marked = {marks(name) for name in names}
-        for name in names:
-            if looks_unfinished(name) or name.endswith(layout.META) or name in marked:
-                continue
+        for name in _finished(names):
             try:
                 info = os.lstat(f"{self._folder}/{name}")
             except FileNotFoundError:
