@@ -18,7 +18,7 @@ from pq_cli.core.item import (
     valid_priority,
     whole,
 )
-from pq_cli.core.policy import valid_status
+from pq_cli.core.policy import STATUSES, may_mean_later
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import UsageError
@@ -152,10 +152,10 @@ def states(names: Iterable[str]) -> tuple[State, ...]:
 
 def statuses(text: str) -> tuple[int, ...]:
     """Return the exit statuses of `--defer-on`."""
-    try:
-        return tuple(valid_status(whole(part.strip())) for part in text.split(","))
-    except UsageError as error:
-        raise Misread(text, f"give {error}, e.g. 6,7,22,28") from None
+    parts = text.split(",")
+    if not all(may_mean_later(whole(part.strip())) for part in parts):
+        raise Misread(text, f"give {STATUSES}, e.g. 6,7,22,28")
+    return tuple(map(int, parts))
 
 
 def _metadata(pairs: Iterable[str]) -> dict[str, str] | None:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from pq_cli import QueueConfig
-from pq_cli.core import policy
 from pq_cli.core.order import Lane, choose, serving_order
 
 configs = st.builds(
@@ -54,8 +53,7 @@ def test_the_choice_is_the_lowest_of_all_heads(config, entries, t, full):
         for (priority, limit), ids in lanes.items()
         if limit not in full
     )
-    floors = policy.floors(config)
-    found = choose(sorted(lanes), config, floors, t, lambda lane: lanes[lane][0], full.__contains__)
+    found = choose(sorted(lanes), config, t, lambda lane: lanes[lane][0], full.__contains__)
     assert found == (heads[0][1:] if heads else None)
 
 
@@ -67,7 +65,7 @@ def test_the_listing_is_the_order_of_the_choices(config, entries, t):
     chosen = []
     while any(lanes.values()):
         left = [p for p in sorted(lanes) if lanes[p]]
-        lane, number = choose(left, config, policy.floors(config), t, lambda p: lanes[p][0], never)
+        lane, number = choose(left, config, t, lambda p: lanes[p][0], never)
         chosen.append(number)
         lanes[lane].pop(0)
     assert listed == chosen
@@ -82,7 +80,7 @@ def test_lanes_that_cannot_win_are_not_looked_at():
         return 100 - lane[0], 0.0
 
     config, lanes = QueueConfig(), [(priority, "") for priority in range(1, 11)]
-    assert choose(lanes, config, policy.floors(config), 0.0, head, never) == ((1, ""), 99)
+    assert choose(lanes, config, 0.0, head, never) == ((1, ""), 99)
     assert asked == lanes[:5]
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from pq_cli.core.item import MAX_PRIORITY
-from pq_cli.core.policy import QueueConfig, effective
+from pq_cli.core.policy import QueueConfig, effective, floor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -36,7 +36,6 @@ def rank(
 def choose(
     lanes: Iterable[LaneName],
     config: QueueConfig,
-    floors: Sequence[int],
     t: float,
     head: Callable[[LaneName], tuple[int, float] | None],
     full: Callable[[str], bool],
@@ -45,26 +44,18 @@ def choose(
 
     `head(lane)` gives the lowest id of a lane and its `created_at` in Unix seconds, or None;
     `full(limit)` tells whether no more items of a limit may be at work now. They may cost a look at
-    the disk, so they are asked only about lanes that can still win. `floors` is
-    `policy.floors(config)`, computed once. `lanes` come most urgent first.
+    the disk, so they are asked only about lanes that can still win. `lanes` come most urgent first.
     """
     winner: LaneName | None = None
-    first, best = 0, MAX_PRIORITY + 1
+    best = (MAX_PRIORITY + 1, 0)
     for lane in lanes:
         priority, limit = lane
-        floor = floors[priority]
-        if floor > best:
+        if floor(config, priority) > best[0]:
             break  # and so are those of all lanes behind it
         front = None if limit and full(limit) else head(lane)
-        if front is None:
-            continue
-        item_id, created_at = front
-        if floor == best and item_id > first:
-            continue
-        here = effective(config, priority, created_at, t) if 0 < floor < priority else floor
-        if here < best or (here == best and item_id < first):
-            winner, first, best = lane, item_id, here
-    return None if winner is None else (winner, first)
+        if front is not None and (turn := rank(config, priority, *front, t)) < best:
+            winner, best = lane, turn
+    return None if winner is None else (winner, best[1])
 
 
 def serving_order(

@@ -58,6 +58,7 @@ class QueueConfig(Record):
         return self.limits.get(limit, 1)
 
 
+_LATER = frozenset(range(1, 256)) - {126, 127}
 _CHOICES = {"aging_clock": ("live", "manual"), "durability": ("full", "fast")}
 DURATIONS = (
     "backoff", "max_backoff", "lease", "keep_done", "keep_failed", "keep_removed", "drop_settle",
@@ -85,7 +86,10 @@ def config_from(values: Mapping[str, Any], where: str) -> QueueConfig:
     for key, value in values.items():
         if key not in known:
             raise ConfigError(f"{where}: unknown key {key!r}; known are: {', '.join(known)}")
-        fields[key] = _config_value(where, key, value)
+        try:
+            fields[key] = _config_value(key, value)
+        except UsageError as error:
+            raise ConfigError(f"{where}: {error}") from None
     return QueueConfig(**fields)
 
 
@@ -99,66 +103,56 @@ def valid_config(config: QueueConfig) -> QueueConfig:
     return config_from(config.__dict__, "QueueConfig")
 
 
-def _config_value(where: str, key: str, value: object) -> object:
+def _config_value(key: str, value: object) -> object:
     default = getattr(QueueConfig(), key)
     if key == "defer_on":
-        return _config_statuses(where, value)
+        if isinstance(value, (list, tuple)) and all(map(may_mean_later, value)):
+            return tuple(value)
+        raise _wrong(key, value, f"a list of {STATUSES}")
     if key == "limits":
-        return _config_limits(where, value)
+        return _config_limits(value)
     if key in _CHOICES:
         if value not in _CHOICES[key]:
-            allowed = " or ".join(f'"{c}"' for c in _CHOICES[key])
-            raise ConfigError(f"{where}: {key} = {value!r}: allowed is {allowed}")
+            raise _wrong(key, value, " or ".join(f'"{choice}"' for choice in _CHOICES[key]))
         return value
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise ConfigError(f"{where}: {key} = {value!r}: allowed is true or false")
+            raise _wrong(key, value, "true or false")
         return value
     if key in DURATIONS and isinstance(value, str):
-        value = _config_duration(where, key, value)
+        try:
+            value = parse_duration(value)
+        except UsageError as error:
+            raise UsageError(f"{key}: {error}") from None
     whole = isinstance(default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        kind = "a whole number" if whole else "a number"
-        raise ConfigError(f"{where}: {key} = {value!r}: allowed is {kind}")
+        raise _wrong(key, value, "a whole number" if whole else "a number")
     low, high = _RANGES.get(key, (0, 3.2e9))
     if not low <= value <= high:
-        raise ConfigError(f"{where}: {key} = {value!r}: allowed is {low:g} to {high:g}")
+        raise _wrong(key, value, f"{low:g} to {high:g}")
     return value if whole else float(value)
 
 
-def _config_duration(where: str, key: str, text: str) -> float:
-    try:
-        return parse_duration(text)
-    except UsageError as error:
-        raise ConfigError(f"{where}: {key}: {error}") from None
-
-
-def _config_statuses(where: str, value: object) -> tuple[int, ...]:
-    try:
-        if not isinstance(value, (list, tuple)):
-            raise UsageError(STATUSES)
-        return tuple(valid_status(status) for status in value)
-    except UsageError as error:
-        raise ConfigError(f"{where}: defer_on = {value!r}: allowed is a list of {error}") from None
+def _wrong(key: str, value: object, allowed: str) -> UsageError:
+    return UsageError(f"{key} = {value!r}: allowed is {allowed}")
 
 
 MOST_AT_ONCE = 1_000_000
 
 
-def _config_limits(where: str, value: object) -> dict[str, int]:
+def _config_limits(value: object) -> dict[str, int]:
     if not isinstance(value, dict):
-        raise ConfigError(f"{where}: limits = {value!r}: allowed is a table: [limits], api = 3")
+        raise _wrong("limits", value, "a table: [limits], api = 3")
     for name, most in value.items():
         try:
             valid_limit(str(name))
         except UsageError as error:
-            raise ConfigError(f"{where}: limits: {error}") from None
+            raise UsageError(f"limits: {error}") from None
         if isinstance(most, dict):
             quoted = f'"{name}.{next(iter(most), "")}" = N'
-            raise ConfigError(f"{where}: limits.{name}: a name with dots has quotes: {quoted}")
+            raise UsageError(f"limits.{name}: a name with dots has quotes: {quoted}")
         if type(most) is not int or not 1 <= most <= MOST_AT_ONCE:
-            allowed = f"a whole number from 1 to {MOST_AT_ONCE}"
-            raise ConfigError(f"{where}: limits.{name} = {most!r}: allowed is {allowed}")
+            raise _wrong(f"limits.{name}", most, f"a whole number from 1 to {MOST_AT_ONCE}")
     return dict(value)
 
 
@@ -166,13 +160,9 @@ STATUSES = "exit statuses from 1 to 255, without 126 and 127 (no command was run
 """What `defer_on` may hold, in words."""
 
 
-def valid_status(value: object) -> int:
-    """Return an exit status that may mean "later". Raises UsageError saying which may."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(STATUSES)
-    if not 1 <= value <= 255 or value in (126, 127):
-        raise UsageError(STATUSES)
-    return value
+def may_mean_later(status: object) -> bool:
+    """Tell whether this is an exit status that may mean "later"."""
+    return isinstance(status, int) and not isinstance(status, bool) and status in _LATER
 
 
 def boost(config: QueueConfig, created_at: float, t: float) -> int:
@@ -192,15 +182,14 @@ def effective(config: QueueConfig, priority: int, created_at: float, t: float) -
     return priority - steps if steps < priority else 1
 
 
-def floors(config: QueueConfig) -> tuple[int, ...]:
-    """Return, by base priority (0 to 10), the lowest effective one that an item can ever reach.
+def floor(config: QueueConfig, priority: int) -> int:
+    """Return the lowest effective priority that an item of this base can ever reach.
 
-    All 0 where priorities are off.
+    0 where priorities are off.
     """
     if not config.enable_priority:
-        return (0,) * 11
-    most = config.max_priority_boost if config.enable_aging else 0
-    return tuple(max(1, priority - most) for priority in range(11))
+        return 0
+    return max(1, priority - (config.max_priority_boost if config.enable_aging else 0))
 
 
 def retry_delay(config: QueueConfig, attempts: int, jitter: float) -> float:

@@ -29,29 +29,17 @@ MIN_MICROS = (_FIRST - _EPOCH) // _MICROSECOND
 MAX_MICROS = (_LAST - _EPOCH) // _MICROSECOND
 """The same in microseconds."""
 
-EXACT = 2**32
-"""Unix seconds below which a float's microseconds can be told by arithmetic."""
 
-
-# Remembered, because one transition writes the same moment into a meta, a history and the log, and
-# of items that came together all metas name the same second.
+# Remembered: one transition writes the same moment into a meta, a history and the log.
 @lru_cache(maxsize=64)
 def format_time(seconds: float) -> str:
     """Return Unix `seconds` as RFC 3339, UTC, with microseconds and a `Z`."""
-    if not 0 <= seconds < EXACT:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
-    second, micro = divmod(round(seconds * 1e6), 1_000_000)
-    return f"{_whole_second(second)}.{micro:06d}Z"
-
-
-@lru_cache(maxsize=64)
-def _whole_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_time(text: str, zone: tzinfo | None = None) -> float:
     """Return the Unix seconds of an RFC 3339 time; see `parse_micros`. Raises UsageError."""
-    return _parsed_utc(text) if text[-1:] == "Z" else _parsed(text, zone)
+    return parse_micros(text, zone) / 1_000_000
 
 
 def parse_micros(text: str, zone: tzinfo | None = None) -> int:
@@ -73,14 +61,6 @@ def parse_micros(text: str, zone: tzinfo | None = None) -> int:
     if micros is None or not MIN_MICROS <= micros <= MAX_MICROS:
         raise UsageError(f"{text!r} is not a time; give e.g. 2026-02-24T18:30:00Z")
     return micros
-
-
-def _parsed(text: str, zone: tzinfo | None = None) -> float:
-    return parse_micros(text, zone) / 1_000_000
-
-
-# Only of times in UTC: what local time means can change while a program runs.
-_parsed_utc = lru_cache(maxsize=64)(_parsed)
 
 
 def _micros(moment: datetime, zone: tzinfo | None) -> int:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pq_cli.core.arguments import valid_exit, valid_flag, valid_lease, valid_state, valid_text
 from pq_cli.core.item import (
     ACTIVE,
@@ -18,7 +20,7 @@ from pq_cli.core.item import (
 )
 from pq_cli.core.policy import QueueConfig, retry_delay
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import EXACT, format_time, parse_time
+from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConflictError, PqError, StaleClaimError
 
 TYPE_CHECKING = False
@@ -35,8 +37,6 @@ WORKER_DIED = "the worker died before it finished"
 
 def stamp(now: float) -> float:
     """Return `now` in whole microseconds: what a meta can hold."""
-    if 0 <= now < EXACT:
-        return round(now * 1e6) / 1e6  # a fifth of what the next line costs
     return round(now, 6)
 
 
@@ -49,7 +49,7 @@ def claimed(item: Item, now: float, lease: float, holder: Holder) -> Item:
         not_before=None,
         attempts=item.attempts + 1,
         claims=item.claims + 1,
-        lease_until=_lease_end(now, lease),
+        lease_until=stamp(now + valid_lease(lease)),
         holder=holder.replace(since=at),
     )
 
@@ -132,12 +132,7 @@ def released(item: Item, now: float, error: str | None = None) -> Item:
 
 def renewed(item: Item, now: float, lease: float) -> Item:
     """Prolong a claim: it now holds for `lease` seconds from `now`."""
-    return item.replace(updated_at=stamp(now), lease_until=_lease_end(now, lease))
-
-
-def _lease_end(now: float, lease: float) -> float:
-    """Return when a lease of so many seconds ends. Raises UsageError if it is not above 0."""
-    return stamp(now + valid_lease(lease))
+    return item.replace(updated_at=stamp(now), lease_until=stamp(now + valid_lease(lease)))
 
 
 def retried(item: Item, now: float, priority: int | None) -> Item:
@@ -217,8 +212,10 @@ def changed(
     return after.replace(updated_at=stamp(now), **fields)
 
 
-def due(item: Item) -> Item:
-    """Turn a delayed item whose time has come into a pending one."""
+def due(item: Item, now: float = math.inf) -> Item:
+    """Turn a delayed item whose time has come at `now` into a pending one; any other stays."""
+    if item.state is not State.DELAYED or (item.not_before or 0.0) > now:
+        return item
     return item.replace(state=State.PENDING, not_before=None)
 
 
@@ -231,29 +228,33 @@ def restored(item: Item, now: float) -> Item:
     """Bring a removed item back into the state it had; what came due meanwhile is pending."""
     if item.state is not State.REMOVED or item.was is None:
         raise _conflict(item, "brought back", "removed")
-    after = stayed(item.replace(state=item.was, was=None, kept_until=None))
-    late = after.state is State.DELAYED and (after.not_before or 0.0) <= now
-    return due(after) if late else after
+    return due(stayed(item.replace(state=item.was, was=None, kept_until=None)), now)
 
 
 # -- items that come after others ------------------------------------------------
 
 
-def standing(item: Item) -> State:
-    """Return how an item stands for those that come after it: PENDING as long as it may be done."""
-    done = item.state is State.REMOVED and item.was is State.DONE
-    return how_stands(State.DONE if done else item.state)
+def standing(state: State, was: State | None) -> State:
+    """Return how an item stands for those that come after it: PENDING as long as it may be done.
+
+    was: the state that a removed one had; what was done stays done for them.
+    """
+    done = state is State.REMOVED and was is State.DONE
+    return State.DONE if done else PENDING if state in LIVE else state
 
 
-def how_stands(state: State) -> State:
-    """Return the same of a state; of one that was done and removed then, `done`."""
-    return PENDING if state in LIVE else state
+def stands_anew(before: Item, after: Item | None) -> State | None:
+    """Return how an item stands from now on for those that come after it; None: as it did.
 
-
-def gone(item: Item) -> State:
-    """Return how an item that is dropped stands from then on for those that come after it."""
-    done = item.state is ACTIVE or standing(item) is State.DONE
-    return State.DONE if done else State.REMOVED
+    after: None for an item that is dropped: it was done, if somebody worked on it.
+    """
+    stood = standing(before.state, before.was)
+    if after is not None:
+        stands = standing(after.state, after.was)
+    else:
+        done = before.state is ACTIVE or stood is State.DONE
+        stands = State.DONE if done else State.REMOVED
+    return None if stands is stood else stands
 
 
 def ties(item: Item | None) -> tuple[int, ...]:

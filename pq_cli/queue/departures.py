@@ -64,9 +64,7 @@ class Departures:
                 except (NoSuchItemError, ConflictError):
                     continue
                 after = up_to_date(store, stayed(item).replace(updated_at=stamp(now)), now)
-                if after.state is State.DELAYED and (after.not_before or 0.0) <= now:
-                    after = due(after)
-                changes.append((item, after))
+                changes.append((item, due(after, now)))
             self._put(changes)
 
     def _put(self, changes: Sequence[tuple[Item, Item]]) -> None:

@@ -104,7 +104,8 @@ class Followers:
         known: dict[int, State] = {}
         for item_id in ids:
             try:
-                known[item_id] = transitions.standing(self._reader.find(item_id))
+                item = self._reader.find(item_id)
+                known[item_id] = transitions.standing(item.state, item.was)
             except NoSuchItemError:
                 how = self.untold.get(item_id)
                 known |= {} if how is None else {item_id: how}
@@ -163,8 +164,8 @@ class Followers:
         left = set(_links(before)).difference(new)
         if left:
             later.untied.append((before.id, sorted(left)))
-        stands = transitions.gone(before) if after is None else transitions.standing(after)
-        if stands is not transitions.standing(before):
+        stands = transitions.stands_anew(before, after)
+        if stands is not None:
             self._spare.behind(self._mark, before.id, stands)
 
     def let_go(self, after: Afterwards) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from pq_cli.core.item import State
-from pq_cli.core.policy import QueueConfig, floors
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.eventlog import Log
@@ -41,11 +41,6 @@ class Parts:
         for part in ("index", "attempt_logs", "spare", "followers"):
             self.__dict__.pop(part, None)
         self.untold.clear()
-
-    @cached_property
-    def floors(self) -> tuple[int, ...]:
-        """The policy's floor of each lane."""
-        return floors(self.config)
 
     @cached_property
     def counter(self) -> Counter:

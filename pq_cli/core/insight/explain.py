@@ -8,7 +8,7 @@ from pq_cli.core.insight.search import count_until, extremes
 from pq_cli.core.insight.shape import cap_age
 from pq_cli.core.item import Item, State
 from pq_cli.core.order import rank
-from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floors
+from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floor
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import parse_time
 from pq_cli.core.transitions import ties
@@ -197,13 +197,13 @@ def _aging(config: QueueConfig, item: Item, youngest: float, now: float, t: floa
         return [Reason(kind=kind, values={"priority": item.priority})]
     steps = boost(config, item.created_at, t)
     at = effective(config, item.priority, item.created_at, t)
-    floor = floors(config)[item.priority]
+    lowest = floor(config, item.priority)
     age = max(0.0, t - item.created_at)
     values = {"priority": item.priority, "effective": at, "boost": steps, "age": age}
     found = [Reason(kind="aged" if at < item.priority else "not_aged", values=values)]
     manual = config.aging_clock == "manual"
-    if at == floor:
-        found.append(Reason(kind="capped", values={"floor": floor}))
+    if at == lowest:
+        found.append(Reason(kind="capped", values={"floor": lowest}))
     elif manual:
         found.append(Reason(kind="manual_clock", values={"t": t}))
     else:
@@ -214,8 +214,8 @@ def _aging(config: QueueConfig, item: Item, youngest: float, now: float, t: floa
     lane_at = effective(config, item.priority, youngest, t)
     if lane_at != at:
         found.append(Reason(kind="kept_back", values={"effective": lane_at}))
-    if floor > 1:
-        return [*found, Reason(kind="never_safe", values={"floor": floor})]
+    if lowest > 1:
+        return [*found, Reason(kind="never_safe", values={"floor": lowest})]
     if lane_at == 1:
         return [*found, Reason(kind="safe_now", values={"priority": item.priority})]
     safe: dict[str, Any] = {"at": None if manual else youngest + cap}

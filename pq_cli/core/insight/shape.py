@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from pq_cli.core.insight.search import count_older, extremes
-from pq_cli.core.policy import QueueConfig, floors
+from pq_cli.core.policy import QueueConfig, floor
 from pq_cli.core.record import Record
 
 TYPE_CHECKING = False
@@ -95,7 +95,7 @@ def cap_age(config: QueueConfig, priority: int) -> float | None:
     `ceil((priority - floor) / aging_boost) * aging_threshold_seconds`, where floor is the most
     urgent effective priority that the item can reach.
     """
-    steps = priority - floors(config)[priority]
+    steps = priority - floor(config, priority)
     if not config.enable_priority or steps <= 0 or config.aging_boost <= 0:
         return None
     return -(-steps // config.aging_boost) * config.aging_threshold_seconds

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pq_cli.core import transitions
 from pq_cli.core.item import State
-from pq_cli.core.transitions import ties
+from pq_cli.core.transitions import standing, stands_anew, ties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +78,8 @@ class PostgresFollowers:
         else:
             rows = self._ask(_STAND, self._queue, list(ids))
         ended = {i: how for i, how in self.untold.items() if how is not None and i in ids}
-        return ended | {item_id: _standing(state, was) for item_id, state, was in rows}
+        stand = {i: standing(State(state), was and State(was)) for i, state, was in rows}
+        return ended | stand
 
     def refused(self, error: OSError) -> None:
         """Let the transaction fail as a whole."""
@@ -93,11 +93,6 @@ class PostgresFollowers:
         if after is not None and (come := sorted(set(new).difference(old))):
             self._ask(_TIE, self._queue, after.id, come)
         if before is not None and before.id in self._awaited:
-            stands = transitions.gone(before) if after is None else transitions.standing(after)
-            if stands is not transitions.standing(before):
+            stands = stands_anew(before, after)
+            if stands is not None:
                 self.untold[before.id] = stands
-
-
-def _standing(state: str, was: str | None) -> State:
-    done = state == State.REMOVED and was == State.DONE
-    return transitions.how_stands(State.DONE if done else State(state))

@@ -30,7 +30,7 @@ class MemoryFollowers:
         ended = self.untold.items()
         known = {i: how for i, how in ended if how is not None and i in ids}
         items = filter(None, map(self._find, ids))
-        return known | {item.id: transitions.standing(item) for item in items}
+        return known | {item.id: transitions.standing(item.state, item.was) for item in items}
 
     def refused(self, error: OSError) -> None:
         raise error
@@ -46,6 +46,6 @@ class MemoryFollowers:
         for parent in new:
             self._of.setdefault(parent, set()).add(item_id)
         if before is not None and before.id in self._of:
-            stands = transitions.gone(before) if after is None else transitions.standing(after)
-            if stands is not transitions.standing(before):
+            stands = transitions.stands_anew(before, after)
+            if stands is not None:
                 self.untold[before.id] = stands

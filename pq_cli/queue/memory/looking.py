@@ -43,8 +43,7 @@ class MemoryLooks:
         with self._lock:
             everything = list(self._items.values())
         for item in everything:
-            due = item.not_before is not None and item.not_before <= now
-            shown = transitions.due(item) if item.state is State.DELAYED and due else item
+            shown = transitions.due(item, now)
             groups[shown.state].append(shown)
         return chain(*(self._sorted(groups[state], state, t) for state in states))
 

@@ -12,7 +12,7 @@ from pq_cli.core import events, transitions
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import LIVE, Item, State, printable
 from pq_cli.core.order import Lane, choose
-from pq_cli.core.policy import QueueConfig, QueueState, floors
+from pq_cli.core.policy import QueueConfig, QueueState
 from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
 from pq_cli.queue.followers import ends_before
@@ -57,7 +57,6 @@ class MemoryStore(MemoryAttends, MemoryLooks):
     def __init__(self, config: QueueConfig, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self.config = config
-        self._floors = floors(config)
         self._lock = RLock()  # reentrant: what looks takes it too, also within a transaction
         self._changed = Condition(self._lock)
         self._items: dict[int, Item] = {}
@@ -110,7 +109,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         return self._items.get(self._keys.get(key, 0))
 
     def next(self, t: float) -> Item | None:
-        found = choose(sorted(self._lanes), self.config, self._floors, t, self._head, self._full)
+        found = choose(sorted(self._lanes), self.config, t, self._head, self._full)
         return None if found is None else self._items[found[1]]
 
     def _head(self, lane: LaneName) -> tuple[int, float] | None:

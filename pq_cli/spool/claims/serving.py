@@ -102,7 +102,7 @@ def next_servable(files: Files, t: float, full: Callable[[str], bool]) -> Item |
     """
     index = files.index
     while True:
-        found = choose(index.lanes(), files.config, files.floors, t, index.head, full)
+        found = choose(index.lanes(), files.config, t, index.head, full)
         for folder in index.empty_folders:
             files.tidy(folder)
         index.empty_folders.clear()
