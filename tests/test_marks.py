@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -12,9 +13,13 @@ from queues import Clock, make_queue
 from support import HANG
 
 from pq_cli import Spool
+from pq_cli.errors import NoSuchItemError
 from pq_cli.queue.request import Request
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.outputs import AttemptLogs
+from pq_cli.spool.disk.spare import Spare
 
 WAITING = 6
 """Items of priority 5 that wait from the start, ids 1 and up; 1 and 2 are taken at once."""
@@ -117,6 +122,58 @@ def test_what_a_repair_brings_home_is_served(pair: tuple[Spool, Spool]) -> None:
     assert (other.claim(bound=False).id, one.claim(bound=False).id) == (4, 5)
     assert [f.kind for f in Check(one.path, HANG).run(repair=True) if f.mended] == ["misplaced"]
     assert one.claim(bound=False).id == 3
+
+
+def test_a_claim_that_others_renewed_stays_renewed(pair: tuple[Spool, Spool], clock: Clock) -> None:
+    """Who made it remembers another lease; what it changes of the item leaves the new one."""
+    one, other = pair
+    other.renew("1.1", 900)
+    one.change(1, max_attempts=7)
+    assert one.get(1).lease_until == clock.now + 900
+
+
+def test_a_child_changes_what_its_parent_renewed(pair: tuple[Spool, Spool], clock: Clock) -> None:
+    """After fork both would remember the claim, and each believe that nobody else does."""
+    one, _ = pair
+    goes, starts = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.read(goes, 1)
+            one.change(1, max_attempts=7)
+        finally:
+            os._exit(0)
+    one.renew("1.1", 900)
+    os.write(starts, b"x")
+    os.waitpid(pid, 0)
+    assert (one.get(1).lease_until, one.get(1).max_attempts) == (clock.now + 900, 7)
+
+
+def test_a_claim_that_others_ended_is_over(pair: tuple[Spool, Spool]) -> None:
+    """Who made it remembers it, and looks whether it still stands."""
+    one, other = pair
+    other.done("1.1")
+    with pytest.raises(NoSuchItemError):
+        one.done("1.1")
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_what_others_remember_of_room_and_logs_is_marked(tmp_path: Path, full: bool) -> None:
+    """Before a piece of the spare is given up, or the first log comes, others are to look again."""
+    disk, marks = Disk(str(tmp_path), sync=False), []
+    disk.before_arrival = lambda: marks.append(sorted(os.listdir(tmp_path)))
+    spare, logs = Spare(disk), AttemptLogs(disk, lambda: True)
+    spare.keep()
+    left = [1, 0] if full else [0]
+
+    def takes_room() -> None:
+        if left.pop(0):
+            raise OSError(errno.ENOSPC, "full")
+
+    spare.behind(takes_room)
+    logs.write(1, 1, b"a")
+    logs.write(1, 2, b"b")
+    assert marks == [["spare", "spares"]] * (2 if full else 1)
 
 
 def test_lanes_are_listed_once_while_others_only_take(

@@ -110,6 +110,7 @@ class Files(Parts):
         if self._pid != host.pid:
             self._pid = host.pid
             self.counter.renew_name()
+            self.forget()  # what it has claimed, the parent remembers
         if not self.counter.refresh():
             self._others_wrote()
             if self.counter.last_id is not None:
@@ -118,13 +119,13 @@ class Files(Parts):
             self.spare.behind(self._enter_mode)
 
     def _others_wrote(self) -> None:
-        """Forget what they may have changed: not the listed ids where they have only taken."""
-        index = self.__dict__.get("index")
-        self.forget()
+        """Forget what they may have changed: very little where they have only taken."""
+        self.handover_seen = False
+        if not (self.counter.only_taken and self.index.others_took()):
+            self.forget()
         if not self.counter.only_taken:
             self.state = self.present_state()
-        elif index is not None and index.others_took():
-            self.index = index
+        self.__dict__.pop("followers", None)
 
     def _enter_mode(self) -> None:
         if self.state.boot not in (None, this_boot()):
@@ -153,6 +154,10 @@ class Files(Parts):
     def place(self, item: Item) -> str:
         """Return the path of the item's payload in the spool: where it was found, if it was."""
         return layout.payload_path(item) if item.path is None else item.path[len(self.root) + 1 :]
+
+    def stands(self, item: Item) -> bool:
+        """Tell whether an item is where it was found, also where that cannot be seen."""
+        return self.reader.has_meta(self.place(item))
 
     # -- the movement --------------------------------------------------------
 
@@ -198,6 +203,8 @@ class Files(Parts):
         """
         if target != path:
             self.make_folder(_folder(target))
+        elif self.index.active_item(after.id) is None:
+            self.counter.mark()  # who claimed it may remember it as it was
         meta = path + layout.META
         if after.state is ACTIVE and self.disk.patch(meta, claim_over, after):
             return

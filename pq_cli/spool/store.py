@@ -107,11 +107,12 @@ class SpoolStore(SpoolAttends):
     # -- finding -----------------------------------------------------------------
 
     def find(self, item_id: int, claim: int | None = None) -> Item:
-        # Who ends a claim has most often made it: the index knows it as long as nobody else wrote.
-        known = self.files.index.active_item(item_id) if self.files.held else None
-        if known is not None and claim in (None, known.claims):
-            return known
-        return self.files.reader.find(item_id, claim)
+        # Who ends a claim has most often made it, and then remembers what it says.
+        files = self.files
+        known = files.index.active_item(item_id) if files.held else None
+        if known is None or claim not in (None, known.claims) or not files.stands(known):
+            return files.reader.find(item_id, claim)
+        return known
 
     def owner(self, key: str) -> Item | None:
         return self.files.keys.owner(key)
@@ -295,7 +296,7 @@ class SpoolStore(SpoolAttends):
         return chain.from_iterable(map(listing.of, states))
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
-        return [item for item in items if not self.files.reader.is_claimed(item)]
+        return [item for item in items if not self.files.stands(item)]
 
     def count(self, states: Iterable[State]) -> int:
         return self.files.reader.count(states)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from pq_cli.core.insight.workers import Worker, duty_of
@@ -11,6 +10,7 @@ from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
 from pq_cli.opened import Opened, open_found
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.lock import is_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _look(path: str, name: str) -> Worker | None:
             said = _said(os.pread(fd, _MOST, 0))
             if said is not None:
                 break
-        alive = _is_held(fd)
+        alive = is_held(fd)
     if said is None:
         return None
     about, duty = said
@@ -76,13 +76,3 @@ def _said(content: bytes) -> tuple[dict[str, Any], Any] | None:
     except ValueError:
         return None
     return (about, duty) if isinstance(about, dict) else None
-
-
-def _is_held(fd: int) -> bool:
-    """Tell whether somebody holds this lock: by taking it, shared, for an instant."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return False

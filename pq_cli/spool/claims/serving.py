@@ -13,7 +13,7 @@ from pq_cli.core.item import Item, State
 from pq_cli.core.order import choose
 from pq_cli.errors import ConfigError, DamagedItemError
 from pq_cli.host import is_mine
-from pq_cli.spool.claims.workers import dead_workers, forget_workers, is_gone
+from pq_cli.spool.claims.workers import dead_workers, is_gone
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.payload import needs_proof, open_verified
 from pq_cli.spool.disk.state import NEVER, read_config
@@ -51,7 +51,8 @@ def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
             floor = min(floor, item.lease_until or 0.0)
     files.clear_ended()
     files.counter.set_floor(floor)
-    forget_workers(files.disk, dead)
+    for name in dead:
+        files.disk.discard(f"{layout.WORKERS}/{name}")  # their claims have been taken back
 
 
 def _is_over(item: Item, now: float) -> bool:

@@ -132,12 +132,6 @@ def dead_workers(root: str) -> list[str]:
     return [name for name in names if is_locked(f"{root}/{layout.WORKERS}/{name}") is False]
 
 
-def forget_workers(disk: Disk, names: list[str]) -> None:
-    """Remove the locks of workers that are dead; their claims were taken back before."""
-    for name in names:
-        disk.discard(f"{layout.WORKERS}/{name}")
-
-
 def is_gone(holder: Holder, root: str) -> bool:
     """Tell whether the worker that holds a claim is certainly gone.
 

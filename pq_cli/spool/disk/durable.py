@@ -51,7 +51,7 @@ class Disk:
         self._folders = folders or Reader(root)
         self._owner = owner_to_keep(root)
         self.before_arrival: Callable[[], object] = lambda: None
-        """Called before a rename into what others remember: see `state.Counter`."""
+        """Called before a change of what others remember: see `state.Counter`."""
 
     def _at(self, path: str) -> str:
         folder = path.rpartition("/")[0]

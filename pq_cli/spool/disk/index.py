@@ -44,8 +44,9 @@ class Index:
 
         False where what could not be read or served is to be tried again: then forget all of it.
         """
-        for memory in (self._fronts, self._heads, self._active, self._at_work, self.folders):
+        for memory in (self._fronts, self._heads, self._at_work):
             memory.clear()
+        self.folders &= {ACTIVE}  # which nobody tidies away
         return not self._passed_over
 
     # -- lanes -------------------------------------------------------------
@@ -80,7 +81,10 @@ class Index:
             return self._fronts[lane]
         ids, front = self._lane(lane), None
         while front is None and (item_id := ids.head()) is not None:
-            item = self._heads.get(item_id) or self._read_head(lane, item_id)
+            item = self._heads.get(item_id)
+            # Others may have taken many: to ask costs a fifth of what a vain open does.
+            if item is None and self._reader.has_meta(layout.pending_path(lane, item_id)):
+                item = self._read_head(lane, item_id)
             if item is None:
                 ids.discard(item_id)
                 if not len(ids):  # others took the last of its block, and saw their own part only
@@ -154,7 +158,11 @@ class Index:
             self._at_work[item.limit] += more
 
     def active_item(self, item_id: int) -> Item | None:
-        """Return an active item if it is remembered; None says nothing about the disk."""
+        """Return an active item if it is remembered; None says nothing about the disk.
+
+        What is remembered is right where its meta still is: only who claimed it, or changed it last
+        where it is, remembers it (see `Files.move`).
+        """
         return self._active.get(item_id)
 
     def due(self) -> float | None:

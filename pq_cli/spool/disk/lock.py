@@ -212,13 +212,20 @@ def is_locked(path: str) -> bool | None:
     except OSError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return is_held(fd)
     except OSError:
         return None
     finally:
         os.close(fd)
+
+
+def is_held(fd: int) -> bool:
+    """Tell whether somebody holds the lock on an open file: take it, shared, for an instant."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
     return False
 
 

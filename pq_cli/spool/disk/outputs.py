@@ -35,7 +35,9 @@ class AttemptLogs:
         path = f"{folder}/{claim}{layout.LOG_END}"
         if not self._has_room():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{self._disk.root}/{path}")
-        self._none = False
+        if not self.any():
+            self._disk.before_arrival()  # others remember that there is none
+            self._none = False
         try:
             self._disk.make_dir(folder)
             for old in self.claims(item_id)[: 1 - MAX_HISTORY]:

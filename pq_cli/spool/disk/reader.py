@@ -273,10 +273,10 @@ class Reader:
         """Yield each place where an item has a meta: one, if all is well."""
         return (place for place in self.homes(item_id) if self._exists(place[0], place[1]))
 
-    def is_claimed(self, item: Item) -> bool:
-        """Tell whether a claim stands, also where that cannot be seen: a disk may be away."""
+    def has_meta(self, path: str) -> bool:
+        """Tell whether an item is at `path`, also where that cannot be seen: a disk may be away."""
         try:
-            os.lstat(f"{self.root}/{layout.payload_path(item)}{layout.META}")
+            os.lstat(f"{self.root}/{path}{layout.META}")
         except FileNotFoundError:
             return False
         except OSError:

@@ -92,6 +92,7 @@ class Spare:
 
     def _give(self) -> bool:
         """Give up one piece, those without blocks first; tell whether there was one."""
+        self._disk.before_arrival()  # others remember that it is whole
         self.forget()
         try:
             for name in self._inodes()[:1]:
