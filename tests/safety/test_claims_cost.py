@@ -148,7 +148,7 @@ spool = Spool(sys.argv[1])
 item = spool.claim(lease=1000)
 pid = os.fork()
 if pid == 0:
+    print(os.getpid(), flush=True)  # only now it has let go
     time.sleep(1000)
-print(pid, flush=True)
 sys.stdin.read()
 """
