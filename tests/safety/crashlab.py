@@ -1,6 +1,6 @@
 """A hand on each system call that pq makes to change the file system.
 
-`durable`, `copying`, `opening`, `lock` and, outside the spool, `removal` are the only modules of pq
+`durable`, `copying`, `spool`, `lock` and, outside the spool, `removal` are the only modules of pq
 that do; here their `os` is replaced by a stand-in that shows each call to a hook before it happens.
 A test holds the set of calls against strace.
 """
@@ -19,7 +19,7 @@ from verbs import act
 from pq_cli.core.item import EVERY, LIVE, State
 from pq_cli.errors import DamagedItemError
 from pq_cli.migrate import removal
-from pq_cli.spool import opening
+from pq_cli.spool import spool as making
 from pq_cli.spool.disk import copying, durable, lock
 from pq_cli.spool.spool import Spool
 
@@ -54,7 +54,7 @@ class Os:
 @contextmanager
 def hooked(hook: Hook) -> Iterator[None]:
     """Show every call that changes the file system to `hook(name, real, args, kwargs)`."""
-    modules = (durable, copying, opening, lock, removal)
+    modules = (durable, copying, making, lock, removal)
     syncfs = durable.Disk.sync_file_system
 
     def sync_file_system(self: durable.Disk) -> None:
