@@ -42,30 +42,23 @@ class Aside(Record):
     has: frozenset[str]
 
 
-def set_aside(disk: Disk, path: str, why: str) -> str:
-    """Move what lies at `path` to the quarantine, durably; return its name there."""
-    return _move(disk, path.removesuffix(layout.META), [path], why)
+def set_aside(disk: Disk, path: str, why: str, *, pair: bool = False) -> str | None:
+    """Move what lies at `path` to the quarantine, durably; return its name there, None: it is gone.
 
-
-def set_pair_aside(disk: Disk, path: str, why: str) -> str | None:
-    """Move the payload `path` and its meta to the quarantine under one name, the meta first.
-
-    Return the name; None when neither is there.
+    pair: it is a payload's, whose meta goes first, under the same name. The reason is there before.
     """
-    both = [path + layout.META, path]
-    there = [each for each in both if os.path.lexists(f"{disk.root}/{each}")]
-    return _move(disk, path, there, why) if there else None
-
-
-def _move(disk: Disk, stem: str, paths: list[str], why: str) -> str:
-    """Move files whose paths begin with `stem`; the reason is there before they are."""
+    stem = path.removesuffix(layout.META)
+    paths = [stem + layout.META, stem] if pair else [path]
+    there = [each for each in paths if os.path.lexists(f"{disk.root}/{each}")]
+    if not there:
+        return None
     disk.make_dir(layout.QUARANTINE)
     name = f"{os.urandom(4).hex()}-{os.path.basename(stem)[-60:]}"
     place = f"{layout.QUARANTINE}/{name}"
     text = f"{format_time(time.time())}\t{printable(stem)}\t{printable(why)}\n"
     disk.write_new(place + REASON, text.encode("utf-8", "replace"))
-    for path in paths:
-        disk.rename(path, place + path[len(stem) :])
+    for each in there:
+        disk.rename(each, place + each[len(stem) :])
     disk.sync_dir(layout.QUARANTINE)
     disk.sync_dir(os.path.dirname(stem))
     return name
@@ -102,17 +95,14 @@ def _by_name(reader: Reader) -> dict[str, set[str]]:
 
 
 def _aside(reader: Reader, name: str, ends: set[str]) -> Aside:
-    at, came_from, why, *_ = [*_reason(reader, name), "", "", ""]
+    try:
+        path = f"{reader.root}/{layout.QUARANTINE}/{name}{REASON}"
+        reason = beginning(path, _MOST).decode("utf-8", "replace").strip("\n").split("\t")
+    except (FileNotFoundError, IsADirectoryError):
+        reason = []
+    at, came_from, why, *_ = [*reason, "", "", ""]
     parsed = layout.parse_name(name.partition("-")[2])
     return Aside(
         name=name, at=at, came_from=came_from, why=why, id=parsed and parsed[0],
         has=frozenset(ends - {REASON}),
     )  # fmt: skip
-
-
-def _reason(reader: Reader, name: str) -> list[str]:
-    path = f"{reader.root}/{layout.QUARANTINE}/{name}{REASON}"
-    try:
-        return beginning(path, _MOST).decode("utf-8", "replace").strip("\n").split("\t")
-    except (FileNotFoundError, IsADirectoryError):
-        return []

@@ -22,7 +22,7 @@ from pq_cli.spool.disk.state import (
     write_state,
 )
 from pq_cli.spool.followers import link_again
-from pq_cli.spool.quarantine import set_aside, set_pair_aside
+from pq_cli.spool.quarantine import set_aside
 
 _NO_PAYLOADS = ("meta", "state", "key", "config", "about", "log")
 """Kinds of files in `tmp/` that may be deleted. A `drop` is a copy, but of a payload."""
@@ -104,7 +104,7 @@ class Mender:
         path = finding.path.removesuffix(layout.META)
         if path.startswith("active/") and finding.kind != "meta":
             return False
-        self._note(set_pair_aside(self._disk, path, finding.detail))
+        self._aside(path, finding.detail, pair=True)
         return None
 
     _mend_missing = _mend_torn = _mend_superseded = _mend_meta
@@ -128,7 +128,7 @@ class Mender:
         """Set a second meta aside, and its payload, unless the kept one has none."""
         why = f"the item also lies in {keep}, changed later"
         if self._reader.size_of(path) is None or self._reader.size_of(keep) is not None:
-            self._note(set_pair_aside(self._disk, path, why))
+            self._aside(path, why, pair=True)
             return
         self._aside(path + layout.META, why)
         self._disk.rename(path, keep)
@@ -197,10 +197,7 @@ class Mender:
             return (False, 0.0, 0)
         return (item.state is not State.REMOVED, item.updated_at, item.claims)
 
-    def _aside(self, path: str, why: str) -> None:
-        self._note(set_aside(self._disk, path, why))
-
-    def _note(self, name: str | None) -> None:
-        """Remember what something is called in quarantine now."""
+    def _aside(self, path: str, why: str, *, pair: bool = False) -> None:
+        name = set_aside(self._disk, path, why, pair=pair)
         if name is not None:
             self._asides.append(name)

@@ -20,7 +20,7 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.reader import state_in
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.files import Files
-from pq_cli.spool.quarantine import set_pair_aside
+from pq_cli.spool.quarantine import set_aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _read(files: Files, name: str) -> Item | None:
         return decode(text, item_id=item_id, state=state_in(text), priority=None, path="")
     except DamagedItemError as error:
         files.report(error)
-        set_pair_aside(files.disk, path.removesuffix(layout.META), str(error))
+        set_aside(files.disk, path, str(error), pair=True)
         return None
 
 

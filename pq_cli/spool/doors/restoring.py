@@ -48,7 +48,12 @@ class Quarantine:
         Raises NoSuchItemError when nothing lies there, ConflictError when it is no payload,
         KeyTakenError, QueueFullError or TryAgainError; then it stays.
         """
-        aside = self._find(name)
+        aside = next((each for each in self.asides() if each.name == name), None)
+        if aside is None:
+            raise NoSuchItemError(
+                f"nothing is called {printable(name)!r} in quarantine/:"
+                " `pq check` lists what is there"
+            )
         with Arrivals(self._files) as arrivals:
             # Only in here: what a crash cut short is finished on entering, and then in the ledger.
             if digest(aside.name) in set(ledger.taken(self._files.root, REALM)):
@@ -64,14 +69,6 @@ class Quarantine:
             raise outcome
         forget(self._files.disk, aside.name)
         return outcome
-
-    def _find(self, name: str) -> Aside:
-        for aside in self.asides():
-            if aside.name == name:
-                return aside
-        raise NoSuchItemError(
-            f"nothing is called {printable(name)!r} in quarantine/: `pq check` lists what is there"
-        )
 
     def _payload(self, aside: Aside) -> BinaryIO:
         where = printable(f"{layout.QUARANTINE}/{aside.name}")
@@ -96,16 +93,12 @@ class Quarantine:
             path = f"{layout.QUARANTINE}/{aside.name}{layout.META}"
             try:
                 text = self._files.reader.meta_text(path, aside.id or 0)
-                state = _state(text)
+                state = state_in(text)
+                if state in (State.ACTIVE, State.REMOVED):  # nobody works at it now
+                    state = State.PENDING
                 return decode(text, item_id=aside.id or 0, state=state, priority=None, path=path)
             except DamagedItemError as error:
                 lost = DamagedItemError(f"{error}: its priority, key and name are lost")
                 self._files.report(lost)
         called = None if aside.id is not None else aside.name.partition("-")[2]
         return new_item(Request(name=called), aside.id or 0, self._clock(), self._files.config)
-
-
-def _state(text: bytes) -> State:
-    """Return the state that the item is to have: the one that it had, if nobody worked at it."""
-    state = state_in(text)
-    return State.PENDING if state in (State.ACTIVE, State.REMOVED) else state
