@@ -7,7 +7,7 @@ import os
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.meta import parse_meta
 from pq_cli.errors import DamagedItemError, NoSuchItemError
-from pq_cli.opened import checksum_of, open_found
+from pq_cli.opened import Opened, checksum_of, open_found
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
@@ -53,10 +53,9 @@ class Pairs:
     def _without_meta(self, path: str, item_id: int) -> list[Finding]:
         if not os.path.lexists(f"{self._reader.root}/{path}"):
             return []
-        if os.path.lexists(
-            f"{self._reader.root}/{layout.HANDOVER}/{layout.stem(item_id)}{layout.META}"
-        ):
-            return []  # its meta is about to follow it
+        follows = f"{layout.HANDOVER}/{layout.stem(item_id)}{layout.META}"
+        if os.path.lexists(f"{self._reader.root}/{follows}"):
+            return []
         home = home_of(self._reader, item_id)
         if home is None:
             return [_finding("orphan", path, item_id, "has no meta")]
@@ -66,19 +65,14 @@ class Pairs:
 
     def _payload(self, item: Item, path: str) -> list[Finding]:
         try:
-            fd = open_found(f"{self._reader.root}/{path}")
+            with Opened(open_found(f"{self._reader.root}/{path}")) as fd:
+                wrong = self._content(item, fd)
         except FileNotFoundError:
             if self._reader.stray_payload(item.id, path) is not None:
                 return []  # told where it lies
             return [_finding("missing", path, item.id, "is missing")]
         except OSError as error:
-            return [_finding("torn", path, item.id, f"{error.strerror}")]
-        try:
-            wrong = self._content(item, fd)
-        except OSError as error:
             wrong = error.strerror
-        finally:
-            os.close(fd)
         return [_finding("torn", path, item.id, wrong)] if wrong else []
 
     def _content(self, item: Item, fd: int) -> str | None:
