@@ -17,7 +17,7 @@ from pq_cli.spool.disk.reader import state_in
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.doors.arrivals import Arrivals
 from pq_cli.spool.files import Files
-from pq_cli.spool.quarantine import Aside, asides, forget
+from pq_cli.spool.quarantine import Aside, asides, count_asides, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ class Quarantine:
     def __init__(self, files: Files, clock: Callable[[], float]) -> None:
         self._files = files
         self._clock = clock
+
+    def __len__(self) -> int:
+        """Return how many things lie there, by their names alone."""
+        return count_asides(self._files.reader)
 
     def asides(self) -> list[Aside]:
         """Return what lies there, the oldest first. Looks only."""
