@@ -5,8 +5,6 @@ Pure.
 
 from __future__ import annotations
 
-from zlib import crc32
-
 from pq_cli.core.arguments import (
     valid_duration,
     valid_reference,
@@ -23,7 +21,6 @@ from pq_cli.core.item import (
     MAX_NAME_BYTES,
     Item,
     State,
-    checksum_text,
     printable,
     valid_key,
     valid_limit,
@@ -270,11 +267,6 @@ def standing(other: Item | None, item: Item, if_exists: str) -> Item | None:
     if if_exists == "raise" and waits and item.priority < other.priority:
         return changed(other, item.created_at, item.priority, None)
     return other
-
-
-def measured(content: bytes) -> tuple[int, str]:
-    """Return size and checksum of a payload, as its item has them."""
-    return len(content), checksum_text(crc32(content))
 
 
 def differs(item: Item, size: int, checksum: str | None) -> bool:

@@ -10,7 +10,7 @@ from pq_cli.core.item import LIVE, Item, checksum_text
 from pq_cli.core.origin import Origin, arriving, digest
 from pq_cli.core.record import Record
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError
-from pq_cli.queue.request import check_key, check_room
+from pq_cli.queue.request import Request, check_key, check_room
 
 if TYPE_CHECKING:
     from typing import BinaryIO, Self
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 _MOST = 500
 
 
-class MemoryReceived(Record):
-    """A payload that has been taken in."""
+class MemoryPayload(Record):
+    """A payload that has been taken in and is no item yet."""
 
     content: bytes
     size: int
     checksum: str
+    request: Request
+
+
+def taken_in(content: bytes, request: Request) -> MemoryPayload:
+    """Take a payload in."""
+    checksum = checksum_text(crc32(content))
+    return MemoryPayload(content=content, size=len(content), checksum=checksum, request=request)
 
 
 class MemoryArrivals:
@@ -33,7 +40,7 @@ class MemoryArrivals:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
-        self._waiting: list[tuple[MemoryReceived, Item, Origin]] = []
+        self._waiting: list[tuple[MemoryPayload, Item, Origin]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -45,17 +52,14 @@ class MemoryArrivals:
         """Remember how a realm is read."""
         self._store.readers[realm] = reader
 
-    def receive(self, stream: BinaryIO) -> MemoryReceived:
+    def receive(self, stream: BinaryIO) -> MemoryPayload:
         """Take a payload in."""
-        content = stream.read()
-        return MemoryReceived(
-            content=content, size=len(content), checksum=checksum_text(crc32(content))
-        )
+        return taken_in(stream.read(), Request())
 
-    def discard(self, received: MemoryReceived) -> None:
+    def discard(self, received: MemoryPayload) -> None:
         """Leave it to the garbage collector."""
 
-    def add(self, received: MemoryReceived, item: Item, origin: Origin) -> None:
+    def add(self, received: MemoryPayload, item: Item, origin: Origin) -> None:
         """Let an item enter with this payload."""
         self._waiting.append((received, arriving(item, origin), origin))
 
@@ -70,7 +74,7 @@ class MemoryArrivals:
         with self._store.transaction():
             return [self._enter(*each) for each in waiting]
 
-    def _enter(self, received: MemoryReceived, item: Item, origin: Origin) -> Item | PqError:
+    def _enter(self, received: MemoryPayload, item: Item, origin: Origin) -> Item | PqError:
         store = self._store
         try:
             check_key(item, store.owner, "fail")
@@ -78,7 +82,7 @@ class MemoryArrivals:
                 check_room(store.config.max_items, store.count(LIVE))
         except (KeyTakenError, QueueFullError) as error:
             return error
-        item = store.enter(item, received.content)
+        item = store.enter(item, received)
         store.origins.setdefault(origin.realm, {})[digest(origin.name)] = None
         store.note(events.event_of("imported", item, item.updated_at))
         return item

@@ -1,55 +1,49 @@
-"""MemoryQueue: the verbs without a disk, for tests and for programs that need only the order."""
+"""MemoryStore: a store without a disk; `queue.store` says what its methods promise."""
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from heapq import heappop, heappush
+from itertools import chain, groupby
 from secrets import token_hex
 from threading import Condition, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pq_cli.core import events, transitions
 from pq_cli.core.arguments import valid_chunk
-from pq_cli.core.item import LIVE, Item, State, printable
-from pq_cli.core.order import Lane, choose
+from pq_cli.core.insight.fact import Fact
+from pq_cli.core.insight.shape import Backlog, slots
+from pq_cli.core.item import LIVE, MAX_HISTORY, Item, State, printable
+from pq_cli.core.order import Lane, choose, serving_order
 from pq_cli.core.policy import QueueConfig, QueueState
-from pq_cli.core.record import Record
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
 from pq_cli.queue.followers import ends_before
 from pq_cli.queue.looking import POLL
-from pq_cli.queue.memory.arrivals import MemoryArrivals
+from pq_cli.queue.memory.arrivals import MemoryArrivals, MemoryPayload, taken_in
 from pq_cli.queue.memory.attending import MemoryAttends
-from pq_cli.queue.memory.events import MemoryEvents
+from pq_cli.queue.memory.events import MemoryEvents, MemoryTail
 from pq_cli.queue.memory.followers import MemoryFollowers
-from pq_cli.queue.memory.looking import MemoryLooks
 from pq_cli.queue.request import (
     Admitted,
     Request,
     check_key,
     check_room,
     checked,
-    measured,
     new_item,
     standing,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, NoReturn
 
     from pq_cli.core.order import LaneName
 
 
-class MemoryStaged(Record):
-    """A payload without an item yet."""
-
-    content: bytes
-    request: Request
-
-
-class MemoryStore(MemoryAttends, MemoryLooks):
-    """A `Store` in memory; see there for what each method promises. A transaction is a lock."""
+class MemoryStore(MemoryAttends):
+    """A `Store` in memory. A transaction is a lock."""
 
     name = ""
     where = "memory"
@@ -69,7 +63,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         self._keys: dict[str, int] = {}
         self.followers = MemoryFollowers(self._items.get)
         self.untold = self.followers.untold
-        self._live = 0
+        self._in_state: Counter[State] = Counter()
         self._last_id = 0
         self._state = QueueState()
         self._uuid = token_hex(16)
@@ -138,7 +132,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
             when, item_id = heappop(self._due)
             item = self._items.get(item_id)
             if item is not None and item.state is State.DELAYED and item.not_before == when:
-                self._move(item, transitions.due(item))
+                self.put(item, transitions.due(item))
 
     def next_event(self) -> float | None:
         times = [heap[0][0] for heap in (self._due, self._leases) if heap]
@@ -160,14 +154,58 @@ class MemoryStore(MemoryAttends, MemoryLooks):
 
     # -- keeping ---------------------------------------------------------------
 
-    def put(self, before: Item, after: Item) -> Item:
-        return self._move(before, after)
+    def put(self, before: Item | None, after: Item) -> Item:
+        """Keep an item, and the lanes, heaps, keys and counts in step; before: None for a new one.
+
+        See `Store.put`.
+        """
+        self.followers.moved(before, after)
+        if before is not None:
+            self._leave(before)
+        self._items[after.id] = after
+        self._in_state[after.state] += 1
+        if after.state is State.PENDING:
+            self._lanes.setdefault(after.lane, Lane()).push(after.id)
+            self._changed.notify()
+        elif after.state is State.DELAYED and after.not_before is not None:
+            heappush(self._due, (after.not_before, after.id))
+        elif after.state is State.ACTIVE and after.lease_until is not None:
+            heappush(self._leases, (after.lease_until, after.id, after.claims))
+        if after.state is State.ACTIVE and after.limit is not None:
+            self._at_work[after.limit] += 1
+        if after.key is not None and after.state in LIVE:
+            self._keys[after.key] = after.id
+        return after
+
+    def _leave(self, before: Item) -> None:
+        """Let an item be nowhere: not in its lane or slot, not under its key."""
+        self._in_state[before.state] -= 1
+        if before.state is State.PENDING and before.lane in self._lanes:
+            self._lanes[before.lane].discard(before.id)
+        elif before.state is State.ACTIVE and before.limit is not None:
+            self._at_work[before.limit] -= 1
+            if not self._at_work[before.limit]:
+                del self._at_work[before.limit]
+            self._changed.notify()
+        if before.key is not None and before.state in LIVE:
+            self._keys.pop(before.key, None)
+
+    def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
+        for before, after in changes:
+            self.put(before, after)
+
+    def drop(self, item: Item, *, later: bool = False) -> None:
+        self.followers.moved(item, None)
+        self._leave(item)
+        self._logs.pop(item.id, None)
+        del self._items[item.id], self._payloads[item.id]
+
+    def settle(self) -> int:
+        return 0
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
-        together: dict[float, list[int]] = {}
-        for item in self.items([State.REMOVED], 0.0, 0.0):
-            together.setdefault(item.kept_until or 0.0, []).append(item.id)
-        return iter(sorted(together.items(), reverse=True))
+        removed = groupby(self.items([State.REMOVED], 0.0, 0.0), lambda i: i.kept_until or 0.0)
+        return iter(sorted(((at, [i.id for i in items]) for at, items in removed), reverse=True))
 
     def expire(self, now: float) -> int:
         over = [i for i in self.items([State.REMOVED], 0.0, 0.0) if (i.kept_until or 0.0) <= now]
@@ -175,22 +213,22 @@ class MemoryStore(MemoryAttends, MemoryLooks):
             self.drop(item)
         return len(over)
 
-    def stage(self, payload: bytes | BinaryIO, request: Request) -> MemoryStaged:
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> MemoryPayload:
         if not isinstance(payload, bytes):
             payload = bytes(valid_chunk(payload.read()))
-        return MemoryStaged(content=payload, request=request)
+        return taken_in(payload, request)
 
     def stage_many(
         self, records: Sequence[tuple[bytes, Request]]
-    ) -> tuple[list[MemoryStaged], PqError | None]:
-        batch: list[MemoryStaged] = []
+    ) -> tuple[list[MemoryPayload], PqError | None]:
+        batch: list[MemoryPayload] = []
         try:
-            batch += (self.stage(payload, checked(request)) for payload, request in records)
+            batch += (taken_in(payload, checked(request)) for payload, request in records)
         except PqError as error:
             return batch, error
         return batch, None
 
-    def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryStaged:
+    def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryPayload:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
 
     def prepare(self, batch: Sequence[Any], now: float) -> None:
@@ -205,7 +243,7 @@ class MemoryStore(MemoryAttends, MemoryLooks):
                 return admitted.replace(error=error)
         return admitted
 
-    def _admit(self, staged: MemoryStaged, now: float, admitted: Admitted) -> None:
+    def _admit(self, staged: MemoryPayload, now: float, admitted: Admitted) -> None:
         request = staged.request
         ends = ends_before(self, request.ids_before) if request.after else None
         item = new_item(request, self._last_id + 1, now, self.config, ends)
@@ -213,76 +251,25 @@ class MemoryStore(MemoryAttends, MemoryLooks):
         stands = standing(other, item, request.if_exists)
         if other is not None and stands is not None:
             if stands is not other:
-                self.note(events.event_of("changed", self._move(other, stands), now))
-            return admitted.stand(stands, *measured(staged.content))
+                self.note(events.event_of("changed", self.put(other, stands), now))
+            return admitted.stand(stands, staged.size, staged.checksum)
         if other is not None:
             self.drop(other)
         elif item.state in LIVE:
-            check_room(self.config.max_items, self._live)
+            check_room(self.config.max_items, self.count(LIVE))
         self.note(events.event_of("enqueued", item, now))
-        admitted.items.append(self.enter(item, staged.content))
+        admitted.items.append(self.enter(item, staged))
         return None
 
-    def enter(self, item: Item, content: bytes) -> Item:
+    def enter(self, item: Item, payload: MemoryPayload) -> Item:
         """Keep a new item under the next id."""
         self._last_id += 1
-        self._payloads[self._last_id] = content
-        size, checksum = measured(content)
-        return self._move(None, item.replace(id=self._last_id, size=size, checksum=checksum))
+        self._payloads[self._last_id] = payload.content
+        size, checksum = payload.size, payload.checksum
+        return self.put(None, item.replace(id=self._last_id, size=size, checksum=checksum))
 
     def finish(self, batch: Sequence[Any], admitted: int) -> None:
         """Leave what was staged to the garbage collector."""
-
-    def _move(self, before: Item | None, after: Item) -> Item:
-        """Store an item and keep the lanes, heaps, keys and count in step with it."""
-        self.followers.moved(before, after)
-        if before is not None:
-            self._left(before)
-        if after.state is State.PENDING:
-            self._lanes.setdefault(after.lane, Lane()).push(after.id)
-            self._changed.notify()
-        elif after.state is State.DELAYED and after.not_before is not None:
-            heappush(self._due, (after.not_before, after.id))
-        elif after.state is State.ACTIVE and after.lease_until is not None:
-            heappush(self._leases, (after.lease_until, after.id, after.claims))
-        if after.state is State.ACTIVE and after.limit is not None:
-            self._at_work[after.limit] += 1
-        was = before is not None and before.state in LIVE
-        lives = after.state in LIVE
-        self._live += lives - was
-        if after.key is not None and lives:
-            self._keys[after.key] = after.id
-        elif after.key is not None and was:
-            self._keys.pop(after.key, None)
-        self._items[after.id] = after
-        return after
-
-    def _left(self, before: Item) -> None:
-        """Take an item out of its lane, or free the slot that it held."""
-        if before.state is State.PENDING and before.lane in self._lanes:
-            self._lanes[before.lane].discard(before.id)
-        elif before.state is State.ACTIVE and before.limit is not None:
-            self._at_work[before.limit] -= 1
-            if not self._at_work[before.limit]:
-                del self._at_work[before.limit]
-            self._changed.notify()
-
-    def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
-        for before, after in changes:
-            self._move(before, after)
-
-    def settle(self) -> int:
-        return 0
-
-    def drop(self, item: Item, *, later: bool = False) -> None:
-        self.followers.moved(item, None)
-        self._left(item)
-        if item.state in LIVE:
-            self._live -= 1
-            if item.key is not None:
-                self._keys.pop(item.key, None)
-        self._logs.pop(item.id, None)
-        del self._items[item.id], self._payloads[item.id]
 
     # -- to and from other queues ------------------------------------------------
 
@@ -299,5 +286,110 @@ class MemoryStore(MemoryAttends, MemoryLooks):
     def reader_of(self, realm: str) -> str | None:
         return self.readers.get(realm)
 
+    # -- looking -----------------------------------------------------------------
+
+    def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
+        with self._lock:
+            everything = [transitions.due(item, now) for item in self._items.values()]
+        return chain(*(self._listed(everything, state, t) for state in states))
+
+    def _listed(self, everything: list[Item], state: State, t: float) -> Iterator[Item]:
+        items = [item for item in everything if item.state is state]
+        if state is State.DELAYED:
+            return iter(sorted(items, key=lambda i: (i.not_before or 0.0, i.id)))
+        items.sort(key=lambda i: (i.kept_until or 0.0, i.id))
+        if state is not State.PENDING:
+            return iter(items)
+        lanes: dict[LaneName, list[Item]] = {}
+        for item in items:
+            lanes.setdefault(item.lane, []).append(item)
+        iterators = {lane: iter(waiting) for lane, waiting in lanes.items()}
+        return serving_order(iterators, self.config, t, lambda i: (i.id, i.created_at))
+
+    def lost(self, items: Sequence[Item]) -> list[Item]:
+        with self._lock:
+            known = ((item, self._items.get(item.id, item.replace(id=0))) for item in items)
+            return [i for i, n in known if (n.id, n.state, n.claims) != (i.id, i.state, i.claims)]
+
+    def count(self, states: Iterable[State]) -> int:
+        return sum(self._in_state[state] for state in set(states))
+
+    def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
+        with self._lock:
+            fitting = [i for i in self._items.values() if (i.claim or str(i.id)).startswith(prefix)]
+        return iter([item for state in states for item in fitting if item.state is state])
+
+    def suggest_keys(self, prefix: str) -> list[str]:
+        with self._lock:
+            return sorted(k for k in self._keys if k.startswith(prefix) and printable(k) == k)
+
+    def open_payload(self, item: Item) -> BinaryIO:
+        return io.BytesIO(self.read_payload(item))
+
+    def read_payload(self, item: Item) -> bytes:
+        with self._lock:
+            if item.id not in self._payloads:
+                raise NoSuchItemError(f"there is no item {item.id}")
+            return self._payloads[item.id]
+
+    def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
+        from tempfile import NamedTemporaryFile
+
+        file = NamedTemporaryFile(prefix="pq-")  # noqa: SIM115
+        file.write(self.read_payload(item))
+        file.seek(0)
+        return cast("AbstractContextManager[BinaryIO]", file)
+
+    def limits(self) -> set[str]:
+        with self._lock:
+            return {limit for _, limit in self._lanes if limit} | set(self._at_work)
+
+    def backlog(self, now: float) -> Backlog:
+        pending = {item.id: item for item in self.items([State.PENDING], now, now)}
+        due = [item.not_before for item in self.items([State.DELAYED], now, now)]
+        lanes: dict[LaneName, list[int]] = {}
+        for item_id in sorted(pending):
+            lanes.setdefault(pending[item_id].lane, []).append(item_id)
+        return Backlog(
+            lanes=dict(sorted(lanes.items())),
+            created_in=lambda _: lambda item_id: pending[item_id].created_at,
+            delayed=len(due),
+            next_due=due[0] if due else None,
+            slots=slots(lanes, dict(self._at_work), self.config.limits),
+        )
+
+    def keep_log(self, item: Item, content: bytes) -> None:
+        logs = self._logs.setdefault(item.id, {})
+        logs[item.claims] = content
+        for old in sorted(logs)[:-MAX_HISTORY]:
+            del logs[old]
+
+    def logs(self, item: Item) -> dict[int, str]:
+        return {claim: f"{item.id}.{claim}" for claim in sorted(self._logs.get(item.id, ()))}
+
+    def open_log(self, item: Item, claim: int) -> BinaryIO:
+        try:
+            return io.BytesIO(self._logs[item.id][claim])
+        except KeyError:
+            raise FileNotFoundError(f"{item.id}.{claim} left no log") from None
+
+    def at_path(self, path: str) -> NoReturn:
+        raise UsageError(f"{printable(path)}: a queue in memory has no paths: give an id")
+
+    def quarantined(self) -> int:
+        return 0
+
+    def dropped(self) -> int:
+        return 0
+
+    def facts(self) -> Iterator[Fact]:
+        yield Fact(name="items", value="in memory")
+
     def note(self, event: dict[str, Any]) -> None:
         self._events.note(event)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        return iter(self._events.after(0))
+
+    def tail(self, after: int) -> MemoryTail:
+        return MemoryTail(self._events, after)
