@@ -38,7 +38,7 @@ from pq_cli.worker.waiting import patiently
 from pq_cli.worker.work import drain
 
 if TYPE_CHECKING:
-    from pq_cli.queue.attending import Attendance
+    from pq_cli.queue.store import Attendance
 
 _REAP_AGAIN = 0.1
 """Seconds until orphans are reaped behind a child of ours that has ended and is not yet reaped."""

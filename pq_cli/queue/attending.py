@@ -1,8 +1,8 @@
-"""Attending: who is at work on a queue; the part of a `Store` that knows it, and what asks it."""
+"""Attending: who is at work on a queue, and why nothing goes on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pq_cli.core.insight.workers import crew, in_the_way, last_claim, nobody
 from pq_cli.core.item import State
@@ -11,48 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pq_cli.core.insight.explain import Reason
-    from pq_cli.core.insight.workers import Duty, Worker
-    from pq_cli.core.item import Holder, Item
+    from pq_cli.core.insight.workers import Worker
+    from pq_cli.core.item import Item
     from pq_cli.queue.store import Store
-
-
-class Attendance(Protocol):
-    """What shows others that this process lives; see `Attends.attend`."""
-
-    @property
-    def name(self) -> str:
-        """What claims call it by."""
-
-    def fileno(self) -> int:
-        """Return a descriptor that a child may inherit: while it has it, the claims hold."""
-
-    def close(self) -> None:
-        """End it: all claims have been settled."""
-
-
-class Attends(Protocol):
-    """The part of a `Store` that knows who is at work."""
-
-    def holder(self, *, bound: bool) -> Holder:
-        """Return who claims here: this process. `bound`: its death is to end the claim."""
-
-    def attend(self) -> Attendance:
-        """Return what the claims made from now on are bound to, until it is closed.
-
-        In a transaction.
-        """
-
-    def describe(self, duty: Duty) -> None:
-        """Let others see this of the process that claims here, whenever it can be seen at all.
-
-        Cheap, and it may be lost. Not in a transaction.
-        """
-
-    def workers(self) -> Iterable[Worker]:
-        """Yield who can be seen, without what they work on: no claim is read.
-
-        Those that have died are among them until others have taken over what they had.
-        """
 
 
 def workers(store: Store) -> list[Worker]:

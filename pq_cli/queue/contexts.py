@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError, UsageError
 from pq_cli.queue.outcome import GiveUp, Outcome, RetryLater, Verdict, outcome_of, settle
@@ -21,24 +22,27 @@ END_AGAIN = 1.0
 """Seconds between tries to write down how the work ended, while disk or lock refuse."""
 
 
-class Claimed:
+Taken = TypeVar("Taken", bound="Item | None")
+
+
+class Claimed(Generic[Taken]):
     """One claim as a context; see `Queue.claimed`. take: makes the claim, when it is entered."""
 
-    def __init__(self, queue: Queue, take: Callable[[], Item | None], lease: float | None) -> None:
+    def __init__(self, queue: Queue, take: Callable[[], Taken], lease: float | None) -> None:
         self._queue = queue
         self._take = take
         self._lease = queue.config.lease if lease is None else lease
         self._item: Item | None = None
         self.entered = False
 
-    def __enter__(self) -> Item | None:
+    def __enter__(self) -> Taken:
         if self.entered:
             raise UsageError("a claim is entered once: ask the queue for another")
         self.entered = True
         item = self._item = self._take()
         if item is not None:
             try:
-                self._renewal = _Renewal(self._queue, item, self._lease)
+                self._stop_renewing = _renew(self._queue, item, self._lease)
             except BaseException:
                 self._queue.release(item)
                 raise
@@ -59,7 +63,7 @@ class Claimed:
                 raise
             error.add_note(f"pq: item {self._item.id} could not be ended so: {trouble}")
         finally:
-            self._renewal.stop()
+            self._stop_renewing()
         return isinstance(error, RetryLater | GiveUp)
 
     def _end(self, item: Item, outcome: Outcome) -> None:
@@ -78,30 +82,28 @@ class Claimed:
             time.sleep(END_AGAIN)
 
 
-class _Renewal:
-    """A thread that renews a claim until `stop`, or until the claim is lost."""
+def _renew(queue: Queue, item: Item, lease: float) -> Callable[[], None]:
+    """Renew a claim in a thread, until it is lost or what is returned is called."""
+    over = threading.Event()
 
-    def __init__(self, queue: Queue, item: Item, lease: float) -> None:
-        self._queue, self._item, self._lease = queue, item, lease
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"pq {item.claim}", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        pause = self._lease / 3
-        while not self._over.wait(pause):
+    def run() -> None:
+        pause = lease / 3
+        while not over.wait(pause):
             try:
-                self._queue.renew(self._item, self._lease)
-                pause = self._lease / 3
+                queue.renew(item, lease)
+                pause = lease / 3
             except (StaleClaimError, NoSuchItemError):
                 return
             except (PqError, OSError):  # again soon; should the lease end first, the claim is lost
-                pause = min(END_AGAIN, self._lease / 6)
+                pause = min(END_AGAIN, lease / 6)
 
-    def stop(self) -> None:
-        """Renew no more."""
-        self._over.set()
-        self._thread.join()
+    def stop() -> None:
+        over.set()
+        thread.join()
+
+    thread = threading.Thread(target=run, name=f"pq {item.claim}", daemon=True)
+    thread.start()
+    return stop
 
 
 def each(
@@ -109,7 +111,7 @@ def each(
 ) -> Iterator[AbstractContextManager[Item]]:
     """Yield what `take` claims, each as a context, until it claims nothing."""
     while (item := take()) is not None:
-        claimed = _Taken(queue, item, lease)
+        claimed = Claimed(queue, partial(_itself, item), lease)
         try:
             yield claimed
         finally:
@@ -119,13 +121,5 @@ def each(
             raise UsageError("a claim was not entered: `for claimed in ...: with claimed as item:`")
 
 
-class _Taken(Claimed):
-    """A context of a claim that is made already."""
-
-    def __init__(self, queue: Queue, item: Item, lease: float | None) -> None:
-        super().__init__(queue, lambda: item, lease)
-        self._made = item
-
-    def __enter__(self) -> Item:
-        super().__enter__()
-        return self._made
+def _itself(item: Item) -> Item:
+    return item

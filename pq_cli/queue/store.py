@@ -22,8 +22,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pq_cli.queue.attending import Attends
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -31,7 +29,8 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
-    from pq_cli.core.item import Item, State
+    from pq_cli.core.insight.workers import Duty, Worker
+    from pq_cli.core.item import Holder, Item, State
     from pq_cli.core.policy import QueueState
     from pq_cli.errors import PqError
     from pq_cli.queue.departures import Arrivals
@@ -48,7 +47,21 @@ class Staged(Protocol):
         """What its item is to be."""
 
 
-class Store(Attends, Protocol):
+class Attendance(Protocol):
+    """What shows others that this process lives; see `Attends.attend`."""
+
+    @property
+    def name(self) -> str:
+        """What claims call it by."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that a child may inherit: while it has it, the claims hold."""
+
+    def close(self) -> None:
+        """End it: all claims have been settled."""
+
+
+class Store(Protocol):
     """One queue's items and what belongs to them."""
 
     @property
@@ -96,6 +109,29 @@ class Store(Attends, Protocol):
 
     def set_policy(self, text: str) -> None:
         """Let this be the policy of whoever opens the queue from now on. In a transaction."""
+
+    # -- who is at work -----------------------------------------------------------
+
+    def holder(self, *, bound: bool) -> Holder:
+        """Return who claims here: this process. `bound`: its death is to end the claim."""
+
+    def attend(self) -> Attendance:
+        """Return what the claims made from now on are bound to, until it is closed.
+
+        In a transaction.
+        """
+
+    def describe(self, duty: Duty) -> None:
+        """Let others see this of the process that claims here, whenever it can be seen at all.
+
+        Cheap, and it may be lost. Not in a transaction.
+        """
+
+    def workers(self) -> Iterable[Worker]:
+        """Yield who can be seen, without what they work on: no claim is read.
+
+        Those that have died are among them until others have taken over what they had.
+        """
 
     # -- finding -----------------------------------------------------------------
 
@@ -303,16 +339,10 @@ class Store(Attends, Protocol):
         """
 
     def logs(self, item: Item) -> dict[int, str]:
-        """Return the claim numbers whose attempts left a log, in order, and where people find it.
-
-        That is a path; or the claim where there is none.
-        """
+        """See `Queue.attempt_logs`."""
 
     def open_log(self, item: Item, claim: int) -> BinaryIO:
-        """Return the log that the attempt under this claim number left, as a stream.
-
-        Raises FileNotFoundError when it is gone.
-        """
+        """See `Queue.open_log`."""
 
     def at_path(self, path: str) -> tuple[int, int | None]:
         """Return (id, claim number or None) of the item to which this path belongs, by its name.
@@ -327,10 +357,7 @@ class Store(Attends, Protocol):
         """Return how many finished payloads wait at a door (a drop box) until `look_in`."""
 
     def facts(self) -> Iterable[Fact]:
-        """Yield what should be known of that on which the queue lies, and what is wrong with it.
-
-        For `pq doctor`: whose it is, what kind, room, who is at it.
-        """
+        """See `Queue.facts`: whose it is, what kind, room, who is at it, and what is wrong."""
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield what happened lately, oldest first; see `core.events`. Each has a `number`."""

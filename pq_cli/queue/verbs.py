@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
-    from pq_cli.queue.attending import Attendance
     from pq_cli.queue.departures import Arrivals, Departures
-    from pq_cli.queue.store import Staged, Store
+    from pq_cli.queue.store import Attendance, Staged, Store
 
 
 class Queue(Steering):

@@ -1,4 +1,4 @@
-"""Who is at work on a queue in memory; `queue.attending` says what its methods promise."""
+"""Who is at work on a queue in memory; `queue.store` says what its methods promise."""
 
 from __future__ import annotations
 
