@@ -13,10 +13,13 @@ from pq_cli.errors import NoSuchItemError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import BinaryIO, TypeVar
 
+    from pq_cli.errors import DamagedItemError
+
     T = TypeVar("T", bound=str | None)
+    F = TypeVar("F", bound=float | None)
 
 _SECONDS = "seconds, a number from 0 to 100 years"
 
@@ -47,9 +50,9 @@ def _in_seconds(name: str, value: object) -> str:
         return ""
 
 
-def valid_lease(seconds: float) -> float:
-    """Return `seconds` if they are above 0, up to 100 years. Raises UsageError."""
-    if valid_duration("lease", seconds) == 0:
+def valid_lease(seconds: F) -> F:
+    """Return `seconds` if they are above 0, up to 100 years, or None. Raises UsageError."""
+    if seconds is not None and valid_duration("lease", seconds) == 0:
         raise wrong("lease", seconds, "seconds, above 0")
     return seconds
 
@@ -59,9 +62,9 @@ def valid_wait(seconds: float) -> float:
     return seconds if seconds == float("inf") else valid_duration("wait", seconds)
 
 
-def valid_time(name: str, seconds: float) -> float:
-    """Return `seconds` if they are a Unix time from 1970 to 9999. Raises UsageError."""
-    if not _is_number(seconds) or not 0 <= seconds <= MAX_TIME:
+def valid_time(name: str, seconds: F) -> F:
+    """Return `seconds` if they are a Unix time from 1970 to 9999, or None. Raises UsageError."""
+    if seconds is not None and not (_is_number(seconds) and 0 <= seconds <= MAX_TIME):
         raise wrong(name, seconds, "Unix seconds, a number from 1970 to 9999")
     return seconds
 
@@ -155,15 +158,20 @@ def valid_callable(name: str, value: object, wanted: str) -> None:
 def valid_making(
     clock: object,
     jitter: object,
-    report: object = None,
+    report: Callable[[DamagedItemError], None] | None = None,
     *,
     create: bool = True,
     lock_timeout: float = 0.0,
-) -> None:
-    """Raise UsageError unless a queue can be made with this, of whatever kind it is."""
+) -> Callable[[DamagedItemError], None]:
+    """Return what damage is reported to, if a queue of any kind can be made with this.
+
+    Raises UsageError.
+    """
     valid_flag("create", create)
     valid_callable("clock", clock, "a function that returns Unix seconds")
     valid_callable("jitter", jitter, "a function that returns a number in [0, 1)")
     valid_duration("lock_timeout", lock_timeout)
-    if report is not None:
-        valid_callable("report", report, "a function of a DamagedItemError")
+    if report is None:
+        return lambda error: None
+    valid_callable("report", report, "a function of a DamagedItemError")
+    return report

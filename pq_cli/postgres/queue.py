@@ -48,7 +48,7 @@ class PostgresQueue(Queue):
         lock_timeout: float = 30.0,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
-        valid_making(
+        report = valid_making(
             time.time if clock is None else clock,
             jitter,
             report,
@@ -67,7 +67,6 @@ class PostgresQueue(Queue):
         link = Link(address, lock_timeout, schema.check)
         number, policy = _found(link, create)
         config = parse_policy(policy, address.shown) if config is None else config
-        report = report if report is not None else _ignore
         store = PostgresStore(address, link, number, config, clock, lock_timeout, report, limits)
         super().__init__(store, config, jitter)
 
@@ -127,7 +126,3 @@ def _found(link: Link, create: bool) -> tuple[int, str]:
     if row is None:
         raise NoSpoolError(f"{link.address.shown}: there is no queue of this name")
     return row[0], row[1]
-
-
-def _ignore(_: DamagedItemError) -> None:
-    """Report nothing."""

@@ -116,17 +116,15 @@ def checked(request: Request) -> Request:
         if isinstance(request.priority, str):  # a priority on the command line, not in an item
             raise wrong("priority", request.priority, "a whole number from 1 (most urgent) to 10")
         valid_priority(request.priority)
-    if request.key is not None:
-        valid_text("key", request.key)
-        valid_key(request.key)
+    if valid_text("key", request.key) is not None:
+        valid_key(request.key or "")
     if request.if_exists not in IF_EXISTS:
         raise wrong("if_exists", request.if_exists, f"one of {', '.join(IF_EXISTS)}")
     if request.delay is not None and request.at is not None:
         raise UsageError("delay and at exclude each other")
     if request.delay is not None:
         valid_duration("delay", request.delay)
-    if request.at is not None:
-        valid_time("at", request.at)
+    valid_time("at", request.at)
     if request.max_attempts is not None:
         valid_whole("max_attempts", request.max_attempts, 1, 1_000_000)
     if request.timeout is not None and not valid_duration("timeout", request.timeout):
@@ -205,9 +203,7 @@ def new_item(
     ends: how those that it comes after have ended (see `transitions.standing`); the others are
     still to be done, so it is held.
     """
-    due = request.at if request.at is not None else None
-    if request.delay is not None:
-        due = now + request.delay
+    due = request.at if request.delay is None else now + request.delay
     waits = due is not None and due > now
     created_at = stamp(now)
     state = State.HELD if request.after else State.DELAYED if waits else State.PENDING

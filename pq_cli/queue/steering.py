@@ -181,8 +181,7 @@ class Steering(Looking):
         `remove`. only: as for `retry`. Raises ConflictError, NoSuchItemError.
         """
         valid_text("by", by)
-        if kept_until is not None:
-            valid_time("kept_until", kept_until)
+        valid_time("kept_until", kept_until)
         if valid_flag("remove", remove) & valid_flag("hold", hold):
             raise UsageError("hold and remove exclude each other")
         if remove and self._store.find(*valid_reference(item)).state is not State.ACTIVE:
@@ -207,8 +206,7 @@ class Steering(Looking):
         NoSuchItemError.
         """
         store = self._store
-        if kept_until is not None:
-            valid_time("kept_until", kept_until)
+        valid_time("kept_until", kept_until)
         with store.transaction():
             before = self._chosen(item, only)
             transitions.check_removable(before, state)

@@ -172,9 +172,9 @@ class Queue(Steering):
         CPU. bound: the claim ends with this process, if it dies before the lease does; give False
         when the work outlives the process that claims.
         """
-        _valid(lease, wait)
+        valid_lease(lease)
         valid_flag("bound", bound)
-        deadline = time.monotonic() + wait
+        deadline = time.monotonic() + valid_wait(wait)
         while True:
             item = self._claim_now(lease, bound)
             if item is not None or not wait:
@@ -211,7 +211,8 @@ class Queue(Steering):
         """
         from pq_cli.queue.contexts import Claimed  # start-up: commands work in their own way
 
-        _valid(lease, wait)
+        valid_lease(lease)
+        valid_wait(wait)
         return Claimed(self, lambda: self.claim(lease=lease, wait=wait), lease)
 
     def each_claimed(
@@ -229,7 +230,8 @@ class Queue(Steering):
         """
         from pq_cli.queue.contexts import each
 
-        _valid(lease, wait)
+        valid_lease(lease)
+        valid_wait(wait)
         return each(self, lambda: self.claim(lease=lease, wait=wait), lease)
 
     def _claim_now(self, lease: float | None, bound: bool) -> Item | None:
@@ -390,9 +392,3 @@ class Queue(Steering):
         from pq_cli.queue.departures import Departures  # start-up
 
         return Departures(self._store)
-
-
-def _valid(lease: float | None, wait: float) -> None:
-    if lease is not None:
-        valid_lease(lease)
-    valid_wait(wait)

@@ -70,12 +70,12 @@ class Spool(Queue):
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
-        valid_making(clock, jitter, report, create=create, lock_timeout=lock_timeout)
+        report = valid_making(clock, jitter, report, create=create, lock_timeout=lock_timeout)
         limits = None if config is None else valid_config(config).limits
         self.path = absolute(path)
         state = make(self.path, lock_timeout) if create else open_state(self.path)
         config = config or read_config(self.path)
-        files = Files(self.path, config, state, lock_timeout, report or (lambda _: None))
+        files = Files(self.path, config, state, lock_timeout, report)
         super().__init__(SpoolStore(files, clock, limits), config, jitter)
 
     def __del__(self) -> None:
