@@ -93,29 +93,30 @@ class Item(Record):
     """
 
     id: int
+    state: State = State.PENDING
     priority: int
     created_at: float
     updated_at: float
-    state: State = State.PENDING
+    key: str | None = None
+    name: str | None = None
+    size: int = 0
+    checksum: str | None = None
     not_before: float | None = None
     attempts: int = 0
     max_attempts: int = 3
     timeout: float | None = None
     limit: str | None = None
-    claims: int = 0
-    key: str | None = None
-    name: str | None = None
-    size: int = 0
-    checksum: str | None = None
     written_boot: str | None = None
     last_error: str | None = None
     metadata: dict[str, Any] = {}
     after: tuple[int, ...] = ()
     if_failed: str | None = None
     follows: bool = False
+    claims: int = 0
     lease_until: float | None = None
     holder: Holder | None = None
     history: tuple[dict[str, Any], ...] = ()
+    # The fields above stand in a meta, in this order.
     extra: dict[str, Any] = {}
     path: str | None = None
     was: State | None = None

@@ -19,7 +19,7 @@ from pq_cli.core.item import (
 )
 from pq_cli.core.jsonio import parse_edited, to_json
 from pq_cli.core.timefmt import MAX_SECONDS, format_time, parse_time
-from pq_cli.errors import DamagedItemError, PqError, UsageError
+from pq_cli.errors import DamagedItemError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 
 MAX_META_BYTES = 1024 * 1024
 """No `.meta.json` larger than this is ever read: a hostile one must not fill memory."""
-_STORED = (
-    "id", "state", "priority", "created_at", "updated_at", "key", "name", "size", "checksum",
-    "not_before", "attempts", "max_attempts", "timeout", "limit", "written_boot", "last_error",
-    "metadata", "after", "if_failed", "follows", "claims", "lease_until", "holder", "history",
-)  # fmt: skip
+_STORED = Item.FIELDS[: Item.FIELDS.index("extra")]
 _TIMES = ("created_at", "updated_at", "not_before", "lease_until")
 _NUMBERS = ("id", "priority", "attempts", "max_attempts", "claims", "size")
 _WORDS = ("key", "name", "limit", "checksum", "written_boot", "last_error")
@@ -43,6 +39,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
     "timeout": (int, float, _NONE), "after": (list,), "if_failed": (str, _NONE),
     "follows": (bool,),
+}  # fmt: skip
+_HOLDER_TYPES: dict[str, tuple[type, ...]] = {
+    "host": (str,), "pid": (int,), "since": (str,),
+    "boot": (str, _NONE), "started": (int, _NONE), "lock": (str, _NONE),
 }  # fmt: skip
 _MISSING = {
     **dict.fromkeys((*_STORED, "claim", "path", "effective", "first")),
@@ -64,7 +64,7 @@ _LARGEST = 10**17
 """The largest number believed in a meta: an id or claim number must fit into a file name."""
 _TIED = {State.HELD, State.FAILED}
 """States in which one that follows others keeps the time before which it must not be served."""
-_REQUIRED = ("id", "priority", "created_at")
+_REQUIRED = ("id", "priority", "created_at", "since")
 
 
 def as_dict(item: Item) -> dict[str, Any]:
@@ -137,11 +137,6 @@ def _over(text: bytes, new: bytes) -> tuple[int, bytes] | None:
     return start, new[start:]
 
 
-def parse_meta(text: bytes) -> Any:
-    """Return the JSON value of a meta's text. Raises ValueError or RecursionError."""
-    return parse_edited(text)
-
-
 def decode(text: bytes, *, item_id: int, state: State, priority: int | None, path: str) -> Item:
     """Return the item of a `.meta.json`; its place (`state`, `priority`) wins over what it says.
 
@@ -150,20 +145,16 @@ def decode(text: bytes, *, item_id: int, state: State, priority: int | None, pat
     there is no item any more.
     """
     try:
-        fields = _checked(parse_meta(text))
+        fields = _checked(parse_edited(text))
         return _build(fields, item_id, state, priority, path)
+    except UsageError as wrong:
+        raise DamagedItemError(f"item {item_id}: {path}: {wrong}") from None
     except (ValueError, RecursionError):
         raise DamagedItemError(f"item {item_id}: {path} is not JSON") from None
-    except _WrongError as wrong:
-        raise DamagedItemError(f"item {item_id}: {path}: {wrong}") from None
 
 
 class EndedError(DamagedItemError):
     """The meta says that its item has ended: its removal was taken back by a power loss."""
-
-
-class _WrongError(PqError):
-    """A field of a meta is missing or has a wrong type."""
 
 
 def _build(
@@ -173,12 +164,12 @@ def _build(
     if said == ENDED:
         raise EndedError(f"item {item_id}: {path}: it has ended")
     if fields["id"] not in (0, item_id):
-        raise _WrongError(f"says id {fields['id']}")
+        raise UsageError(f"says id {fields['id']}")
     fields["id"], fields["state"], fields["path"] = item_id, state, path
     if priority is not None:
         fields["priority"] = priority
     if not MIN_PRIORITY <= fields["priority"] <= MAX_PRIORITY:
-        raise _WrongError(f"priority {fields['priority']} is not between 1 and 10")
+        raise UsageError(f"priority {fields['priority']} is not between 1 and 10")
     if state is not ACTIVE:
         fields["holder"] = fields["lease_until"] = None
         if said == "active":
@@ -199,80 +190,59 @@ def _former(said: object) -> State:
     try:
         state = State(str(said))
     except ValueError:
-        raise _WrongError("state is not one") from None
+        raise UsageError("state is not one") from None
     return State.PENDING if state in (State.ACTIVE, State.REMOVED) else state
 
 
 def _checked(values: Any) -> dict[str, Any]:
     """Return the known fields, of the right types, those of a newer pq under `extra`."""
     if not isinstance(values, dict):
-        raise _WrongError("is not a JSON object")
+        raise UsageError("is not a JSON object")
     fields = {**_MISSING, "metadata": {}, **values}  # a new one: each item has its own
-    _check_types(fields)
+    _check_types(fields, _TYPES)
+    for name in _NUMBERS:
+        if not 0 <= fields[name] <= _LARGEST:
+            raise UsageError(f"{name} is out of range")
+    if fields["timeout"] is not None and not 0 < fields["timeout"] <= MAX_SECONDS:
+        raise UsageError("timeout is out of range")
     for name in _TIMES:
         if fields[name] is not None:
             fields[name] = _time(name, fields[name])
     for name, valid in (("key", valid_key), ("limit", valid_limit)):
         if fields[name] is not None:
-            try:
-                valid(fields[name])
-            except UsageError as error:
-                raise _WrongError(str(error)) from None
+            valid(fields[name])
     if fields["holder"] is not None:
         fields["holder"] = _holder(fields["holder"])
     history = fields["history"] = tuple(fields["history"])
     if history and not all(isinstance(entry, dict) for entry in history):
-        raise _WrongError("history has a wrong type")
+        raise UsageError("history has a wrong type")
     after = fields["after"] = tuple(fields["after"])
     if after and not all(type(i) is int and 0 < i <= _LARGEST for i in after):
-        raise _WrongError("after has a wrong type")
+        raise UsageError("after has a wrong type")
     if fields["if_failed"] not in (None, *IF_FAILED):
-        raise _WrongError("if_failed is none that there is")
-    fields["extra"] = {} if len(fields) == len(_MISSING) else _taken_out(fields)
+        raise UsageError("if_failed is none that there is")
+    fields["extra"] = {name: fields.pop(name) for name in list(fields) if name not in _MISSING}
     del fields["claim"], fields["effective"], fields["first"]
     return fields
 
 
-def _taken_out(fields: dict[str, Any]) -> dict[str, Any]:
-    """Take what a newer pq wrote out of the fields, and return it."""
-    return {name: fields.pop(name) for name in list(fields) if name not in _MISSING}
-
-
-def _check_types(fields: dict[str, Any]) -> None:
+def _check_types(fields: dict[str, Any], types: dict[str, tuple[type, ...]], of: str = "") -> None:
     # Compared, not asked with isinstance: `true` is no number.
-    for name, kinds in _TYPES.items():
+    for name, kinds in types.items():
         value = fields[name]
         if type(value) not in kinds:
             missing = value is None and name in _REQUIRED
-            raise _WrongError(f"{name} is missing" if missing else f"{name} has a wrong type")
-    for name in _NUMBERS:
-        if not 0 <= fields[name] <= _LARGEST:
-            raise _WrongError(f"{name} is out of range")
-    if fields["timeout"] is not None and not 0 < fields["timeout"] <= MAX_SECONDS:
-        raise _WrongError("timeout is out of range")
+            raise UsageError(f"{of}{name} {'is missing' if missing else 'has a wrong type'}")
 
 
 def _time(name: str, text: str) -> float:
     try:
         return parse_time(text)
     except UsageError:
-        raise _WrongError(f"{name} is not a time") from None
+        raise UsageError(f"{name} is not a time") from None
 
 
 def _holder(value: dict[str, Any]) -> Holder:
-    host, pid, since = value.get("host"), value.get("pid"), value.get("since")
-    boot, started, lock = value.get("boot"), value.get("started"), value.get("lock")
-    if (
-        not isinstance(host, str)
-        or type(pid) is not int
-        or not isinstance(boot, str | None)
-        or not isinstance(started, int | None)
-        or not isinstance(lock, str | None)
-    ):
-        raise _WrongError("holder has a wrong type")
-    if since is None:
-        raise _WrongError("holder.since is missing")
-    if not isinstance(since, str):
-        raise _WrongError("holder.since has a wrong type")
-    seconds = _time("holder.since", since)
-    return Holder(host=host, pid=pid, boot=boot, started=started, since=seconds, lock=lock)
+    fields = {name: value.get(name) for name in Holder.FIELDS}
+    _check_types(fields, _HOLDER_TYPES, "holder.")
+    return Holder(**{**fields, "since": _time("holder.since", value["since"])})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pq_cli.core.item import LIVE, Item, State
-from pq_cli.core.meta import parse_meta
+from pq_cli.core.jsonio import parse_edited
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.opened import Opened, checksum_of, open_found
 from pq_cli.spool.check.findings import Finding
@@ -46,7 +46,7 @@ class Pairs:
             found.append(_finding("misplaced", path, item_id, f"belongs in {belongs}"))
         elif state is State.REMOVED:
             pass  # it says what it was
-        elif (said := parse_meta(text).get("state", str(state))) != str(state):
+        elif (said := parse_edited(text).get("state", str(state))) != str(state):
             found.append(_finding("ahead", path + layout.META, item_id, f"says {str(said)[:20]!r}"))
         return found + self._ties(item, path) + self._payload(item, path) + self._key(item, path)
 

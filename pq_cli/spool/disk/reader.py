@@ -12,7 +12,8 @@ import os
 import stat
 
 from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable
-from pq_cli.core.meta import MAX_META_BYTES, EndedError, decode, parse_meta
+from pq_cli.core.jsonio import parse_edited
+from pq_cli.core.meta import MAX_META_BYTES, EndedError, decode
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.opened import open_found
 from pq_cli.spool.disk import layout
@@ -246,7 +247,7 @@ class Reader:
     def said(self, item: Item) -> object:
         """Return the state that the meta of an item names; where it lies counts more."""
         path = f"{layout.payload_path(item)}{layout.META}"
-        return parse_meta(self.meta_text(path, item.id)).get("state")
+        return parse_edited(self.meta_text(path, item.id)).get("state")
 
     def meta_text(self, path: str, item_id: int) -> bytes:
         """Return the text of a meta. Raises FileNotFoundError, DamagedItemError."""
@@ -370,7 +371,7 @@ def _whole_text(fd: int) -> bytes:
 def state_in(text: bytes) -> State:
     """Return the state that a meta names; `pending` where it names none (decode says why)."""
     try:
-        return State(parse_meta(text)["state"])
+        return State(parse_edited(text)["state"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return State.PENDING
 
