@@ -243,6 +243,7 @@ def _time(name: str, text: str) -> float:
 
 
 def _holder(value: dict[str, Any]) -> Holder:
-    fields = {name: value.get(name) for name in Holder.FIELDS}
+    fields: dict[str, Any] = {name: value.get(name) for name in Holder.FIELDS}
     _check_types(fields, _HOLDER_TYPES, "holder.")
-    return Holder(**{**fields, "since": _time("holder.since", value["since"])})
+    fields["since"] = _time("holder.since", value["since"])
+    return Holder(**fields)

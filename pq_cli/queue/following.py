@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from pq_cli.errors import TryAgainError
@@ -31,11 +32,8 @@ class Tail(Protocol):
 
 def past(store: Store, after: int) -> Iterator[dict[str, Any]]:
     """Yield what has happened after the event of this number; see `Queue.log`."""
-    tail = store.tail(after)
-    try:
+    with closing(store.tail(after)) as tail:
         yield from tail.read()
-    finally:
-        tail.close()
 
 
 def follow(
@@ -45,8 +43,7 @@ def follow(
     trouble: Callable[[TryAgainError], object] | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield what has happened after that event and what happens, for ever; see `Queue.follow`."""
-    tail = store.tail(after)
-    try:
+    with closing(store.tail(after)) as tail:
         while True:
             try:
                 yield from tail.read()
@@ -57,5 +54,3 @@ def follow(
             if idle is not None:
                 idle()
             time.sleep(POLL)
-    finally:
-        tail.close()

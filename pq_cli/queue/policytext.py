@@ -47,24 +47,20 @@ def changed_policy(text: str, settings: Mapping[str, str], where: str) -> str:
     that was wrong before.
     """
     limits = dict(parse_policy(text, where).limits)
-    lines, known = text.splitlines(), QueueConfig().__dict__
+    lines, known = text.splitlines(), QueueConfig.FIELDS
     for name, value in settings.items():
         table, dot, limit = name.partition(".")
         if dot and table == "limits":
-            limits[valid_limit(limit)] = _value(name, value)
+            limits[valid_limit(limit)] = _value(value)
             _set_limit(lines, limit, limits)
             continue
         if name not in known:
             raise UsageError(f"unknown key '{printable(name)}'; known are: {', '.join(known)}")
         if name == "limits":
             raise UsageError("limits: set one by its name: limits.NAME=N")
-        line = f"{name} = {_toml(_value(name, value))}"
-        end = next((n for n, each in enumerate(lines) if _HEADER.match(each)), len(lines))
-        place = _place(lines[:end], name)
-        if place is None:
-            lines.insert(end, line)
-        else:
-            lines[place] = line
+        root = _root(lines)
+        place = _find(lines[:root], rf"\s*{name}\s*=", rf"\s*#\s*{name}\s*=")  # or commented out
+        _put(lines, place, root, f"{name} = {_toml(_value(value))}")
     after = "".join(line + "\n" for line in lines)
     try:
         parse_policy(after, "policy")
@@ -73,37 +69,46 @@ def changed_policy(text: str, settings: Mapping[str, str], where: str) -> str:
     return after
 
 
-_HEADER = re.compile(r"\s*\[+\s*[\w\"'.-]+\s*\]+\s*(#.*)?$")
+def _find(lines: list[str], *patterns: str) -> int | None:
+    """Return the first line that the first pattern fits, or else the next; None: none does."""
+    found = (n for each in patterns for n, line in enumerate(lines) if re.match(each, line))
+    return next(found, None)
+
+
+def _root(lines: list[str]) -> int:
+    """Return how many lines come before the next header of a table."""
+    header = _find(lines, r"\s*\[+\s*[\w\"'.-]+\s*\]+\s*(#.*)?$")
+    return len(lines) if header is None else header
+
+
+def _put(lines: list[str], place: int | None, end: int, line: str) -> None:
+    """Let a line stand at its place, or at the end where it has none."""
+    lines[slice(end, end) if place is None else slice(place, place + 1)] = [line]
 
 
 def _set_limit(lines: list[str], limit: str, limits: Mapping[str, Any]) -> None:
     """Set a limit in the way in which the lines say the others; `limits` are all of them."""
-    header = next((n for n, each in enumerate(lines) if re.match(r"\s*\[limits\]", each)), None)
-    line, prefix = f"{_key(limit)} = {_toml(limits[limit])}", ""
-    if header is None:
-        root = next((n for n, each in enumerate(lines) if _HEADER.match(each)), len(lines))
-        dotted = [n for n in range(root) if re.match(r"\s*limits\s*\.", lines[n])]
-        whole = next((n for n in range(root) if re.match(r"\s*limits\s*=", lines[n])), None)
-        if whole is not None:
-            pairs = ", ".join(f"{_key(name)} = {_toml(most)}" for name, most in limits.items())
-            lines[whole] = f"limits = {{ {pairs} }}"
-            return
-        if not dotted:
-            lines += ([""] if lines and lines[-1] else []) + ["[limits]", line]
-            return
-        first, end, prefix = dotted[0], dotted[-1] + 1, "limits."
-    else:
+    line, stem, root = f"{_key(limit)} = {_toml(limits[limit])}", r"\s*", _root(lines)
+    header = _find(lines, r"\s*\[limits\]")
+    whole = _find(lines[:root], r"\s*limits\s*=")
+    dotted = [n for n in range(root) if re.match(r"\s*limits\s*\.", lines[n])]
+    if header is not None:
         first = header + 1
-        end = next((n for n in range(first, len(lines)) if _HEADER.match(lines[n])), len(lines))
+        end = first + _root(lines[first:])
         while end > first and not lines[end - 1].strip():
             end -= 1
-    stem = r"\s*limits\s*\.\s*" if prefix else r"\s*"
-    pattern = re.compile(rf"{stem}[\"']?{re.escape(limit)}[\"']?\s*=")
-    place = next((n for n in range(first, end) if pattern.match(lines[n])), None)
-    if place is None:
-        lines.insert(end, prefix + line)
+    elif whole is not None:
+        pairs = ", ".join(f"{_key(name)} = {_toml(most)}" for name, most in limits.items())
+        lines[whole] = f"limits = {{ {pairs} }}"
+        return
+    elif dotted:
+        first, end = dotted[0], dotted[-1] + 1
+        line, stem = f"limits.{line}", r"\s*limits\s*\.\s*"
     else:
-        lines[place] = prefix + line
+        lines += ([""] if lines and lines[-1] else []) + ["[limits]", line]
+        return
+    place = _find(lines[first:end], rf"{stem}[\"']?{re.escape(limit)}[\"']?\s*=")
+    _put(lines, None if place is None else first + place, end, line)
 
 
 def _key(limit: str) -> str:
@@ -111,16 +116,7 @@ def _key(limit: str) -> str:
     return f'"{limit}"' if "." in limit else limit
 
 
-def _place(lines: list[str], name: str) -> int | None:
-    """Return the line that sets a field; or else the one in which it is commented out."""
-    for pattern in (rf"\s*{name}\s*=", rf"\s*#\s*{name}\s*="):
-        for place, line in enumerate(lines):
-            if re.match(pattern, line):
-                return place
-    return None
-
-
-def _value(name: str, text: str) -> Any:
+def _value(text: str) -> Any:
     import tomllib
 
     try:
