@@ -1291,9 +1291,9 @@ def test_what_leaves_is_held_until_it_has_left(make, clock):
     assert [(i.id, i.state) for i in marked] == [
         (1, State.FAILED), (3, State.PENDING), (5, State.DELAYED)]  # fmt: skip
     assert ids(q, State.HELD) == [3, 5] and ids(q, State.FAILED) == [1]
-    assert departures.check_removable(3) is State.HELD
+    assert departures.marked(3).state is State.HELD
     with pytest.raises(ConflictError, match="put back to work"):
-        departures.check_removable(4)
+        departures.marked(4)
     q.departures().put_back([3])
     assert q.get(3).state is State.HELD
     departures.put_back([1, 3, 5])
@@ -1310,7 +1310,7 @@ def test_the_later_of_two_exports_decides(make):
     earlier.mark([1])
     later.mark([1])
     with pytest.raises(ConflictError, match="another pq export"):
-        earlier.check_removable(1)
+        earlier.marked(1)
     later.put_back([1])
     assert q.get(1).state is State.PENDING
 

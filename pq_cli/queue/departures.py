@@ -60,7 +60,7 @@ class Departures:
             now = store.now()
             for item_id in ids:
                 try:
-                    item = self._ours(item_id)
+                    item = self.marked(item_id)
                 except (NoSuchItemError, ConflictError):
                     continue
                 after = up_to_date(store, stayed(item).replace(updated_at=stamp(now)), now)
@@ -75,15 +75,12 @@ class Departures:
                 self._store.note(event)
         tell(self._store, self._store.put)
 
-    def check_removable(self, item_id: int) -> State:
-        """Return the state of an item that this export has marked.
+    def marked(self, item_id: int) -> Item:
+        """Return an item that this export has marked.
 
         Raises NoSuchItemError when it is gone, and ConflictError when it is no longer this
         export's to remove.
         """
-        return self._ours(item_id).state
-
-    def _ours(self, item_id: int) -> Item:
         item = self._store.find(item_id)
         mark = item.extra.get(LEAVING)
         if item.state is State.REMOVED:

@@ -275,7 +275,10 @@ class Looking:
         return drained(self._store, wait)
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
-        """Return those of the items whose claim, or state, is over: as `Store.lost`."""
+        """Return those of the items, as this queue gave them, whose state or claim is over.
+
+        Quick: it is asked some times a second. When in doubt it stands.
+        """
         return self._store.lost(items)
 
     def count(self, states: Iterable[State]) -> int:

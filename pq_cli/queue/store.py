@@ -102,10 +102,7 @@ class Store(Protocol):
         """Let the queue's state be this. In a transaction."""
 
     def policy(self) -> str:
-        """Return the text of the policy, as of a queue.toml; empty: the defaults.
-
-        Raises ConfigError for what is no text.
-        """
+        """See `Queue.policy_text`. Raises ConfigError for what is no text."""
 
     def set_policy(self, text: str) -> None:
         """Let this be the policy of whoever opens the queue from now on. In a transaction."""
@@ -116,10 +113,7 @@ class Store(Protocol):
         """Return who claims here: this process. `bound`: its death is to end the claim."""
 
     def attend(self) -> Attendance:
-        """Return what the claims made from now on are bound to, until it is closed.
-
-        In a transaction.
-        """
+        """See `Queue.attend`. In a transaction."""
 
     def describe(self, duty: Duty) -> None:
         """Let others see this of the process that claims here, whenever it can be seen at all.
@@ -169,10 +163,7 @@ class Store(Protocol):
         """Make pending what is delayed and due at `now`. In a transaction."""
 
     def next_event(self) -> float | None:
-        """Return a Unix second before which no lease ends and nothing comes due; None: no such.
-
-        In a transaction.
-        """
+        """See `Queue.next_event`. In a transaction."""
 
     def idle(self, seconds: float) -> None:
         """Let so many seconds pass, or fewer: if something has come, or it is time to look.
@@ -181,11 +172,7 @@ class Store(Protocol):
         """
 
     def ear(self) -> tuple[int, float] | None:
-        """Return a descriptor that is readable once something has come, and seconds; None: none.
-
-        After so many seconds it is time to look all the same. Ask anew for each wait. Not in a
-        transaction.
-        """
+        """See `Queue.ear`. Not in a transaction."""
 
     def look_in(self) -> None:
         """Let in what waits at doors of the store's own (a drop box). Not in a transaction."""
@@ -212,7 +199,7 @@ class Store(Protocol):
         """Let all survive that was dropped `later`; return how many. Not in a transaction."""
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
-        """Yield (`kept_until`, ids) of the removed items, the latest first."""
+        """See `Queue.removed`."""
 
     def expire(self, now: float) -> int:
         """Drop removed items that were kept until `now` at the latest, some hundreds a call.
@@ -269,10 +256,10 @@ class Store(Protocol):
         """Return what lets items in that have a past. Not in a transaction."""
 
     def taken(self, realm: str) -> Iterator[bytes]:
-        """Yield the digests of the names of all that has entered from a realm, as a stream."""
+        """See `Queue.taken`: as a stream."""
 
     def reader_of(self, realm: str) -> str | None:
-        """Return what `Arrivals.describe` said last of a realm, or None."""
+        """See `Queue.reader_of`."""
 
     # -- looking -----------------------------------------------------------------
 
@@ -284,49 +271,31 @@ class Store(Protocol):
         """
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
-        """Return those of the items, as `find` or a claim gave them, whose state or claim is over.
-
-        Quick: it is asked some times a second. When in doubt it stands.
-        """
+        """See `Queue.lost`."""
 
     def count(self, states: Iterable[State]) -> int:
-        """Return how many items are in `states`; what is due but not promoted is delayed."""
+        """See `Queue.count`."""
 
     def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
-        """Yield items in `states`, one state after the other, that a prefix may be meant for.
+        """See `Queue.suggest`: one state after the other; what is due but not promoted is delayed.
 
-        Those whose id, as text, begins with it; of active ones the claim. As quick as a key press,
-        however many items there are: so it may look at a part only, and what is due but
-        not promoted is delayed. What cannot be read is left out.
+        What cannot be read is left out.
         """
 
     def suggest_keys(self, prefix: str) -> Sequence[str]:
-        """Return keys of live items that begin with `prefix`, sorted; as quick, so maybe a part.
-
-        None with a control character in it.
-        """
+        """See `Queue.suggest_keys`: sorted, none with a control character in it."""
 
     def limits(self) -> Iterable[str]:
         """Return the limits that pending or active items have, as quick; perhaps a few more."""
 
     def backlog(self, now: float) -> Backlog:
-        """Return what waits at `now`.
-
-        A picture: of a million items it takes seconds, and what changes meanwhile may be in it.
-        """
+        """See `Queue.backlog`. A picture: what changes meanwhile may be in it."""
 
     def open_payload(self, item: Item) -> BinaryIO:
-        """Return the payload of an item that `find` gave, as a stream from its start.
-
-        Raises DamagedItemError when it is missing or torn, NoSuchItemError when the item is gone.
-        """
+        """See `Queue.open_payload`, of an item that `find` gave."""
 
     def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
-        """Return a context with the payload as a file, for programs: verified as `open_payload`.
-
-        It has a descriptor, and `name` is a path at which others find it until the context is left.
-        Whoever writes there may harm the payload, or nothing. Raises like `open_payload`.
-        """
+        """See `Queue.file_of`. Whoever writes there may harm the payload, or nothing."""
 
     def read_payload(self, item: Item) -> bytes:
         """Return the whole payload, its checksum compared. Raises like `open_payload`."""
@@ -351,10 +320,10 @@ class Store(Protocol):
         """
 
     def quarantined(self) -> int:
-        """Return how many things a repair has set aside, where people must look after them."""
+        """See `Queue.quarantined`."""
 
     def dropped(self) -> int:
-        """Return how many finished payloads wait at a door (a drop box) until `look_in`."""
+        """See `Queue.dropped`."""
 
     def facts(self) -> Iterable[Fact]:
         """See `Queue.facts`: whose it is, what kind, room, who is at it, and what is wrong."""

@@ -156,7 +156,7 @@ class Sending:
         until, left, sent = self._queue.removal(), 0, set(self._sent)
         for item_id in self._sent:
             try:
-                state = self._departures.check_removable(item_id)
+                state = self._departures.marked(item_id).state
                 self._queue.remove(item_id, state=state, kept_until=until)
                 left += 1
             except NoSuchItemError:
