@@ -182,7 +182,7 @@ def _build(
         fields["not_before"] = None
     if fields["updated_at"] is None:
         fields["updated_at"] = fields["created_at"]
-    return Item.of(fields)
+    return Item(**fields)
 
 
 def _former(said: object) -> State:
