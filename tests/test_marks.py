@@ -161,7 +161,7 @@ def test_a_claim_that_others_ended_is_over(pair: tuple[Spool, Spool]) -> None:
 def test_what_others_remember_of_room_and_logs_is_marked(tmp_path: Path, full: bool) -> None:
     """Before a piece of the spare is given up, or the first log comes, others are to look again."""
     disk, marks = Disk(str(tmp_path), sync=False), []
-    disk.before_arrival = lambda: marks.append(sorted(os.listdir(tmp_path)))
+    disk.tell_others = lambda: marks.append(sorted(os.listdir(tmp_path)))
     spare, logs = Spare(disk), AttemptLogs(disk, lambda: True)
     spare.keep()
     left = [1, 0] if full else [0]

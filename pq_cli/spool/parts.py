@@ -46,7 +46,7 @@ class Parts:
     def counter(self) -> Counter:
         """The last id, the mark and their writer."""
         counter = Counter(self.disk)
-        self.disk.before_arrival = counter.mark
+        self.disk.tell_others = counter.mark
         return counter
 
     @cached_property

@@ -34,36 +34,27 @@ def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
     floor = files.counter.floor
     if not dead and floor is not None and now < floor:
         return
-    floor = NEVER
-    for item in list(files.index.claims()):
-        if item is None:
-            floor = 0.0  # it is told of again at the next look
-        elif item.holder is None:
+    unread: list[DamagedItemError] = []
+    claims = list(files.index.claims(unread.append))
+    for error in unread:
+        files.report(error)
+    floor = 0.0 if unread else NEVER  # they are told of again at the next look
+    for item in claims:
+        if item.holder is None:
             # The claim's process died before its claim was written: nobody ever had it.
             after = transitions.released(item, now).replace(attempts=item.attempts)
             files.move(item, after)
             files.log.note(transition(item, after))
-        elif _is_over(item, now):
+        elif item.lease_until is None or item.lease_until <= now:
             yield item, transitions.LEASE_OVER
-        elif _died(files, item):
+        elif not is_mine(item.holder) and is_gone(item.holder, files.root):
             yield item, transitions.WORKER_DIED
         else:
-            floor = min(floor, item.lease_until or 0.0)
+            floor = min(floor, item.lease_until)
     files.clear_ended()
     files.counter.set_floor(floor)
     for name in dead:
         files.disk.discard(f"{layout.WORKERS}/{name}")  # their claims have been taken back
-
-
-def _is_over(item: Item, now: float) -> bool:
-    return item.lease_until is None or item.lease_until <= now
-
-
-def _died(files: Files, item: Item) -> bool:
-    """Tell whether the process that holds a claim is dead for certain; True for a claim of none."""
-    if item.holder is None:
-        return True
-    return not is_mine(item.holder) and is_gone(item.holder, files.root)
 
 
 def promote(files: Files, now: float) -> None:
@@ -88,7 +79,7 @@ def next_event(files: Files) -> float | None:
 
     Every claim is read: the floor may lie before the end of the first lease.
     """
-    times = [item.lease_until or 0.0 for item in files.index.claims() if item is not None]
+    times = [item.lease_until or 0.0 for item in files.index.claims(files.report)]
     due = files.index.due()
     if due is not None:
         times.append(due)

@@ -96,11 +96,6 @@ def attendance_of_this_process(disk: Disk) -> Attendance:
     return mine
 
 
-def present_attendance(root: str) -> Attendance | None:
-    """Return the lock that claims name which end with this process, if it has been made."""
-    return _of_this_process.get(root)
-
-
 def close_unless_needed(root: str) -> None:
     """End this process's lock in a spool, unless a claim lives by it."""
     mine = _of_this_process.get(root)
@@ -156,10 +151,7 @@ class SpoolAttends:
     def _lock_of_claims(self) -> str:
         attendance = self._attended()
         if attendance is None:
-            made: list[Attendance] = []
-            disk = self.files.disk
-            self.files.spare.behind(lambda: made.append(attendance_of_this_process(disk)))
-            attendance = made[0]
+            attendance = self.files.spare.behind(attendance_of_this_process, self.files.disk)
             if self._duty is not None:
                 attendance.describe(self._duty)
         return attendance.name
@@ -170,17 +162,15 @@ class SpoolAttends:
         return known if known is not None and known.open and known.pid == host.pid else None
 
     def attend(self) -> Attendance:
-        made: list[Attendance] = []
-        self.files.spare.behind(lambda: made.append(Attendance(self.files.disk)))
+        self._attendance = self.files.spare.behind(Attendance, self.files.disk)
         _sweep_ended(self.files)
-        self._attendance = made[0]
-        return made[0]
+        return self._attendance
 
     def describe(self, duty: Duty) -> None:
         from pq_cli.core.insight.workers import duty_values  # start-up: only a pool has one
 
         self._duty = duty_values(duty)
-        attendance = self._attended() or present_attendance(self.files.root)
+        attendance = self._attended() or _of_this_process.get(self.files.root)
         if attendance is not None:
             attendance.describe(self._duty)
 

@@ -50,7 +50,7 @@ class Disk:
         self._eager = sync
         self._folders = folders or Reader(root)
         self._owner = owner_to_keep(root)
-        self.before_arrival: Callable[[], object] = lambda: None
+        self.tell_others: Callable[[], object] = lambda: None
         """Called before a change of what others remember: see `state.Counter`."""
 
     def _at(self, path: str) -> str:
@@ -162,7 +162,7 @@ class Disk:
     def rename(self, source: str, target: str) -> None:
         """Rename within the spool, atomically replacing the target."""
         if target.startswith(REMEMBERED):
-            self.before_arrival()
+            self.tell_others()
         os.rename(self._at(source), self._at(target))
 
     def unlink(self, path: str) -> None:

@@ -57,12 +57,6 @@ class Index:
             self._names = self._reader.lanes()
         return self._names
 
-    def _lane(self, lane: LaneName) -> Lane:
-        """Return a lane; its folder is listed when it is first asked for."""
-        if lane not in self._lanes:
-            self._lanes[lane] = self._listed(lane)
-        return self._lanes[lane]
-
     def _listed(self, lane: LaneName) -> Lane:
         folder = layout.lane_folder(lane)
 
@@ -79,7 +73,9 @@ class Index:
         """Return lowest id and `created_at` of what can be read of a lane, or None."""
         if lane in self._fronts:
             return self._fronts[lane]
-        ids, front = self._lane(lane), None
+        if lane not in self._lanes:
+            self._lanes[lane] = self._listed(lane)
+        ids, front = self._lanes[lane], None
         while front is None and (item_id := ids.head()) is not None:
             item = self._heads.get(item_id)
             # Others may have taken many: to ask costs a fifth of what a vain open does.
@@ -132,20 +128,10 @@ class Index:
 
     # -- claims and what comes due -------------------------------------------
 
-    def claims(self) -> Iterator[Item | None]:
-        """Yield every active item, read from disk; None for one that cannot be read."""
+    def claims(self, report: Callable[[DamagedItemError], None]) -> Iterator[Item]:
+        """Yield every active item, read from disk. report: as for `Reader.items`."""
         for folder, _ in self._reader.of(ACTIVE):
-            for name, (_, claim) in self._reader.active_names(folder):
-                try:
-                    item = self._reader.read(folder, name, ACTIVE, None)
-                    yield item.replace(claims=claim)
-                except HasEndedError:
-                    self.ended.append(f"{folder}/{name}")
-                except FileNotFoundError:
-                    continue
-                except DamagedItemError as error:
-                    self._report(error)
-                    yield None
+            yield from self._reader.items(folder, ACTIVE, report=report, ended=self.ended)
 
     def at_work(self, limit: str) -> int:
         """Return how many items of a limit are active; counted by name when first asked."""

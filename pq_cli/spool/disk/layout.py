@@ -6,6 +6,7 @@ All paths are relative to the spool's root. pq-spool(5) documents the same layou
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import count
 
 from pq_cli import host
@@ -40,23 +41,8 @@ AFTER = "after"
 UNTOLD = f"{AFTER}/untold"
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
-OURS = frozenset(
-    (
-        *FOLDERS,
-        CONFIG,
-        STATE,
-        COUNTER,
-        LOCK,
-        SPARE,
-        SPARES,
-        QUARANTINE,
-        LOG,
-        LOGS,
-        WORKERS,
-        IMPORTS,
-        AFTER,
-    )
-)
+OURS = {*FOLDERS, CONFIG, STATE, COUNTER, LOCK, SPARE, SPARES, QUARANTINE, LOG, LOGS, WORKERS,
+        IMPORTS, AFTER}  # fmt: skip
 """Every name that may stand at the top of a spool."""
 LIMITS = "active/limits"
 """Here lie active items that have a limit, in a folder for each: so they are counted by name."""
@@ -252,24 +238,18 @@ def parse_number(name: str, width: int) -> int | None:
     return number if fits else None
 
 
-def parse_block(name: str) -> int | None:
-    """Return the number of a block's folder, or of 1000 seconds; or None."""
-    return parse_number(name, 7)
-
-
-def parse_second(name: str) -> int | None:
-    """Return the number of a folder of one second, or None."""
-    return parse_number(name, 3)
-
+parse_block = partial(parse_number, width=7)
+"""Of a block's folder, or of 1000 seconds."""
+_parse_second = partial(parse_number, width=3)
 
 LEVELS = {
     State.ACTIVE: (),
     State.PENDING: (parse_lane, parse_block),
-    State.DELAYED: (parse_block, parse_second),
+    State.DELAYED: (parse_block, _parse_second),
     State.HELD: (parse_block,),
     State.FAILED: (parse_block,),
     State.DONE: (parse_block,),
-    State.REMOVED: (parse_block, parse_second),
+    State.REMOVED: (parse_block, _parse_second),
 }
 """What reads the names of the folders below each state, level by level; LIMITS come besides."""
 

@@ -41,16 +41,6 @@ remembers: longer naps mean more work in all and longer waits (`python -m benchm
 _SILENT = 1.0
 _WHO = "(which process: fuser -v FILE)"
 
-_renewal = allocate_lock()
-
-
-def _fresh_renewal() -> None:
-    global _renewal
-    _renewal = allocate_lock()
-
-
-os.register_at_fork(after_in_child=_fresh_renewal)
-
 
 class SpoolLock:
     """Excludes other processes, and other threads of this one. Not reentrant.
@@ -61,15 +51,14 @@ class SpoolLock:
     def __init__(self, path: str, timeout: float) -> None:
         self._path = path
         self._timeout = timeout
-        self._threads = allocate_lock()
-        self._born = host.pid
+        self._threads = {host.pid: allocate_lock()}
         self._fd = -1
         self._pid = 0
 
     def __enter__(self) -> None:
-        if self._born != host.pid:
-            self._renew_after_fork()
-        if not self._threads.acquire(True, self._timeout):
+        # A thread of the parent that held it at a fork does not exist here, and never lets go.
+        threads = self._threads.setdefault(host.pid, allocate_lock())
+        if not threads.acquire(True, self._timeout):
             raise self._late()
         try:
             self._lock()
@@ -77,8 +66,9 @@ class SpoolLock:
             if isinstance(error, OSError):
                 named(error, self._fd, self._path)
             self.close()  # it may be locked
-            self._threads.release()
+            threads.release()
             raise
+        self._held = threads
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -87,13 +77,7 @@ class SpoolLock:
             named(error, self._fd, self._path)
             raise
         finally:
-            self._threads.release()
-
-    def _renew_after_fork(self) -> None:
-        """Forget a hold by a thread of the parent: it does not exist here and never lets go."""
-        with _renewal:
-            if self._born != host.pid:
-                self._threads, self._born = allocate_lock(), host.pid
+            self._held.release()
 
     def _lock(self) -> None:
         deadline = None

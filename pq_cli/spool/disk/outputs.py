@@ -36,7 +36,7 @@ class AttemptLogs:
         if not self._has_room():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{self._disk.root}/{path}")
         if not self.any():
-            self._disk.before_arrival()  # others remember that there is none
+            self._disk.tell_others()  # others remember that there is none
             self._none = False
         try:
             self._disk.make_dir(folder)

@@ -157,7 +157,9 @@ class Reader:
     def entries(self, folder: str) -> list[str]:
         """Return the names of the payloads whose metas are in a folder, by id."""
         if folder.startswith(State.ACTIVE):
-            return [name for name, _ in self.active_names(folder)]
+            parsed = filter(None, map(layout.parse_meta_name, self.names(folder)))
+            claims = sorted((item_id, claim) for item_id, claim in parsed if claim is not None)
+            return [f"{layout.stem(item_id)}.{claim}" for item_id, claim in claims]
         return [layout.stem(item_id) for item_id in sorted(self.ids(folder))]
 
     def ids(self, folder: str) -> list[int]:
@@ -169,15 +171,6 @@ class Reader:
         if len(usual) == len(stems):
             return list(map(int, usual))
         return [item_id for item_id in map(layout.parse_id, stems) if item_id is not None]
-
-    def active_names(self, folder: str) -> list[tuple[str, tuple[int, int]]]:
-        """Return (name, (id, claim number)) of every item in a folder of active ones, by id."""
-        found = []
-        for name in self.names(folder):
-            parsed = layout.parse_meta_name(name)
-            if parsed is not None and parsed[1] is not None:
-                found.append((name[: -len(layout.META)], (parsed[0], parsed[1])))
-        return sorted(found, key=lambda entry: entry[1])
 
     def items(
         self,
@@ -255,20 +248,18 @@ class Reader:
             raise DamagedItemError(f"item {item_id}: {path}: a part of it is a link or no folder")
         try:
             fd = open_found(f"{self.root}/{path}")
+            try:
+                text = os.pread(fd, _USUAL, 0)
+                whole = text.endswith(_WHOLE) and len(text) < _USUAL
+                return text if whole else _whole_text(fd)
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             raise
-        except OSError as error:
-            raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
-        try:
-            text = os.pread(fd, _USUAL, 0)
-            whole = text.endswith(_WHOLE) and len(text) < _USUAL
-            return text if whole else _whole_text(fd)
         except ValueError as error:
             raise DamagedItemError(f"item {item_id}: {path} {error}") from None
         except OSError as error:
             raise DamagedItemError(f"item {item_id}: {path}: {error.strerror}") from None
-        finally:
-            os.close(fd)
 
     def places(self, item_id: int) -> Iterator[Place]:
         """Yield each place where an item has a meta: one, if all is well."""

@@ -18,6 +18,9 @@ from pq_cli.spool.disk.durable import Disk
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 SIZE = 32 * 1024
 """Bytes: room for some metas and the growth of a folder on file systems with blocks of 4 KiB."""
@@ -36,10 +39,6 @@ class Spare:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self.forget()
-
-    def forget(self) -> None:
-        """Look again when asked next: somebody else may have given some of it up."""
         self._whole = False
 
     def is_whole(self) -> bool:
@@ -69,15 +68,15 @@ class Spare:
             if name not in there:
                 self._disk.write_new(f"{layout.SPARES}/{name}", b"", sync=False)
 
-    def behind(self, verb: Callable[..., None], *args: object) -> None:
-        """Do `verb(*args)`, which can be done twice; while the disk is full, give up a piece.
+    def behind(self, verb: Callable[..., T], *args: object) -> T:
+        """Return `verb(*args)`, which can be done twice; while the disk is full, give up a piece.
 
         Inodes that it leaves over are ours again at once; blocks, at the next item that is done.
         """
         given = False
         while True:
             try:
-                verb(*args)
+                done = verb(*args)
             except OSError as error:
                 if not is_full(error) or not self._give():
                     raise
@@ -89,11 +88,12 @@ class Spare:
                 self._keep_inodes()
             except (OSError, SpoolIOError):
                 pass
+        return done
 
     def _give(self) -> bool:
         """Give up one piece, those without blocks first; tell whether there was one."""
-        self._disk.before_arrival()  # others remember that it is whole
-        self.forget()
+        self._disk.tell_others()  # others remember that it is whole
+        self._whole = False
         try:
             for name in self._inodes()[:1]:
                 self._disk.discard(f"{layout.SPARES}/{name}")

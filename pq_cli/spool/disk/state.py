@@ -8,9 +8,9 @@ boot, whatever a power loss rolled back, ids go on above the reserved limit.
 
 The counter's record also names its last writer. A process that finds its own name there knows
 that nobody else has changed the spool since, so what it remembers of it still holds. It has a
-mark, too, which is another one before anything comes to a lane or to `delayed/`, or `state.json` is
-replaced: who finds the mark that it knows, knows that others have only taken since. And it has
-the floor: a time before which no lease ends, so that claims which are fine need not be read.
+mark, too, which is another one before anything is changed that others remember, but for what is
+taken from a lane: who finds the mark that it knows, knows that others have only taken since. And it
+has the floor: a time before which no lease ends, so that claims which are fine need not be read.
 """
 
 from __future__ import annotations
