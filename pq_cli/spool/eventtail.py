@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 _MAX_LINE = 64 * 1024
 
 
-def read_log(root: str) -> Iterator[dict[str, Any]]:
-    """Yield the records of a spool's log, oldest first; none when there is no log."""
-    tail = LogTail(root, 0)
-    try:
-        yield from tail.read_file()
-    finally:
-        tail.close()
-
-
 class LogTail:
     """See `queue.following.Tail`. after: the number of the last event that is known."""
 

@@ -1,4 +1,4 @@
-"""Removed items: what was removed together, and letting go of what was kept long enough."""
+"""Removed items: room for them, and letting go of what was kept long enough."""
 
 from __future__ import annotations
 
@@ -6,25 +6,16 @@ from itertools import islice
 
 from pq_cli.core.item import Item, State
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 AT_ONCE = 500
 """Items let go of under one lock: others wait for it."""
 _MINUTE = 60.0
-
-
-def removals(reader: Reader) -> Iterator[tuple[float, list[int]]]:
-    """Yield (Unix second until which they are kept, ids) of what was removed, the latest first."""
-    for folder, _ in reader.of(State.REMOVED, latest_first=True):
-        ids = sorted(reader.ids(folder))
-        if ids:
-            yield float(layout.second_of(folder)), ids
 
 
 def with_room(files: Files, item: Item) -> Item:

@@ -209,9 +209,10 @@ class SpoolStore(SpoolAttends):
         return self.files.settle()
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
-        from pq_cli.spool.removals import removals
-
-        return removals(self.files.reader)
+        for folder, _ in self.files.reader.of(State.REMOVED, latest_first=True):
+            ids = sorted(self.files.reader.ids(folder))
+            if ids:
+                yield float(layout.second_of(folder)), ids
 
     def expire(self, now: float) -> int:
         from pq_cli.spool.removals import expire
@@ -377,12 +378,14 @@ class SpoolStore(SpoolAttends):
         return get(item.replace(path=f"{self.files.root}/{stray}"))
 
     def events(self) -> Iterator[dict[str, Any]]:
-        from pq_cli.spool.eventtail import read_log  # start-up: those who look pay for it
-
-        return read_log(self.files.root)
+        tail = self.tail(0)
+        try:
+            yield from tail.read_file()
+        finally:
+            tail.close()
 
     def tail(self, after: int) -> LogTail:
-        from pq_cli.spool.eventtail import LogTail
+        from pq_cli.spool.eventtail import LogTail  # start-up: those who look pay for it
 
         return LogTail(self.files.root, after)
 

@@ -28,7 +28,7 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.doors import handover
 from pq_cli.spool.doors.porch import Porch, described
-from pq_cli.spool.doors.resting import Look, Resting, look_at
+from pq_cli.spool.doors.resting import Resting, look_at
 from pq_cli.spool.files import Files
 
 MOST = 500
@@ -53,7 +53,7 @@ class _Drop(Record):
     """A file in `new/` that can become an item. copy: its content in `tmp/`, or None: itself."""
 
     name: str
-    look: Look
+    look: tuple[int, int, int]
     dropped_at: float
     size: int
     checksum: str | None

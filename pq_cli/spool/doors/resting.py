@@ -12,18 +12,8 @@ import fcntl
 import os
 import signal
 
-from pq_cli.core.record import Record
-
 _STEP_NS = 20_000_000
 """Nanoseconds by which two time stamps of one rename may differ: they move in steps up to 10 ms."""
-
-
-class Look(Record):
-    """A file as it is: another one of its name, or a change, makes another value."""
-
-    inode: int
-    size: int
-    mtime_ns: int
 
 
 class Resting:
@@ -36,7 +26,7 @@ class Resting:
     def __init__(self, folder: str, settle: float) -> None:
         self._folder = folder
         self._settle = settle
-        self._since: dict[str, tuple[Look, float]] = {}
+        self._since: dict[str, tuple[object, float]] = {}
 
     def is_whole(self, name: str, fd: int, now: float) -> bool:
         """Tell whether the open file `name` has all that it will get. now: Unix seconds."""
@@ -73,9 +63,9 @@ class Resting:
         return now - since >= self._settle
 
 
-def look_at(info: os.stat_result) -> Look:
-    """Return what tells a file from itself after a write."""
-    return Look(inode=info.st_ino, size=info.st_size, mtime_ns=info.st_mtime_ns)
+def look_at(info: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells a file from itself after a write, and from another of its name."""
+    return info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def _has_writers(fd: int) -> bool | None:
