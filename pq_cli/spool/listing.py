@@ -48,8 +48,12 @@ class Listing:
 
     def _pending(self) -> Iterator[Item]:
         due: dict[LaneName, list[Item]] = {}
-        for item in self._due():
-            due.setdefault(item.lane, []).append(item)
+        for folder, _ in self._reader.of(State.DELAYED):
+            if layout.second_of(folder) > self._now:
+                break
+            for item in self._in(folder, State.DELAYED):
+                if _due_at(item) <= self._now:
+                    due.setdefault(item.lane, []).append(transitions.due(item))
         numbers = set(self._reader.lanes()) | set(due)
         lanes = {n: self._lane(n, sorted(due.get(n, []), key=_id)) for n in numbers}
         yield from serving_order(lanes, self._files.config, self._t, lambda i: (i.id, i.created_at))
@@ -58,19 +62,11 @@ class Listing:
         """Yield a lane by id, with the delayed items that are due in their places."""
         folders = (folder for folder, _ in self._reader.of(State.PENDING, lane=lane))
         pending = (i for folder in folders for i in self._in(folder, State.PENDING, lane[0]))
-        last = 0
+        last = -1
         for item in merge(pending, due, key=_id):
             if item.id != last:  # else it was brought in while we were listing
                 yield item
             last = item.id
-
-    def _due(self) -> Iterator[Item]:
-        for folder, _ in self._reader.of(State.DELAYED):
-            if layout.second_of(folder) > self._now:
-                return
-            for item in self._in(folder, State.DELAYED):
-                if _due_at(item) <= self._now:
-                    yield transitions.due(item)
 
     def _in(self, folder: str, state: State, priority: int | None = None) -> Iterator[Item]:
         return self._reader.items(folder, state, priority, report=self._files.report)

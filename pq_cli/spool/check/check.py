@@ -42,6 +42,7 @@ PATIENCE = 0.5
 """Seconds for which something must look wrong: far longer than any item is on the move."""
 _SHARES = (0.0, 0.1, 0.3, 0.6)
 """How the patience is shared out between looks; the first comes at once."""
+_OURS = (layout.STATE, layout.COUNTER, layout.LOCK, layout.LOG, layout.SPARE, layout.SPARES)
 _TOGETHER = 10_000
 """Doubtful looks that share one patience."""
 STALE_AFTER = 600.0
@@ -183,14 +184,7 @@ class Check:
     def _everything(self) -> Iterator[Look | None]:
         """Yield a look at everything there is, and None before that at each item."""
         yield partial(self._paths.rights, "")
-        for name in (
-            layout.STATE,
-            layout.COUNTER,
-            layout.LOCK,
-            layout.LOG,
-            layout.SPARE,
-            layout.SPARES,
-        ):
+        for name in _OURS:
             yield partial(self._paths.rights, name)
         yield self._config
         for name in layout.FOLDERS:
