@@ -50,11 +50,6 @@ def as_sent(item: Item) -> Item:
     return item.replace(state=State.PENDING) if item.state is State.ACTIVE else item
 
 
-def sent_state(item: Item) -> State:
-    """Return the state in which the item was before it was marked, or is."""
-    return stayed(item).state
-
-
 def arriving(item: Item, origin: Origin) -> Item:
     """Return an item as it is to be here: nobody has claimed it, and it says where it is from.
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pq_cli.core.item import Item, State, printable
-from pq_cli.core.origin import as_sent, sent_state
+from pq_cli.core.origin import as_sent
+from pq_cli.core.transitions import stayed
 from pq_cli.errors import (
     CommandFailedError,
     CommandNotFoundError,
@@ -105,7 +106,7 @@ class Sending:
     def _wanted(self, item: Item) -> bool:
         if self._departures is None:
             return item.state in self._states
-        return item.state is not State.ACTIVE and sent_state(item) in self._states
+        return item.state is not State.ACTIVE and stayed(item).state in self._states
 
     def _ready(self, ids: array[int]) -> list[Item]:
         if self._departures is not None:

@@ -21,9 +21,7 @@ from pq_cli.errors import NoSuchItemError, PqError, UsageError
 from pq_cli.queue.followers import ends_before
 from pq_cli.queue.looking import POLL
 from pq_cli.queue.memory.arrivals import MemoryArrivals, MemoryPayload, taken_in
-from pq_cli.queue.memory.attending import MemoryAttends
-from pq_cli.queue.memory.events import MemoryEvents, MemoryTail
-from pq_cli.queue.memory.followers import MemoryFollowers
+from pq_cli.queue.memory.parts import MemoryAttends, MemoryEvents, MemoryFollowers, MemoryTail
 from pq_cli.queue.request import (
     Admitted,
     Request,
