@@ -82,7 +82,7 @@ class Item(Record):
     takes longer than `timeout` seconds is stopped (None: it may take its time); of all items with
     the same `limit` only so many are active at once;
     `claims` counts every claim ever made and makes the fence: the claim is written `ID.CLAIMS`
-    (of an active item, 0 says that the claim is another's; see `for_bystanders`).
+    (of an active item, 0 says that the claim is another's; see `Admitted.stand`).
     `history` holds the last attempts that ended, oldest first, `last_error` the text of the
     last that failed. `after` are the items that must be done before this one and are not yet,
     `if_failed` what becomes of it when one of them ends otherwise (IF_FAILED), and `follows`
@@ -131,13 +131,6 @@ class Item(Record):
     def lane(self) -> tuple[int, str]:
         """The lane in which the item waits while it is pending: base priority, and limit or ""."""
         return self.priority, self.limit or ""
-
-    def for_bystanders(self) -> Item:
-        """Return the item as those may have it who did not claim it.
-
-        Ending or renewing a claim with it is refused: no claim has the number 0.
-        """
-        return self.replace(claims=0) if self.state is ACTIVE else self
 
 
 def parse_reference(text: str) -> tuple[int, int | None]:

@@ -9,7 +9,8 @@ next.
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, merge
+from operator import itemgetter
 
 from pq_cli.core.item import MAX_PRIORITY
 from pq_cli.core.policy import QueueConfig, effective, floor
@@ -69,20 +70,11 @@ def serving_order(
     As if no limit was full: what waits for one keeps its place. `key(entry)` gives (id,
     created_at). Holds one entry a lane, whatever their length.
     """
-    heads: list[tuple[tuple[int, int], LaneName, T]] = []
 
-    def advance(lane: LaneName) -> None:
-        entry = next(lanes[lane], None)
-        if entry is not None:
-            item_id, created = key(entry)
-            heappush(heads, (rank(config, lane[0], item_id, created, t), lane, entry))
+    def turns(lane: LaneName) -> Iterator[tuple[tuple[int, int], T]]:
+        return ((rank(config, lane[0], *key(entry), t), entry) for entry in lanes[lane])
 
-    for lane in lanes:
-        advance(lane)
-    while heads:
-        _, lane, entry = heappop(heads)
-        yield entry
-        advance(lane)
+    return (entry for _, entry in merge(*map(turns, lanes), key=itemgetter(0)))
 
 
 class Lane:

@@ -97,11 +97,15 @@ class Admitted(Record):
         return cls(items=[], found=[], differing=[], error=error)
 
     def stand(self, other: Item, size: int, checksum: str | None) -> None:
-        """Let an item that has the key stand for one with this payload."""
-        item = other.for_bystanders()
+        """Let an item that has the key stand for one with this payload.
+
+        Who did not claim it cannot end or renew its claim with it: no claim has the number 0.
+        """
+        item = other.replace(claims=0) if other.state is State.ACTIVE else other
         self.items.append(item)
         self.found.append(item)
-        if differs(other, size, checksum):
+        known = None not in (other.checksum, checksum)
+        if other.size != size or (known and other.checksum != checksum):
             self.differing.append(item)
 
 
@@ -263,12 +267,6 @@ def standing(other: Item | None, item: Item, if_exists: str) -> Item | None:
     if if_exists == "raise" and waits and item.priority < other.priority:
         return changed(other, item.created_at, item.priority, None)
     return other
-
-
-def differs(item: Item, size: int, checksum: str | None) -> bool:
-    """Tell whether a payload is certainly not that of an item: by size, and checksum if known."""
-    known = item.checksum is not None and checksum is not None
-    return item.size != size or (known and item.checksum != checksum)
 
 
 def check_room(limit: int, live: int) -> None:
