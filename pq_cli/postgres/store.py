@@ -33,7 +33,6 @@ from pq_cli.postgres.finding import KEYS, ORDER, Ends
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import same_fixed, texts, worker_of
 from pq_cli.postgres.waiting.followers import PostgresFollowers
-from pq_cli.queue.request import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -271,17 +270,6 @@ class PostgresStore(Ends):
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         with self._lock:
             return payloads.stage(self._link, self.number, payload, request)
-
-    def stage_many(
-        self, records: Sequence[tuple[bytes, Request]]
-    ) -> tuple[list[Staged], PqError | OSError | None]:
-        batch: list[Staged] = []
-        try:
-            for payload, request in records:
-                batch.append(self.stage(payload, checked(request)))
-        except (PqError, OSError) as error:
-            return batch, error
-        return batch, None
 
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         with self._lock:

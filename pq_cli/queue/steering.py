@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pq_cli.core.selection import Selection
+    from pq_cli.queue.departures import Arrivals, Departures
 
 
 class Steering(Looking):
@@ -296,3 +297,15 @@ class Steering(Looking):
             with store.transaction():
                 store.set_state(store.state().replace(aged_at=transitions.stamp(t)))
         return t
+
+    # -- to and from other queues ------------------------------------------------
+
+    def arrivals(self) -> Arrivals:
+        """Return a context in which items that have a past enter, each exactly once."""
+        return self._store.arrivals()
+
+    def departures(self) -> Departures:
+        """Return what marks items as leaving for another queue, and puts them back."""
+        from pq_cli.queue.departures import Departures  # start-up
+
+        return Departures(self._store)

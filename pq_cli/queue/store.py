@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.workers import Duty, Worker
     from pq_cli.core.item import Holder, Item, State
     from pq_cli.core.policy import QueueState
-    from pq_cli.errors import PqError
     from pq_cli.queue.departures import Arrivals
     from pq_cli.queue.followers import Followers
     from pq_cli.queue.following import Tail
@@ -209,14 +208,6 @@ class Store(Protocol):
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Take in a payload in bounded memory; nobody sees it yet. `request` has been checked."""
-
-    def stage_many(
-        self, records: Sequence[tuple[bytes, Request]]
-    ) -> tuple[Sequence[Staged], PqError | OSError | None]:
-        """Take in many small payloads more cheaply than one by one; requests are checked here.
-
-        Returns what was taken in before the first that is bad, and what was wrong with it.
-        """
 
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         """Take in a regular file; with `move` it is gone once its item is in."""

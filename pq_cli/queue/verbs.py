@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
-    from pq_cli.queue.departures import Arrivals, Departures
     from pq_cli.queue.store import Attendance, Staged, Store
 
 
@@ -102,8 +101,18 @@ class Queue(Steering):
 
         What stopped it is in the result, as of `commit`. Give what fits in memory.
         """
-        staged, broken = self._store.stage_many(valid_records(records))
-        admitted = self.commit(staged)
+        batch: list[Staged] = []
+        broken: PqError | OSError | None = None
+        records = valid_records(records)
+        try:
+            for payload, request in records:
+                batch.append(self.stage(payload, request))
+        except (PqError, OSError) as error:
+            broken = error
+        except BaseException:
+            self._store.finish(batch, 0)
+            raise
+        admitted = self.commit(batch)
         return admitted if admitted.error else admitted.replace(error=broken)
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
@@ -380,15 +389,3 @@ class Queue(Steering):
             times = transitions.attempt_times(before, self._store.now())
             head = {"claim": before.claim, "exit": status, **times}
             self._store.keep_log(before, to_json(head) + b"\n" + content)
-
-    # -- to and from other queues ------------------------------------------------
-
-    def arrivals(self) -> Arrivals:
-        """Return a context in which items that have a past enter, each exactly once."""
-        return self._store.arrivals()
-
-    def departures(self) -> Departures:
-        """Return what marks items as leaving for another queue, and puts them back."""
-        from pq_cli.queue.departures import Departures  # start-up
-
-        return Departures(self._store)

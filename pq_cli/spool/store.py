@@ -8,9 +8,8 @@ from functools import cached_property
 from itertools import chain
 
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
-from pq_cli.errors import DamagedItemError, PqError, UsageError
+from pq_cli.errors import DamagedItemError, UsageError
 from pq_cli.queue.looking import POLL
-from pq_cli.queue.request import checked
 from pq_cli.spool.claims.serving import (
     SpoolLimits,
     next_event,
@@ -224,20 +223,6 @@ class SpoolStore(SpoolAttends):
         if isinstance(payload, bytes):
             return stage_bytes(disk, payload, request)
         return stage_stream(disk, payload, request)
-
-    def stage_many(
-        self, records: Sequence[tuple[bytes, Request]]
-    ) -> tuple[list[Staged], PqError | OSError | None]:
-        batch: list[Staged] = []
-        try:
-            for payload, request in records:
-                batch.append(stage_bytes(self.files.disk, payload, checked(request)))
-        except (PqError, OSError) as error:
-            return batch, error
-        except BaseException:
-            self.finish(batch, 0)
-            raise
-        return batch, None
 
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         return stage_file(self.files.disk, path, request, move=move)

@@ -27,7 +27,6 @@ from pq_cli.queue.request import (
     Request,
     check_key,
     check_room,
-    checked,
     new_item,
     standing,
 )
@@ -215,16 +214,6 @@ class MemoryStore(MemoryAttends):
         if not isinstance(payload, bytes):
             payload = bytes(valid_chunk(payload.read()))
         return taken_in(payload, request)
-
-    def stage_many(
-        self, records: Sequence[tuple[bytes, Request]]
-    ) -> tuple[list[MemoryPayload], PqError | None]:
-        batch: list[MemoryPayload] = []
-        try:
-            batch += (taken_in(payload, checked(request)) for payload, request in records)
-        except PqError as error:
-            return batch, error
-        return batch, None
 
     def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryPayload:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
