@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import open_spool
-from pq_cli.core.insight.attempts import attempts
+from pq_cli.core.insight.history import attempts
 from pq_cli.core.timefmt import parse_duration, parse_time
 from pq_cli.errors import UsageError
 from pq_cli.options import AS_JSON, LookOptions, number, option

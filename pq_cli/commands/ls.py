@@ -137,13 +137,13 @@ def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
 
 def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> bool:
     """Print the items as a table, a screenful unless more is wanted; tell whether there was one."""
-    from pq_cli.render.table import item_table, say_more, say_summary
+    from pq_cli.render.table import item_table, say_more, say_standstill, say_summary
     from pq_cli.render.terminal import stdout_height
 
     height = None if o.everything or o.count is not None else stdout_height()
     scene = _scene(queue)
     first = next(items, None)
-    told = _show_standstill(queue, out, scene)
+    told = say_standstill(queue.paused, scene.trouble, scene.now, out)
     if first is None:
         return False
     page, rest = _screenful(chain([first], items), out, height, told)
@@ -184,15 +184,6 @@ def _count_all(
     for item in rest:
         counts[item.state] = counts.get(item.state, 0) + 1
     return counts
-
-
-def _show_standstill(queue: Queue, out: Console, scene: Scene) -> int:
-    """Tell why nothing goes on: a pause, or no worker; return how many lines that took."""
-    from pq_cli.render.table import say_pause, say_trouble
-
-    pause = queue.paused
-    lines = 0 if pause is None else say_pause(pause, scene.now, out)
-    return lines + say_trouble(scene.trouble, scene.now, out)
 
 
 def _nothing(queue: Queue, o: LsOptions) -> str:
@@ -250,14 +241,15 @@ class _Live:
 def _picture(queue: Queue, o: LsOptions, out: Console, rows: int, live: int) -> None:
     """Draw what fits on one screen: a title, the items, how many more there are."""
     from pq_cli.core.insight.words import counted
-    from pq_cli.render.table import item_table
+    from pq_cli.render.table import item_table, say_standstill
     from pq_cli.render.terminal import say
 
     scene = _scene(queue)
     moment = time.strftime("%H:%M:%S", time.localtime(scene.now))
     title = f"{moment}  q quits  {counted(live, 'live item')} in {printable(queue.where)}"
     say(out, title, "dim")
-    room = max(1, rows - 3 - _show_standstill(queue, out, scene))
+    told = say_standstill(queue.paused, scene.trouble, scene.now, out)
+    room = max(1, rows - 3 - told)
     items = list(islice(_chosen(queue.items(o.wanted), o, scene.now), room + 1))
     item_table(items[:room], scene, out)
     if not items:

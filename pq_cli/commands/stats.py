@@ -72,11 +72,11 @@ def command(o: StatsOptions, screen: Screen) -> int:
 
 def web_page(queue: Queue, stats: Stats) -> bytes:
     """Return the page that shows a queue as `gather` has found it."""
-    from pq_cli.render.pictures.page import Closer, page
+    from pq_cli.render.pictures.page import page
 
     letters = islice(queue.items([State.FAILED]), _MAX_LETTERS)
     latest = nlargest(_SHOWN, letters, key=lambda item: item.updated_at)
-    return page(stats, Closer(letters=tuple(latest))).encode("utf-8", "replace")
+    return page(stats, latest).encode("utf-8", "replace")
 
 
 def gather(queue: Queue) -> Stats:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from pq_cli.core.insight.explain import Reason
 from pq_cli.core.insight.words import counted
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
+from pq_cli.render.words import wall_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,22 +19,12 @@ def explanation(
     item: Item, reasons: Iterable[Reason], now: float, width: int | None
 ) -> Iterator[str]:
     """Yield the lines about an item: which it is, and why; wrapped where there is a width."""
-    if width is None:
-        yield heading(item)
-    else:
-        yield from fold(heading(item), width, rest="    ")
-    for sentence in sentences(reasons, now):
-        if width is None:
-            yield f"  {sentence}"
-        else:
-            yield from fold(sentence, width, first="  ", rest="    ")
-
-
-def heading(item: Item) -> str:
-    """Return the first line: which item, in which state."""
     name = item.name or item.key
     called = f" ({printable(name, 60)})" if name else ""
-    return f"item {item.id}{called}: {item.state}, priority {item.priority}"
+    heading = f"item {item.id}{called}: {item.state}, priority {item.priority}"
+    yield from fold(heading, width, rest="    ")
+    for sentence in sentences(reasons, now):
+        yield from fold(sentence, width, first="  ", rest="    ")
 
 
 def sentences(reasons: Iterable[Reason], now: float) -> list[str]:
@@ -45,23 +34,27 @@ def sentences(reasons: Iterable[Reason], now: float) -> list[str]:
 
 def _moment(at: float, now: float) -> str:
     """Return a local clock time, and how far it is from now."""
-    today = time.localtime(at)[:3] == time.localtime(now)[:3]
-    clock = time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", time.localtime(at))
+    clock = wall_time(at, now)[:16]  # on another day without the seconds
     away = format_duration(float(round(abs(at - now))))
     return f"at {clock} (in {away})" if at > now else f"at {clock} ({away} ago)"
 
 
+def _process(values: dict[str, Any]) -> str:
+    return f"{printable(str(values['host']))}:{values['pid']}"
+
+
 def _ahead(count: int, why: str) -> str:
-    verb = "is" if count == 1 else "are"
-    return f"{counted(count, 'item')} {verb} ahead of it: {why}"
+    return f"{counted(count, 'item')} {'is' if count == 1 else 'are'} ahead of it: {why}"
 
 
 def _active(values: dict[str, Any], now: float) -> str:
-    who = f" by {printable(values['host'])}:{values['pid']}" if "host" in values else ""
-    since = f" since {format_duration(float(round(now - values['since'])))}" if who else ""
     if values["until"] is None:
         return f"it is just being claimed as {values['claim']}"
-    return f"it is claimed as {values['claim']}{who}{since}"
+    said = f"it is claimed as {values['claim']}"
+    if "host" in values:
+        since = format_duration(float(round(now - values["since"])))
+        said += f" by {_process(values)} since {since}"
+    return said
 
 
 def _live(values: dict[str, Any], now: float) -> str:
@@ -87,8 +80,7 @@ def _nobody(values: dict[str, Any], now: float) -> str:
 
 def _died(values: dict[str, Any], _: float) -> str:
     left = counted(values["count"], "item")
-    who = f"{printable(values['host'])}:{values['pid']}"
-    return f"worker {who} died holding {left}: whoever asks for work next takes over"
+    return f"worker {_process(values)} died holding {left}: whoever asks for work next takes over"
 
 
 def _slow(values: dict[str, Any], now: float) -> str:
@@ -97,10 +89,9 @@ def _slow(values: dict[str, Any], now: float) -> str:
 
 
 def _delayed(values: dict[str, Any], now: float) -> str:
-    due = (
-        "it waits" if values["due"] is None else f"it becomes pending {_moment(values['due'], now)}"
-    )
-    return due if values["after"] is None else f"{due}, after: {printable(values['after'])}"
+    at, after = values["due"], values["after"]
+    due = "it waits" if at is None else f"it becomes pending {_moment(at, now)}"
+    return due if after is None else f"{due}, after: {printable(after)}"
 
 
 def _failed(values: dict[str, Any], _: float) -> str:
@@ -117,7 +108,7 @@ def _attempt(values: dict[str, Any], _: float) -> str:
     if values["took"] is not None:
         parts.append(f"after {format_duration(max(0.0, values['took']))}")
     if values["host"]:
-        parts.append(f"by {printable(str(values['host']))}:{values['pid']}")
+        parts.append(f"by {_process(values)}")
     error = f": {printable(str(values['error']))}" if values["error"] else ""
     return " ".join(parts) + error
 

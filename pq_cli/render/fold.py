@@ -16,11 +16,13 @@ LEAST = 20
 _JOINT = re.compile(r"[^-/_.,]*[-/_.,]|[^-/_.,]+")
 
 
-def fold(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+def fold(text: str, width: int | None, first: str = "", rest: str = "") -> list[str]:
     """Return a text in lines of at most `width` columns (LEAST at least); at least one line.
 
-    first, rest: what the first line begins with, and the others.
+    first, rest: what the first line begins with, and the others. width: None for one line.
     """
+    if width is None:
+        return [first + text]
     from rich.cells import cell_len
 
     width = max(LEAST, width)
@@ -40,16 +42,10 @@ def fold(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
 
 def _pieces(word: str, width: int) -> Iterator[str]:
     """Yield a word in pieces that fit into `width` columns: whole, in its parts, or cut."""
-    from rich.cells import cell_len
+    from rich.cells import cell_len, chop_cells
 
     if cell_len(word) <= width:
         yield word
         return
     for part in _JOINT.findall(word):
-        piece = ""
-        for char in part:
-            if cell_len(piece + char) > width:
-                yield piece
-                piece = ""
-            piece += char
-        yield piece
+        yield from chop_cells(part, width)

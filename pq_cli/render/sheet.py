@@ -12,12 +12,12 @@ from pq_cli.errors import UsageError
 from pq_cli.render.explain import sentences
 from pq_cli.render.fold import LEAST, fold
 from pq_cli.render.log import attempt_columns, log_columns
-from pq_cli.render.terminal import Cell, cell_width, print_row
+from pq_cli.render.terminal import Cell, column_widths, print_row
 from pq_cli.render.words import wall_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
     from pq_cli.core.policy import AgedGroup
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 LOG_WIDTHS = (8, 9, 6, 3)
 ATTEMPT_WIDTHS = (6, 16, 9, 4, 6, 6, 8, 14)
 """Of columns that are printed as they come: what nearly always fits."""
-_LOG_RIGHT = (False, False, True, True, False)
-_ATTEMPT_RIGHT = (True, False, False, True, True, True, False, False, False)
 _GAP = 2
 _NARROW = 50
 """Below so many columns one space stands between two."""
@@ -36,27 +34,35 @@ _BELOW = "    "
 """What the last cell begins with where it does not fit beside the others."""
 
 
-def print_sheet(rows: Sequence[Sequence[Cell]], right: Sequence[bool], out: Console) -> None:
-    """Print rows of cells in columns; the last one takes the lines that it needs."""
-    widths = [max(cell_width(row[n][0]) for row in rows) for n in range(len(right) - 1)]
-    for row in rows:
-        _print_folded(row, widths, right, out)
-
-
-def _print_folded(
-    row: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], out: Console
+def print_sheet(
+    rows: Iterable[Sequence[Cell]],
+    out: Console,
+    *,
+    titles: Sequence[str] = (),
+    right: Collection[int] = (),
+    widths: Sequence[int] | None = None,
 ) -> None:
+    """Print rows of cells in columns, below titles; the last one takes the lines that it needs.
+
+    right: the columns that are aligned there. widths: of all columns but the last, for rows that
+    are printed as they come; None: as wide as they need, once all are known.
+    """
+    head: list[list[Cell]] = [[(title, "bold") for title in titles]] if titles else []
+    if widths is None:
+        rows = list(rows)
+        widths = column_widths([*head, *rows])[:-1]
     gap = _GAP if out.width >= _NARROW else 1
     room = out.width - sum(width + gap for width in widths)
-    *cells, (text, style) = row
-    if room < LEAST:
-        print_row(out, cells, widths, right[:-1], gap)
-        for line in fold(text, out.width, _BELOW, _BELOW) if text else []:
-            print_row(out, [(line, style)], [out.width], [False], gap)
-        return
-    for number, line in enumerate(fold(text, room)):
-        front = [("", "")] * len(cells) if number else cells
-        print_row(out, [*front, (line, style)], [*widths, room], right, gap)
+    for *cells, last in chain(head, rows):
+        text, style = (last, "") if isinstance(last, str) else last
+        if room < LEAST:
+            print_row(out, cells, widths, right, gap)
+            for line in fold(text, out.width, _BELOW, _BELOW) if text else []:
+                print_row(out, [(line, style)], [out.width], (), gap)
+            continue
+        for line in fold(text, room):
+            print_row(out, [*cells, (line, style)], [*widths, room], right, gap)
+            cells = [""] * len(cells)
 
 
 def field_sheet(fields: Iterable[tuple[str, str]], item: Item, now: float, out: Console) -> None:
@@ -64,12 +70,12 @@ def field_sheet(fields: Iterable[tuple[str, str]], item: Item, now: float, out: 
     rows: list[list[Cell]] = []
     for name, text in fields:
         if name != "history":
-            rows.append([(name, "bold"), (text, "")])
+            rows.append([(name, "bold"), text])
             continue
         for number, entry in enumerate(item.history):
             [words] = sentences([attempt(entry)], now)
-            rows.append([("" if number else name, "bold"), (words.removeprefix("claim "), "")])
-    print_sheet(rows, [False, False], out)
+            rows.append([("" if number else name, "bold"), words.removeprefix("claim ")])
+    print_sheet(rows, out)
 
 
 def log_sheet(
@@ -77,66 +83,48 @@ def log_sheet(
 ) -> None:
     """Print records of the log; times as the clock on the wall shows them.
 
-    widths: of all columns but the last, for records that are printed as they come; None: as wide as
-    they need, once all are known.
+    widths: see `print_sheet`.
     """
-    titles = [(title, "bold") for title in ("TIME", "EVENT", "ITEM", "PRI", "")]
-    _print_as_they_come(titles, map(_log_cells, records), _LOG_RIGHT, out, widths)
+    titles = ("TIME", "EVENT", "ITEM", "PRI", "")
+    print_sheet(map(_log_cells, records), out, titles=titles, right=(2, 3), widths=widths)
 
 
 def _log_cells(record: dict[str, Any]) -> list[Cell]:
     at, event, *rest = log_columns(record)
     style = {"failed": "red", "lost": "red", "paused": "bold", "done": "green"}.get(event, "")
-    return [(_log_time(at, time.time()), "dim"), (event, style), *((text, "") for text in rest)]
+    return [(_log_time(at), "dim"), (event, style), *rest]
 
 
 def attempt_sheet(
     attempts: Iterable[dict[str, Any]], out: Console, widths: Sequence[int] | None = None
 ) -> None:
     """Print attempts that have ended, as `log_sheet` prints records."""
-    names = ("ITEM", "NAME", "ENDED", "EXIT", "WAITED", "TOOK", "TIME", "BY", "ERROR")
-    titles = [(name, "bold") for name in names]
-    _print_as_they_come(titles, map(_attempt_cells, attempts), _ATTEMPT_RIGHT, out, widths)
+    titles = ("ITEM", "NAME", "ENDED", "EXIT", "WAITED", "TOOK", "TIME", "BY", "ERROR")
+    print_sheet(
+        map(_attempt_cells, attempts), out, titles=titles, right=(0, 3, 4, 5), widths=widths
+    )
 
 
 def _attempt_cells(attempt: dict[str, Any]) -> list[Cell]:
-    columns = attempt_columns(attempt)
-    style = {"done": "green", "failed": "red", "lost": "red"}.get(columns[2], "")
-    columns[6] = _log_time(columns[6], time.time())
-    return [(text, style if n == 2 else "") for n, text in enumerate(columns)]
+    number, name, how, *spans, at, by, error = attempt_columns(attempt)
+    style = {"done": "green", "failed": "red", "lost": "red"}.get(how, "")
+    return [number, name, (how, style), *spans, _log_time(at), by, error]
 
 
-def _print_as_they_come(
-    titles: Sequence[Cell],
-    rows: Iterable[Sequence[Cell]],
-    right: Sequence[bool],
-    out: Console,
-    widths: Sequence[int] | None,
-) -> None:
-    """Print rows: as they come where the widths are given, else once all are there."""
-    if widths is None:
-        print_sheet([titles, *rows], right, out)
-        return
-    for row in chain([titles], rows):
-        _print_folded(row, widths, right, out)
-
-
-def _log_time(at: str, now: float) -> str:
+def _log_time(at: str) -> str:
     try:
-        return wall_time(parse_time(at), now)
+        return wall_time(parse_time(at), time.time())
     except UsageError:
         return at
 
 
 def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], out: Console) -> None:
     """Print what was removed together, and until when (Unix seconds) it is kept."""
-    titles: list[Cell] = [(title, "bold") for title in ("KEPT UNTIL", "COUNT", "ITEMS")]
     now = time.time()
     rows: list[list[Cell]] = [
-        [(wall_time(at, now), "dim"), (f"{len(ids):,}", ""), (_ranges(ids), "")]
-        for at, ids in batches
+        [(wall_time(at, now), "dim"), f"{len(ids):,}", _ranges(ids)] for at, ids in batches
     ]
-    print_sheet([titles, *rows], [False, True, False], out)
+    print_sheet(rows, out, titles=("KEPT UNTIL", "COUNT", "ITEMS"), right=(1,))
 
 
 def _ranges(ids: Iterable[int]) -> str:
@@ -156,11 +144,11 @@ def finding_sheet(findings: Iterable[Sequence[str]], widest: int, out: Console) 
     widest: columns of the longest kind that there is.
     """
     styles = {"damage": "bold red", "mended": "green", "harmless": "dim", "aside": "yellow"}
-    widths = [len("harmless"), widest, len("1,000,000")]
-    for severity, kind, number, path, detail in findings:
-        style = styles.get(severity, "")
-        row = [(severity, style), (kind, ""), (number, ""), (f"{path}: {detail}", "")]
-        _print_folded(row, widths, [False, False, True, False], out)
+    rows: Iterable[list[Cell]] = (
+        [(severity, styles.get(severity, "")), kind, number, f"{path}: {detail}"]
+        for severity, kind, number, path, detail in findings
+    )
+    print_sheet(rows, out, right=(2,), widths=(len("harmless"), widest, len("1,000,000")))
 
 
 _PLAN_TITLES = ("ACTION", "STATE", "PRI", "CREATED", "TRY", "SIZE", "SOURCE")
@@ -172,34 +160,30 @@ def plan_sheet(rows: Iterable[Sequence[str]], out: Console) -> None:
 
     A line is made by itself, so a plan of a million lines needs the memory of one.
     """
-    right = [False, False, True, False, True, True, False]
-    for words in chain([_PLAN_TITLES], rows):
-        _print_folded([(printable(word), "") for word in words], _PLAN_WIDTHS, right, out)
+    cells = ([printable(word) for word in words] for words in chain([_PLAN_TITLES], rows))
+    print_sheet(cells, out, right=(2, 4, 5), widths=_PLAN_WIDTHS)
 
 
 def promise_sheet(results: Iterable[Result], out: Console) -> None:
     """Print the promises that `selftest` tries, each as soon as it is known."""
-    for result in results:
-        word = ("holds", "green") if result.held else ("BROKEN", "bold red")
-        row = [(result.name, ""), word, (printable(result.detail), "")]
-        _print_folded(row, [len("contention"), len("BROKEN")], [False] * 3, out)
+    rows: Iterable[list[Cell]] = (
+        [r.name, ("holds", "green") if r.held else ("BROKEN", "bold red"), printable(r.detail)]
+        for r in results
+    )
+    print_sheet(rows, out, widths=(len("contention"), len("BROKEN")))
 
 
 def age_sheet(groups: Iterable[AgedGroup], out: Console) -> None:
     """Print what has aged, from which priority to which."""
-    titles: list[Cell] = [(title, "bold") for title in ("PRI", "COUNT", "OLDEST")]
-    rows: list[list[Cell]] = [
-        [(f"{g.priority}→{g.effective}", ""), (f"{g.count:,}", ""), (f"item {g.oldest_id}", "")]
-        for g in groups
-    ]
-    print_sheet([titles, *rows], [False, True, False], out)
+    rows = [[f"{g.priority}→{g.effective}", f"{g.count:,}", f"item {g.oldest_id}"] for g in groups]
+    print_sheet(rows, out, titles=("PRI", "COUNT", "OLDEST"), right=(1,))
 
 
 def fact_sheet(facts: Sequence[tuple[str, str, str | None]], out: Console) -> None:
     """Print facts: (name, value, what is wrong about it or None)."""
     rows: list[list[Cell]] = []
     for name, value, wrong in facts:
-        rows.append([(name, "bold"), (printable(value), "")])
+        rows.append([(name, "bold"), printable(value)])
         if wrong:
-            rows.append([("", ""), (f"WRONG: {printable(wrong)}", "bold red")])
-    print_sheet(rows, [False, False], out)
+            rows.append(["", (f"WRONG: {printable(wrong)}", "bold red")])
+    print_sheet(rows, out)

@@ -11,8 +11,8 @@ from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
-from pq_cli.render.terminal import Cell, print_row, say
-from pq_cli.render.words import short_duration, short_number
+from pq_cli.render.terminal import Cell, column_widths, print_row, say
+from pq_cli.render.words import short_duration, short_number, whole_duration
 from pq_cli.render.workers import worker_json, workers_line
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pq_cli.core.insight.explain import Reason
-    from pq_cli.core.insight.flow import LaneFlow
+    from pq_cli.core.insight.history import LaneFlow
     from pq_cli.render.terminal import Console
 
 
@@ -99,13 +99,11 @@ def _window_json(window: Window) -> dict[str, Any]:
 def stats_table(stats: Stats, out: Console) -> None:
     """Print the picture, as wide as `out`."""
     from pq_cli.render.pictures.sparks import history_table
-    from pq_cli.render.table import say_pause, say_summary, say_trouble
+    from pq_cli.render.table import say_standstill, say_summary
 
     say(out, f"{printable(stats.path)}", "dim")
     say_summary(stats.counts, out)
-    if stats.pause is not None:
-        say_pause(stats.pause, stats.now, out)
-    say_trouble(stats.trouble, stats.now, out)
+    say_standstill(stats.pause, stats.trouble, stats.now, out)
     if stats.lanes:
         out.print()
         _lanes(stats.lanes, out)
@@ -115,17 +113,17 @@ def stats_table(stats: Stats, out: Console) -> None:
     if stats.history.day.lanes():
         out.print()
         history_table(stats.history, out)
-    facts = list(_facts(stats))
-    if facts:
+    told = facts(stats)
+    if told:
         out.print()
     room = max(20, out.width - 11)
-    for title, text, style in facts:
+    for title, text, style in told:
         lines = fold(text, room)
         if len(lines) > _MOST_LINES:
             lines[_MOST_LINES - 1 :] = [f"{lines[_MOST_LINES - 1]:.{room - 1}}…"]
         for number, line in enumerate(lines):
             cells = [("" if number else title, "bold"), (line, style)]
-            print_row(out, cells, [9, room], [False, False], 2)
+            print_row(out, cells, [9, room], (), 2)
 
 
 def _lanes(lanes: Sequence[LaneShape], out: Console) -> None:
@@ -140,11 +138,11 @@ def _lanes(lanes: Sequence[LaneShape], out: Console) -> None:
     total = [sum(lane.buckets[n] for lane in lanes) for n in range(len(AGE_TITLES))]
     rows.append(["all", short_number(sum(total)), *_ages(total, merge)])
     head = ["LANE", "TOTAL", *titles]
-    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
+    widths = column_widths([head, *rows])
     bar = min(_MOST_BAR, out.width - sum(w + 1 for w in widths))
     bar = bar if bar >= _LEAST_BAR else 0
-    right = [True] * len(widths) + [False]
-    print_row(out, [*((t, "bold") for t in head), ("", "")], [*widths, bar], right, 1)
+    right = range(len(widths))
+    print_row(out, [*((t, "bold") for t in head), ""], [*widths, bar], right, 1)
     most = max(lane.total for lane in lanes)
     for lane, row in zip([*lanes, None], rows, strict=True):
         cells: list[Cell] = [(text, "dim" if text == "." else "") for text in row]
@@ -161,31 +159,27 @@ def _ages(buckets: Sequence[int], merge: int) -> list[str]:
 
 
 def _flows(flows: Sequence[LaneFlow], out: Console) -> None:
-    head = ["LANE", "DONE/h", "FAILED", "WAIT", "95%", "WORK"]
-    rows = [
-        [
-            str(flow.priority), short_number(flow.done), short_number(flow.failed),
-            *(_time(x) for x in (flow.waited_median, flow.waited_p95, flow.took_median)),
-        ]
-        for flow in flows
-    ]  # fmt: skip
-    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
-    gap = 2 if out.width >= 50 else 1
-    print_row(out, [(text, "bold") for text in head], widths, [True] * 6, gap)
+    titles = ("LANE", "DONE/h", "FAILED", "WAIT", "95%", "WORK")
+    rows: list[list[Cell]] = [[(title, "bold") for title in titles]]
+    for flow in flows:
+        times = (flow.waited_median, flow.waited_p95, flow.took_median)
+        counts = (str(flow.priority), short_number(flow.done), short_number(flow.failed))
+        rows.append([*counts, *map(_time, times)])
+    widths, gap = column_widths(rows), 2 if out.width >= 50 else 1
     for row in rows:
-        print_row(out, [(text, "") for text in row], widths, [True] * 6, gap)
+        print_row(out, row, widths, range(len(row)), gap)
 
 
 def _time(seconds: float | None) -> str:
     return "." if seconds is None else format_duration(seconds)
 
 
-def _facts(stats: Stats) -> list[tuple[str, str, str]]:
+def facts(stats: Stats) -> list[tuple[str, str, str]]:
     """Return (title, text, style) of what stands below the tables."""
     facts = []
     if stats.lanes:
         oldest = max(stats.lanes, key=lambda lane: lane.oldest_age)
-        age = format_duration(float(int(oldest.oldest_age)))
+        age = whole_duration(oldest.oldest_age)
         facts.append(("oldest", f"item {oldest.oldest_id} in lane {oldest.priority}, {age}", ""))
     starving = [lane for lane in stats.lanes if lane.starving]
     if starving:
@@ -196,7 +190,7 @@ def _facts(stats: Stats) -> list[tuple[str, str, str]]:
     if stats.workers:
         facts.append(("workers", workers_line(stats.workers, stats.now), ""))
     if stats.next_due is not None:
-        left = format_duration(float(int(max(0.0, stats.next_due - stats.now))))
+        left = whole_duration(stats.next_due - stats.now)
         facts.append(("next due", f"a delayed item in {left}", ""))
     for number, (limit, slots) in enumerate(stats.slots.items()):
         text, style = f"{limit}: {slots.active:,} of {slots.most:,} at work", ""

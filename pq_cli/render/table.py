@@ -6,28 +6,29 @@ of a million items begins to appear at once.
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from collections import Counter
+from itertools import islice
 
 from pq_cli.core.insight.words import counted, human_size
 from pq_cli.core.item import Item, printable
-from pq_cli.core.policy import Pause, QueueConfig, effective
+from pq_cli.core.policy import effective
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import format_duration
 from pq_cli.render.explain import sentences
 from pq_cli.render.fold import fold
-from pq_cli.render.terminal import STATE_STYLE, Cell, cell_width, print_row, say
-from pq_cli.render.words import pause_line, short_duration
+from pq_cli.render.terminal import STATE_STYLE, Cell, column_widths, print_row, say
+from pq_cli.render.words import pause_line, short_duration, whole_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pq_cli.core.insight.explain import Reason
+    from pq_cli.core.policy import Pause, QueueConfig
     from pq_cli.render.terminal import Console
 
 _PAGE = 200
 _TITLES = ("ID", "STATE", "PRI", "AGE", "TRY", "SIZE", "NAME", "")
-_RIGHT = (True, False, False, True, True, True, False, False)
+_RIGHT = (0, 3, 4, 5)
 _NARROW, _SLIM = 50, 64
 """Below so many columns: TRY and the second unit of AGE are left out; SIZE is left out."""
 _LEAST_NOTE = 16
@@ -48,33 +49,21 @@ class Scene(Record):
     trouble: Sequence[Reason] = ()
 
 
-def say_trouble(trouble: Iterable[Reason], now: float, out: Console) -> int:
-    """Print why nothing goes on, a sentence each, on as many lines as it returns."""
-    lines = [line for each in sentences(trouble, now) for line in fold(each, out.width)]
-    for line in lines:
-        say(out, line, "bold")
-    return len(lines)
-
-
 def item_table(items: Iterable[Item], scene: Scene, out: Console) -> dict[str, int]:
     """Print items as a table as wide as `out`; return how many there were of each state."""
-    counts: dict[str, int] = {}
-    longest = [0] * len(_TITLES)
+    counts = Counter[str]()
+    titles: list[Cell] = [(title, "bold") for title in _TITLES]
+    longest = [0] * len(titles)
     rest = iter(items)
-    first = True
     while page := list(islice(rest, _PAGE)):
-        rows = [_row(item, scene, out.width) for item in page]
-        titles = [(title, "bold") for title in _TITLES]
-        for row in chain([titles] if first else [], rows):
-            for column, (text, _) in enumerate(row):
-                longest[column] = max(longest[column], cell_width(text))
+        rows = [] if counts else [titles]
+        rows += [_row(item, scene, out.width) for item in page]
+        longest = list(map(max, longest, column_widths(rows)))
         gap = 1 if out.width < _NARROW else 2
         widths = _widths(longest, out.width, gap)
-        for row in chain([titles] if first else [], rows):
+        for row in rows:
             print_row(out, row, widths, _RIGHT, gap)
-        for item in page:
-            counts[item.state] = counts.get(item.state, 0) + 1
-        first = False
+        counts.update(item.state for item in page)
     return counts
 
 
@@ -99,26 +88,26 @@ def _row(item: Item, scene: Scene, width: int) -> list[Cell]:
     now_at = effective(scene.config, item.priority, item.created_at, scene.t)
     pri = str(item.priority) if now_at == item.priority else f"{item.priority}→{now_at}"
     waits = item.state == "pending"
-    age = max(0.0, scene.now - item.created_at)
+    age = scene.now - item.created_at
     return [
-        (str(item.id), ""),
+        str(item.id),
         (str(item.state), STATE_STYLE[item.state]),
         (pri, "bold yellow" if waits and now_at <= _URGENT else ""),
-        (short_duration(age) if width < _NARROW else format_duration(float(int(age))), ""),
-        (f"{item.attempts}/{item.max_attempts}", ""),
-        (human_size(item.size), ""),
-        (printable(item.name or item.key or ""), ""),
-        (note(item, scene), "red" if item.state == "failed" else "dim"),
+        short_duration(age) if width < _NARROW else whole_duration(age),
+        f"{item.attempts}/{item.max_attempts}",
+        human_size(item.size),
+        printable(item.name or item.key or ""),
+        (_note(item, scene), "red" if item.state == "failed" else "dim"),
     ]
 
 
-def note(item: Item, scene: Scene) -> str:
+def _note(item: Item, scene: Scene) -> str:
     """Return what matters about an item in its state: who, since when, until when, why."""
     now = scene.now
     if item.state == "active":
         return _claim_note(item, scene)
     if item.state == "delayed" and item.not_before is not None:
-        due = f"in {format_duration(float(int(max(1.0, item.not_before - now))))}"
+        due = f"in {whole_duration(max(1.0, item.not_before - now))}"
         return f"{due}, after: {printable(item.last_error)}" if item.last_error else due
     if item.state == "held":
         return f"since {short_duration(now - item.updated_at)}"
@@ -140,12 +129,10 @@ def _claim_note(item: Item, scene: Scene) -> str:
     return f"{since}{f': {what},' if what else ''} by {who}, {lease}"
 
 
-def say_pause(pause: Pause, now: float, out: Console) -> int:
-    """Print that the queue is paused and what ends that, on as many lines as it returns."""
-    lines = fold(pause_line(pause, now), out.width)
-    for line in lines:
-        say(out, line, "bold")
-    return len(lines)
+def say_standstill(pause: Pause | None, trouble: Iterable[Reason], now: float, out: Console) -> int:
+    """Print why nothing goes on, a pause or no worker, on as many lines as it returns."""
+    why = [] if pause is None else [pause_line(pause, now)]
+    return sum(_say(text, out, "bold") for text in [*why, *sentences(trouble, now)])
 
 
 def say_more(number: int, out: Console) -> None:
@@ -154,13 +141,15 @@ def say_more(number: int, out: Console) -> None:
 
 
 def say_summary(counts: Mapping[str, int], out: Console, style: str = "", end: str = "") -> None:
-    """Print the summary, with `end` behind it, on as many lines as the terminal needs."""
-    for line in fold(summary(counts) + end, out.width):
-        say(out, line, style)
-
-
-def summary(counts: Mapping[str, int]) -> str:
-    """Return one line: how many items, and how many of each state."""
+    """Print how many items, and how many of each state, with `end` behind it."""
     total = counted(sum(counts.values()), "item")
     parts = [f"{counts[state]:,} {state}" for state in STATE_STYLE if counts.get(state)]
-    return total if not parts else f"{total}: {', '.join(parts)}"
+    _say((f"{total}: {', '.join(parts)}" if parts else total) + end, out, style)
+
+
+def _say(text: str, out: Console, style: str) -> int:
+    """Print a text on as many lines as the terminal needs, which it returns."""
+    lines = fold(text, out.width)
+    for line in lines:
+        say(out, line, style)
+    return len(lines)

@@ -6,7 +6,7 @@ from typing import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import IO
 
     from rich.console import Console as Console
@@ -71,22 +71,21 @@ class _Text:
 
 def stdout_width() -> int | None:
     """Return the columns of the terminal on stdout, or None where it is not one."""
-    return _stdout_size()[0]
+    return _stdout_size("columns")
 
 
 def stdout_height() -> int | None:
     """Return the lines of the terminal on stdout, or None where it is not one, or tells none."""
-    return _stdout_size()[1]
+    return _stdout_size("lines")
 
 
-def _stdout_size() -> tuple[int | None, int | None]:
+def _stdout_size(side: str) -> int | None:
     import os
 
     try:
-        size = os.get_terminal_size(1)
+        return getattr(os.get_terminal_size(1), side) or None
     except (OSError, ValueError):
-        return None, None
-    return size.columns or None, size.lines or None
+        return None
 
 
 def say(out: Console, text: str, style: str = "") -> None:
@@ -96,32 +95,35 @@ def say(out: Console, text: str, style: str = "") -> None:
     out.print(Text(text, style=style), no_wrap=True, overflow="ellipsis", crop=True)
 
 
-Cell = tuple[str, str]
-"""A text and its style."""
+Cell = str | tuple[str, str]
+"""A text, or a text and its style."""
 
 
-def cell_width(text: str) -> int:
-    """Return how many columns a text takes: two for each wide character."""
+def column_widths(rows: Iterable[Sequence[Cell]]) -> list[int]:
+    """Return how wide each column of a table is: a wide character takes two."""
     from rich.cells import cell_len
 
-    return cell_len(text)
+    columns = zip(*rows, strict=True)
+    return [
+        max(cell_len(cell if isinstance(cell, str) else cell[0]) for cell in column)
+        for column in columns
+    ]
 
 
 def print_row(
-    out: Console, cells: Sequence[Cell], widths: Sequence[int], right: Sequence[bool], gap: int
+    out: Console, cells: Sequence[Cell], widths: Sequence[int], right: Collection[int], gap: int
 ) -> None:
-    """Print one line of cells, each cut or padded to its width; a width of 0 leaves it out."""
+    """Print one line of cells, each cut or padded to its width; a width of 0 leaves it out.
+
+    right: the numbers of the columns that are aligned there.
+    """
     from rich.text import Text
 
     line = Text(no_wrap=True, end="")
-    shown = [entry for entry in zip(cells, widths, right, strict=True) if entry[1] > 0]
-    for number, ((text, style), width, to_right) in enumerate(shown):
-        cell = Text(text, style=style)
-        cell.truncate(width, overflow="ellipsis")
-        space = " " * (width - cell.cell_len)
-        line.append(space if to_right else "")
-        line.append_text(cell)
-        if number < len(shown) - 1:
-            line.append(("" if to_right else space) + " " * gap)
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        if width > 0:
+            text = Text.assemble(cell, overflow="ellipsis")
+            text.align("right" if number in right else "left", width)
+            line.append_text(text).append(" " * gap)
     line.rstrip()
     out.print(line, no_wrap=True, crop=True)

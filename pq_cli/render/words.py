@@ -9,13 +9,15 @@ from pq_cli.core.policy import Pause
 from pq_cli.core.timefmt import format_duration
 
 
+def whole_duration(seconds: float) -> str:
+    """Return a duration in its two largest units, without fractions of a second: `3h12m`, `0s`."""
+    return format_duration(float(int(max(0.0, seconds))))
+
+
 def short_duration(seconds: float) -> str:
     """Return a duration in its largest unit only: `3h`, not `3h12m`; below a second `0s`."""
-    text = format_duration(float(int(max(0.0, seconds))))
-    for end, char in enumerate(text):
-        if char.isalpha():
-            return text[: end + 1]
-    return text
+    text = whole_duration(seconds)
+    return text[: next(at for at, char in enumerate(text) if char.isalpha()) + 1]
 
 
 def wall_time(at: float, now: float) -> str:

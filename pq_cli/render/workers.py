@@ -8,9 +8,9 @@ from collections import Counter
 from pq_cli.core.insight.words import counted
 from pq_cli.core.insight.workers import STATES, duty_values
 from pq_cli.core.item import printable
-from pq_cli.core.timefmt import format_duration, format_time
+from pq_cli.core.timefmt import format_time
 from pq_cli.render.sheet import print_sheet
-from pq_cli.render.words import short_duration
+from pq_cli.render.words import short_duration, whole_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,17 +74,13 @@ def worker_state(worker: Worker, now: float) -> str:
     return ", ".join(said)
 
 
-def worker_command(worker: Worker) -> str:
-    """Return what a worker runs: of `pq run -j 4 -- ./upload` people want to see ./upload."""
-    return printable(shlex.join(_words(worker)))
-
-
 def worker_program(worker: Worker) -> str:
-    """Return the first word of that."""
+    """Return the first word of what a worker runs."""
     return printable("".join(_words(worker)[:1]), 60)
 
 
 def _words(worker: Worker) -> list[str]:
+    """Return what a worker runs: of `pq run -j 4 -- ./upload` people want to see ./upload."""
     if "--" in worker.command:
         return list(worker.command[worker.command.index("--") + 1 :])
     if not worker.command:
@@ -110,19 +106,17 @@ def workers_line(workers: Sequence[Worker], now: float) -> str:
 
 def worker_sheet(workers: Iterable[Worker], now: float, out: Console) -> None:
     """Print who works, and below each what it works on, and for how long."""
-    titles: list[Cell] = [(title, "bold") for title in ("WORKER", "FOR", "SLOTS", "RUNS", "")]
     rows: list[list[Cell]] = []
     for worker in workers:
-        busy, taken = len(worker.items), slots_taken(worker)
-        bad = worker.state(now) in ("died", "lease over")
+        style = "" if worker.at_work(now) else "red"
         rows.append([
-            (worker_name(worker), "bold"), (short_duration(now - worker.since), ""), (taken, ""),
-            (worker_state(worker, now), "red" if bad else ""), (worker_command(worker), "dim"),
+            (worker_name(worker), "bold"), short_duration(now - worker.since), slots_taken(worker),
+            (worker_state(worker, now), style), (printable(shlex.join(_words(worker))), "dim"),
         ])  # fmt: skip
         for item, at in worker.claims()[:_MOST_ITEMS]:
             text = f"{item.claim} {printable(item.name or item.key or '')}".rstrip()
-            took = f"for {format_duration(float(int(max(0.0, now - at))))}"
-            rows.append([("", ""), ("", ""), ("", ""), (took, ""), (text, "")])
-        if busy > _MOST_ITEMS:
-            rows.append([*[("", "")] * 4, (f"and {busy - _MOST_ITEMS:,} more", "dim")])
-    print_sheet([titles, *rows], [False, True, True, False, False], out)
+            rows.append(["", "", "", f"for {whole_duration(now - at)}", text])
+        left = len(worker.items) - _MOST_ITEMS
+        if left > 0:
+            rows.append(["", "", "", "", (f"and {left:,} more", "dim")])
+    print_sheet(rows, out, titles=("WORKER", "FOR", "SLOTS", "RUNS", ""), right=(1, 2))

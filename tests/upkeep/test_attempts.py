@@ -8,7 +8,7 @@ import pytest
 from queues import BACKENDS, Clock, make_queue
 from support import Pq
 
-from pq_cli.core.insight.attempts import FIELDS, attempts
+from pq_cli.core.insight.history import FIELDS, attempts
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support import tree
 
 from pq_cli import QueueConfig, Spool, State
-from pq_cli.core.insight.flow import flows, quantile
+from pq_cli.core.insight.history import history, quantile
 from pq_cli.core.insight.shape import AGE_EDGES, cap_age, lane_shape
 from pq_cli.core.policy import boost, effective
 from pq_cli.queue.request import Request
@@ -85,7 +85,7 @@ def test_the_flow_is_that_of_the_last_hour():
         {"at": at, "event": "done", "priority": "5"},
         {"at": at, "event": "enqueued", "priority": 9},
     ]
-    [lane] = flows(records, 1767268800.0)
+    [lane] = history(records, 1767268800.0).flows
     assert (lane.priority, lane.done, lane.failed) == (5, 1, 1)
     assert (lane.waited_median, lane.waited_p95, lane.took_median) == (3.0, 3.0, 2.0)
 
@@ -112,7 +112,7 @@ def test_the_claim_of_a_submit_is_no_wait(tmp_path, how):
     spool.release(spool.claim())
     now[0] += 500.0
     assert spool.claim().claim == "1.3"
-    [lane, *_] = flows(spool.log(), now[0])
+    [lane, *_] = history(spool.log(), now[0]).flows
     assert (lane.waited_median, lane.waited_p95) == (50.0, 50.0)
 
 
@@ -122,12 +122,12 @@ def test_a_submit_that_did_its_work_has_no_wait(tmp_path):
     spool = Spool(tmp_path / "s", clock=lambda: now[0])
     for _ in range(5):
         spool.done(spool.commit_claimed(spool.stage(b"x", Request())))
-    [lane] = flows(spool.log(), now[0])
+    [lane] = history(spool.log(), now[0]).flows
     assert (lane.done, lane.waited_median) == (5, None)
     spool.enqueue(b"x")
     now[0] += 30.0
     spool.claim()
-    [lane] = flows(spool.log(), now[0])
+    [lane] = history(spool.log(), now[0]).flows
     assert (lane.done, lane.waited_median, lane.waited_p95) == (5, 30.0, 30.0)
 
 

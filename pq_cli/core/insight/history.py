@@ -1,23 +1,28 @@
-"""The history of a queue: what went in, out and failed, bucket by bucket, from the log. Pure."""
+"""What the log tells of a queue's past: its attempts, and what went in, out and failed. Pure."""
 
 from __future__ import annotations
 
-from pq_cli.core.insight.flow import Flows
-from pq_cli.core.insight.telling import tellings
+from typing import NamedTuple
+
 from pq_cli.core.item import MAX_PRIORITY, MIN_PRIORITY
 from pq_cli.core.record import Record
+from pq_cli.core.timefmt import parse_time
+from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    from pq_cli.core.insight.flow import LaneFlow
-    from pq_cli.core.insight.telling import LogLine
-
+ENDS = ("done", "failed", "deferred", "lost", "released", "cancelled")
+"""The events that end an attempt; of `failed`, the state says whether it was the last one."""
+FIELDS = (
+    "number", "id", "claim", "name", "how", "state", "exit", "waited", "took", "at", "by", "error",
+)  # fmt: skip
 KINDS = ("in", "out", "failed")
 """What is counted: items that came, items that were done, attempts that failed or were lost."""
 _KIND_OF = {"enqueued": "in", "imported": "in", "done": "out", "failed": "failed", "lost": "failed"}
+_HOUR = 3600.0
 HOUR_STEP, HOUR_BUCKETS = 60.0, 60
 DAY_STEP, DAY_BUCKETS = 900.0, 96
 """Seconds of a bucket, and how many there are. They begin at whole minutes and quarters (UTC)."""
@@ -35,7 +40,7 @@ class Window(Record):
     start: float
     step: float
     buckets: int
-    counts: dict[str, dict[int, tuple[int, ...]]]
+    counts: dict[str, dict[int, list[int]]]
 
     def lanes(self) -> list[int]:
         """Return the lanes in which anything moved, the most urgent first."""
@@ -46,6 +51,22 @@ class Window(Record):
         lanes, none = self.counts[kind], (0,) * self.buckets
         rows = lanes.values() if lane is None else [lanes.get(lane, none)]
         return tuple(map(sum, zip(none, *rows, strict=True)))
+
+
+class LaneFlow(Record):
+    """What became of one lane's items in the last hour. Times in seconds; None: none known.
+
+    done, failed: attempts that ended so. waited: from enqueue to the first claim of a worker; the
+    claim that `submit` makes for itself, before anybody could wait, is none. took: of the attempts
+    that were done.
+    """
+
+    priority: int
+    done: int
+    failed: int
+    waited_median: float | None
+    waited_p95: float | None
+    took_median: float | None
 
 
 class History(Record):
@@ -62,52 +83,83 @@ class History(Record):
     flows: tuple[LaneFlow, ...]
 
 
+def attempts(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield what is known of each attempt, in the order of their ends: FIELDS, None for unknown.
+
+    waited: seconds from enqueue to its claim. took: seconds from the claim to its end.
+    """
+    waited: dict[str, Any] = {}
+    for record in records:
+        event, claim = record.get("event"), record.get("claim")
+        if not isinstance(claim, str):
+            continue
+        if event == "claimed":
+            waited[claim] = record.get("waited")
+        elif event in ENDS:
+            known = {**record, "how": event, "waited": waited.pop(claim, None)}
+            yield {field: known.get(field) for field in FIELDS}
+
+
 def history(records: Iterable[dict[str, Any]], now: float) -> History:
     """Return what the log's records tell of the time before `now`; malformed ones are skipped."""
-    hour, day = _Window(HOUR_STEP, HOUR_BUCKETS, now), _Window(DAY_STEP, DAY_BUCKETS, now)
-    flows, waits, since = Flows(now), dict[int, list[int]](), None
+    hour, day = _window(HOUR_STEP, HOUR_BUCKETS, now), _window(DAY_STEP, DAY_BUCKETS, now)
+    lately, waits, since = dict[int, list[LogLine]](), dict[int, list[int]](), None
     for told in tellings(records):
         if not MIN_PRIORITY <= told.priority <= MAX_PRIORITY or told.at > now:
             continue
         since = told.at if since is None else min(since, told.at)
-        flows.add(told)
-        hour.add(told)
-        if day.add(told) and told.waited is not None:
+        ended = _KIND_OF.get(told.event) in ("out", "failed")
+        if told.at >= now - _HOUR and (ended or told.waited is not None):
+            lately.setdefault(told.priority, []).append(told)
+        _count(told, hour)
+        if _count(told, day) and told.waited is not None:
             row = waits.setdefault(told.priority, [0] * (len(WAIT_EDGES) + 1))
             row[sum(told.waited >= edge for edge in WAIT_EDGES)] += 1
     return History(
         since=since,
-        hour=hour.counted(),
-        day=day.counted(),
+        hour=hour,
+        day=day,
         waits={lane: tuple(row) for lane, row in sorted(waits.items())},
-        flows=tuple(flows.lanes()),
+        flows=tuple(_flow(lane, lines) for lane, lines in sorted(lately.items())),
     )
 
 
-class _Window:
-    """Counts into buckets of `step` seconds, the last of which is that of `now`."""
+def _window(step: float, buckets: int, now: float) -> Window:
+    """Return an empty window whose last bucket is that of `now`."""
+    start = (now // step - (buckets - 1)) * step
+    return Window(start=start, step=step, buckets=buckets, counts={kind: {} for kind in KINDS})
 
-    def __init__(self, step: float, buckets: int, now: float) -> None:
-        self._step, self._buckets = step, buckets
-        self._start = (now // step - (buckets - 1)) * step
-        self._counts: dict[str, dict[int, list[int]]] = {kind: {} for kind in KINDS}
 
-    def add(self, told: LogLine) -> bool:
-        """Count an event, and tell whether it was within the window."""
-        bucket = int((told.at - self._start) // self._step)
-        inside = 0 <= bucket < self._buckets
-        kind = _KIND_OF.get(told.event)
-        if inside and kind is not None:
-            lanes = self._counts[kind]
-            lanes.setdefault(told.priority, [0] * self._buckets)[bucket] += 1
-        return inside
+def _count(told: LogLine, window: Window) -> bool:
+    """Count an event, and tell whether it was within the window."""
+    bucket = int((told.at - window.start) // window.step)
+    inside = 0 <= bucket < window.buckets
+    kind = _KIND_OF.get(told.event)
+    if inside and kind is not None:
+        lanes = window.counts[kind]
+        lanes.setdefault(told.priority, [0] * window.buckets)[bucket] += 1
+    return inside
 
-    def counted(self) -> Window:
-        counts = {
-            kind: {lane: tuple(row) for lane, row in sorted(lanes.items())}
-            for kind, lanes in self._counts.items()
-        }
-        return Window(start=self._start, step=self._step, buckets=self._buckets, counts=counts)
+
+def _flow(priority: int, lines: Sequence[LogLine]) -> LaneFlow:
+    kinds = [_KIND_OF.get(line.event) for line in lines]
+    waited = [line.waited for line in lines if line.waited is not None]
+    return LaneFlow(
+        priority=priority,
+        done=kinds.count("out"),
+        failed=kinds.count("failed"),
+        waited_median=quantile(waited, 0.5),
+        waited_p95=quantile(waited, 0.95),
+        took_median=quantile([line.took for line in lines if line.took is not None], 0.5),
+    )
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """Return the nearest-rank quantile (the value that `share` of them do not exceed)."""
+    if not values:
+        return None
+    rank = max(1, -(-len(values) * share // 1))
+    return sorted(values)[int(rank) - 1]
 
 
 def merged(row: Sequence[int], width: int) -> tuple[int, ...]:
@@ -116,3 +168,47 @@ def merged(row: Sequence[int], width: int) -> tuple[int, ...]:
     first = len(row) % each
     rest = tuple(sum(row[at : at + each]) for at in range(first, len(row), each))
     return (sum(row[:first]), *rest) if first else rest
+
+
+class LogLine(NamedTuple):
+    """One event of an item. at: Unix seconds. waited, took: seconds, None where it tells none.
+
+    waited: from enqueue to the first claim of a worker; the claim that `submit` makes for itself,
+    before anybody could wait, is none. took: of an attempt that was done.
+    """
+
+    at: float
+    event: str
+    priority: int
+    waited: float | None
+    took: float | None
+
+
+def tellings(records: Iterable[dict[str, Any]]) -> Iterator[LogLine]:
+    """Yield what records of the log tell, in their order; malformed ones are skipped."""
+    second = set[str]()  # the claims that are their item's first by a worker, after its submit's
+    for record in records:
+        event, priority = record.get("event"), record.get("priority")
+        claim = str(record.get("claim"))
+        if record.get("own") is True:
+            second.add(f"{claim.partition('.')[0]}.2")
+            continue
+        if type(priority) is not int or not isinstance(event, str):
+            continue
+        try:
+            at = parse_time(str(record.get("at")))
+        except UsageError:
+            continue
+        first = event == "claimed" and (claim.endswith(".1") or claim in second)
+        yield LogLine(
+            at=at,
+            event=event,
+            priority=priority,
+            waited=_number(record.get("waited")) if first else None,
+            took=_number(record.get("took")) if event == "done" else None,
+        )
+
+
+def _number(value: object) -> float | None:
+    fits = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if fits else None  # type: ignore[arg-type]

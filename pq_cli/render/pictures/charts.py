@@ -21,11 +21,6 @@ _LEAST = 1.5
 _SHADES = 6
 
 
-def clock(at: float) -> str:
-    """Return a Unix time as the hour and minute on this machine's wall."""
-    return time.strftime("%H:%M", time.localtime(at))
-
-
 def table(head: Sequence[object], rows: Iterable[Sequence[Markup]], class_: str) -> Markup:
     """Return a table that scrolls by itself where it is wider than the screen."""
     titles = el("tr", *(el("th", title, scope="col") for title in head))
@@ -62,8 +57,8 @@ def window(title: str, counts: Window) -> Markup:
         sums = el("span", short_number(sum(row)), most, class_="sum")
         lines.append(el("div", el("span", kind), bars(kind, row), sums, class_="line"))
     middle = counts.start + counts.step * counts.buckets / 2
-    times = (clock(counts.start), clock(middle), "now")
-    axis = el("div", *(el("span", each) for each in times), class_="axis")
+    times = [time.strftime("%H:%M", time.localtime(at)) for at in (counts.start, middle)]
+    axis = el("div", *(el("span", each) for each in (*times, "now")), class_="axis")
     caption = el("figcaption", title, " ", el("small", "a bar is ", short_duration(counts.step)))
     return el("figure", caption, *lines, axis)
 

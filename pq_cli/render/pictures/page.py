@@ -12,7 +12,6 @@ from pq_cli import __version__
 from pq_cli.core.insight.history import KINDS, WAIT_EDGES
 from pq_cli.core.insight.words import lie_in_quarantine
 from pq_cli.core.item import Item, printable
-from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.explain import sentences
 from pq_cli.render.pictures.charts import bars, facts, heat, table, window
@@ -20,30 +19,22 @@ from pq_cli.render.pictures.crew import crew
 from pq_cli.render.pictures.markup import Markup, el, join, raw
 from pq_cli.render.pictures.style import STYLE
 from pq_cli.render.stats import AGE_TITLES, Stats
+from pq_cli.render.stats import facts as told
 from pq_cli.render.words import pause_line, short_duration, short_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from pq_cli.core.insight.flow import LaneFlow
-    from pq_cli.core.insight.history import Window
+    from pq_cli.core.insight.history import LaneFlow, Window
 
 WAIT_TITLES = ("<1s", *(short_duration(edge) for edge in WAIT_EDGES))
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 _MOST_TEXT = 300
-_BAD = {"failed"}
-"""States that are red when anything is in them."""
 
 
-class Closer(Record):
-    """What only the page shows: some dead letters, latest first."""
-
-    letters: tuple[Item, ...]
-
-
-def page(stats: Stats, closer: Closer) -> str:
-    """Return the page, an HTML document."""
+def page(stats: Stats, letters: Sequence[Item]) -> str:
+    """Return the page, an HTML document. letters: some dead letters, latest first."""
     title = f"pq: {stats.path}"
     head = el(
         "head",
@@ -56,11 +47,11 @@ def page(stats: Stats, closer: Closer) -> str:
         el("title", title),
         el("style", raw(STYLE)),
     )
-    body = el("body", *_body(stats, closer))
+    body = el("body", *_body(stats, letters))
     return "<!DOCTYPE html>\n" + el("html", head, body, lang="en") + "\n"
 
 
-def _body(stats: Stats, closer: Closer) -> Iterator[Markup]:
+def _body(stats: Stats, letters: Sequence[Item]) -> Iterator[Markup]:
     yield el("header", el("h1", printable(stats.path)), el("p", "As of ", _when(stats.now)))
     for alarm in _alarms(stats):
         yield el("p", alarm, class_="alarm")
@@ -69,7 +60,7 @@ def _body(stats: Stats, closer: Closer) -> Iterator[Markup]:
     yield _section("In, out and failed", _over_time(stats))
     yield _section("How long items waited", _waits(stats))
     yield _section("Workers", crew(stats.workers, stats.now))
-    yield _section("Dead letters", _letters(stats, closer))
+    yield _section("Dead letters", _letters(stats, letters))
     yield el("footer", "Made by pq ", __version__, ". ", _reach(stats))
 
 
@@ -80,10 +71,6 @@ def _section(title: str, content: Markup) -> Markup:
 def _when(at: float) -> Markup:
     zone = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(at))
     return el("time", zone, datetime=format_time(at))
-
-
-def _ago(at: float, now: float) -> str:
-    return f"{short_duration(now - at)} ago"
 
 
 def _alarms(stats: Stats) -> Iterator[str]:
@@ -101,19 +88,14 @@ def _alarms(stats: Stats) -> Iterator[str]:
 def _tiles(stats: Stats) -> Iterator[Markup]:
     for state, count in stats.counts.items():
         if count or state != "done":  # which nobody keeps, unless queue.toml says so
-            bad = "bad" if state in _BAD and count else None
+            bad = "bad" if state == "failed" and count else None
             yield el("li", el("b", f"{count:,}"), state, class_=bad)
 
 
 def _lanes(stats: Stats) -> Markup:
     if not stats.lanes:
         return el("p", "Nothing waits.", class_="dim")
-    oldest = max(stats.lanes, key=lambda lane: lane.oldest_age)
-    age = format_duration(float(int(oldest.oldest_age)))
-    said = [("oldest", f"item {oldest.oldest_id} in lane {oldest.priority}, {age}")]
-    if stats.next_due is not None:
-        left = format_duration(float(int(max(0.0, stats.next_due - stats.now))))
-        said.append(("next due", f"a delayed item in {left}"))
+    said = [(title, text) for title, text, _ in told(stats) if title in ("oldest", "next due")]
     rows = [(str(lane.priority), lane.buckets) for lane in stats.lanes]
     return join(heat("lane", AGE_TITLES, rows), facts(said))
 
@@ -162,8 +144,8 @@ def _flow(flow: LaneFlow) -> list[Markup]:
     ]
 
 
-def _letters(stats: Stats, closer: Closer) -> Markup:
-    if not closer.letters:
+def _letters(stats: Stats, letters: Sequence[Item]) -> Markup:
+    if not letters:
         return el("p", "None.", class_="dim")
     errors = [
         [el("td", f"{count:,}", class_="n"), el("td", _error(error))]
@@ -172,31 +154,24 @@ def _letters(stats: Stats, closer: Closer) -> Markup:
     latest = [
         [
             el("td", item.id, class_="w"),
-            el("td", _name(item)),
-            el("td", _error(item.last_error), " ", el("small", _ago(item.updated_at, stats.now))),
+            el("td", printable(item.name or item.key or "", _MOST_TEXT)),
+            el("td", _error(item.last_error), " ", el("small", f"{short_duration(age)} ago")),
         ]
-        for item in closer.letters
+        for item in letters
+        for age in [stats.now - item.updated_at]
     ]
+    left = stats.counts["failed"] - len(letters)
     return join(
         el("p", "The commonest errors:", class_="dim"),
         table(("how many", "error"), errors, "list"),
         el("p", "The latest:", class_="dim"),
         table(("id", "name", "error"), latest, "list"),
-        _more(stats, "failed", len(latest)),
-    )  # fmt: skip
-
-
-def _name(item: Item) -> str:
-    return printable(item.name or item.key or "", _MOST_TEXT)
+        el("p", f"and {left:,} more: pq ls --state failed", class_="dim") if left > 0 else None,
+    )
 
 
 def _error(error: str | None) -> str:
     return printable(error or "no error was given", _MOST_TEXT)
-
-
-def _more(stats: Stats, state: str, shown: int) -> Markup | None:
-    left = stats.counts[state] - shown
-    return el("p", f"and {left:,} more: pq ls --state {state}", class_="dim") if left > 0 else None
 
 
 def _reach(stats: Stats) -> Markup:

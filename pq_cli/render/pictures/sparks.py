@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pq_cli.core.insight.history import History
-    from pq_cli.render.terminal import Console
+    from pq_cli.render.terminal import Cell, Console
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLE = {"in": "cyan", "out": "green", "failed": "red"}
@@ -58,13 +58,13 @@ def history_table(history: History, out: Console) -> None:
         for title, counts in zip(_TITLES, (rows[0].hour, rows[0].day), strict=True)
     ]
     widths = [4, 6, *([taken[0], numbers] if both else [0, 0]), taken[1], numbers]
-    right = [True, False, False, True, False, True]
+    right = (0, 3, 5)
     head = ["LANE", "", _TITLES[0], "", _TITLES[1], ""]
     print_row(out, [(text, "bold") for text in head], widths, right, 1)
     for row in rows:
-        cells = [(row.lane, ""), (row.kind, "")]
+        cells: list[Cell] = [row.lane, row.kind]
         for counts in (row.hour, row.day):
-            cells += [(spark(counts, wide), _STYLE[row.kind]), (short_number(sum(counts)), "")]
+            cells += [(spark(counts, wide), _STYLE[row.kind]), short_number(sum(counts))]
         print_row(out, cells, widths, right, 1)
 
 
