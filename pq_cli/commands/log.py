@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.insight.history import attempts
-from pq_cli.core.timefmt import parse_duration, parse_time
-from pq_cli.errors import UsageError
+from pq_cli.core.timefmt import parse_duration, time_of
 from pq_cli.options import AS_JSON, LookOptions, number, option
 from pq_cli.render.log import attempt_line, log_line
 from pq_cli.render.present import present
@@ -113,7 +112,4 @@ def _after(start: int, records: Events) -> Events:
 
 def _at(record: dict[str, Any]) -> float:
     """Return the Unix seconds of a record; of one that tells none, the beginning of time."""
-    try:
-        return parse_time(str(record.get("at")))
-    except UsageError:
-        return 0.0
+    return time_of(record.get("at")) or 0.0

@@ -137,8 +137,8 @@ def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
 
 def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> bool:
     """Print the items as a table, a screenful unless more is wanted; tell whether there was one."""
-    from pq_cli.render.table import item_table, say_more, say_standstill, say_summary
-    from pq_cli.render.terminal import stdout_height
+    from pq_cli.render.table import item_table, say_standstill, say_summary
+    from pq_cli.render.terminal import say, stdout_height
 
     height = None if o.everything or o.count is not None else stdout_height()
     scene = _scene(queue)
@@ -153,7 +153,7 @@ def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> b
         out.file.flush()
         shown = sum(counts.values())
         counts = _count_all(queue, o, counts, chain([behind], rest))
-        say_more(sum(counts.values()) - shown, out)
+        say(out, f"... {sum(counts.values()) - shown:,} more (--all, -n N)", "dim")
     cut = " (the first; -n)" if o.count == sum(counts.values()) else ""
     say_summary(counts, out, "dim", cut)
     return True

@@ -42,6 +42,14 @@ def parse_time(text: str, zone: tzinfo | None = None) -> float:
     return parse_micros(text, zone) / 1_000_000
 
 
+def time_of(value: object) -> float | None:
+    """Return the Unix seconds of a time that was written down, None where there is none."""
+    try:
+        return parse_time(value) if isinstance(value, str) else None
+    except UsageError:
+        return None
+
+
 def parse_micros(text: str, zone: tzinfo | None = None) -> int:
     """Return the whole microseconds since 1970 of an RFC 3339 time.
 

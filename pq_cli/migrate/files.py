@@ -11,7 +11,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -52,13 +52,11 @@ def join(folder: str, name: str) -> str:
 
 
 def _kind(entry: os.DirEntry[str]) -> FileKind:
-    try:
+    with suppress(OSError):
         if entry.is_file(follow_symlinks=False):
             return FileKind.FILE
         if entry.is_dir(follow_symlinks=False):
             return FileKind.FOLDER
-    except OSError:
-        return FileKind.OTHER
     return FileKind.OTHER
 
 

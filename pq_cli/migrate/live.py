@@ -11,6 +11,7 @@ import contextlib
 import glob
 import os
 import time
+from itertools import islice
 from pathlib import Path
 
 from pq_cli.core.item import printable
@@ -20,15 +21,11 @@ _FRESH = 2.0
 """Seconds: folders that changed later than that are looked at again after as long."""
 
 
-class LiveSourceError(ConflictError):
-    """Something still works in the source folder."""
-
-
 def refuse_live(root: Path) -> None:
-    """Raise LiveSourceError if a process has the folder or a file in it open, or it is changing."""
+    """Raise ConflictError if a process has the folder or a file in it open, or it is changing."""
     sign = _process_in(os.path.realpath(root)) or _changing(root)
     if sign is not None:
-        raise LiveSourceError(
+        raise ConflictError(
             f"{printable(str(root))} is in use: {sign}; stop that first, or pass --force"
         )
 
@@ -50,21 +47,12 @@ def _changing(root: Path) -> str | None:
         return None
     time.sleep(wait)
     after = _times(root)
-    changed = sorted(str(f) for f in after if after[f] != before.get(f))
+    changed = sorted(f for f in after if after[f] != before.get(f))
     return f"{printable(changed[0])} is changing" if changed else None
 
 
-def _times(root: Path) -> dict[Path, int]:
-    return {folder: os.stat(folder).st_mtime_ns for folder in _folders(root)}
-
-
-def _folders(root: Path) -> list[Path]:
-    """Return the folder and those in it, a few at most: queues keep their states in few."""
-    found = [root]
+def _times(root: Path) -> dict[str, int]:
+    """Return when the folder and those in it changed, a few at most: queues keep states in few."""
     with os.scandir(root) as entries:
-        for entry in entries:
-            if len(found) > 100:
-                break
-            if entry.is_dir(follow_symlinks=False):
-                found.append(Path(entry.path))
-    return found
+        folders = islice((e.path for e in entries if e.is_dir(follow_symlinks=False)), 100)
+        return {path: os.stat(path).st_mtime_ns for path in (str(root), *folders)}

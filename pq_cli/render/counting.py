@@ -74,9 +74,6 @@ class Counting:
 
     def over(self, things: Iterable[T]) -> Iterator[T]:
         """Pass things on, and count them."""
-        return iter(things) if self._next == _NEVER else self._counted(things)
-
-    def _counted(self, things: Iterable[T]) -> Iterator[T]:
         for thing in things:
             yield thing
             self.tick()

@@ -7,8 +7,7 @@ from itertools import chain
 
 from pq_cli.core.insight.explain import attempt
 from pq_cli.core.item import Item, printable
-from pq_cli.core.timefmt import parse_time
-from pq_cli.errors import UsageError
+from pq_cli.core.timefmt import time_of
 from pq_cli.render.explain import sentences
 from pq_cli.render.fold import LEAST, fold
 from pq_cli.render.log import attempt_columns, log_columns
@@ -111,11 +110,9 @@ def _attempt_cells(attempt: dict[str, Any]) -> list[Cell]:
     return [number, name, (how, style), *spans, _log_time(at), by, error]
 
 
-def _log_time(at: str) -> str:
-    try:
-        return wall_time(parse_time(at), time.time())
-    except UsageError:
-        return at
+def _log_time(text: str) -> str:
+    at = time_of(text)
+    return text if at is None else wall_time(at, time.time())
 
 
 def removed_sheet(batches: Iterable[tuple[float, Sequence[int]]], out: Console) -> None:

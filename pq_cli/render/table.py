@@ -135,11 +135,6 @@ def say_standstill(pause: Pause | None, trouble: Iterable[Reason], now: float, o
     return sum(_say(text, out, "bold") for text in [*why, *sentences(trouble, now)])
 
 
-def say_more(number: int, out: Console) -> None:
-    """Print that `number` items are not shown, and by which options they are."""
-    say(out, f"... {number:,} more (--all, -n N)", "dim")
-
-
 def say_summary(counts: Mapping[str, int], out: Console, style: str = "", end: str = "") -> None:
     """Print how many items, and how many of each state, with `end` behind it."""
     total = counted(sum(counts.values()), "item")

@@ -10,9 +10,8 @@ from pq_cli.core.item import Item, State
 from pq_cli.core.order import rank
 from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floor
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import parse_time
+from pq_cli.core.timefmt import time_of
 from pq_cli.core.transitions import ties
-from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,16 +27,6 @@ class Reason(Record):
 
     kind: str
     values: dict[str, Any] = {}
-
-
-KINDS = (
-    "limit_full", "limit", "next", "ahead_by_priority", "ahead_by_age", "paused", "active",
-    "lease_over", "delayed", "held", "failed", "done", "fifo", "no_aging", "aged", "not_aged",
-    "next_boost", "manual_clock", "capped", "kept_back", "safe_now", "safe_from", "never_safe",
-    "waits_for", "failed_with", "followers", "attempt", "nobody", "died", "gate", "slow",
-    "worker_died",
-)  # fmt: skip
-"""Every kind of reason; for each the renderer has words."""
 
 
 class Position(Record):
@@ -224,10 +213,7 @@ def _aging(config: QueueConfig, item: Item, youngest: float, now: float, t: floa
 
 def attempt(entry: dict[str, Any]) -> Reason:
     """Return an attempt of the history; `took` is in seconds, None where times are missing."""
-    took = None
-    try:
-        took = parse_time(str(entry["ended_at"])) - parse_time(str(entry["started_at"]))
-    except (KeyError, UsageError):
-        pass
+    began, ended = time_of(entry.get("started_at")), time_of(entry.get("ended_at"))
+    took = None if began is None or ended is None else ended - began
     names = ("claim", "outcome", "started_at", "ended_at", "host", "pid", "error")
     return Reason(kind="attempt", values={n: entry.get(n) for n in names} | {"took": took})

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from pq_cli.core.item import MAX_PRIORITY, MIN_PRIORITY
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import parse_time
-from pq_cli.errors import UsageError
+from pq_cli.core.timefmt import time_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,11 +192,8 @@ def tellings(records: Iterable[dict[str, Any]]) -> Iterator[LogLine]:
         if record.get("own") is True:
             second.add(f"{claim.partition('.')[0]}.2")
             continue
-        if type(priority) is not int or not isinstance(event, str):
-            continue
-        try:
-            at = parse_time(str(record.get("at")))
-        except UsageError:
+        at = time_of(record.get("at"))
+        if type(priority) is not int or not isinstance(event, str) or at is None:
             continue
         first = event == "claimed" and (claim.endswith(".1") or claim in second)
         yield LogLine(

@@ -108,7 +108,6 @@ def lane_shape(
     created_at: Callable[[int], float],
     now: float,
     t: float,
-    edges: Sequence[float] = AGE_EDGES,
 ) -> LaneShape | None:
     """Return the shape of a lane with these ids (ascending), or None when it is empty.
 
@@ -116,7 +115,7 @@ def lane_shape(
     """
     if not ids:
         return None
-    at_least = [len(ids), *(count_older(ids, created_at, now - edge) for edge in edges), 0]
+    at_least = [len(ids), *(count_older(ids, created_at, now - edge) for edge in AGE_EDGES), 0]
     cap = cap_age(config, priority)
     oldest, _ = extremes(ids, created_at)
     return LaneShape(

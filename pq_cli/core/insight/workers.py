@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pq_cli.core.insight.explain import Reason
 from pq_cli.core.record import Record
-from pq_cli.core.timefmt import format_time, parse_time
-from pq_cli.errors import UsageError
+from pq_cli.core.timefmt import format_time, time_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,17 +87,10 @@ def duty_of(values: Any) -> Duty:
     slots, in_a_row = values.get("slots"), values.get("in_a_row")
     return Duty(
         slots=slots if isinstance(slots, int) else None,
-        gate_closed=_time(values.get("gate_closed")),
-        slow=_time(values.get("slow")),
+        gate_closed=time_of(values.get("gate_closed")),
+        slow=time_of(values.get("slow")),
         in_a_row=in_a_row if isinstance(in_a_row, int) else 0,
     )
-
-
-def _time(text: object) -> float | None:
-    try:
-        return parse_time(text) if isinstance(text, str) else None
-    except UsageError:
-        return None
 
 
 def crew(present: Iterable[Worker], active: Iterable[Item]) -> list[Worker]:
@@ -157,4 +149,4 @@ def last_claim(records: Iterable[dict[str, Any]]) -> float | None:
     for record in records:
         if record.get("event") == "claimed":
             last = record
-    return None if last is None else _time(last.get("at"))
+    return None if last is None else time_of(last.get("at"))

@@ -49,7 +49,6 @@ class _Layout:
 class _Copy:
     """A good envelope: its metadata without the payload, and the payload's canonical bytes."""
 
-    folder: str
     path: str
     metadata: Json
     payload: bytes
@@ -74,9 +73,9 @@ def _read(layout: _Layout, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
 
     def entries(owner: str, names: dict[int, str]) -> Iterator[Entry]:
         copies: list[_Copy] = []
-        for tag, path in names.items():
+        for path in names.values():
             try:
-                copies.append(_copy(root, layout, layout.folders[tag], path))
+                copies.append(_copy(root, layout, path))
             except FileProblemError as error:
                 yield Reported(path, error.reason, error.detail)
         if copies:
@@ -85,7 +84,7 @@ def _read(layout: _Layout, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
     return by_owner(root, classify, entries, layout.folders.__contains__)
 
 
-def _copy(root: Path, layout: _Layout, folder: str, path: str) -> _Copy:
+def _copy(root: Path, layout: _Layout, path: str) -> _Copy:
     envelope, stamp = read_json(root, path, MAX_DOCUMENT, Why.BAD_ENVELOPE)
     key = layout.keys[0]
     if not isinstance(envelope, dict) or key not in envelope:
@@ -94,12 +93,12 @@ def _copy(root: Path, layout: _Layout, folder: str, path: str) -> _Copy:
     with refusing(Why.BAD_ENVELOPE):
         check_depth(envelope)
     with refusing(Why.BAD_ENVELOPE, "payload cannot be written: "):
-        return _Copy(folder, path, envelope, canonical_json(payload), stamp)
+        return _Copy(path, envelope, canonical_json(payload), stamp)
 
 
 def _item(owner: str, copies: list[_Copy], layout: _Layout, tz: tzinfo | None) -> LegacyItem:
     best, *others = copies
-    state = state_of(best.folder)
+    state = state_of(best.path.partition("/")[0])
     # A losing copy with another payload is a fact that the import would drop in silence.
     warnings = [
         Warned(copy.path, layout.keys[0], "another payload than the copy that counts")

@@ -11,7 +11,7 @@ VOID = frozenset(("meta", "link", "path"))
 
 
 class Markup(str):
-    """A text that is HTML already; only `el` and `join` make it."""
+    """A text that is HTML already; only `el`, `join` and what pq itself has written are."""
 
     __slots__ = ()
 
@@ -37,8 +37,3 @@ def el(name: str, /, *parts: object, **attributes: object) -> Markup:
     if name in VOID:
         return Markup(f"<{name}{said}/>")
     return Markup(f"<{name}{said}>{join(*parts)}</{name}>")
-
-
-def raw(source: str) -> Markup:
-    """Return what pq itself has written: a style sheet. Never for what anybody gave."""
-    return Markup(source)

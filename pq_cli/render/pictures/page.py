@@ -16,7 +16,7 @@ from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.explain import sentences
 from pq_cli.render.pictures.charts import bars, facts, heat, table, window
 from pq_cli.render.pictures.crew import crew
-from pq_cli.render.pictures.markup import Markup, el, join, raw
+from pq_cli.render.pictures.markup import Markup, el, join
 from pq_cli.render.pictures.style import STYLE
 from pq_cli.render.stats import AGE_TITLES, Stats
 from pq_cli.render.stats import facts as told
@@ -45,7 +45,7 @@ def page(stats: Stats, letters: Sequence[Item]) -> str:
         el("meta", name="referrer", content="no-referrer"),
         el("link", rel="icon", href="data:,"),
         el("title", title),
-        el("style", raw(STYLE)),
+        el("style", STYLE),
     )
     body = el("body", *_body(stats, letters))
     return "<!DOCTYPE html>\n" + el("html", head, body, lang="en") + "\n"

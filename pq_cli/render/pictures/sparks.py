@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pq_cli.core.insight.history import KINDS, merged
 from pq_cli.render.terminal import print_row
 from pq_cli.render.words import short_number
@@ -35,46 +33,37 @@ def spark(row: Sequence[int], width: int) -> str:
     )
 
 
-class Row(NamedTuple):
-    """One kind of one lane, or of all: `lane` is a title, empty where it stands above already."""
-
-    lane: str
-    kind: str
-    hour: Sequence[int]
-    day: Sequence[int]
-
-
 def history_table(history: History, out: Console) -> None:
     """Print what went in, out and failed: all lanes, then each of several; silent if none did."""
     rows = list(_rows(history))
     if not rows:
         return
     both = out.width >= _BESIDE
-    numbers = 1 + max(len(short_number(sum(counts))) for row in rows for counts in row[2:])
+    numbers = 1 + max(len(short_number(sum(counts))) for *_, windows in rows for counts in windows)
     room = out.width - (4 + 1 + 6 + 1) - (2 if both else 1) * (numbers + 1)
     wide = min(_MOST, (room - 1) // 2 if both else room)
     taken = [
         max(len(title), len(merged(counts, wide)))
-        for title, counts in zip(_TITLES, (rows[0].hour, rows[0].day), strict=True)
+        for title, counts in zip(_TITLES, rows[0][2], strict=True)
     ]
     widths = [4, 6, *([taken[0], numbers] if both else [0, 0]), taken[1], numbers]
     right = (0, 3, 5)
     head = ["LANE", "", _TITLES[0], "", _TITLES[1], ""]
     print_row(out, [(text, "bold") for text in head], widths, right, 1)
-    for row in rows:
-        cells: list[Cell] = [row.lane, row.kind]
-        for counts in (row.hour, row.day):
-            cells += [(spark(counts, wide), _STYLE[row.kind]), short_number(sum(counts))]
+    for lane, kind, windows in rows:
+        cells: list[Cell] = [lane, kind]
+        for counts in windows:
+            cells += [(spark(counts, wide), _STYLE[kind]), short_number(sum(counts))]
         print_row(out, cells, widths, right, 1)
 
 
-def _rows(history: History) -> Iterator[Row]:
-    """Yield what is not empty."""
+def _rows(history: History) -> Iterator[tuple[str, str, tuple[Sequence[int], Sequence[int]]]]:
+    """Yield lane (empty where it stands above already), kind, and what hour and day hold of it."""
     lanes = history.day.lanes()
     for lane in [None, *lanes] if len(lanes) > 1 else lanes:
         title = "all" if lane is None else str(lane)
         for kind in KINDS:
             hour, day = history.hour.row(kind, lane), history.day.row(kind, lane)
             if any(hour) or any(day):
-                yield Row(title, kind, hour, day)
+                yield title, kind, (hour, day)
                 title = ""

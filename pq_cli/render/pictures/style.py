@@ -3,7 +3,9 @@
 Colours never stand alone: a word or a number says the same.
 """
 
-STYLE = """
+from pq_cli.render.pictures.markup import Markup
+
+STYLE = Markup("""
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d8dee4;--card:#f6f8fa;
 --in:#0969da;--out:#1a7f37;--failed:#cf222e;--warn:#9a6700;--heat:9,105,218}
 @media(prefers-color-scheme:dark){:root{--bg:#0d1117;--fg:#e6edf3;--dim:#9aa4af;--line:#30363d;
@@ -59,4 +61,4 @@ svg.in{color:var(--in)}svg.out{color:var(--out)}svg.failed{color:var(--failed)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem .8rem;margin:.6rem 0 0}
 dt{color:var(--dim)}dd{margin:0}
 footer{margin-top:2rem;border-top:1px solid var(--line);padding-top:.6rem;font-size:.85rem}
-"""
+""")
