@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import cached_property
 from threading import get_ident
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from pq_cli.postgres import statements as sql
 from pq_cli.postgres.looking import Looks
 from pq_cli.postgres.presence import channel
 from pq_cli.postgres.rows import item_of
+from pq_cli.postgres.wire.values import dumped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +122,7 @@ class Finds(Looks):
                     self._came = item.id, ahead[-1]
                     return item
         values = {
-            **self._order_values(), "queue": self.number, "t": t, "passed": passed, "locked": "",
+            **self._policy_values, "most": _HEADS, "t": t, "passed": passed, "locked": "",
             "limits": self._given_limits,
         }  # fmt: skip
         while True:
@@ -141,13 +143,17 @@ class Finds(Looks):
                 self._report(error)
                 passed.append(row[0])
 
-    def _order_values(self) -> dict[str, Any]:
+    @cached_property
+    def _policy_values(self) -> dict[str, Any]:
+        """What claims are ordered by, as it is sent: it is the same each time."""
         config = self._config
-        return {
-            "most": _HEADS, "ranks": config.enable_priority, "ages": config.enable_aging,
+        values = {
+            "queue": self.number, "ranks": int(config.enable_priority), "small": _SMALL,
             "threshold": config.aging_threshold_seconds, "boost": config.aging_boost,
-            "cap": config.max_priority_boost,
+            "cap": config.max_priority_boost if config.enable_aging else 0, "most": _HEADS,
+            "manual": config.aging_clock == "manual",
         }  # fmt: skip
+        return {name: dumped(value) for name, value in values.items()}
 
     def _take(self, now: float | None) -> Row | None:
         """Return what OPENING does, and take ahead the item that `next` will very likely want.
@@ -157,12 +163,7 @@ class Finds(Looks):
         self.exclude(ORDER, shared=True)
         if time.monotonic() >= self._next_census:
             return self._link.row(sql.OPENING, now, self.number)
-        manual = self._config.aging_clock == "manual"
-        row = self._link.row(
-            sql.TAKE,
-            {**self._order_values(), "queue": self.number, "now": now, "manual": manual,
-             "small": _SMALL},
-        )  # fmt: skip
+        row = self._link.row(sql.TAKE, {**self._policy_values, "now": now})
         if row is not None and row[5]:
             self._ahead = row[6:]
         return row
@@ -286,7 +287,7 @@ class Ends(Finds):
         self._came = 0, None
         self._link.unsettled += later
         if later or self._config.durability == "fast":
-            self._link.later(sql.RELAX)
+            self._link.later(sql.SYNCED, "off")
         self._link.later(sql.DROP, self.number, ids, self.number)
 
     def _free(self, before: Item, state: State | None) -> None:
@@ -335,7 +336,7 @@ class Ends(Finds):
             }  # fmt: skip
             self._link.begin()
             if later or self._config.durability == "fast":
-                self._link.later(sql.RELAX)
+                self._link.later(sql.SYNCED, "off")
             if before.limit is not None:
                 self._link.later(sql.NOTIFY, channel(self.number))  # there may be a slot
             self._link.later(sql.END, values)

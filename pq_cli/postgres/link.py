@@ -212,10 +212,11 @@ class Link:
         self._wanted, self._begun, self._pending = False, False, []
         if not begun and not batch:
             return []
-        statements = [*batch, _COMMIT] if begun else [_BEGIN, *batch, _COMMIT]
         session = self._same() if begun else self.session
         try:
-            return session.run(statements)[-1 - len(batch) : -1]
+            if not begun:  # what is sent together is a transaction of its own
+                return session.run(batch)
+            return session.run([*batch, _COMMIT])[:-1]
         except Refused as error:
             if is_lost(error):
                 self.forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING
 
 from pq_cli.core.item import ACTIVE, Item, State
@@ -17,25 +18,25 @@ _MOVING = (
     "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
     "claim",
 )  # fmt: skip
-_FIXED = (
+_fixed = attrgetter(
     "max_attempts", "timeout", "limit", "name", "size", "checksum", "last_error", "metadata",
     "history", "after", "if_failed", "follows", "extra",
 )  # fmt: skip
 """Fields of an Item that may change all the same; then that text is written anew."""
 
 
-def texts(item: Item) -> tuple[str, str]:
-    """Return the two halves of an item's meta: what a claim leaves alone, and what it writes."""
+def texts(item: Item, before: Item | None = None) -> tuple[str | None, str]:
+    """Return the two halves of an item's meta: what a claim leaves alone, and what it writes.
+
+    before: what its row says; None for the first half: that is the same.
+    """
     values = as_dict(item)
     if item.was is not None:
         values["state"] = item.was.value
-    moving = {name: values.pop(name) for name in _MOVING}
-    return to_json(values).decode(), to_json(moving).decode()
-
-
-def same_fixed(before: Item, after: Item) -> bool:
-    """Tell whether the half of the meta that a claim leaves alone is the same."""
-    return all(getattr(before, name) is getattr(after, name) for name in _FIXED)
+    moving = to_json({name: values.pop(name) for name in _MOVING}).decode()
+    if before is not None and all(map(is_, _fixed(before), _fixed(item))):
+        return None, moving
+    return to_json(values).decode(), moving
 
 
 def worker_of(item: Item) -> int | None:

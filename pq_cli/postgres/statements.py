@@ -52,6 +52,18 @@ from pq.worker where queue = %s order by number
 FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"
 OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE}"
 
+
+def _rank(priority: str, age: str) -> str:
+    """Return the effective priority: that of `policy.effective`; 0 where priorities are off."""
+    boost = f"least(floor(({age}) / %(threshold)s::float8) * %(boost)s::float8, %(cap)s::float8)"
+    return f"greatest(%(ranks)s::int, {priority} * %(ranks)s::int - greatest(0, {boost}))::bigint"
+
+
+def _floor(priority: str) -> str:
+    """Return the lowest that it can ever be: that of `policy.floor`."""
+    return f"greatest(%(ranks)s::int, ({priority}) * %(ranks)s::int - %(cap)s::float8)"
+
+
 # The lanes that there are: from each the index is asked for the next, so it costs a look for every
 # lane of a priority and a limit, and none for what lies in it.
 _LANES = """
@@ -90,12 +102,7 @@ with recursive {_OPEN}, head as materialized (
         order by id limit %(most)s
     ) as found
 ), ranked as (
-    select id, lane, limited_by, case when not %(ranks)s::bool then 0
-        when %(ages)s::bool and age >= %(threshold)s::float8 then
-            greatest(1, lane - least(floor(age / %(threshold)s::float8) * %(boost)s::float8,
-                                     %(cap)s::float8))
-        else lane end::bigint as rank
-    from head
+    select id, lane, limited_by, {_rank("lane", "age")} as rank from head
 ), placed as materialized (
     select id, lane, limited_by,
         max(array[rank, id]) over (partition by lane, limited_by order by id) as place
@@ -146,67 +153,60 @@ group by limited_by
 
 # What most claims are, in one statement: nothing is due, no lease is over, and of the lane whose
 # head comes first one of the next few is free that comes before the heads of all other lanes. Where
-# it is not so nothing is taken, and NEXT looks at all lanes. As there, the last part is a loop over
-# the primary key; `offset 0` keeps the planner from asking the same thing twice.
-_RANK = """
-case when not %(ranks)s::bool then 0
-    when %(ages)s::bool and (select t from opened) - created_at >= %(threshold)s::float8 then
-        greatest(1, item.priority - least(
-            floor(((select t from opened) - created_at) / %(threshold)s::float8)
-                * %(boost)s::float8,
-            %(cap)s::float8))
-    else item.priority end::bigint
-"""
+# it is not so nothing is taken, and NEXT looks at all lanes. Here lanes are looked at as long as
+# age can have brought one of the rest before the best so far; what is taken is of the rank of that.
+# As there, the last part is a loop over the primary key; `offset 0` keeps the planner from asking
+# the same thing twice.
 TAKE = f"""
 with recursive opened as materialized (
     select now, aged_at, paused, due, lease,
         case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
         paused is null and coalesce(due > now, true) and coalesce(lease > now, true) as clear
-    from (select coalesce(%(now)s::float8, {CLOCK}) as now offset 0) as clock, pq.queue, lateral (
-        select (select min(not_before) from pq.item
-                where item.queue = queue.number and state = 'delayed') as due,
-            (select min(lease_until) from pq.item
-             where item.queue = queue.number and state = 'active') as lease offset 0
+    from (select coalesce(%(now)s::float8, {CLOCK}) as now offset 0) as clock, (
+        select aged_at, paused,
+            (select not_before from pq.item where item.queue = %(queue)s and state = 'delayed'
+             order by not_before limit 1) as due,
+            (select lease_until from pq.item where item.queue = %(queue)s and state = 'active'
+             order by lease_until limit 1) as lease
+        from pq.queue where number = %(queue)s offset 0
     ) as coming
-    where number = %(queue)s
 ), head as (
-    (select id, priority, limited_by, {_RANK} as rank from pq.item
-     where queue = %(queue)s and state = 'pending' and (select clear from opened)
-     order by priority, limited_by, id limit 1)
+    select t, found.*, rank as best from opened cross join lateral (
+        select id, priority, limited_by, {_rank("priority", "t - created_at")} as rank from pq.item
+        where queue = %(queue)s and state = 'pending'
+        order by priority, limited_by, id limit 1
+    ) as found where clear
     union all
-    select found.* from head cross join lateral (
-        select id, priority, limited_by, {_RANK} as rank from pq.item
+    select t, found.*, least(head.best, found.rank) from head cross join lateral (
+        select id, priority, limited_by, {_rank("priority", "t - created_at")} as rank from pq.item
         where queue = %(queue)s and state = 'pending'
             and (item.priority, item.limited_by) > (head.priority, head.limited_by)
         order by priority, limited_by, id limit 1
-    ) as found
-), near as materialized (
-    select found.* from (
-        select priority, limited_by from head order by rank, id limit 1
-    ) as best cross join lateral (
-        select id, {_RANK} as rank from pq.item
-        where queue = %(queue)s and state = 'pending' and item.priority = best.priority
-            and item.limited_by = best.limited_by and best.limited_by = ''
-        order by id limit %(most)s
-    ) as found
-), sure as (
-    select id from (
-        select id, max(array[rank, id]) over (order by id) as place from near
-    ) as placed
-    where place < coalesce(
-        (select array[rank, id] from head order by rank, id offset 1 limit 1), '{{99}}'::bigint[])
-    order by id
+    ) as found where {_floor("head.priority + 1")} <= head.best
 )
-select opened.now, aged_at, paused, due, lease, clear, exists (select from head), {_TAKEN},
+select opened.now, aged_at, paused, due, lease, clear, first.id is not null, {_TAKEN},
     (select data from pq.payload
      where payload.queue = %(queue)s and payload.blob = taken.blob and no = 0
         and octet_length(data) <= %(small)s)
 from opened left join (
-    select taken.* from sure cross join lateral (
+    select id, priority, limited_by, t, rank,
+        lead(array[rank, id]) over (order by rank, id) as next
+    from head order by rank, id limit 1
+) as first on true left join lateral (
+    select taken.* from (
+        select id, max(array[{_rank("first.priority", "first.t - created_at")}, id])
+            over (order by id) as place
+        from (
+            select id, created_at from pq.item
+            where queue = %(queue)s and state = 'pending' and item.priority = first.priority
+                and item.limited_by = first.limited_by and first.limited_by = ''
+            order by id limit %(most)s
+        ) as front
+    ) as sure cross join lateral (
         select {COLUMNS}, blob from pq.item where queue = %(queue)s and id = sure.id
             and state >= 'pending' and state <= 'pending'
         for update skip locked
-    ) as taken limit 1
+    ) as taken where sure.place < least(first.next, array[first.rank + 1, 0]) limit 1
 ) as taken on true
 """
 """The columns of OPENING, whether it was so, whether anything is pending, an item, its payload."""
@@ -257,8 +257,8 @@ Not of one for which others wait: they are to be told. Nor where the time that t
 not the server's: its clock was set, or ours stood still.
 """
 NOTIFY = "select pg_notify(%s, '')"
-RELAX = "select set_config('synchronous_commit', 'off', true)"
-"""Let the commit not wait for the disk."""
+SYNCED = "select set_config('synchronous_commit', %s, true)"
+"""Let the commit wait for the disk (on), or not (off)."""
 
 SYNC = "select pg_logical_emit_message(true, 'pq', '')::text"
 """Something to commit: when that is on the disk, all that came before it is."""

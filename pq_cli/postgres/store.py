@@ -31,7 +31,7 @@ from pq_cli.postgres import statements as sql
 from pq_cli.postgres.entry import Entry
 from pq_cli.postgres.finding import KEYS, ORDER, Ends
 from pq_cli.postgres.link import Link
-from pq_cli.postgres.rows import same_fixed, texts, worker_of
+from pq_cli.postgres.rows import texts, worker_of
 from pq_cli.postgres.waiting.followers import PostgresFollowers
 
 if TYPE_CHECKING:
@@ -239,14 +239,14 @@ class PostgresStore(Ends):
         if self._config.durability == "fast":
             self._relax(before, after)
         self.followers.moved(before, after)
-        fixed, moving = texts(after)
+        fixed, moving = texts(after, before)
         self._claimed(after, moving)
         values: list[object] = [
             str(after.state), after.priority, after.not_before, after.lease_until, after.kept_until,
             worker_of(after), moving,
         ]  # fmt: skip
         statement = sql.PUT
-        if not same_fixed(before, after):
+        if fixed is not None:
             statement = sql.PUT_ALL
             values += (fixed, after.limit or "")
         self._link.later(statement, *values, self.number, after.id)
@@ -261,7 +261,7 @@ class PostgresStore(Ends):
         number, while the first one lives.
         """
         claimed = before.claims != after.claims
-        self._link.later(f"set local synchronous_commit = {'on' if claimed else 'off'}")
+        self._link.later(sql.SYNCED, "on" if claimed else "off")
 
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:
@@ -293,7 +293,7 @@ class PostgresStore(Ends):
             self.exclude(KEYS)
         self._stirred = True
         if self._config.durability == "fast":
-            self._link.later(sql.RELAX)
+            self._link.later(sql.SYNCED, "off")
         return Entry(self, self.followers, self._link, self.number, self._config, now)
 
     def arrivals(self) -> PostgresArrivals:

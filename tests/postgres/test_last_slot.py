@@ -102,7 +102,7 @@ def test_what_waits_behind_a_full_limit_is_not_looked_at(queue, url, number):
     queue.release("4.1")
     values = {
         "queue": number, "t": 2e9, "passed": [], "most": 8, "locked": "", "limits": None,
-        "ranks": True, "ages": True, "threshold": 300.0, "boost": 1, "cap": 4,
+        "ranks": 1, "threshold": 300.0, "boost": 1, "cap": 4,
     }  # fmt: skip
     looked_at = []
     with psycopg.connect(url.partition("#")[0]) as connection:

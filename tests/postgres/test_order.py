@@ -17,7 +17,7 @@ from naive import Naive
 from queues import Clock
 from support import started_together
 
-from pq_cli import PostgresQueue, QueueConfig, QueueFullError, Request
+from pq_cli import PostgresQueue, QueueConfig, QueueFullError, Request, State
 from pq_cli.postgres import statements
 
 WORKERS = 8
@@ -105,6 +105,55 @@ def test_a_lane_of_which_others_take_the_front_is_still_the_more_urgent():
             assert [queue.claim().id for _ in range(11)] == [item.id for item in items[20:]]
 
 
+def test_the_first_that_nobody_else_takes_whatever_has_aged():
+    """Others are taking some of the first ones: the next claim is the first of the rest.
+
+    As the listing has it, which goes by the definition alone; lanes that are not looked at because
+    age cannot have brought them forward enough are none of the first.
+    """
+    need_postgres()
+    import psycopg
+
+    chance, clock = random.Random(5), Clock()
+    find = "select number from pq.queue where name = %s"
+    with psycopg.connect(server().conninfo) as other:
+        for cap in (0, 2, 4, 9) * 4:
+            url = server().url()
+            config = QueueConfig(aging_threshold_seconds=60.0, max_priority_boost=cap)
+            with PostgresQueue(url, config=config, clock=clock) as queue:
+                for _ in range(12):
+                    queue.enqueue(b"", priority=chance.randint(1, 10))
+                    clock.pass_(chance.choice([-40.0, 1.0, 45.0, 120.0]))
+                order = [item.id for item in queue.items([State.PENDING])]
+                taken = chance.sample(order[:5], 2)
+                number = other.execute(find, (url.partition("#")[2],)).fetchone()[0]
+                lock = "select 1 from pq.item where queue = %s and id = any(%s) for update"
+                other.execute(lock, (number, taken))
+                claimed = [queue.claim(bound=False).id for _ in range(3)]
+                assert claimed == [item for item in order if item not in taken][:3]
+                other.rollback()
+
+
+def test_a_lane_that_was_not_looked_at_comes_before_younger_ones_of_the_first():
+    """Somebody takes the old item of lane 3: the next is that of lane 6, which has aged to 2."""
+    need_postgres()
+    import psycopg
+
+    clock, url = Clock(), server().url()
+    config = QueueConfig(aging_threshold_seconds=60.0, max_priority_boost=4)
+    with (
+        PostgresQueue(url, config=config, clock=clock) as queue,
+        psycopg.connect(server().conninfo) as other,
+    ):
+        first, second = queue.enqueue(b"", priority=3), queue.enqueue(b"", priority=6)
+        clock.pass_(600)
+        queue.enqueue(b"", priority=3)
+        find = "(select number from pq.queue where name = %s)"
+        lock = f"select 1 from pq.item where queue = {find} and id = %s for update"
+        assert other.execute(lock, (url.partition("#")[2], first.id)).fetchone()
+        assert queue.claim(bound=False).id == second.id
+
+
 def test_the_room_is_exact_whoever_comes_at_once():
     """Eight put in at once what there is room for once: max_items live items, and not one more.
 
@@ -140,7 +189,7 @@ def test_a_claim_costs_the_same_however_many_are_at_work():
 
     url = server().url()
     values = {
-        "now": None, "manual": False, "small": 0, "most": 8, "ranks": True, "ages": True,
+        "now": None, "manual": False, "small": 0, "most": 8, "ranks": 1,
         "threshold": 300.0, "boost": 1, "cap": 4,
     }  # fmt: skip
 

@@ -8,9 +8,8 @@ import pytest
 from database import server
 from support import wait_until
 
-from pq_cli import PostgresQueue, Request, StaleClaimError, State
+from pq_cli import PostgresQueue, StaleClaimError, State
 from pq_cli.postgres.presence import channel
-from pq_cli.postgres.wire.session import Session
 
 
 @pytest.fixture
@@ -18,30 +17,6 @@ def queue(url):
     """A queue that nobody has used."""
     with PostgresQueue(url) as queue:
         yield queue
-
-
-def trips(monkeypatch):
-    """Return a list that grows by the statements of each round trip from now on."""
-    seen, run = [], Session.run
-
-    def counted(session, statements):
-        seen.append([text for text, _ in statements])
-        return run(session, statements)
-
-    monkeypatch.setattr(Session, "run", counted)
-    return seen
-
-
-def test_a_cycle_is_three_round_trips(queue, monkeypatch):
-    """To choose and lock, to write the claim, to end it; the payload comes along."""
-    queue.enqueue_many([(b"x", Request())] * 20)
-    seen, took = trips(monkeypatch), []
-    while item := queue.claim(bound=False):
-        assert queue.payload(item) == b"x"
-        queue.done(item)
-        took.append(len(seen))
-        seen.clear()
-    assert min(took) == 3  # more where the dead are looked for, once a second
 
 
 def test_a_claim_that_somebody_else_has_by_now_is_stale(queue, url):

@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pq_cli.postgres.wire import libpq
-from pq_cli.postgres.wire.values import LOADERS, dumped
+from pq_cli.postgres.wire.values import DUMPERS, LOADERS, dumped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from psycopg.pq.abc import PGconn, PGresult
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     _Key = tuple[bytes, tuple[int, ...]]
 
 _PLACE = re.compile(r"%s|%\((\w+)\)s")
-_PLANNED = re.compile(r"\s*(select|insert|update|delete|with)\b", re.IGNORECASE)
+_KEPT = re.compile(r"\s*(select|insert|update|delete|with|begin|commit)\b", re.IGNORECASE)
+"""Statements worth preparing."""
 
 
 class Refused(Exception):
@@ -50,6 +51,7 @@ class Session:
         # By a statement and the types of its values: the name of it prepared, None if it was sent.
         self._names: dict[_Key, bytes | None] = {}
         self._count = 0
+        self._columns: dict[_Key, list[tuple[int, Callable[[bytes], Any]]]] = {}
 
     @property
     def closed(self) -> bool:
@@ -95,7 +97,9 @@ class Session:
         calls = [_call(text, values) for text, values in statements]
         try:
             wire.enter_pipeline_mode()
-            sent = [made for call in calls for made in self._send(*call)]
+            sent: list[tuple[_Key, bool]] = []
+            for call in calls:
+                self._send(sent, *call)
             wire.pipeline_sync()
             results = self._results()
             wire.exit_pipeline_mode()
@@ -117,24 +121,29 @@ class Session:
         self.close()
 
     def _send(
-        self, key: _Key, planned: bool, values: list[bytes | None], forms: tuple[int, ...]
-    ) -> Iterator[_Key | None]:
-        """Send a statement. Yields for each answer to come what it says is prepared, or None."""
+        self,
+        sent: list[tuple[_Key, bool]],
+        key: _Key,
+        kept: bool,
+        values: Sequence[bytes | None],
+        forms: Sequence[int],
+    ) -> None:
+        """Send a statement; sent: what each answer to come is of, and whether it is prepared."""
         wire = self._wire
         name = self._names.get(key)
-        if name is None and planned and self.prepares:
+        if name is None and kept and self.prepares:
             if key in self._names:
                 self._count += 1
                 self._names[key] = name = b"pq%d" % self._count
                 wire.send_prepare(name, *key)
-                yield key
+                sent.append((key, True))
             else:
                 self._names[key] = None
         if name is None:
             wire.send_query_params(key[0], values, key[1], forms, 1)
         else:
             wire.send_query_prepared(name, values, forms, 1)
-        yield None
+        sent.append((key, False))
 
     def _results(self) -> list[PGresult]:
         """Return the results of all that was sent, in order."""
@@ -162,18 +171,19 @@ class Session:
                 if both.poll()[0][1] & ~select.POLLOUT:
                     self._wire.consume_input()
 
-    def _rows(self, sent: list[_Key | None], results: list[PGresult]) -> list[list[Row]]:
+    def _rows(self, sent: list[tuple[_Key, bool]], results: list[PGresult]) -> list[list[Row]]:
         rows: list[list[Row]] = []
         refused: Refused | None = None
-        for key, result in zip(sent, results, strict=False):
-            if result.status == libpq.ExecStatus.TUPLES_OK:
-                rows.append(_rows_of(result))
-            elif result.status != libpq.ExecStatus.COMMAND_OK:
-                if key is not None:
-                    self._names[key] = None  # it was not prepared
+        for (key, prepared), result in zip(sent, results, strict=False):
+            status = result.status
+            if status == libpq.ExecStatus.TUPLES_OK:
+                rows.append(self._rows_of(key, result))
+            elif status != libpq.ExecStatus.COMMAND_OK:
+                if prepared:
+                    self._names[key] = None  # it was not
                 if refused is None:
                     refused = _refusal(result)
-            elif key is None:
+            elif not prepared:
                 rows.append([])
         if refused is None and len(results) < len(sent):
             refused = Refused(None, "the connection was lost")
@@ -181,14 +191,17 @@ class Session:
             raise refused
         return rows
 
-
-def _rows_of(result: PGresult) -> list[Row]:
-    value = result.get_value
-    columns = [(n, LOADERS[result.ftype(n)]) for n in range(result.nfields)]
-    return [
-        tuple([None if (got := value(row, n)) is None else load(got) for n, load in columns])
-        for row in range(result.ntuples)
-    ]
+    def _rows_of(self, key: _Key, result: PGresult) -> list[Row]:
+        columns = self._columns.get(key)
+        if columns is None:
+            columns = [(n, LOADERS[result.ftype(n)]) for n in range(result.nfields)]
+            if self._names.get(key):
+                self._columns[key] = columns  # a statement that is prepared does not change
+        value = result.get_value
+        return [
+            tuple([None if (got := value(row, n)) is None else load(got) for n, load in columns])
+            for row in range(result.ntuples)
+        ]
 
 
 def _refusal(result: PGresult) -> Refused:
@@ -198,16 +211,17 @@ def _refusal(result: PGresult) -> Refused:
 
 
 def _call(
-    text: str, values: tuple[object, ...]
-) -> tuple[_Key, bool, list[bytes | None], tuple[int, ...]]:
-    query, names, planned = _parsed(text)
+    text: str, values: Sequence[Any]
+) -> tuple[_Key, bool, Sequence[bytes | None], Sequence[int]]:
+    query, names, kept = _parsed(text)
     if names:
-        named: Any = values[0]
-        values = tuple(named[name] for name in names)
+        named = values[0]
+        values = [named[name] for name in names]
     if not values:
-        return (query, ()), planned, [], ()
-    types, forms, given = zip(*[dumped(value) for value in values], strict=True)
-    return (query, types), planned, list(given), forms
+        return (query, ()), kept, (), ()
+    ways = DUMPERS
+    types, forms, given = zip(*[ways.get(type(v), dumped)(v) for v in values], strict=True)
+    return (query, types), kept, given, forms
 
 
 @lru_cache(maxsize=500)
@@ -226,4 +240,4 @@ def _parsed(text: str) -> tuple[bytes, tuple[str, ...], bool]:
         return f"${names.index(found[1]) + 1}"
 
     query = _PLACE.sub(place, text).encode()
-    return query, tuple(names), _PLANNED.match(text) is not None
+    return query, tuple(names), _KEPT.match(text) is not None

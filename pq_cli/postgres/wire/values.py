@@ -19,15 +19,16 @@ _head, _dimension = Struct(">iiI"), Struct(">ii")
 
 
 def dumped(value: object) -> Dumped:
-    """Return a parameter as (type's oid, form, bytes).
+    """Return a parameter as (type's oid, form, bytes); what is one already, as it is.
 
     Of None, bool, int, float, str, bytes or a list of one of them. Raises UnicodeEncodeError for a
     text that is none.
     """
-    dump = _DUMPERS.get(type(value))
-    if dump is None:  # a subclass
-        dump = next(dump for kind, dump in _DUMPERS.items() if isinstance(value, kind))
-    return dump(value)
+    return DUMPERS.get(type(value), _subclass_dumped)(value)
+
+
+def _subclass_dumped(value: object) -> Dumped:
+    return next(dump for kind, dump in DUMPERS.items() if isinstance(value, kind))(value)
 
 
 def _integer_dumped(value: int) -> Dumped:
@@ -56,7 +57,7 @@ def _array(values: Sequence[object]) -> Dumped:
     return _ARRAY_OF[kind], _BINARY_FORM, b"".join(out)
 
 
-_DUMPERS: dict[type, Callable[[Any], Dumped]] = {
+DUMPERS: dict[type, Callable[[Any], Dumped]] = {
     type(None): lambda _: (0, _BINARY_FORM, None),
     bool: lambda value: (_BOOL, _BINARY_FORM, b"\1" if value else b"\0"),
     int: _integer_dumped,
@@ -64,6 +65,7 @@ _DUMPERS: dict[type, Callable[[Any], Dumped]] = {
     str: lambda value: (_TEXT, _BINARY_FORM, value.encode()),
     bytes: lambda value: (_BYTEA, _BINARY_FORM, value),
     list: _array,
+    tuple: tuple,
 }
 
 
