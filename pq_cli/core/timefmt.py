@@ -58,14 +58,10 @@ def parse_micros(text: str, zone: tzinfo | None = None) -> int:
     has the number of the one after it, as in Unix time.
     Raises UsageError when the text is not a time that `format_time` can write again.
     """
-    micros: int | None = None
     try:
-        try:
-            micros = _micros(datetime.fromisoformat(text), zone)
-        except ValueError:
-            micros = _rare(text, zone)
+        micros = _read(text, zone)
     except (ValueError, OverflowError, OSError):
-        pass
+        micros = None
     if micros is None or not MIN_MICROS <= micros <= MAX_MICROS:
         raise UsageError(f"{text!r} is not a time; give e.g. 2026-02-24T18:30:00Z")
     return micros
@@ -81,8 +77,8 @@ def _micros(moment: datetime, zone: tzinfo | None) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _rare(text: str, zone: tzinfo | None) -> int | None:
-    """Return what RFC 3339 allows and `fromisoformat` does not know: a small z, a leap second.
+def _read(text: str, zone: tzinfo | None) -> int | None:
+    """Return a time, also with what `fromisoformat` does not know: a small z, a leap second.
 
     A second 60 ends a month in UTC; elsewhere there is none. None or ValueError where it is no
     time.

@@ -8,18 +8,15 @@ from pq_cli.core.insight.workers import crew, in_the_way, last_claim, nobody
 from pq_cli.core.item import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pq_cli.core.insight.explain import Reason
     from pq_cli.core.insight.workers import Worker
-    from pq_cli.core.item import Item
     from pq_cli.queue.store import Store
 
 
 def workers(store: Store) -> list[Worker]:
     """Return who is at work, and on what; see `Looking.workers`."""
-    present = list(store.workers())
-    active = list(_active(store))
+    present, now = list(store.workers()), store.now()
+    active = list(store.items([State.ACTIVE], now, now))
     known = {worker.lock for worker in present}
     if any(item.holder is not None and item.holder.lock not in known for item in active):
         present = list({w.lock: w for w in (*present, *store.workers())}.values())  # they just came
@@ -46,8 +43,3 @@ def _waits(store: Store, present: list[Worker], now: float) -> bool:
     if store.dropped() or any(not worker.at_work(now) for worker in present):
         return True
     return next(iter(store.items([State.PENDING], now, now)), None) is not None
-
-
-def _active(store: Store) -> Iterable[Item]:
-    now = store.now()
-    return store.items([State.ACTIVE], now, now)

@@ -52,14 +52,41 @@ def ends(store: Store, items: Iterable[Item | int | str], wait: float) -> Iterat
 
 def _ends(store: Store, wanted: Sequence[int], wait: float) -> Iterator[Ended]:
     deadline = time.monotonic() + wait
-    waiting = _Waiting(store, wanted)
+    waiting = dict.fromkeys(wanted)
+    seen: dict[int, Item] = {}
+    gone: dict[int, int] = {}  # with the looks since then
+
+    def find(ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        for item_id in ids:
+            seen.pop(item_id, None)
+            try:
+                seen[item_id] = store.find(item_id)
+            except NoSuchItemError:
+                gone.setdefault(item_id, 0)
+        return _last_events(store, gone) if gone else {}
+
+    told = find(wanted)
+    for item_id in gone:
+        if item_id not in told:
+            raise NoSuchItemError(f"there is no item {item_id}, and the log tells of none")
     while True:
-        yield from waiting.look()
+        told = find([item.id for item in store.lost([seen[i] for i in waiting if i in seen])])
+        for item_id in list(waiting):
+            end = _end_of(seen[item_id]) if item_id in seen else None
+            if item_id in gone:
+                gone[item_id] += 1
+                end = _as_told(told.get(item_id))
+                if end is None and gone[item_id] >= _UNTOLD:
+                    end = Ended(id=item_id, how=State.REMOVED)
+            if end is not None:
+                del waiting[item_id]
+                gone.pop(item_id, None)
+                yield end
         left = deadline - time.monotonic()
-        if not waiting.ids:
+        if not waiting:
             return
         if left <= 0:
-            raise TryAgainError(_unended(waiting.ids))
+            raise TryAgainError(_unended(waiting))
         time.sleep(min(POLL, left))
 
 
@@ -73,51 +100,6 @@ def drained(store: Store, wait: float) -> bool:
             return False
         time.sleep(min(POLL, left))
     return True
-
-
-class _Waiting:
-    """Items whose end is awaited. ids: those that have not ended yet."""
-
-    def __init__(self, store: Store, wanted: Sequence[int]) -> None:
-        self._store = store
-        self._seen: dict[int, Item] = {}
-        self._gone: dict[int, int] = {}
-        self.ids = dict.fromkeys(wanted)
-        for item_id in wanted:
-            self._find(item_id)
-        told = self._told() if self._gone else {}
-        for item_id in self._gone:
-            if item_id not in told:
-                raise NoSuchItemError(f"there is no item {item_id}, and the log tells of none")
-
-    def _find(self, item_id: int) -> None:
-        self._seen.pop(item_id, None)
-        try:
-            self._seen[item_id] = self._store.find(item_id)
-        except NoSuchItemError:
-            self._gone.setdefault(item_id, 0)
-
-    def look(self) -> Iterator[Ended]:
-        """Yield what has ended since the last look."""
-        for item in self._store.lost([self._seen[i] for i in self.ids if i in self._seen]):
-            self._find(item.id)
-        told = self._told() if self._gone else {}
-        for item_id in list(self.ids):
-            end = _end_of(self._seen[item_id]) if item_id in self._seen else None
-            if item_id in self._gone:
-                end = _as_told(told.get(item_id)) or self._untold(item_id)
-            if end is not None:
-                del self.ids[item_id]
-                self._gone.pop(item_id, None)
-                yield end
-
-    def _untold(self, item_id: int) -> Ended | None:
-        self._gone[item_id] += 1
-        over = self._gone[item_id] >= _UNTOLD
-        return Ended(id=item_id, how=State.REMOVED) if over else None
-
-    def _told(self) -> dict[int, dict[str, Any]]:
-        return _last_events(self._store, self._gone)
 
 
 def _last_events(store: Store, ids: Container[int]) -> dict[int, dict[str, Any]]:

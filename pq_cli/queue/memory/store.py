@@ -282,9 +282,8 @@ class MemoryStore(MemoryAttends):
 
     def _listed(self, everything: list[Item], state: State, t: float) -> Iterator[Item]:
         items = [item for item in everything if item.state is state]
-        if state is State.DELAYED:
-            return iter(sorted(items, key=lambda i: (i.not_before or 0.0, i.id)))
-        items.sort(key=lambda i: (i.kept_until or 0.0, i.id))
+        when = "not_before" if state is State.DELAYED else "kept_until"
+        items.sort(key=lambda item: (getattr(item, when) or 0.0, item.id))
         if state is not State.PENDING:
             return iter(items)
         lanes: dict[LaneName, list[Item]] = {}
