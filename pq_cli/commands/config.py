@@ -52,7 +52,7 @@ def command(o: ConfigOptions, screen: Screen) -> int:
 def _edit(queue: Queue, screen: Screen) -> QueueConfig:
     """Let a person edit the text; return the policy that holds then."""
     from pq_cli.commands.editing import edited  # start-up
-    from pq_cli.queue.template import CONFIG_TEMPLATE
+    from pq_cli.queue.policytext import CONFIG_TEMPLATE
 
     before = queue.policy_text()
     taken = [queue.config]

@@ -6,7 +6,7 @@ from pq_cli.backends import set_up
 from pq_cli.commands.spools import open_own_folder
 from pq_cli.errors import UsageError
 from pq_cli.options import Options, option
-from pq_cli.queue.template import CONFIG_TEMPLATE
+from pq_cli.queue.policytext import CONFIG_TEMPLATE
 from pq_cli.screen import Screen
 from pq_cli.spool.disk import layout
 

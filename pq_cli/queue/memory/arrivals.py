@@ -49,27 +49,22 @@ class MemoryArrivals:
         self._waiting.clear()
 
     def describe(self, realm: str, reader: str) -> None:
-        """Remember how a realm is read."""
         self._store.readers[realm] = reader
 
     def receive(self, stream: BinaryIO) -> MemoryPayload:
-        """Take a payload in."""
         return taken_in(stream.read(), Request())
 
     def discard(self, received: MemoryPayload) -> None:
         """Leave it to the garbage collector."""
 
     def add(self, received: MemoryPayload, item: Item, origin: Origin) -> None:
-        """Let an item enter with this payload."""
         self._waiting.append((received, arriving(item, origin), origin))
 
     @property
     def full(self) -> bool:
-        """Tell whether it is time to commit."""
         return len(self._waiting) >= _MOST
 
     def commit(self) -> list[Item | PqError]:
-        """Let the batch enter."""
         waiting, self._waiting = self._waiting, []
         with self._store.transaction():
             return [self._enter(*each) for each in waiting]
