@@ -16,7 +16,6 @@ from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
 from pq_cli.host import this_boot
 from pq_cli.queue.followers import tell
-from pq_cli.spool.check import beside
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.mend import Mender
 from pq_cli.spool.check.pairs import Pairs
@@ -79,7 +78,7 @@ class Check:
         self._lock_timeout = lock_timeout
         self._pairs = Pairs(self._reader, self._keys)
         self._mender = Mender(self._disk, self._reader, self._keys, self._counter)
-        self._paths = Paths(self._reader, stale_after)
+        self._paths = Paths(self._reader, self._keys, stale_after)
         self._patience = patience
         self._seen: dict[int, int] = {}
         self._twice: set[int] = set()
@@ -124,7 +123,7 @@ class Check:
 
     def _finished(self, found: list[Finding]) -> Iterator[Finding]:
         """Finish what others have begun, as the next claim would; yield what that was."""
-        looks = beside.untold(self._paths)
+        looks = self._paths.untold()
         found += [f for look in looks if look is not None for f in look() if f.kind == "untold"]
         if not found:
             return
@@ -196,7 +195,7 @@ class Check:
         yield from self._paths.walk(layout.LIMITS, (layout.parse_limit,), self._items)
         for item_id in sorted(self._twice):
             yield partial(self._two_places, item_id)
-        yield from beside.looks(self._paths, self._keys, self._known)
+        yield from self._paths.beside(self._known)
         yield self._ids
 
     def _items(self, folder: str, names: list[str]) -> Iterator[Look | None]:

@@ -1,4 +1,7 @@
-"""What can be wrong with a path in a spool by itself: whose it is, what it is, how old."""
+"""Looks at paths of a spool: what can be wrong with one by itself, and with all that is no item.
+
+That is keys, logs, imports, workers, who waits for whom.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,13 @@ import stat
 import time
 from functools import partial
 
+from pq_cli.core.transitions import ties
+from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool.check.findings import Finding
+from pq_cli.spool.check.pairs import home_of
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.keys import Keys
+from pq_cli.spool.disk.lock import is_locked
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.state import last_given
 
@@ -24,13 +32,17 @@ if TYPE_CHECKING:
 _IGNORED = (".nfs", "lost+found")
 _APART = (layout.LIMITS, layout.UNTOLD)
 """Folders among others of another kind; they are walked by themselves."""
+_UNMADE = (layout.LOGS, layout.IMPORTS, layout.WORKERS, layout.QUARANTINE, layout.AFTER)
+"""Folders that are made at the first need: none of them is missing."""
+_BATCH = f"{layout.IMPORTS}/batch"
 
 
 class Paths:
     """The paths of one spool. stale_after: see `check.STALE_AFTER`."""
 
-    def __init__(self, reader: Reader, stale_after: float) -> None:
-        self.reader = reader
+    def __init__(self, reader: Reader, keys: Keys, stale_after: float) -> None:
+        self._reader = reader
+        self._keys = keys
         self._stale_after = stale_after
         self._owner = os.stat(reader.root).st_uid
 
@@ -44,7 +56,7 @@ class Paths:
 
         And a look at each folder on the way, and at each name that does not belong there.
         """
-        names = sorted(n for n in self.reader.names(folder) if not n.startswith(_IGNORED))
+        names = sorted(n for n in self._reader.names(folder) if not n.startswith(_IGNORED))
         names = [name for name in names if f"{folder}/{name}" not in _APART]
         if not levels:
             yield from leaf(folder, names)
@@ -69,7 +81,7 @@ class Paths:
 
     def _lstat(self, path: str) -> os.stat_result | None:
         try:
-            return os.lstat(f"{self.reader.root}/{path}")
+            return os.lstat(f"{self._reader.root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -105,7 +117,7 @@ class Paths:
         """Look at a folder below: it should not be empty, but where the next items will go."""
         found = self.top(path)
         there = not found or found[0].kind != "foreign"
-        if there and self._lstat(path) and not self.reader.names(path) and not self._newest(path):
+        if there and self._lstat(path) and not self._reader.names(path) and not self._newest(path):
             found.append(Finding(kind="empty", path=path, detail="is empty"))
         return found
 
@@ -117,7 +129,7 @@ class Paths:
         kind, *rest = path.split("/")
         if kind == "active":
             return True
-        newest = (last_given(self.reader.root) or 0) // layout.BLOCK_SIZE
+        newest = (last_given(self._reader.root) or 0) // layout.BLOCK_SIZE
         return kind == "pending" and (len(rest) < 2 or int(rest[1]) >= newest)
 
     def foreign(self, path: str) -> list[Finding]:
@@ -131,3 +143,80 @@ class Paths:
         info = self._lstat(path)
         still = 0.0 if info is None else time.time() - info.st_mtime
         return still if info is not None and still >= self._stale_after else None
+
+    def beside(self, known: Callable[[int], bool]) -> Iterator[Look | None]:
+        """Yield a look at each thing that is no item. known: whether a look at items met an id.
+
+        Of what was written lately no lock is tried: to try one may be in its owner's way.
+        """
+        for name in _UNMADE:
+            yield partial(self.top, name)
+        for folder, levels, look in (
+            (layout.KEYS, (), self._key),
+            (layout.LOGS, (layout.parse_block, layout.parse_id), partial(self._log, known)),
+            (layout.IMPORTS, (), self._import),
+            (layout.WORKERS, (), self._worker),
+            (layout.AFTER, (layout.parse_id,), self._link),
+        ):
+            yield from self.walk(folder, levels, partial(self.each, look))
+        yield from self.untold()
+
+    def _key(self, path: str) -> list[Finding]:
+        item_id = self._keys.read_link(path)
+        item = None if item_id is None else self._keys.live(item_id)
+        if item is not None and item.key is not None and layout.key_path(item.key) == path:
+            return []
+        return [Finding(kind="key", path=path, id=item_id, detail="names no item that has it")]
+
+    def _log(self, known: Callable[[int], bool], path: str) -> list[Finding]:
+        folder, name = os.path.split(path)
+        if layout.parse_log_name(name) is None:
+            return self.foreign(path)
+        item_id = layout.parse_id(os.path.basename(folder)) or 0
+        if not known(item_id) and home_of(self._reader, item_id) is None:
+            return [Finding(kind="log", path=path, id=item_id, detail="its item is gone")]
+        return self.rights(path)
+
+    def _import(self, path: str) -> list[Finding]:
+        if path == _BATCH:
+            if not self._is_left(path, f"{layout.IMPORTS}/lock"):
+                return []
+            return [Finding(kind="tmp", path=path, detail="its import did not come to its end")]
+        ours = path == layout.HANDOVER or path.endswith(("/lock", "/left", ".taken", ".json"))
+        return self.rights(path) if ours else self.foreign(path)
+
+    def _worker(self, path: str) -> list[Finding]:
+        if layout.worker_lock(os.path.basename(path)) is None:
+            return self.foreign(path)
+        left = self._is_left(path, path)
+        gone = [Finding(kind="worker", path=path, detail="nobody holds it")] if left else []
+        return self.rights(path) + gone
+
+    def _is_left(self, path: str, lock: str) -> bool:
+        """Tell whether a path was not written for long, and nobody holds its lock."""
+        return self.unwritten_for(path) is not None and not is_locked(f"{self._reader.root}/{lock}")
+
+    def _link(self, path: str) -> list[Finding]:
+        folder, name = os.path.split(path)
+        item_id = layout.parse_id(name)
+        if item_id is None:
+            return self.foreign(path)
+        before = layout.parse_id(os.path.basename(folder))
+        try:
+            if before in ties(self._reader.find(item_id)):
+                return []
+        except (NoSuchItemError, DamagedItemError):
+            pass
+        detail = f"item {item_id} does not wait for item {before}"
+        return [Finding(kind="follower", path=path, id=item_id, detail=detail)]
+
+    def untold(self) -> Iterator[Look | None]:
+        """Yield a look at each mark of an item whose followers were not told."""
+        return self.walk(layout.UNTOLD, (), partial(self.each, self._untold))
+
+    def _untold(self, path: str) -> list[Finding]:
+        item_id = layout.parse_id(os.path.basename(path))
+        if item_id is None:
+            return self.foreign(path)
+        detail = "those that follow it may not know how it ended"
+        return [Finding(kind="untold", path=path, id=item_id, detail=detail)]
