@@ -100,6 +100,13 @@ class Spool(Queue):
             self._store.set_policy(text)
             return True
 
+    def finish_begun(self) -> None:
+        """Finish what others have begun, as a claim does first: hand over, and tell followers."""
+        with self._store.files:
+            self._store.finish_handover()
+            self._store.followers.look()
+            self._tell()
+
     def open_drop_box(self, mode: int) -> None:
         """Give `new/` this mode, and others the way through the spool to it, but no more."""
         disk = self._store.files.disk

@@ -15,7 +15,6 @@ from itertools import chain
 from pq_cli.core.item import State, printable
 from pq_cli.errors import ConfigError, NoSpoolError
 from pq_cli.host import this_boot
-from pq_cli.queue.followers import tell
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.mend import Mender
 from pq_cli.spool.check.pairs import Pairs
@@ -26,10 +25,8 @@ from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.state import Counter, DamagedStateError, last_given, read_config, read_state
-from pq_cli.spool.files import Files
 from pq_cli.spool.quarantine import Aside, asides
-from pq_cli.spool.spool import absolute, open_state
-from pq_cli.spool.store import SpoolStore
+from pq_cli.spool.spool import Spool, absolute, open_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,17 +124,8 @@ class Check:
         found += [f for look in looks if look is not None for f in look() if f.kind == "untold"]
         if not found:
             return
-        root = self.root
-        state, config = open_state(root), read_config(root)
-        files = Files(root, config, state, self._lock_timeout, lambda _: None)
-        store = SpoolStore(files, time.time)
-        try:
-            with store.transaction():
-                store.finish_handover()
-                store.followers.look()
-                tell(store, store.put)
-        finally:
-            store.close()
+        with Spool(self.root, create=False, lock_timeout=self._lock_timeout) as spool:
+            spool.finish_begun()
         yield from (finding.replace(mended=True) for finding in found)
 
     def _lasting(self) -> Iterator[Finding | None]:

@@ -225,7 +225,13 @@ class Dropbox:
         if files.disk.sync:
             files.disk.sync_dir(layout.HANDOVER)  # each meta is there before its file comes
         taken = [(drop, item) for drop, item in chosen if self._take(drop, item)]
-        self._take_copies(taken)
+        # Copies go in when the originals are durably gone from new/: else a power loss could leave
+        # both, and there would be two items.
+        copies = [(drop.copy, item) for drop, item in taken if drop.copy is not None]
+        if copies and files.disk.sync:
+            files.disk.sync_dir(layout.HANDOVER)
+        for copy, item in copies:
+            files.disk.rename(copy, handover.stem(item))
         handover.hand_over(files, [item for _, item in taken], event="enqueued")
 
     def _admit(self, drop: _Drop, porch: Porch, now: float) -> Item | None:
@@ -259,18 +265,6 @@ class Dropbox:
             disk.own(stem)
         return True
 
-    def _take_copies(self, taken: list[tuple[_Drop, Item]]) -> None:
-        """Put the copies in place, once the originals are durably gone from `new/`.
-
-        Else a power loss could leave both, and there would be two items.
-        """
-        disk = self._files.disk
-        copies = [(drop.copy, item) for drop, item in taken if drop.copy is not None]
-        if copies and disk.sync:
-            disk.sync_dir(layout.HANDOVER)
-        for copy, item in copies:
-            disk.rename(copy, handover.stem(item))
-
     # -- telling what stays --------------------------------------------------------
 
     def _leave(self, name: str, why: str, always: str = "") -> None:
@@ -291,25 +285,20 @@ class Dropbox:
         left = set(self._left)
         if left <= self._told:
             return
+        disk = self._files.disk
         with self._files:
-            before = self._told_before()
+            try:
+                before = set(beginning(f"{self._files.root}/{_TOLD}", _MOST_TOLD).split())
+            except OSError:
+                before = set()
             self._told = left if all_of_them else left | before
             if left - before:
-                self._write_told()
-        for line, text in self._left.items():
+                text = b"".join(line + b"\n" for line in sorted(self._told))
+                try:
+                    disk.make_dir(layout.IMPORTS)
+                    disk.replace(layout.tmp_name("left"), _TOLD, text, sync=False)
+                except OSError:
+                    pass  # a full disk: it will be said again
+        for line, why in self._left.items():
             if line not in before:
-                self._files.report(DamagedItemError(text))
-
-    def _told_before(self) -> set[bytes]:
-        try:
-            return set(beginning(f"{self._files.root}/{_TOLD}", _MOST_TOLD).split())
-        except OSError:
-            return set()
-
-    def _write_told(self) -> None:
-        disk, text = self._files.disk, b"".join(line + b"\n" for line in sorted(self._told))
-        try:
-            disk.make_dir(layout.IMPORTS)
-            disk.replace(layout.tmp_name("left"), _TOLD, text, sync=False)
-        except OSError:
-            pass  # a full disk: it will be said again
+                self._files.report(DamagedItemError(why))
