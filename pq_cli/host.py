@@ -51,6 +51,11 @@ def boot_id() -> str | None:
     return known_boot[1]
 
 
+def is_over(boot: str | None) -> bool:
+    """Tell whether a boot is over, in which something was written that was not synced."""
+    return boot is not None and boot != boot_id()
+
+
 def this_boot() -> str:
     """Return what identifies this boot of the machine, whatever the pid namespace, or NO_BOOT."""
     return (boot_id() or NO_BOOT).partition("/")[0]

@@ -22,7 +22,7 @@ PQ = {
     "pq_cli.opened", "pq_cli.options",
     "pq_cli.quick", "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
     "pq_cli.queue.steering", "pq_cli.queue.verbs", "pq_cli.render",
-    "pq_cli.render.plain",
+    "pq_cli.render.present",
     "pq_cli.screen", "pq_cli.spool",
 }  # fmt: skip
 """Our own modules that every command may load; below core, spool and commands all are allowed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pq_cli.commands.spools import for_each, open_spool
 from pq_cli.errors import UsageError
 from pq_cli.options import ITEMS, LookOptions, option
-from pq_cli.render.plain import NOT_TEXT
+from pq_cli.render.present import NOT_TEXT
 from pq_cli.screen import Screen
 
 

@@ -14,8 +14,7 @@ from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.options import AS_JSON, COLOR, SelectOptions, number, option
 from pq_cli.render.counting import Counting
-from pq_cli.render.plain import item_columns, item_json
-from pq_cli.render.present import present
+from pq_cli.render.present import item_columns, item_json, present
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.options import DEFER_ON, Options, option, span
-from pq_cli.render.plain import NOT_TEXT, item_json
+from pq_cli.render.present import NOT_TEXT, item_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
 from pq_cli.options import EACH_AS_JSON, STATES, Options, option
 from pq_cli.render.counting import Counting
-from pq_cli.render.plain import item_json
+from pq_cli.render.present import item_json
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:

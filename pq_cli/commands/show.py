@@ -8,8 +8,7 @@ from pq_cli.core.transitions import ties
 from pq_cli.errors import NoSuchItemError
 from pq_cli.options import AS_JSON, ITEMS, LookOptions, option
 from pq_cli.render.log import log_json, log_text
-from pq_cli.render.plain import fields_of, item_json
-from pq_cli.render.present import present
+from pq_cli.render.present import fields_of, item_json, present
 from pq_cli.render.sheet import field_sheet
 from pq_cli.screen import Screen
 

@@ -124,7 +124,7 @@ def told(
     """Return a verb that also prints what the item is then, where --json asks for that."""
     if not as_json:
         return verb
-    from pq_cli.render.plain import item_json
+    from pq_cli.render.present import item_json
 
     screen.check()  # what nobody can be told of is not done
     t = queue.order_time()

@@ -18,7 +18,7 @@ from pq_cli.core.item import (
     valid_limit,
 )
 from pq_cli.core.jsonio import parse_edited, to_json
-from pq_cli.core.timefmt import MAX_SECONDS, format_time, parse_time
+from pq_cli.core.timefmt import MAX_SECONDS, format_time, read_times, write_times
 from pq_cli.errors import DamagedItemError, UsageError
 
 TYPE_CHECKING = False
@@ -71,9 +71,7 @@ def as_dict(item: Item) -> dict[str, Any]:
     """Return what a meta holds, JSON-ready: times as RFC 3339."""
     fields = item.__dict__
     values: dict[str, Any] = {name: fields[name] for name in _STORED}
-    for name in _TIMES:
-        if values[name] is not None:
-            values[name] = format_time(values[name])
+    write_times(values, _TIMES)
     values["state"] = item.state.value
     if item.holder is not None:
         values["holder"] = {**item.holder.__dict__, "since": format_time(item.holder.since)}
@@ -205,9 +203,7 @@ def _checked(values: Any) -> dict[str, Any]:
             raise UsageError(f"{name} is out of range")
     if fields["timeout"] is not None and not 0 < fields["timeout"] <= MAX_SECONDS:
         raise UsageError("timeout is out of range")
-    for name in _TIMES:
-        if fields[name] is not None:
-            fields[name] = _time(name, fields[name])
+    read_times(fields, _TIMES)
     for name, valid in (("key", valid_key), ("limit", valid_limit)):
         if fields[name] is not None:
             valid(fields[name])
@@ -235,15 +231,8 @@ def _check_types(fields: dict[str, Any], types: dict[str, tuple[type, ...]], of:
             raise UsageError(f"{of}{name} {'is missing' if missing else 'has a wrong type'}")
 
 
-def _time(name: str, text: str) -> float:
-    try:
-        return parse_time(text)
-    except UsageError:
-        raise UsageError(f"{name} is not a time") from None
-
-
 def _holder(value: dict[str, Any]) -> Holder:
     fields: dict[str, Any] = {name: value.get(name) for name in Holder.FIELDS}
     _check_types(fields, _HOLDER_TYPES, "holder.")
-    fields["since"] = _time("holder.since", value["since"])
+    read_times(fields, ["since"], "holder.")
     return Holder(**fields)

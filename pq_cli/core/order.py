@@ -10,7 +10,7 @@ next.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush, merge
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from pq_cli.core.item import MAX_PRIORITY
 from pq_cli.core.policy import QueueConfig, effective, floor
@@ -63,7 +63,7 @@ def serving_order(
     lanes: dict[LaneName, Iterator[T]],
     config: QueueConfig,
     t: float,
-    key: Callable[[T], tuple[int, float]],
+    key: Callable[[T], tuple[int, float]] = attrgetter("id", "created_at"),
 ) -> Iterator[T]:
     """Merge lanes (each an iterator by id) into the order in which they would be served at `t`.
 

@@ -13,7 +13,9 @@ from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import tzinfo
+    from typing import Any
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,6 +50,26 @@ def time_of(value: object) -> float | None:
         return parse_time(value) if isinstance(value, str) else None
     except UsageError:
         return None
+
+
+def write_times(values: dict[str, Any], names: Iterable[str]) -> None:
+    """Turn those of these values that are Unix seconds into text, in place; None stays."""
+    for name in names:
+        if values[name] is not None:
+            values[name] = format_time(values[name])
+
+
+def read_times(values: dict[str, Any], names: Iterable[str], of: str = "") -> None:
+    """Turn the texts among these values into Unix seconds, in place; None stays.
+
+    Raises UsageError, which says the name, and before it what it is `of`.
+    """
+    for name in names:
+        if values[name] is not None:
+            try:
+                values[name] = parse_time(values[name])
+            except UsageError:
+                raise UsageError(f"{of}{name} is not a time") from None
 
 
 def parse_micros(text: str, zone: tzinfo | None = None) -> int:

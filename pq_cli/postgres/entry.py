@@ -61,7 +61,7 @@ class Entry:
                 item = new_item(request, 0, self._now, self._config, self._ends(request))
                 item = item.replace(size=staged.size, checksum=staged.checksum)
                 other = self._check(item, request.if_exists)
-                stands = standing(other, item, request.if_exists)
+                stands = other and standing(other, item, request.if_exists)
                 if other is not None and stands is not None:
                     if stands is not other:
                         self._store.put(other, stands)

@@ -284,7 +284,7 @@ class _Cursors:
 
     def _pending(self, lanes: Sequence[tuple[Any, ...]]) -> Iterator[Item]:
         of_lane = {(p, limit): self._lane((p, limit), n) for n, (p, limit) in enumerate(lanes)}
-        return serving_order(of_lane, self._config, self._t, lambda i: (i.id, i.created_at))
+        return serving_order(of_lane, self._config, self._t)
 
     def _lane(self, lane: LaneName, number: int) -> Iterator[Item]:
         """Yield a lane by id, with the delayed items that are due in their places."""

@@ -228,6 +228,8 @@ def new_item(
         if_failed=request.if_failed or ("fail" if request.after else None),
         follows=bool(request.after),
     )
+    if not item.after:
+        return item
     return told(item, dict.fromkeys(item.after, State.PENDING) | dict(ends or {}), now)
 
 
@@ -255,13 +257,13 @@ def check_key(
     raise KeyTakenError(f"{who}key '{key}' is taken by item {other.id}, {other.state}")
 
 
-def standing(other: Item | None, item: Item, if_exists: str) -> Item | None:
+def standing(other: Item, item: Item, if_exists: str) -> Item | None:
     """Return what the other one is from now on if it stands for `item`; None: `item` goes in.
 
     other: as `check_key` gave it. With `raise` one that waits has the more urgent of both
     priorities, and is else as it was: so it keeps its place by id.
     """
-    if other is None or if_exists not in _STANDS:
+    if if_exists not in _STANDS:
         return None
     waits = other.state is not State.ACTIVE
     if if_exists == "raise" and waits and item.priority < other.priority:

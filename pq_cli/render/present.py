@@ -1,12 +1,21 @@
-"""The one choice of how a result is shown: JSON, a table for people, or columns for a pipe."""
+"""How a result is shown, the one choice: JSON, a table for people, or columns for a pipe.
+
+And what an item is in columns and in JSON.
+"""
 
 from __future__ import annotations
 
 from itertools import chain, islice
 
+from pq_cli.core.item import Item, printable
+from pq_cli.core.jsonio import to_json
+from pq_cli.core.meta import as_dict
+from pq_cli.core.policy import QueueConfig, effective
+from pq_cli.core.timefmt import format_time
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TypeVar
 
     from pq_cli.render.terminal import Console
@@ -47,3 +56,46 @@ def present(
     else:
         for thing in things:
             screen.emit(line(thing))
+
+
+NOT_TEXT = "not text, and this is a terminal"
+
+
+def item_json(item: Item, config: QueueConfig, t: float) -> dict[str, Any]:
+    """Return an item as `--json` shows it: the meta's names, with `effective` and `path`.
+
+    Of a removed item also what it `was`, and the time until which it is kept.
+    """
+    values = as_dict(item)
+    if item.was is not None and item.kept_until is not None:
+        values |= {"was": item.was.value, "kept_until": format_time(item.kept_until)}
+    values["path"] = item.path
+    values["effective"] = effective(config, item.priority, item.created_at, t)
+    return values
+
+
+def item_columns(item: Item, config: QueueConfig, t: float) -> str:
+    """Return the tab-separated columns of `pq ls` in a pipe.
+
+    id, state, priority, effective, created_at, attempts, size, key, name; absent ones are empty.
+    """
+    columns = (
+        str(item.id),
+        str(item.state),
+        str(item.priority),
+        str(effective(config, item.priority, item.created_at, t)),
+        format_time(item.created_at),
+        str(item.attempts),
+        str(item.size),
+        *("" if text is None else printable(text) for text in (item.key, item.name)),
+    )
+    return "\t".join(columns)
+
+
+def fields_of(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield (field, value) of everything that is known about an item, escaped."""
+    for name, value in values.items():
+        if value is None or value is False or value == {} or value == []:
+            continue
+        text = value if isinstance(value, str) else to_json(value).decode()
+        yield name, printable(text)

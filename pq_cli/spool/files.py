@@ -22,7 +22,6 @@ from pq_cli.spool.disk.state import (
     DamagedStateError,
     SpoolState,
     enter_mode,
-    is_entered,
     read_state,
     write_state,
 )
@@ -91,7 +90,8 @@ class Files(Parts):
             raise
         for meta in after.metas:
             self.disk.discard(meta)
-        if after.more or (after.ended and not self._lets_go_alone(after.ended)):
+        more = after.freed or after.untied or after.told
+        if more or (after.ended and not self._lets_go_alone(after.ended)):
             try:
                 with self:
                     self._let_go(after)
@@ -115,7 +115,7 @@ class Files(Parts):
             self._others_wrote()
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id)
-        if not is_entered(self.disk, self.state):
+        if self.state.boot != this_boot() or self.state.unsynced is self.disk.sync:
             self.spare.behind(self._enter_mode)
 
     def _others_wrote(self) -> None:

@@ -56,7 +56,7 @@ class Listing:
                     due.setdefault(item.lane, []).append(transitions.due(item))
         numbers = set(self._reader.lanes()) | set(due)
         lanes = {n: self._lane(n, sorted(due.get(n, []), key=_id)) for n in numbers}
-        yield from serving_order(lanes, self._files.config, self._t, lambda i: (i.id, i.created_at))
+        yield from serving_order(lanes, self._files.config, self._t)
 
     def _lane(self, lane: LaneName, due: list[Item]) -> Iterator[Item]:
         """Yield a lane by id, with the delayed items that are due in their places."""

@@ -242,7 +242,7 @@ class SpoolStore(SpoolAttends):
             try:
                 self.files.disk.discard(staged.tmp)
                 if ready is not None:
-                    self.files.disk.discard(ready.meta)
+                    self.files.disk.discard(ready[1])
             except OSError:
                 break  # what is left lies in tmp/ for `check`
         return stop

@@ -235,7 +235,7 @@ class MemoryStore(MemoryAttends):
         ends = ends_before(self, request.ids_before) if request.after else None
         item = new_item(request, self._last_id + 1, now, self.config, ends)
         other = check_key(item, self.owner, request.if_exists)
-        stands = standing(other, item, request.if_exists)
+        stands = other and standing(other, item, request.if_exists)
         if other is not None and stands is not None:
             if stands is not other:
                 self.note(events.event_of("changed", self.put(other, stands), now))
@@ -290,7 +290,7 @@ class MemoryStore(MemoryAttends):
         for item in items:
             lanes.setdefault(item.lane, []).append(item)
         iterators = {lane: iter(waiting) for lane, waiting in lanes.items()}
-        return serving_order(iterators, self.config, t, lambda i: (i.id, i.created_at))
+        return serving_order(iterators, self.config, t)
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
         with self._lock:

@@ -12,10 +12,10 @@ from pq_cli.core.events import transition
 from pq_cli.core.item import Item, State
 from pq_cli.core.order import choose
 from pq_cli.errors import ConfigError, DamagedItemError
-from pq_cli.host import is_mine
+from pq_cli.host import is_mine, is_over
 from pq_cli.spool.claims.workers import dead_workers, is_gone
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.payload import needs_proof, open_verified
+from pq_cli.spool.disk.payload import open_verified
 from pq_cli.spool.disk.state import NEVER, read_config
 from pq_cli.spool.files import Files
 
@@ -118,7 +118,7 @@ def _servable(files: Files, item: Item) -> bool:
     try:
         if size is None:
             raise DamagedItemError(f"item {item.id}: its payload is missing")
-        if size != item.size or needs_proof(item):
+        if size != item.size or is_over(item.written_boot):
             open_verified(item).close()
     except DamagedItemError as error:
         files.report(error)

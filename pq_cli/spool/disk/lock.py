@@ -232,11 +232,6 @@ class Afterwards:
         self.told: dict[int, str] = {}
         self.take_back: Callable[[], None] | None = None
 
-    @property
-    def more(self) -> bool:
-        """Tell whether more than what has ended is to be done under the lock again."""
-        return bool(self.freed or self.untied or self.told)
-
     def sync(self, folder: str) -> None:
         """Have a folder synced."""
         self.folders[folder] = None

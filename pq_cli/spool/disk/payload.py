@@ -10,7 +10,7 @@ from zlib import crc32
 from pq_cli.core.item import Item, checksum_text, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, SpoolIOError
-from pq_cli.host import boot_id
+from pq_cli.host import is_over
 from pq_cli.opened import About, Opened, checksum_of, open_file, open_found
 from pq_cli.queue.request import Request
 from pq_cli.spool.disk import layout
@@ -91,7 +91,7 @@ def open_verified(item: Item) -> BinaryIO:
     """
     fd = _open_sized(item)
     try:
-        look = item.checksum is not None and (needs_proof(item) or item.size <= SMALL)
+        look = item.checksum is not None and (is_over(item.written_boot) or item.size <= SMALL)
         if look and checksum_of(fd) != item.checksum:
             raise _damage(item, "fails its checksum")
         os.set_blocking(fd, True)
@@ -144,8 +144,3 @@ def _open_sized(item: Item) -> int:
         os.close(fd)
         raise
     return fd
-
-
-def needs_proof(item: Item) -> bool:
-    """Tell whether the payload was written unsynced in a boot that is over: it may be torn."""
-    return item.written_boot is not None and item.written_boot != boot_id()

@@ -1,8 +1,7 @@
 """Looking at a spool: which folders there are, what lies in them, what a meta says.
 
-All walk with this, and find and read items. Never writes, never locks. No symbolic link inside a
-spool is ever followed. What is looked at may change under the reader's hands; a file that is gone
-means that the item has moved on, and is left out or looked for again.
+Never writes, never locks, follows no symbolic link. What is looked at may change under our hands;
+a file that is gone means that the item has moved on, and is left out or looked for again.
 """
 
 from __future__ import annotations
@@ -20,12 +19,14 @@ from pq_cli.spool.disk import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pq_cli.core.order import LaneName
 
     Place = tuple[str, str, State, int | None]
     """Folder, name of the payload, state, and of a pending item its priority."""
+    Named = tuple[str, tuple[int, int | None]]
+    """Name of the payload, and what it says: id, and claim number where it is active."""
 
 
 _WHOLE = b"}\n"
@@ -156,21 +157,27 @@ class Reader:
 
     def entries(self, folder: str) -> list[str]:
         """Return the names of the payloads whose metas are in a folder, by id."""
+        return [name for name, _ in self._named(folder)]
+
+    def _named(self, folder: str) -> Sequence[Named]:
         if folder.startswith(State.ACTIVE):
             parsed = filter(None, map(layout.parse_meta_name, self.names(folder)))
             claims = sorted((item_id, claim) for item_id, claim in parsed if claim is not None)
-            return [f"{layout.stem(item_id)}.{claim}" for item_id, claim in claims]
-        return [layout.stem(item_id) for item_id in sorted(self.ids(folder))]
+            return [(f"{layout.stem(claim[0])}.{claim[1]}", claim) for claim in claims]
+        return [(name, (int(name), None)) for name in sorted(self._stems(folder), key=int)]
 
     def ids(self, folder: str) -> list[int]:
         """Return the ids whose metas are in a folder of any state but `active`, unsorted."""
+        return list(map(int, self._stems(folder)))
+
+    def _stems(self, folder: str) -> list[str]:
         # A thousand at a time, and each item's once: hence no call for a name of the usual form.
         end, width = layout.META, layout.ID_DIGITS
         stems = [name[: -len(end)] for name in self.names(folder) if name.endswith(end)]
         usual = [s for s in stems if len(s) == width and s.isdigit() and s.isascii()]
         if len(usual) == len(stems):
-            return list(map(int, usual))
-        return [item_id for item_id in map(layout.parse_id, stems) if item_id is not None]
+            return usual
+        return [stem for stem in stems if layout.parse_id(stem) is not None]
 
     def items(
         self,
@@ -185,12 +192,12 @@ class Reader:
         report: called with the error of each that cannot be read. ended: gets the paths of those
         that say that they have ended.
         """
-        for name in self.entries(folder):
+        for named in self._named(folder):
             try:
-                yield self.read(folder, name, state, priority)
+                yield self._placed(folder, named, state, priority)
             except HasEndedError:
                 if ended is not None:
-                    ended.append(f"{folder}/{name}")
+                    ended.append(f"{folder}/{named[0]}")
             except FileNotFoundError:
                 continue
             except DamagedItemError as error:
@@ -205,11 +212,15 @@ class Reader:
         Raises FileNotFoundError when its meta is not there, DamagedItemError when unreadable.
         """
         parsed = layout.parse_name(name)
-        path = f"{folder}/{name}"
         if parsed is None:
-            raise DamagedItemError(f"{printable(path)}{layout.META}: not the name of an item")
-        item_id, claim = parsed
-        item = self.read_at(path, item_id, state, priority)
+            path = printable(f"{folder}/{name}{layout.META}")
+            raise DamagedItemError(f"{path}: not the name of an item")
+        return self._placed(folder, (name, parsed), state, priority)
+
+    def _placed(self, folder: str, named: Named, state: State, priority: int | None) -> Item:
+        """Return an item as its meta says, where its place says nothing else."""
+        name, (item_id, claim) = named
+        item = self.read_at(f"{folder}/{name}", item_id, state, priority)
         if state is State.ACTIVE and claim is not None and item.claims != claim:
             # The claim's meta was renamed here but not yet rewritten: it names no holder.
             item = item.replace(claims=claim, holder=None, lease_until=None)
@@ -303,7 +314,7 @@ class Reader:
             try:
                 for folder, _ in self.of(State.ACTIVE) if claim is not None else ():
                     if self._exists(folder, name):
-                        return self.read(folder, name, State.ACTIVE, None)
+                        return self._placed(folder, (name, (item_id, claim)), ACTIVE, None)
                 place = next(self.places(item_id), None)
                 if place is not None:
                     return self.read(*place)

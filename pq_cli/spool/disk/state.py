@@ -283,15 +283,10 @@ def _new_name() -> str:
     return os.urandom(_NAME // 2).hex()
 
 
-def is_entered(disk: Disk, state: SpoolState) -> bool:
-    """Tell whether the state names this boot and how the spool is changed now."""
-    return state.boot == this_boot() and state.unsynced is not disk.sync
-
-
 def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     """Record in `state.json` the boot in which ids are counted, and whether changes are synced.
 
-    Called under the lock before anything else, unless `is_entered`. Returns the state that now
+    Called under the lock before anything else, unless the state says so. Returns the state that now
     holds. In a new boot the counter may have been rolled back: it starts again at the reserved
     limit, and is written before `state.json` says that it can be believed. Where boots cannot be
     told apart, every unsynced time may have been in another one.

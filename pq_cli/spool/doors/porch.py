@@ -16,7 +16,6 @@ import os
 from pq_cli.core.events import event_of
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item
 from pq_cli.core.meta import claim_over, encode
-from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
 from pq_cli.host import NO_BOOT, boot_id, is_mine
 from pq_cli.queue.request import Admitted, check_key, check_room, new_item, standing
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
     from pq_cli.queue.store import Store
     from pq_cli.spool.disk.payload import Staged
 
-    Prepared = dict[str, "Ready"]
+    Ready = tuple[Item, str]
+    """What a staged payload is to be, still without its id, and its meta in `tmp/`."""
+    Prepared = dict[str, Ready]
 
 
 def described(files: Files, item: Item, size: int, checksum: str | None) -> Item:
@@ -101,13 +102,6 @@ class Porch:
         return self._next - 1
 
 
-class Ready(Record):
-    """What a staged payload is to be: `item`, still without its id, and its meta in `tmp/`."""
-
-    item: Item
-    meta: str
-
-
 def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) -> None:
     """Write the metas of staged payloads, durably in "full"; note them in `ready`, by `tmp`.
 
@@ -134,18 +128,18 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
             if disk.sync and item.state is PENDING:  # an empty due folder would look like work
                 last = last_given(files.root) if last is None else last
                 if last is not None:
-                    _make_folder(files, item.replace(id=last + 1 + len(paths) // 2))
+                    likely = last + 1 + len(paths) // 2
+                    _make_folder(files, layout.pending_folder(item.lane, likely))
         except OSError:
             disk.discard(meta)
             break
-        ready[staged.tmp] = Ready(item=item, meta=meta)
+        ready[staged.tmp] = item, meta
         paths += (staged.tmp, meta)
     disk.sync_files(paths)
 
 
-def _make_folder(files: Files, item: Item) -> None:
-    """Make the folder of an item, with the id that it will most likely have."""
-    folder = layout.folder_of(item)
+def _make_folder(files: Files, folder: str) -> None:
+    """Make the folder of an item that is to come, unless it is remembered to be there."""
     if folder not in files.index.folders:
         try:
             files.disk.make_dir(folder)
@@ -176,7 +170,7 @@ def admit(
         work.withdraw()
         return Admitted.nothing(error)
     files.after.take_back = work.withdraw
-    return work.admitted.replace(error=work.error)
+    return work.admitted if work.error is None else work.admitted.replace(error=work.error)
 
 
 class _Admission:
@@ -237,11 +231,11 @@ class _Admission:
         if request.after:
             ends = self._ends(request)
             if prepared is not None and any(how is not PENDING for how in ends.values()):
-                files.disk.discard(self._ready.pop(staged.tmp).meta)
+                files.disk.discard(self._ready.pop(staged.tmp)[1])
                 prepared = None
-        item = prepared.item if prepared else new_item(request, 0, self._now, files.config, ends)
+        item = prepared[0] if prepared else new_item(request, 0, self._now, files.config, ends)
         other = self._porch.check(item, request.if_exists)
-        stands = standing(other, item, request.if_exists)
+        stands = other and standing(other, item, request.if_exists)
         if other is not None and stands is not None:
             # Its id will be told, so it must last, and its key: who enqueued it may be dead.
             if stands is not other:
@@ -250,12 +244,12 @@ class _Admission:
             files.after.sync(layout.KEYS)
             self.admitted.stand(stands, staged.size, staged.checksum)
             return
-        prepared = prepared or self._prepared_now(staged, item, synced)
-        item = self._porch.numbered(prepared.item)
+        item, meta = prepared or self._prepared_now(staged, item, synced)
+        item = self._porch.numbered(item)
         if item.key is not None and other is None and item.state in LIVE:
             files.keys.give(item.key, item.id, sync=False)
             files.after.sync(layout.KEYS)
-        item = _place(files, staged, prepared.meta, item)
+        item = _place(files, staged, meta, item)
         self._porch.enter(item, other)
         self.fresh.append(item)
         if other is not None:
@@ -286,7 +280,7 @@ class _Admission:
         self._files.disk.write_new(meta, encode(item, first=True))
         if not synced:
             self._files.disk.sync_files([staged.tmp])
-        return Ready(item=item, meta=meta)
+        return item, meta
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised.
