@@ -48,7 +48,6 @@ class Files(Parts):
     ) -> None:
         super().__init__(root, config, report)
         self.state = state
-        self.handover_seen = False
         self.held = False
         self.after: Afterwards
         self._later: list[tuple[Item, str]] = []
@@ -100,11 +99,6 @@ class Files(Parts):
                 pass  # they have ended: what is left of a key or log does no harm
         for item, path in after.ended:
             self._discard_payload(item.id, path)
-
-    def forget(self) -> None:
-        """Forget all that is remembered of the spool: it may have changed."""
-        super().forget()
-        self.handover_seen = False
 
     def _catch_up(self) -> None:
         if self._pid != host.pid:

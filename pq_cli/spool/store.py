@@ -129,14 +129,11 @@ class SpoolStore(SpoolAttends):
         return overdue(self.files, now)
 
     def finish_handover(self) -> None:
-        """Finish what a crash cut short on its way in; looked for once, until others write."""
-        if self.files.handover_seen:
-            return
+        """Finish what a crash cut short on its way in."""
         if os.path.lexists(f"{self.files.root}/{layout.HANDOVER}"):
             from pq_cli.spool.doors.handover import finish  # start-up: nearly never there
 
             finish(self.files)
-        self.files.handover_seen = True
 
     def promote(self, now: float) -> None:
         promote(self.files, now)
