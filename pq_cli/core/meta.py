@@ -135,6 +135,14 @@ def _over(text: bytes, new: bytes) -> tuple[int, bytes] | None:
     return start, new[start:]
 
 
+def state_in(text: bytes) -> State:
+    """Return the state that a meta names; `pending` where it names none (decode says why)."""
+    try:
+        return State(parse_edited(text)["state"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return State.PENDING
+
+
 def decode(text: bytes, *, item_id: int, state: State, priority: int | None, path: str) -> Item:
     """Return the item of a `.meta.json`; its place (`state`, `priority`) wins over what it says.
 

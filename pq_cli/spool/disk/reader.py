@@ -35,6 +35,9 @@ _LOOKS = 10
 """How often an item is looked for that is on the move whenever it is."""
 _USUAL = 8192
 """Bytes that nearly every meta fits in; asking for the limit at once would allocate it."""
+_BY_SECOND = (State.DELAYED, State.REMOVED)
+_SEARCHED = (State.PENDING, State.ACTIVE, State.HELD, State.FAILED, State.DONE, *_BY_SECOND)
+"""Where an item is looked for: the states with many folders come last."""
 
 
 class HasEndedError(FileNotFoundError):
@@ -368,19 +371,6 @@ def _whole_text(fd: int) -> bytes:
         if len(text) == size:
             return text
     raise ValueError("is not a whole file")
-
-
-def state_in(text: bytes) -> State:
-    """Return the state that a meta names; `pending` where it names none (decode says why)."""
-    try:
-        return State(parse_edited(text)["state"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return State.PENDING
-
-
-_BY_SECOND = (State.DELAYED, State.REMOVED)
-_SEARCHED = (State.PENDING, State.ACTIVE, State.HELD, State.FAILED, State.DONE, *_BY_SECOND)
-"""Where an item is looked for: the states with many folders come last."""
 
 
 def owner_to_keep(root: str) -> tuple[int, int] | None:

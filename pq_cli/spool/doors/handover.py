@@ -13,11 +13,10 @@ import os
 
 from pq_cli.core.events import event_of
 from pq_cli.core.item import LIVE, Item, State
-from pq_cli.core.meta import decode, encode
+from pq_cli.core.meta import decode, encode, state_in
 from pq_cli.errors import DamagedItemError, KeyTakenError
 from pq_cli.queue.request import check_key
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.reader import state_in
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.files import Files
 from pq_cli.spool.quarantine import set_aside

@@ -6,14 +6,13 @@ import os
 import stat
 
 from pq_cli.core.item import Item, State, printable
-from pq_cli.core.meta import decode
+from pq_cli.core.meta import decode, state_in
 from pq_cli.core.origin import Origin, digest
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import ConflictError, DamagedItemError, NoSuchItemError, PqError
 from pq_cli.opened import open_found
 from pq_cli.queue.request import Request, new_item
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.reader import state_in
 from pq_cli.spool.doors import ledger
 from pq_cli.spool.doors.arrivals import Arrivals
 from pq_cli.spool.files import Files
