@@ -1,6 +1,6 @@
 """How an option of a command is declared: once, as a field of the command's `Options`.
 
-Three things are read from it: the quick grammar (quick.py), typer's parser, and with it the help
+Three things are read from it: the quick grammar (cli.py), typer's parser, and with it the help
 texts and the completion (commands/typed.py). What was typed is made into what it means as it is
 read, by the `read` of each, so a command is given numbers, seconds and states. Nothing of typer
 is imported here: the plain commands must start without it.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pq_cli import quick
+from pq_cli import cli
 from pq_cli.commands.table import find, load
 from pq_cli.errors import UsageError
 from pq_cli.options import options_of
@@ -20,7 +20,7 @@ VALUES = st.sampled_from(
 
 def words(name: str) -> st.SearchStrategy[list[str]]:
     """Command lines made of the command's own options, glued and apart, and of noise."""
-    grammar = quick.grammar(options_of(find(name)))
+    grammar = cli.grammar(options_of(find(name)))
     options = sorted(set(grammar) - {""})
     valued = sorted(word for word in options if grammar[word][1].metavar)
     unknown = st.sampled_from(["--help", "-h", "-x", "--nope", "-p5", "-s/tmp", "--wait", "-m"])
@@ -47,7 +47,7 @@ def test_what_the_quick_parser_takes_typer_reads_the_same(name: str, data: st.Da
     """The quick way gives exactly the options of the full way, or the same error."""
     arguments = data.draw(words(name))
     try:
-        planned = quick.plan(name, arguments, {}, DEFAULT)
+        planned = cli.plan(name, arguments, {}, DEFAULT)
     except UsageError as error:
         with pytest.raises(UsageError) as also:
             by_typer(name, arguments)
@@ -73,7 +73,7 @@ def test_what_the_quick_parser_takes_typer_reads_the_same(name: str, data: st.Da
 )
 def test_the_plain_forms_go_the_quick_way(name: str, arguments: list[str]) -> None:
     """The forms that scripts use are plain; else the start-up that is promised is not had."""
-    planned = quick.plan(name, arguments, {}, DEFAULT)
+    planned = cli.plan(name, arguments, {}, DEFAULT)
     assert planned is not None
     assert planned[1] == by_typer(name, arguments)
 
@@ -93,7 +93,7 @@ def test_the_plain_forms_go_the_quick_way(name: str, arguments: list[str]) -> No
 )
 def test_whatever_is_not_plain_goes_the_full_way(name: str, arguments: list[str]) -> None:
     """Help, errors, commands behind `--` and everything unusual are left to typer."""
-    assert quick.plan(name, arguments, {}, DEFAULT) is None
+    assert cli.plan(name, arguments, {}, DEFAULT) is None
 
 
 @given(spool=st.sampled_from([None, "", "/from/environment"]))
@@ -101,6 +101,6 @@ def test_whatever_is_not_plain_goes_the_full_way(name: str, arguments: list[str]
 def test_the_environment_names_the_spool_as_typer_would(spool: str | None) -> None:
     """PQ_SPOOL counts when -s is not given, and an empty one does not count."""
     environ = {} if spool is None else {"PQ_SPOOL": spool}
-    planned = quick.plan("next", [], environ, DEFAULT)
+    planned = cli.plan("next", [], environ, DEFAULT)
     assert planned is not None
     assert planned[1].spool == (spool or DEFAULT)
