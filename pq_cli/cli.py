@@ -138,26 +138,15 @@ def _invoke(name: str, arguments: list[str], screen: Screen) -> int:
         raise UsageError(unknown(name))
     # Not `main`: it turns a broken pipe into exit 1, and Ctrl-C into an exception of its own.
     parser = load(name)
-    words = _with_values(name, arguments)
     settings: dict[str, Any] = {"default_map": {"spool": default_spool()}}
     if {"--help", "-h"} & set(arguments):
         from pq_cli.render.terminal import stdout_width
 
         # By itself it is never narrower than 50 columns.
         settings["terminal_width"] = min(80, stdout_width() or 80) - 2
-    with parser.make_context(f"pq {name}", words, **settings) as context:
+    with parser.make_context(f"pq {name}", arguments, **settings) as context:
         options = parser.invoke(context)
     return find(name)(options, screen)
-
-
-def _with_values(name: str, arguments: list[str]) -> list[str]:
-    """Give options that stand without their optional value (`--wait`) the value they imply."""
-    from pq_cli.commands.table import implied
-
-    optional = implied(name)
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    before = [f"{a}={optional[a]}" if a in optional else a for a in arguments[:end]]
-    return before + arguments[end:]
 
 
 def default_spool() -> str:

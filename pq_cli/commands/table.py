@@ -78,12 +78,6 @@ def options(name: str) -> dict[str, Option]:
     return declared(options_of(find(name)))
 
 
-def implied(name: str) -> dict[str, str]:
-    """Return the options of a command that may stand without their value, and what they imply."""
-    known = options(name).values()
-    return {word: each.implied for each in known if each.implied for word in each.names}
-
-
 def find(name: str) -> Callable[[Any, Screen], int]:
     """Import a command's module; return the `command` that obeys the options it takes."""
     from importlib import import_module

@@ -36,7 +36,10 @@ def parser(name: str, options: type[Declared], text: str | None) -> Any:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     kind = CommandAfterDashes if "cmd" in known else Parser
     app.command(name, cls=kind, context_settings={"help_option_names": ["-h", "--help"]})(read)
-    return typer.main.get_command(app)
+    made: Any = typer.main.get_command(app)
+    optional = [each for each in known.values() if each.implied]
+    made.implied = {word: each.implied for each in optional for word in each.names}
+    return made
 
 
 def _parameter(field: str, option: Option) -> inspect.Parameter:
@@ -67,7 +70,22 @@ def _said(option: Option) -> Any:
 
 
 class Parser(TyperCommand):
-    """The parser of a pq command. In a usage line operands stand as in the manual: `ITEM...`."""
+    """The parser of a pq command. In a usage line operands stand as in the manual: `ITEM...`.
+
+    implied: the options, and what those imply that may stand without their value (`--wait`).
+    """
+
+    implied: dict[str, str]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, with the values that are implied."""
+        return super().parse_args(ctx, self.whole(args))
+
+    def whole(self, args: list[str]) -> list[str]:
+        """Return the words of a command line with the values that are implied."""
+        end = args.index("--") if "--" in args else len(args)
+        before = [f"{w}={self.implied[w]}" if w in self.implied else w for w in args[:end]]
+        return before + args[end:]
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the pieces, without typer's braces around what is required."""
@@ -85,6 +103,7 @@ class CommandAfterDashes(Parser):
         """Parse. Raises UsageError for words before `--` that belong to no option."""
         # From the first such word on all is the command's: its options are not taken for ours.
         ctx.allow_interspersed_args = False
+        args = self.whole(args)
         after = len(args) - args.index("--") - 1 if "--" in args else 0
         rest = super().parse_args(ctx, list(args))
         words = ctx.params.get("cmd") or []
