@@ -7,7 +7,7 @@ from pq_cli.core.item import State
 from pq_cli.core.policy import aged_groups
 from pq_cli.core.timefmt import parse_time
 from pq_cli.options import AS_JSON, Options, option
-from pq_cli.render.counting import Counting
+from pq_cli.render.counting import counted
 from pq_cli.render.present import present
 from pq_cli.render.sheet import age_sheet
 from pq_cli.screen import Screen
@@ -29,9 +29,8 @@ def command(o: AgeOptions, screen: Screen) -> int:
     """
     queue = open_spool(o, screen)
     t = queue.move_clock(o.at, dry_run=o.dry_run)
-    with Counting(screen, "items looked at") as counting:
-        pending = counting.over(queue.items([State.PENDING]))
-        groups = aged_groups(queue.config, pending, t)
+    pending = counted(queue.items([State.PENDING]), screen, "items looked at")
+    groups = aged_groups(queue.config, pending, t)
     present(
         groups,
         screen,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pq_cli.commands.spools import for_each, open_spool, told
 from pq_cli.core.selection import Selection
 from pq_cli.errors import NoLongerFitsError, NoSuchItemError, UsageError
-from pq_cli.render.counting import Counting
+from pq_cli.render.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +56,8 @@ def act_on(
     if o.items:
         return for_each(queue, o.items, screen, told(o.as_json, queue, screen, verb(queue)))
     chosen = chosen.replace(states=chosen.states or may)
-    with Counting(screen, "items found") as counting:
-        found = [str(item.id) for item in counting.over(queue.select(chosen))]
+    items = counted(queue.select(chosen), screen, "items found")
+    found = [str(item.id) for item in items]
     if o.dry_run:
         tell = told(True, queue, screen, queue.get) if o.as_json else screen.emit
         status = for_each(queue, found, screen, tell)

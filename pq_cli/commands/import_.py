@@ -36,13 +36,14 @@ def command(o: Options, screen: Screen) -> int:
         with Counting(screen, "items") as counting, queue.arrivals() as arrivals:
             source = _source(counting.watched(sys.stdin.buffer))
             receiving = Receiving(queue, arrivals, refuse)
-            for item in counting.over(receiving.run(source)):
+            for item in receiving.run(source):
                 if item is None:
                     known += 1
                 else:
                     entered += 1
                     screen.emit(str(item.id))
                 screen.flush()
+                counting.tick()
     finally:
         screen.warn(f"{entered} items imported" + (f"; {known} had come before" if known else ""))
     return EXIT_DATA if refused else 0

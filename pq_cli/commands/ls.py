@@ -13,7 +13,7 @@ from pq_cli.core.item import LIVE, Item, State, printable
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.options import AS_JSON, COLOR, SelectOptions, number, option
-from pq_cli.render.counting import Counting
+from pq_cli.render.counting import counted
 from pq_cli.render.present import item_columns, item_json, present
 from pq_cli.screen import Screen
 
@@ -103,7 +103,7 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
 
     def items() -> Iterator[Item]:
         nonlocal found
-        looked_at = counting.over(queue.items(o.wanted))
+        looked_at = counted(queue.items(o.wanted), screen, "items looked at")
         for item in _chosen(looked_at, o, now):
             found = True
             yield item
@@ -112,16 +112,15 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
         if not _table(queue, o, iter(items), out):
             screen.warn(_nothing(queue, o))
 
-    with Counting(screen, "items looked at") as counting:
-        present(
-            items(),
-            screen,
-            as_json=o.as_json,
-            color=o.color,
-            record=partial(item_json, config=queue.config, t=t),
-            line=_id if o.ids else partial(item_columns, config=queue.config, t=t),
-            table=None if o.ids else table,
-        )
+    present(
+        items(),
+        screen,
+        as_json=o.as_json,
+        color=o.color,
+        record=partial(item_json, config=queue.config, t=t),
+        line=_id if o.ids else partial(item_columns, config=queue.config, t=t),
+        table=None if o.ids else table,
+    )
     return found
 
 

@@ -26,7 +26,7 @@ from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.migrate.traces import Format
 from pq_cli.options import AS_JSON, Misread, Options, option
-from pq_cli.render.counting import Counting
+from pq_cli.render.counting import Counting, counted
 from pq_cli.render.present import present
 from pq_cli.render.sheet import plan_sheet
 from pq_cli.render.words import wall_time
@@ -78,8 +78,8 @@ def command(o: MigrateOptions, screen: Screen) -> int:
     screen.warn(f"{o.source}: read as {reader.name}; times without a zone are taken as {named}")
     seen: Counter[str] = Counter()
     with ExitStack() as stack:
-        with Counting(screen, "items found") as counting:
-            ordered = stack.enter_context(Ordered(counting.over(reader.read(root, o.tz))))
+        found = counted(reader.read(root, o.tz), screen, "items found")
+        ordered = stack.enter_context(Ordered(found))
         try:
             if o.dry_run:
                 _dry_run(o, root, ordered, seen, screen)

@@ -9,7 +9,7 @@ from pq_cli.core.item import State
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
 from pq_cli.options import EACH_AS_JSON, STATES, Options, option
-from pq_cli.render.counting import Counting
+from pq_cli.render.counting import Counting, counted
 from pq_cli.render.present import item_json
 from pq_cli.screen import Screen
 
@@ -46,21 +46,20 @@ def command(o: PurgeOptions, screen: Screen) -> int:
         return _for_good(queue, screen)
     now, t, until = queue.now(), queue.order_time(), queue.removal()
     count = 0
-    with Counting(screen, "items", lambda: queue.count(wanted)) as counting:
-        for item in counting.over(queue.items(wanted)):
-            limit = o.older_than or 0.0 if o.states else _kept(queue.config, item.state)
-            if now - item.updated_at < limit:
-                continue
-            if not o.dry_run:
-                try:
-                    item = queue.remove(item, state=item.state, kept_until=until)
-                except (NoSuchItemError, ConflictError):
-                    continue  # somebody else was quicker
-            if o.as_json:
-                screen.emit_json(item_json(item, queue.config, t))
-            else:
-                screen.emit(str(item.id))
-            count += 1
+    for item in counted(queue.items(wanted), screen, "items", lambda: queue.count(wanted)):
+        limit = o.older_than or 0.0 if o.states else _kept(queue.config, item.state)
+        if now - item.updated_at < limit:
+            continue
+        if not o.dry_run:
+            try:
+                item = queue.remove(item, state=item.state, kept_until=until)
+            except (NoSuchItemError, ConflictError):
+                continue  # somebody else was quicker
+        if o.as_json:
+            screen.emit_json(item_json(item, queue.config, t))
+        else:
+            screen.emit(str(item.id))
+        count += 1
     screen.warn(f"{count} items {'would be' if o.dry_run else 'were'} removed")
     return 0
 

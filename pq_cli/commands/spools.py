@@ -88,11 +88,11 @@ def for_each(
     """
     if len(arguments) == 1 and "-" not in arguments:
         return _for_each(queue, arguments, screen, verb)
-    from pq_cli.render.counting import Counting  # start-up: of one there is nothing to count
+    from pq_cli.render.counting import counted  # start-up: of one there is nothing to count
 
     total = None if "-" in arguments else len(arguments)
-    with Counting(screen, "items", total) as counting:
-        return _for_each(queue, counting.over(each_argument(arguments)), screen, verb)
+    words = counted(each_argument(arguments), screen, "items", total)
+    return _for_each(queue, words, screen, verb)
 
 
 def _for_each(

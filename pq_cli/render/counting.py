@@ -26,6 +26,23 @@ _EVERY = 0.1
 _NEVER = float("inf")
 
 
+def counted(
+    things: Iterable[T],
+    screen: Screen,
+    what: str,
+    total: int | Callable[[], int | None] | None = None,
+) -> Iterable[T]:
+    """Return things that are counted as they are passed on, where that is shown: `Counting`."""
+    return _each(things, Counting(screen, what, total)) if screen.shows_progress() else things
+
+
+def _each(things: Iterable[T], counting: Counting) -> Iterator[T]:
+    with counting:
+        for thing in things:
+            yield thing
+            counting.tick()
+
+
 class Counting:
     """A context that counts what is done. what: of which things, or "bytes".
 
@@ -71,12 +88,6 @@ class Counting:
     def passed(self, number: int) -> None:
         """Count bytes that passed; where things are counted, only note that it goes on."""
         self._add(number if self._what == "bytes" else 0)
-
-    def over(self, things: Iterable[T]) -> Iterator[T]:
-        """Pass things on, and count them."""
-        for thing in things:
-            yield thing
-            self.tick()
 
     def watched(self, stream: Any) -> Any:
         """Return a binary stream of which every read and write counts as bytes that passed."""

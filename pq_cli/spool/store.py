@@ -117,7 +117,7 @@ class SpoolStore(SpoolAttends):
         return self.files.keys.owner(key)
 
     def next(self, t: float) -> Item | None:
-        return next_servable(self.files, t, self._limits.full)
+        return next_servable(self.files, t, lambda limit: self._limits.full(limit))
 
     def has_slot(self, limit: str) -> bool:
         return not self._limits.full(limit)

@@ -250,6 +250,7 @@ class _Admission:
             files.keys.give(item.key, item.id, sync=False)
             files.after.sync(layout.KEYS)
         item = _place(files, staged, meta, item)
+        self._ready.pop(staged.tmp, None)  # it does not lie in `tmp/` any more
         self._porch.enter(item, other)
         self.fresh.append(item)
         if other is not None:
