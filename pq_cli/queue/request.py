@@ -120,27 +120,26 @@ def checked(request: Request) -> Request:
         if isinstance(request.priority, str):  # a priority on the command line, not in an item
             raise wrong("priority", request.priority, "a whole number from 1 (most urgent) to 10")
         valid_priority(request.priority)
-    if valid_text("key", request.key) is not None:
-        valid_key(request.key or "")
+    if request.key is not None:
+        valid_key(valid_text("key", request.key))
     if request.if_exists not in IF_EXISTS:
         raise wrong("if_exists", request.if_exists, f"one of {', '.join(IF_EXISTS)}")
     if request.delay is not None and request.at is not None:
         raise UsageError("delay and at exclude each other")
     if request.delay is not None:
         valid_duration("delay", request.delay)
-    valid_time("at", request.at)
+    if request.at is not None:
+        valid_time("at", request.at)
     if request.max_attempts is not None:
         valid_whole("max_attempts", request.max_attempts, 1, 1_000_000)
     if request.timeout is not None and not valid_duration("timeout", request.timeout):
         raise wrong("timeout", request.timeout, "seconds, above 0")
     if request.limit is not None:
         valid_limit(valid_text("limit", request.limit))
-    name = request.name
-    if (
-        name is not None
-        and len(valid_text("name", name).encode("utf-8", "replace")) > MAX_NAME_BYTES
-    ):
-        raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
+    if request.name is not None:
+        size = len(valid_text("name", request.name).encode("utf-8", "replace"))
+        if size > MAX_NAME_BYTES:
+            raise UsageError(f"a name has at most {MAX_NAME_BYTES} bytes")
     if request.after != () or request.if_failed is not None:
         request = request.replace(after=_after(request))
     if request.metadata is None:
