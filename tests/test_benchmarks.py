@@ -52,6 +52,21 @@ def small(tmp_path_factory):
     return done.stdout, json.loads(file.read_text()), left
 
 
+ROOMS = {"enqueue": (35, 145), "next": (36, 155), "done": (34, 113), "ls": (38, 150)}
+"""The modules that a plain command enters, and the calls from one into another, at the most."""
+
+
+def test_a_plain_command_walks_through_few_rooms(small):
+    """Who follows a command has no more files to open, nor more often to look elsewhere.
+
+    A change that needs more says why in its message, and raises the number here.
+    """
+    rows = {(row["what"], row["unit"]): row["median"] for row in small[1]["rows"]}
+    for name, (modules, crossings) in ROOMS.items():
+        assert rows[f"pq {name}", "modules"] <= modules, name
+        assert rows[f"pq {name}", "crossings"] <= crossings, name
+
+
 def test_every_group_runs_and_every_row_has_its_fields(small):
     """A small run of all groups yields rows of each, whole ones, and cleans up behind itself."""
     printed, document, left = small

@@ -77,10 +77,10 @@ class Index:
             self._lanes[lane] = self._listed(lane)
         ids, front = self._lanes[lane], None
         while front is None and (item_id := ids.head()) is not None:
-            item = self._heads.get(item_id)
+            item, path = self._heads.get(item_id), layout.pending_path(lane, item_id)
             # Others may have taken many: to ask costs a fifth of what a vain open does.
-            if item is None and self._reader.has_meta(layout.pending_path(lane, item_id)):
-                item = self._read_head(lane, item_id)
+            if item is None and self._reader.has_meta(path):
+                item = self._read_head(path, item_id, lane[0])
             if item is None:
                 ids.discard(item_id)
                 if not len(ids):  # others took the last of its block, and saw their own part only
@@ -90,10 +90,9 @@ class Index:
         self._fronts[lane] = front
         return front
 
-    def _read_head(self, lane: LaneName, item_id: int) -> Item | None:
-        path = layout.pending_path(lane, item_id)
+    def _read_head(self, path: str, item_id: int, priority: int) -> Item | None:
         try:
-            item = self._reader.read_at(path, item_id, PENDING, lane[0])
+            item = self._reader.read_at(path, item_id, PENDING, priority)
         except HasEndedError:
             self.ended.append(path)
             return None
