@@ -229,7 +229,7 @@ def test_an_end_that_cannot_be_written_is_tried_again(make, monkeypatch):
         return real(item, **fields)
 
     monkeypatch.setattr(q, "done", done)
-    monkeypatch.setattr("pq_cli.queue.contexts.END_AGAIN", 0.001)
+    monkeypatch.setattr("pq_cli.queue.outcome.END_AGAIN", 0.001)
     with q.claimed():
         pass
     assert len(tries) == 3 and states(q) == []
@@ -244,7 +244,7 @@ def test_an_end_that_can_never_be_written_is_told(make, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(q, "done", done)
-    monkeypatch.setattr("pq_cli.queue.contexts.END_AGAIN", 0.001)
+    monkeypatch.setattr("pq_cli.queue.outcome.END_AGAIN", 0.001)
     with pytest.raises(OSError, match="No space"), q.claimed(lease=0.1):
         pass
     assert states(q) == [(1, "active", 1)]

@@ -76,11 +76,6 @@ def valid_whole(name: str, value: int, low: int, high: int) -> int:
     return value
 
 
-def valid_exit(value: int) -> int:
-    """Return `value` if it is an exit status. Raises UsageError."""
-    return valid_whole("status", value, 0, 2**31 - 1)
-
-
 def valid_flag(name: str, value: bool) -> bool:
     """Return `value` if it is True or False. Raises UsageError."""
     if not isinstance(value, bool):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from pq_cli.core.arguments import valid_exit, valid_flag, valid_lease, valid_state, valid_text
+from pq_cli.core.arguments import valid_flag, valid_lease, valid_state, valid_text, valid_whole
 from pq_cli.core.item import (
     ACTIVE,
     LIVE,
@@ -356,7 +356,7 @@ def _ended(item: Item, now: float, outcome: str, how: Ending, **changes: Any) ->
     error = None if how.error is None else _clip(how.error)
     entry = {"claim": item.claim, "outcome": outcome, **attempt_times(item, at)}
     if how.status is not None:
-        entry["exit"] = valid_exit(how.status)
+        entry["exit"] = valid_whole("status", how.status, 0, 2**31 - 1)
     if error is not None:
         entry["error"] = error
     if "not_before" in changes:

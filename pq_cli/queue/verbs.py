@@ -218,7 +218,7 @@ class Queue(Steering):
         lost all the same, then the end raises StaleClaimError: somebody else has the item. What
         disk or lock refuse at the end is tried again while the lease lasts.
         """
-        from pq_cli.queue.contexts import Claimed  # start-up: commands work in their own way
+        from pq_cli.queue.outcome import Claimed  # start-up: commands work in their own way
 
         valid_lease(lease)
         valid_wait(wait)
@@ -237,7 +237,7 @@ class Queue(Steering):
         what it loops over how its body ended.) One that is not entered is given back, and the
         next step is a UsageError.
         """
-        from pq_cli.queue.contexts import each
+        from pq_cli.queue.outcome import each
 
         valid_lease(lease)
         valid_wait(wait)
