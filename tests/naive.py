@@ -289,9 +289,7 @@ class Naive:
         thing = self.get(ref)
         if thing.state not in ("pending", "delayed", "held"):
             raise ConflictError
-        if thing.state != "held":
-            thing.not_before = None
-        thing.state, thing.follows = "held", False
+        thing.state, thing.not_before, thing.follows = "held", None, False
         return thing
 
     def cancel(self, ref, hold=False):
@@ -304,9 +302,7 @@ class Naive:
         if thing.state == "active":
             self._end(thing, state, "cancelled", "cancelled")
         else:
-            if thing.state != "held" or not hold:
-                thing.not_before = None
-            thing.state = state
+            thing.state, thing.not_before = state, None
             thing.last_error = thing.last_error if hold else "cancelled"
         self.all_follow()
         return thing

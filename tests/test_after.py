@@ -223,6 +223,19 @@ def test_a_time_holds_beside(make, clock):
     assert drain(q) == [b.id, c.id]
 
 
+@pytest.mark.parametrize("verb", ["hold", "cancel"])
+def test_what_a_person_holds_waits_for_no_time_either(make, verb):
+    """It has none any more, whatever keeps it: a retry lets it wait for the others alone."""
+    q = make()
+    a = q.enqueue(b"a")
+    b = q.enqueue(b"b", after=[a], delay=100)
+    held = q.hold(b) if verb == "hold" else q.cancel(b, hold=True)
+    assert held.not_before is None and q.get(b).not_before is None
+    q.retry(b)
+    q.done(work(q, a))
+    assert states(q, b) == ["pending"]
+
+
 def test_one_that_is_replaced_counts_as_removed(make):
     """Nobody waits for ever for what is gone; and nothing comes after what it replaces."""
     q = make()

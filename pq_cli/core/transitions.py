@@ -161,9 +161,9 @@ def held(item: Item, now: float) -> Item:
 
     Also when what it comes after is done.
     """
-    if item.state is State.HELD:
-        return item.replace(updated_at=stamp(now), follows=False) if item.follows else item
-    if item.state not in (State.PENDING, State.DELAYED):
+    if item.state is State.HELD and not item.follows:
+        return item
+    if item.state not in (State.PENDING, State.DELAYED, State.HELD):
         raise _conflict(item, "held", "pending or delayed")
     return item.replace(state=State.HELD, updated_at=stamp(now), not_before=None, follows=False)
 
