@@ -1,4 +1,4 @@
-"""Entry: how staged payloads become items, many at a time, and whose key it is."""
+"""Entry: how staged payloads become items, new ones and those that have a past elsewhere."""
 
 from __future__ import annotations
 
@@ -6,43 +6,55 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core import events
 from pq_cli.core.item import LIVE, Item
-from pq_cli.core.jsonio import to_json
-from pq_cli.errors import PqError
+from pq_cli.core.origin import Origin, arriving, digest
+from pq_cli.errors import KeyTakenError, PqError, QueueFullError, TryAgainError
 from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import texts
 from pq_cli.queue.followers import ends_before
-from pq_cli.queue.request import Admitted, check_key, check_room, new_item, standing
+from pq_cli.queue.request import (
+    Admitted,
+    Request,
+    check_key,
+    check_room,
+    new_item,
+    standing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any, BinaryIO, Protocol, Self
 
     from pq_cli.core.item import State
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.waiting.followers import PostgresFollowers
-    from pq_cli.queue.request import Request
     from pq_cli.queue.store import Store
+
+    class _Store(Store, Protocol):
+        """What is needed of the store."""
+
+        number: int
+        followers: PostgresFollowers
+
+        def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
+        def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged: ...
+        def entry(self, now: float, keys: bool) -> Entry: ...
+
+
+_MOST = 500
+_MOST_BYTES = 32 * 1024 * 1024
+"""What is in memory of a batch: payloads that one row holds."""
 
 
 class Entry:
-    """One batch's way in, within a transaction. notes: the events to be written down, as JSON."""
+    """One batch's way in, within a transaction."""
 
-    def __init__(
-        self,
-        store: Store,
-        followers: PostgresFollowers,
-        link: Link,
-        queue: int,
-        config: QueueConfig,
-        now: float,
-    ) -> None:
-        self.notes: list[str] = []
+    def __init__(self, store: _Store, link: Link, config: QueueConfig, now: float) -> None:
         self._store = store
-        self._followers = followers
         self._link = link
-        self._queue = queue
+        self._queue = queue = store.number
         self._config = config
         self._now = now
         # From here on no other id is given, until the end of the transaction.
@@ -84,7 +96,7 @@ class Entry:
         return ends_before(self._store, request.ids_before)
 
     def _note(self, event: str, item: Item) -> None:
-        self.notes.append(to_json(events.event_of(event, item, self._now)).decode())
+        self._store.note(events.event_of(event, item, self._now))
 
     def enter(self, item: Item, staged: Staged, if_exists: str) -> Item:
         """Let an item in that has a past, and return it with its id. Raises as its key or room say.
@@ -142,7 +154,7 @@ class Entry:
         if blobs:
             payloads.take(self._link, self._queue, blobs)
         for item, _ in self._new:
-            self._followers.moved(None, item)
+            self._store.followers.moved(None, item)
         halves = [texts(item) for item, _ in self._new]
         self._link.later(
             sql.INSERT,
@@ -163,3 +175,86 @@ class Entry:
         )
         self._new.clear()
         self._new_keys.clear()
+
+
+class PostgresArrivals:
+    """See `queue.departures.Arrivals`: items with a past, in batches, each of them exactly once.
+
+    A batch is one transaction: the items, and the names under which they are known where they come
+    from. So an item is remembered before anybody can work at it, and only if it enters.
+    """
+
+    def __init__(self, store: _Store) -> None:
+        self._store = store
+        self._waiting: list[tuple[Staged, Item, Origin]] = []
+        self._staged: list[Staged] = []
+
+    def __enter__(self) -> Self:
+        if not self._store.ask(sql.LOCK_IMPORT, self._store.number)[0][0]:
+            raise TryAgainError(f"another import into {self._store.where} is under way")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clear()
+        try:
+            self._store.ask(sql.UNLOCK_IMPORT, self._store.number)
+        except (PqError, OSError):
+            pass  # the lock has gone with the connection
+
+    def _clear(self) -> None:
+        staged, self._staged, self._waiting = self._staged, [], []
+        self._store.finish([each for each in staged if not each.taken], 0)
+
+    def describe(self, realm: str, reader: str) -> None:
+        """Remember how a realm is read."""
+        self._store.ask(sql.DESCRIBE, self._store.number, digest(realm).decode(), reader)
+
+    def receive(self, stream: BinaryIO) -> Staged:
+        """Take a payload in; `add` or `discard` it then."""
+        self._staged.append(self._store.stage(stream, Request()))
+        return self._staged[-1]
+
+    def discard(self, received: Staged) -> None:
+        """Throw a payload away."""
+        self._staged.remove(received)
+        self._store.finish([received], 0)
+
+    def add(self, received: Staged, item: Item, origin: Origin) -> None:
+        """Let an item enter with this payload."""
+        came = arriving(item, origin).replace(
+            size=received.size, checksum=received.checksum, written_boot=None
+        )
+        self._waiting.append((received, came, origin))
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it is time to commit."""
+        in_memory = sum(len(staged.content or b"") for staged in self._staged)
+        return len(self._staged) >= _MOST or in_memory >= _MOST_BYTES
+
+    def commit(self) -> list[Item | PqError]:
+        """Let the batch enter; return for each item the item or why not."""
+        if not self._waiting:
+            self._clear()
+            return []
+        outcome: list[Item | PqError] = []
+        store = self._store
+        with store.transaction():
+            keys = any(item.key is not None for _, item, _ in self._waiting)
+            entry = store.entry(store.now(), keys)
+            origins: list[Origin] = []
+            for received, item, origin in self._waiting:
+                try:
+                    item = entry.enter(item, received, "fail")
+                except (KeyTakenError, QueueFullError) as error:
+                    outcome.append(error)
+                    continue
+                store.note(events.event_of("imported", item, item.updated_at))
+                outcome.append(item)
+                origins.append(origin)
+            entry.end()
+            realms = [digest(origin.realm).decode() for origin in origins]
+            names = [digest(origin.name).decode() for origin in origins]
+            store.ask(sql.REMEMBER, store.number, realms, names)
+        self._clear()
+        return outcome

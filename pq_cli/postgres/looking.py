@@ -42,26 +42,13 @@ _THERE = (
     )
     + "]"
 )
-_LANE = f"""
-select {COLUMNS} from pq.item where queue = %(queue)s and priority = %(priority)s
-    and limited_by = %(limit)s and state = 'pending' order by id
-"""
-_DUE = f"""
-select {COLUMNS} from pq.item where queue = %(queue)s and priority = %(priority)s
-    and limited_by = %(limit)s and state = 'delayed' and not_before <= %(now)s order by id
-"""
-_DELAYED = f"""
-select {COLUMNS} from pq.item where queue = %(queue)s and state = 'delayed' and not_before > %(now)s
-order by not_before, id
-"""
-_REMOVED = f"""
-select {COLUMNS} from pq.item where queue = %(queue)s and state = 'removed' order by kept_until, id
-"""
-_OTHERS = {
-    state: f"""
-select {COLUMNS} from pq.item where queue = %(queue)s and state = '{state}' order by id
-"""
-    for state in ("active", "held", "failed", "done")
+_ALL = f"select {COLUMNS} from pq.item where queue = %(queue)s and state = "
+_OF_LANE = " and priority = %(priority)s and limited_by = %(limit)s order by id"
+_LANE = f"{_ALL}'pending'{_OF_LANE}"
+_DUE = f"{_ALL}'delayed' and not_before <= %(now)s{_OF_LANE}"
+_STREAMS = {
+    State.DELAYED: f"{_ALL}'delayed' and not_before > %(now)s order by not_before, id",
+    State.REMOVED: f"{_ALL}'removed' order by kept_until, id",
 }
 _FETCH = 500
 
@@ -119,10 +106,7 @@ class Looks:
         number, dot, _ = prefix.partition(".")
         for state in states:
             for low, high in _ranges(number, bool(dot)):
-                with self._lock:
-                    rows = self._link.rows(
-                        sql.SUGGEST.replace("STATE", state), self.number, low, high
-                    )
+                rows = self.ask(sql.SUGGEST.replace("STATE", state), self.number, low, high)
                 yield from (item for item in map(item_of, rows)
                             if (item.claim or str(item.id)).startswith(prefix))  # fmt: skip
 
@@ -133,8 +117,7 @@ class Looks:
             return []
         if "\0" in prefix:
             return []
-        with self._lock:
-            rows = self._link.rows(sql.KEYS, self.number, prefix, prefix + "\U0010ffff")
+        rows = self.ask(sql.KEYS, self.number, prefix, prefix + "\U0010ffff")
         return [key for (key,) in rows if printable(key) == key]
 
     def open_payload(self, item: Item) -> BinaryIO:
@@ -143,7 +126,7 @@ class Looks:
         # A payload never changes, and this one came a moment ago, with the claim.
         if came_with == item.id and content is not None and len(content) == item.size:
             return io.BytesIO(content)
-        return payloads.open_stream(self, self.number, item)
+        return payloads.open_stream(self.ask, self.number, item)
 
     def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
         return payloads.file_of(item, self.open_payload(item))
@@ -216,9 +199,7 @@ class Looks:
         return insight.facts(self.ask, self.number)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        with self._lock:
-            rows = self._link.rows(sql.EVENTS, self.number)
-        for number, said in rows:
+        for number, said in self.ask(sql.EVENTS, self.number):
             yield {"number": number, **parse_python(said)}
 
     def tail(self, after: int) -> EventTail:
@@ -271,16 +252,10 @@ class _Cursors:
                 if state is State.PENDING:
                     yield from self._pending(lanes)
                 elif state in there:
-                    yield from self._of(state)
+                    by_id = f"{_ALL}'{state}' order by id"
+                    yield from self._stream(_STREAMS.get(state, by_id), state)
         finally:
             link.rollback()
-
-    def _of(self, state: State) -> Iterator[Item]:
-        if state is State.DELAYED:
-            return self._stream(_DELAYED, "delayed")
-        if state is State.REMOVED:
-            return self._stream(_REMOVED, "removed")
-        return self._stream(_OTHERS[str(state)], str(state))
 
     def _pending(self, lanes: Sequence[tuple[Any, ...]]) -> Iterator[Item]:
         of_lane = {(p, limit): self._lane((p, limit), n) for n, (p, limit) in enumerate(lanes)}

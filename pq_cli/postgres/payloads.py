@@ -7,15 +7,14 @@ import os
 import shutil
 import stat
 import tempfile
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 from zlib import crc32
 
 from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import checksum_text, printable
-from pq_cli.core.origin import digest
 from pq_cli.errors import DamagedItemError, NoSuchItemError, SpoolIOError, TryAgainError
 from pq_cli.opened import Opened, open_file
-from pq_cli.postgres.statements import CLOCK, REMEMBER
+from pq_cli.postgres.statements import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from pq_cli.core.item import Item
-    from pq_cli.core.origin import Origin
     from pq_cli.postgres.link import Link
     from pq_cli.queue.request import Request
+
+    Ask = Callable[..., list[tuple[Any, ...]]]
 
 CHUNK = 1024 * 1024
 _FORGOTTEN = 86400.0
@@ -61,40 +61,40 @@ class Staged:
     outside: the user's file, which is to go when the item is in. taken: it has become an item.
     """
 
+    outside: str | None = None
+    taken = False
+
     def __init__(
-        self, request: Request, size: int, content: bytes | None = None, blob: int | None = None
+        self, request: Request, size: int, crc: int, content: bytes | None, blob: int | None = None
     ) -> None:
         self.request = request
         self.size = size
-        self.checksum = None if content is None else checksum_text(crc32(content))
+        self.checksum = checksum_text(crc)
         self.content = content
         self.blob = blob
-        self.outside: str | None = None
-        self.taken = False
 
 
 def stage(link: Link, queue: int, payload: bytes | BinaryIO, request: Request) -> Staged:
     """Take in a payload. A large one is sent at once, in transactions of one row each."""
-    if isinstance(payload, bytes) and len(payload) <= CHUNK:
-        return Staged(request=request, size=len(payload), content=payload)
     stream = io.BytesIO(payload) if isinstance(payload, bytes) else payload
     first = _full(stream)
     if len(first) < CHUNK:
-        return Staged(request=request, size=len(first), content=first)
+        return Staged(request, len(first), crc32(first), first)
     link.rows(_SWEEP, queue, _FORGOTTEN)
     row = link.row(_NEW, queue)
     assert row is not None
     blob = row[0]
     try:
-        size = _send(link, queue, blob, first, stream)
+        size, crc = _send(link, queue, blob, first, stream)
     except BaseException:
         forget(link, queue, [blob])
         raise
-    return Staged(request=request, size=size, blob=blob)
+    return Staged(request, size, crc, None, blob)
 
 
-def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO) -> int:
-    size = number = 0
+def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO) -> tuple[int, int]:
+    """Write a payload, row by row; return its size and checksum."""
+    size = number = crc = 0
     while chunk:
         link.begin()
         try:
@@ -106,9 +106,9 @@ def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO) -> 
         except BaseException:
             link.rollback()
             raise
-        size, number = size + len(chunk), number + 1
+        size, number, crc = size + len(chunk), number + 1, crc32(chunk, crc)
         chunk = _full(stream)
-    return size
+    return size, crc
 
 
 def stage_file(link: Link, queue: int, path: str, request: Request, move: bool) -> Staged:
@@ -169,15 +169,11 @@ def take(link: Link, queue: int, blobs: list[int]) -> None:
         raise TryAgainError("the payload took more than a day to come and was cleared away")
 
 
-class _Rows(Protocol):
-    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
-
-
 class _Stream(io.RawIOBase):
     """A payload from its start, one row in memory at a time."""
 
-    def __init__(self, rows: _Rows, queue: int, item: Item, blob: int, first: bytes) -> None:
-        self._rows = rows
+    def __init__(self, ask: Ask, queue: int, item: Item, blob: int, first: bytes) -> None:
+        self._ask = ask
         self._item = item
         self._place = queue, blob
         self._number, self._seen = 1, len(first)
@@ -189,7 +185,7 @@ class _Stream(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer as far as the present row reaches."""
         if not self._rest and self._seen < self._item.size:
-            rows = self._rows.ask(_CHUNK_OUT, *self._place, self._number)
+            rows = self._ask(_CHUNK_OUT, *self._place, self._number)
             if not rows:
                 raise NoSuchItemError(f"item {self._item.id} has gone while its payload was read")
             self._rest = memoryview(rows[0][0])
@@ -201,16 +197,16 @@ class _Stream(io.RawIOBase):
         return count
 
 
-def open_stream(rows: _Rows, queue: int, item: Item) -> BinaryIO:
+def open_stream(ask: Ask, queue: int, item: Item) -> BinaryIO:
     """Return an item's payload, its size compared. Raises DamagedItemError, NoSuchItemError."""
-    found = rows.ask(_SIZES, queue, item.id)
+    found = ask(_SIZES, queue, item.id)
     if not found:
         raise NoSuchItemError(f"there is no item {item.id}")
     blob, size, first = found[0]
     if (size or 0) != item.size:
         missing = "is missing" if size is None else f"has {size} bytes, not {item.size}"
         raise DamagedItemError(f"item {item.id}: its payload {missing}")
-    return io.BufferedReader(_Stream(rows, queue, item, blob, first or b""), CHUNK)
+    return io.BufferedReader(_Stream(ask, queue, item, blob, first or b""), CHUNK)
 
 
 def file_of(item: Item, payload: BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -225,10 +221,3 @@ def file_of(item: Item, payload: BinaryIO) -> AbstractContextManager[BinaryIO]:
         file.close()
         raise
     return cast("AbstractContextManager[BinaryIO]", file)
-
-
-def remember(ask: Callable[..., object], queue: int, origins: Sequence[Origin]) -> None:
-    """Remember whence items have come, in the transaction in which they do."""
-    if origins:
-        realms = [digest(origin.realm).decode() for origin in origins]
-        ask(REMEMBER, queue, realms, [digest(origin.name).decode() for origin in origins])

@@ -56,10 +56,6 @@ class Presence:
         for queue in self._listening:
             link.rows(f"listen {channel(queue)}")
 
-    def stand(self) -> None:
-        """See to it that the session stands."""
-        self._take_in()
-
     def hold(self, queue: int) -> Presence:
         """See to it that the session stands, and hears of what comes at this queue."""
         self.stand()
@@ -92,8 +88,8 @@ class Presence:
             host = os.uname().nodename
             link.rows(SIGN, queue, self._number, host, os.getpid(), command, duty)
 
-    def _take_in(self) -> None:
-        """Read what the server has said unasked: that something came, or that it is over."""
+    def stand(self) -> None:
+        """See to it that the session stands, and read what the server has said unasked."""
         while True:
             try:
                 self.heard = self._link.session.heard() or self.heard
@@ -114,7 +110,7 @@ class Presence:
         if self.has_heard(queue):
             return
         if self.hears:
-            _readable(self.fileno(), seconds)
+            select.select([self], [], [], seconds)
         else:
             time.sleep(min(seconds, _DEAF_LOOK))
 
@@ -141,17 +137,6 @@ class Presence:
 def channel(queue: int) -> str:
     """Return the channel on which it is told that something has come at a queue."""
     return f"pq_{queue}"
-
-
-def _readable(fd: int, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
-
-
-def known_of_this_process(address: Address) -> Presence | None:
-    """Return the presence of this process at a database, if there is one."""
-    return _here.get((os.getpid(), address.conninfo))
 
 
 def of_this_process(address: Address, patience: float) -> Presence:

@@ -28,7 +28,7 @@ from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
 from pq_cli.host import this_process
 from pq_cli.postgres import payloads, presence
 from pq_cli.postgres import statements as sql
-from pq_cli.postgres.entry import Entry
+from pq_cli.postgres.entry import Entry, PostgresArrivals
 from pq_cli.postgres.finding import KEYS, ORDER, Ends
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import texts, worker_of
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Holder
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
-    from pq_cli.postgres.arrivals import PostgresArrivals
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.presence import Presence
     from pq_cli.postgres.wire.session import Row
@@ -280,10 +279,7 @@ class PostgresStore(Ends):
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         keys = any(staged.request.key is not None for staged in batch)
-        entry = self.entry(now, keys, any(staged.request.after for staged in batch))
-        admitted = entry.admit(batch)
-        self._notes += entry.notes
-        return admitted
+        return self.entry(now, keys, any(staged.request.after for staged in batch)).admit(batch)
 
     def entry(self, now: float, keys: bool, awaits: bool = False) -> Entry:
         """Return the way in, in a transaction. keys, awaits: some has one, or waits for others."""
@@ -294,11 +290,9 @@ class PostgresStore(Ends):
         self._stirred = True
         if self._config.durability == "fast":
             self._link.later(sql.SYNCED, "off")
-        return Entry(self, self.followers, self._link, self.number, self._config, now)
+        return Entry(self, self._link, self._config, now)
 
     def arrivals(self) -> PostgresArrivals:
-        from pq_cli.postgres.arrivals import PostgresArrivals
-
         return PostgresArrivals(self)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
@@ -313,15 +307,17 @@ class PostgresStore(Ends):
         self._notes.append(to_json(event).decode())
 
     def holder(self, *, bound: bool) -> Holder:
-        attended = self._attendance is not None and not self._attendance.closed
-        lock = self._present().work(self.number, self._duty).name if bound or attended else None
+        seen = bound or self._attending() is not None
+        lock = self._present().work(self.number, self._duty).name if seen else None
         return this_process(bound=bound, lock=lock or None)
+
+    def _attending(self) -> Presence | None:
+        here = self._attendance
+        return None if here is None or here.closed else here
 
     def _present(self) -> Presence:
         """Return what shows that this process is here."""
-        if self._attendance is not None and not self._attendance.closed:
-            return self._attendance
-        return presence.of_this_process(self._address, self._patience)
+        return self._attending() or presence.of_this_process(self._address, self._patience)
 
     def _reappear(self) -> None:
         for here in (self._attendance, presence.known(self._address)):
@@ -335,8 +331,7 @@ class PostgresStore(Ends):
 
     def describe(self, duty: Duty) -> None:
         self._duty = to_json(duty_values(duty)).decode()
-        attended = self._attendance is not None and not self._attendance.closed
-        here = self._attendance if attended else presence.known_of_this_process(self._address)
+        here = self._attending() or presence.known(self._address)
         if here is not None:
             here.describe(self.number, self._duty)
 
