@@ -16,10 +16,10 @@ from pq_cli.postgres import insight, payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import COLUMNS, item_of
+from pq_cli.queue.common import Common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from threading import RLock
     from typing import Any, BinaryIO, NoReturn
 
@@ -53,7 +53,7 @@ _STREAMS = {
 _FETCH = 500
 
 
-class Looks:
+class Looks(Common):
     """Looks at one queue; `PostgresStore` is one."""
 
     _address: Address
@@ -128,13 +128,6 @@ class Looks:
             return io.BytesIO(content)
         return payloads.open_stream(self.ask, self.number, item)
 
-    def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
-        return payloads.file_of(item, self.open_payload(item))
-
-    def read_payload(self, item: Item) -> bytes:
-        with self.open_payload(item) as stream:
-            return stream.read()
-
     def backlog(self, now: float) -> Backlog:
         return insight.backlog(self.ask, self.number, now, self._most())
 
@@ -185,12 +178,6 @@ class Looks:
     def reader_of(self, realm: str) -> str | None:
         rows = self.ask(sql.READER, self.number, digest(realm).decode())
         return rows[0][0] if rows else None
-
-    def quarantined(self) -> int:
-        return 0
-
-    def dropped(self) -> int:
-        return 0
 
     def workers(self) -> Iterator[Worker]:
         return insight.workers(self.ask, self.number)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import stat
-import tempfile
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pq_cli.core.arguments import valid_chunk
@@ -18,7 +16,6 @@ from pq_cli.postgres.statements import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
     from pq_cli.core.item import Item
@@ -207,17 +204,3 @@ def open_stream(ask: Ask, queue: int, item: Item) -> BinaryIO:
         missing = "is missing" if size is None else f"has {size} bytes, not {item.size}"
         raise DamagedItemError(f"item {item.id}: its payload {missing}")
     return io.BufferedReader(_Stream(ask, queue, item, blob, first or b""), CHUNK)
-
-
-def file_of(item: Item, payload: BinaryIO) -> AbstractContextManager[BinaryIO]:
-    """Return a context with an item's payload as a temporary file, which goes at its end."""
-    file = tempfile.NamedTemporaryFile(prefix=f"pq-{item.id}-")  # noqa: SIM115
-    try:
-        with payload as stream:
-            shutil.copyfileobj(stream, file, CHUNK)
-        file.flush()
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return cast("AbstractContextManager[BinaryIO]", file)

@@ -262,10 +262,6 @@ class PostgresStore(Ends):
         claimed = before.claims != after.claims
         self._link.later(sql.SYNCED, "on" if claimed else "off")
 
-    def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
-        for before, after in changes:
-            self.put(before, after)
-
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         with self._lock:
             return payloads.stage(self._link, self.number, payload, request)
@@ -273,9 +269,6 @@ class PostgresStore(Ends):
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         with self._lock:
             return payloads.stage_file(self._link, self.number, path, request, move)
-
-    def prepare(self, batch: Sequence[Any], now: float) -> None:
-        pass
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         keys = any(staged.request.key is not None for staged in batch)

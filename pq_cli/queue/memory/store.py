@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import chain, groupby
 from secrets import token_hex
 from threading import Condition, RLock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pq_cli.core import events, transitions
 from pq_cli.core.arguments import valid_chunk
@@ -18,6 +18,7 @@ from pq_cli.core.item import LIVE, MAX_HISTORY, Item, State, printable
 from pq_cli.core.order import Lane, choose, serving_order
 from pq_cli.core.policy import QueueConfig, QueueState
 from pq_cli.errors import NoSuchItemError, PqError, UsageError
+from pq_cli.queue.common import Common
 from pq_cli.queue.followers import ends_before
 from pq_cli.queue.looking import POLL
 from pq_cli.queue.memory.arrivals import MemoryArrivals, MemoryPayload, taken_in
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pq_cli.core.order import LaneName
 
 
-class MemoryStore(MemoryAttends):
+class MemoryStore(MemoryAttends, Common):
     """A `Store` in memory. A transaction is a lock."""
 
     name = ""
@@ -187,10 +188,6 @@ class MemoryStore(MemoryAttends):
         if before.key is not None and before.state in LIVE:
             self._keys.pop(before.key, None)
 
-    def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
-        for before, after in changes:
-            self.put(before, after)
-
     def drop(self, item: Item, *, later: bool = False) -> None:
         self.followers.moved(item, None)
         self._leave(item)
@@ -217,9 +214,6 @@ class MemoryStore(MemoryAttends):
 
     def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryPayload:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
-
-    def prepare(self, batch: Sequence[Any], now: float) -> None:
-        pass
 
     def admit(self, batch: Sequence[Any], now: float) -> Admitted:
         admitted = Admitted.nothing()
@@ -310,21 +304,10 @@ class MemoryStore(MemoryAttends):
             return sorted(k for k in self._keys if k.startswith(prefix) and printable(k) == k)
 
     def open_payload(self, item: Item) -> BinaryIO:
-        return io.BytesIO(self.read_payload(item))
-
-    def read_payload(self, item: Item) -> bytes:
         with self._lock:
             if item.id not in self._payloads:
                 raise NoSuchItemError(f"there is no item {item.id}")
-            return self._payloads[item.id]
-
-    def file_of(self, item: Item) -> AbstractContextManager[BinaryIO]:
-        from tempfile import NamedTemporaryFile
-
-        file = NamedTemporaryFile(prefix="pq-")  # noqa: SIM115
-        file.write(self.read_payload(item))
-        file.seek(0)
-        return cast("AbstractContextManager[BinaryIO]", file)
+            return io.BytesIO(self._payloads[item.id])
 
     def limits(self) -> set[str]:
         with self._lock:
@@ -361,12 +344,6 @@ class MemoryStore(MemoryAttends):
 
     def at_path(self, path: str) -> NoReturn:
         raise UsageError(f"{printable(path)}: a queue in memory has no paths: give an id")
-
-    def quarantined(self) -> int:
-        return 0
-
-    def dropped(self) -> int:
-        return 0
 
     def facts(self) -> Iterator[Fact]:
         yield Fact(name="items", value="in memory")

@@ -1,0 +1,65 @@
+"""Common: what a store does by its other methods, or not at all, if it has no better way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from pq_cli.errors import PqError
+from pq_cli.queue.request import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, BinaryIO
+
+    from pq_cli.core.item import Item
+    from pq_cli.queue.request import Request
+    from pq_cli.queue.store import Staged, Store
+
+_CHUNK = 1024 * 1024
+
+
+class Common:
+    """The part of a `Store` that is the same in most; `queue.store` says what it promises."""
+
+    def put_many(self: Store, changes: Sequence[tuple[Item, Item]]) -> None:
+        for before, after in changes:
+            self.put(before, after)
+
+    def stage_many(
+        self: Store, records: Sequence[tuple[bytes, Request]]
+    ) -> tuple[list[Staged], PqError | OSError | None]:
+        batch: list[Staged] = []
+        try:
+            batch += (self.stage(payload, checked(request)) for payload, request in records)
+        except (PqError, OSError) as error:
+            return batch, error
+        return batch, None
+
+    def prepare(self, batch: Sequence[Any], now: float) -> None:
+        pass
+
+    def read_payload(self: Store, item: Item) -> bytes:
+        with self.open_payload(item) as stream:
+            return stream.read()
+
+    def file_of(self: Store, item: Item) -> AbstractContextManager[BinaryIO]:
+        from tempfile import NamedTemporaryFile
+
+        file = NamedTemporaryFile(prefix=f"pq-{item.id}-")  # noqa: SIM115
+        try:
+            with self.open_payload(item) as payload:
+                while part := payload.read(_CHUNK):
+                    file.write(part)
+            file.flush()
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return cast("AbstractContextManager[BinaryIO]", file)
+
+    def quarantined(self) -> int:
+        return 0
+
+    def dropped(self) -> int:
+        return 0
