@@ -19,6 +19,9 @@ from pq_cli.spool.spool import Spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    Tell = Callable[[bytes], object]
 
 _KILLS = 30
 """Processes killed in one trial: about a second on a disk that syncs in a millisecond."""
@@ -48,27 +51,25 @@ def run(folder: str) -> Iterator[Result]:
 def _lock(path: str) -> str:
     """The lock excludes another process, and is free again when its holder is killed."""
     os.mkdir(path)
-    ready, tell = os.pipe()
-    holder = _child(lambda: _hold(f"{path}/lock", tell))
-    os.close(tell)
+    (holder,), told = _children(1, lambda tell: _hold(f"{path}/lock", tell))
     try:
-        _require(os.read(ready, 1) == b"x", "a child could not take the lock")
+        _require(bool(told.readline()), "a child could not take the lock")
         try:
             with SpoolLock(f"{path}/lock", 0.2):
                 raise AssertionError("two processes hold the lock at once")
         except LockTimeoutError:
             pass
     finally:
-        os.close(ready)
+        told.close()
         os.kill(holder, signal.SIGKILL)
         os.waitpid(holder, 0)
     with SpoolLock(f"{path}/lock", 5.0):
         return "excludes other processes; free after the holder was killed"
 
 
-def _hold(path: str, tell: int) -> None:
+def _hold(path: str, tell: Tell) -> None:
     with SpoolLock(path, 5.0):
-        os.write(tell, b"x")
+        tell(b"ready\n")
         time.sleep(60)
 
 
@@ -92,10 +93,8 @@ def _contention(path: str) -> str:
     """Of many claimers at once, each item goes to exactly one; ids are given once."""
     workers, each = 4, 25
     spool = Spool(path)
-    read_end, write_end = os.pipe()
-    pids = [_child(lambda: _produce_and_work(path, each, write_end)) for _ in range(workers)]
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as stream:
+    pids, stream = _children(workers, lambda tell: _produce_and_work(path, each, tell))
+    with stream:
         lines = [line.split() for line in stream]
     statuses = [os.waitpid(pid, 0)[1] for pid in pids]
     _require(not any(statuses), "a worker failed")
@@ -107,20 +106,20 @@ def _contention(path: str) -> str:
     return f"{workers} processes, {len(given)} items, each done exactly once"
 
 
-def _produce_and_work(path: str, count: int, tell: int) -> None:
+def _produce_and_work(path: str, count: int, tell: Tell) -> None:
     spool = Spool(path)
     for _ in range(count):
-        os.write(tell, b"in %d\n" % spool.enqueue(b"x").id)
+        tell(b"in %d\n" % spool.enqueue(b"x").id)
     while (item := spool.claim()) is not None:
         spool.done(item)
-        os.write(tell, b"done %d\n" % item.id)
+        tell(b"done %d\n" % item.id)
 
 
 def _kill(path: str) -> str:
     """A process that is killed at any moment loses nothing and blocks nobody."""
     spool = Spool(path)
     began = time.monotonic()
-    serve_one(spool, _unheard)
+    serve_one(spool, lambda _: None)
     span = 2 * (time.monotonic() - began)
     entered: set[int] = set()
     ending: set[int] = set()
@@ -139,10 +138,8 @@ def _kill(path: str) -> str:
 
 def _killed(path: str, after: float) -> list[list[bytes]]:
     """Kill a child at its work, so many seconds after it began; return what it told."""
-    read_end, write_end = os.pipe()
-    pid = _child(lambda: _serve(path, lambda line: os.write(write_end, line)))
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as stream:
+    (pid,), stream = _children(1, lambda tell: _serve(path, tell))
+    with stream:
         _require(stream.readline() == b"ready\n", "a child could not open the spool")
         time.sleep(after)
         os.kill(pid, signal.SIGKILL)
@@ -151,14 +148,14 @@ def _killed(path: str, after: float) -> list[list[bytes]]:
         return [line.split() for line in stream]
 
 
-def _serve(path: str, tell: Callable[[bytes], object]) -> None:
+def _serve(path: str, tell: Tell) -> None:
     spool = Spool(path)
     tell(b"ready\n")
     while True:
         serve_one(spool, tell)
 
 
-def serve_one(spool: Spool, tell: Callable[[bytes], object]) -> None:
+def serve_one(spool: Spool, tell: Tell) -> None:
     """Let an item enter, claim one and end it; tell what is safe and what may be gone."""
     tell(b"in %d\n" % spool.enqueue(b"payload").id)
     item = spool.claim(lease=60)
@@ -167,21 +164,22 @@ def serve_one(spool: Spool, tell: Callable[[bytes], object]) -> None:
         spool.done(item)
 
 
-def _unheard(line: bytes) -> None:
-    """Tell nobody."""
-
-
-def _child(work: Callable[[], object]) -> int:
-    """Fork a child that does `work` and ends; return its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        work()
-        status = 0
-    finally:
-        os._exit(status)
+def _children(count: int, work: Callable[[Tell], object]) -> tuple[list[int], BinaryIO]:
+    """Fork children that do `work` and end; return their pids, and what they tell."""
+    read_end, write_end = os.pipe()
+    pids: list[int] = []
+    while len(pids) < count:
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                work(lambda line: os.write(write_end, line))
+                status = 0
+            finally:
+                os._exit(status)
+        pids.append(pid)
+    os.close(write_end)
+    return pids, os.fdopen(read_end, "rb")
 
 
 def _require(true: bool, otherwise: str) -> None:
