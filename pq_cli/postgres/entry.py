@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from pq_cli.core.item import State
     from pq_cli.core.policy import QueueConfig
+    from pq_cli.postgres.followers import PostgresFollowers
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.payloads import Staged
-    from pq_cli.postgres.waiting.followers import PostgresFollowers
     from pq_cli.queue.store import Store
 
     class _Store(Store, Protocol):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from pq_cli.postgres.waiting.followers import PostgresFollowers
+    from pq_cli.postgres.followers import PostgresFollowers
     from pq_cli.postgres.wire.session import Row
 
 ORDER, KEYS, _REMOVALS = 0x7071_0001, 0x7071_0002, 0x7071_0003

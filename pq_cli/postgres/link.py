@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pq_cli.errors import TryAgainError
@@ -13,7 +14,7 @@ from pq_cli.postgres.wire.connecting import WrongConninfoError, connect
 from pq_cli.postgres.wire.session import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pq_cli.postgres.address import Address
     from pq_cli.postgres.wire.session import Row, Session, Statement
@@ -201,6 +202,17 @@ class Link:
     def inside(self) -> bool:
         """Whether a transaction is wanted or under way."""
         return self._wanted
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Let what is done in the context be one transaction: kept at its end, or undone."""
+        self.begin()
+        try:
+            yield
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
 
     def begin(self) -> None:
         """Let what follows be one transaction; the first statement begins it."""

@@ -93,16 +93,11 @@ def _send(link: Link, queue: int, blob: int, chunk: bytes, stream: BinaryIO) -> 
     """Write a payload, row by row; return its size and checksum."""
     size = number = crc = 0
     while chunk:
-        link.begin()
-        try:
+        with link.transaction():
             # Written through by the commit of the item, if there is ever one.
             link.rows("set local synchronous_commit = off")
             link.rows(_CHUNK_IN, queue, blob, number, chunk)
             link.rows(_TOUCH, queue, blob)
-            link.commit()
-        except BaseException:
-            link.rollback()
-            raise
         size, number, crc = size + len(chunk), number + 1, crc32(chunk, crc)
         chunk = _full(stream)
     return size, crc

@@ -66,7 +66,7 @@ class PostgresQueue(Queue):
 
         link = Link(address, lock_timeout, schema.check)
         number, policy = _found(link, create)
-        config = parse_policy(policy, address.shown) if config is None else config
+        config = config or parse_policy(policy, address.shown)
         store = PostgresStore(address, link, number, config, clock, lock_timeout, report, limits)
         super().__init__(store, config, jitter)
 
@@ -110,18 +110,13 @@ def _found(link: Link, create: bool) -> tuple[int, str]:
         from pq_cli.postgres.schema import make_queue
 
         try:
-            link.begin()
-            make_queue(link)
-            link.commit()
+            with link.transaction():
+                make_queue(link)
         except PermissionDeniedError:
-            link.rollback()
             raise PermissionDeniedError(
                 f"{link.address.shown}: there is no queue of this name for you here;"
                 " who owns the tables makes it with `pq init --grant`"
             ) from None
-        except BaseException:
-            link.rollback()
-            raise
         row = link.row(query, link.address.queue)
     if row is None:
         raise NoSpoolError(f"{link.address.shown}: there is no queue of this name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pq_cli.core.item import printable
@@ -196,19 +197,12 @@ def set_up(url: str, grants: Sequence[str] = (), *, lock_timeout: float = 30.0) 
     ConfigError, PermissionDeniedError, TryAgainError.
     """
     link = Link(Address(url), lock_timeout)
-    try:
-        link.begin()
+    with closing(link), link.transaction():
         link.rows("select pg_advisory_xact_lock(%s)", _LOCK)
         make(link)
         number = make_queue(link)
         for role in grants:
             _grant(link, number, role)
-        link.commit()
-    except BaseException:
-        link.rollback()
-        raise
-    finally:
-        link.close()
     return link.address.shown
 
 

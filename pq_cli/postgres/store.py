@@ -30,9 +30,9 @@ from pq_cli.postgres import payloads, presence
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.entry import Entry, PostgresArrivals
 from pq_cli.postgres.finding import KEYS, ORDER, Ends
+from pq_cli.postgres.followers import PostgresFollowers
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import texts, worker_of
-from pq_cli.postgres.waiting.followers import PostgresFollowers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
