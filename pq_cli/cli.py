@@ -81,6 +81,7 @@ def _run(arguments: list[str], screen: Screen) -> int:
         screen.emit(short_help())
         return 0
     spool, (name, *rest) = _leading_spool(arguments)
+    screen.command = name
     try:
         return _command(name, spool, rest, screen)
     except OSError as error:
@@ -242,9 +243,11 @@ def _report(error: BaseException, screen: Screen) -> int:
     if type(error).__module__.partition(".")[0] in ("click", "typer"):
         return _report_click(error, screen)
     if isinstance(error, MemoryError | RecursionError):
-        screen.warn(f"out of {'memory' if isinstance(error, MemoryError) else 'stack'}")
+        what = "memory" if isinstance(error, MemoryError) else "stack"
+        screen.warn(f"out of {what}; `ulimit -a` tells how much is allowed")
         return 74
-    screen.warn(f"internal error, please report it: {type(error).__name__}: {error}")
+    said = f"{type(error).__name__}: {error}"
+    screen.warn(f"internal error, please report it, with what `pq doctor` says: {said}")
     return 70
 
 
@@ -258,8 +261,7 @@ def _report_click(error: Any, screen: Screen) -> int:
 
             known = [word for p in context.command.params for word in (*p.opts, *p.secondary_opts)]
             said = unknown_option(error.option_name, known, context.command.name)
-        screen.warn(f"{where}{said}")
-        return 2
+        return screen.report(UsageError(f"{where}{said.removesuffix('.')}"))
     if type(error).__name__ == "Abort":
         return 130
     return int(getattr(error, "exit_code", 1))

@@ -19,27 +19,30 @@ class PqError(Exception):
     """Base of everything pq raises on purpose; the text is for people, on one line.
 
     then: what to type next, for messages that do not say so themselves; {item} is the first item
-    that the message names, and without one nothing is said.
+    that the message names, {command} the pq command that was given, {name} the message up to its
+    first colon. What stands there and is not known leaves it out.
     """
 
     exit_code = 70
     then = ""
 
-    def told(self) -> str:
-        """Return the message, with what to type next at its end."""
+    def told(self, command: str = "", behind: str = "") -> str:
+        """Return the message, what is to stand `behind` it, and what to type next."""
         import re  # start-up
 
-        text = str(self)
-        named = re.search(r"(?:^|item )(\d+)", text)
-        if "`" in text or not self.then or (named is None and "{item}" in self.then):
+        text = f"{self}{behind}"
+        item = re.search(r"(?:^|item )(\d+)", text)
+        known = {"item": item and item[1], "command": command, "name": text.partition(":")[0]}
+        if "`" in text or not all(known[word] for word in re.findall(r"{(\w+)}", self.then)):
             return text
-        return f"{text}; {self.then.format(item='' if named is None else named[1])}"
+        return "; ".join(filter(None, (text, self.then.format(**known))))
 
 
 class NothingThereError(PqError):
     """The queue is empty, or nothing matched."""
 
     exit_code = 1
+    then = "`pq log` tells what happened"
 
 
 class NoSpoolError(NothingThereError):
@@ -69,6 +72,7 @@ class UsageError(PqError, ValueError):
     """An argument or record is not acceptable: out of range, malformed, contradictory."""
 
     exit_code = 2
+    then = "`pq help {command}` tells what it takes"
 
 
 class NoSuchItemError(PqError, LookupError):
@@ -108,12 +112,14 @@ class CommandFailedError(PqError):
     """A command that pq ran failed."""
 
     exit_code = 6
+    then = "`pq help {command}` tells what that means"
 
 
 class DataError(PqError):
     """Input (a queue to import, a stream) was not understood, in part or whole; it was left."""
 
     exit_code = EXIT_DATA
+    then = "`pq help {command}` tells what it reads"
 
 
 class CannotCreateError(PqError):
@@ -133,7 +139,7 @@ class SpoolIOError(PqError):
 class OutputError(SpoolIOError):
     """stdout cannot take what must be printed: closed, or its disk is full."""
 
-    then = ""
+    then = "`pq {command} ... > FILE` writes it elsewhere"
 
     @classmethod
     def because(cls, error: OSError) -> OutputError:
@@ -188,12 +194,14 @@ class NotExecutableError(PqError):
     """The command to run exists but cannot be executed."""
 
     exit_code = 126
+    then = "`ls -l {name}` tells who may run it"
 
 
 class CommandNotFoundError(PqError):
     """The command to run does not exist."""
 
     exit_code = 127
+    then = "`echo $PATH` tells where commands are looked for"
 
 
 def exit_table() -> list[tuple[int, str]]:

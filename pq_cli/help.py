@@ -97,7 +97,11 @@ def unknown(name: str) -> str:
 def unknown_option(option: str, known: Iterable[str], command: str) -> str:
     """Return what is wrong with an option of a command, and what may have been meant."""
     meant = near(option, [word for word in known if word.startswith("--")])
-    hint = f"did you mean {meant}?" if meant else f"`pq help {command}` tells what there is"
+    hint = (
+        f"did you mean `pq {command} {meant}`?"
+        if meant
+        else f"`pq help {command}` tells what there is"
+    )
     return f"No such option: {option}; {hint}"
 
 

@@ -13,7 +13,7 @@ import sys
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import to_safe_json
 from pq_cli.errors import OutputError, PqError
-from pq_cli.opened import os_error_status, os_error_text, read_some
+from pq_cli.opened import os_error_status, read_some
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ class Screen:
     """stdout for data, stderr for what is said to people.
 
     clear: takes a line of progress off the terminal, while there may be one; called before
-    anything else is written there.
+    anything else is written there. command: the name of the command that runs, for `report`.
     """
 
     def __init__(self) -> None:
         self.clear: Callable[[], None] | None = None
+        self.command = ""
 
     def make_way(self) -> None:
         """Clear a line of progress away: something else is about to be written there."""
@@ -54,9 +55,11 @@ class Screen:
         before: what an error is about that does not name it; those of the system do.
         """
         if isinstance(error, OSError):
-            self.warn(f"{os_error_text(error)}{behind}")
+            from pq_cli.remedies import told
+
+            self.warn(told(error, behind))
             return os_error_status(error)
-        self.warn(f"{before}{error}{behind}" if behind else f"{before}{error.told()}")
+        self.warn(f"{before}{error.told(self.command, behind)}")
         return error.exit_code
 
     def is_terminal(self) -> bool:

@@ -69,11 +69,17 @@ class Ran(NamedTuple):
         return self.text.split()
 
 
+def assert_ends_with_a_command(ran: Ran) -> None:
+    """What pq says of an error names what to type next."""
+    for line in ran.err.splitlines() if ran.status > 1 else ():
+        assert "`" in line or not line.startswith("pq: "), line
+
+
 class Pq:
     """Runs the real `pq` on one spool, as a shell would.
 
     Calling it runs a command to its end and checks what holds for every command: the status that
-    was expected, and no traceback.
+    was expected, no traceback, and what to type next after an error.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,6 +99,7 @@ class Pq:
         ran = Ran(done.stdout or b"", (done.stderr or b"").decode(), done.returncode)
         assert "Traceback" not in ran.err, ran.err
         assert ran.status == expect, f"pq {args}: exit {ran.status}, stderr: {ran.err}"
+        assert_ends_with_a_command(ran)
         return ran
 
     def argv(self, *args: object) -> list[str]:
@@ -122,6 +129,7 @@ class Pq:
         ran = Ran(done.stdout, done.stderr.decode(), done.returncode)
         assert "Traceback" not in ran.err, ran.err
         assert ran.status == expect, f"exit {ran.status}, stderr: {ran.err}"
+        assert_ends_with_a_command(ran)
         return ran
 
     def on_terminal(

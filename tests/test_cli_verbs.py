@@ -96,7 +96,8 @@ def test_one_bad_item_does_not_stop_the_others(pq: Pq, verb: str) -> None:
     ran = pq(verb, 1, 99, "high", 2, expect=3)
     assert ran.err == (
         f"pq: there is no item 99 in {pq.spool}; `pq ls` lists those that are there\n"
-        "pq: high is not an item: give an id (1742) or a claim (1742.2)\n"
+        "pq: high is not an item: give an id (1742) or a claim (1742.2); "
+        f"`pq help {verb}` tells what it takes\n"
     )
     if verb == "cat":
         assert ran.out == b"ab"

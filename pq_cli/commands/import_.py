@@ -28,7 +28,7 @@ def command(o: Options, screen: Screen) -> int:
     refused: list[PqError] = []
 
     def refuse(error: PqError) -> None:
-        screen.warn(error)
+        screen.report(error)
         refused[:] = [error]
 
     entered = known = 0

@@ -226,5 +226,6 @@ def _run(o: NextOptions, screen: Screen, deadline: float | None) -> int:
     if sent is not None:
         return 128 + sent
     if status:
-        screen.warn(f"{item.claim}: {o.cmd[0]} exited with status {status}")
+        said = f"{item.claim}: {o.cmd[0]} exited with status {status}"
+        screen.warn(f"{said}; `pq show {item.id}` tells the rest")
     return 6 if status else 0

@@ -152,7 +152,7 @@ def retried(item: Item, now: float, priority: int | None) -> Item:
         attempts=0,
         priority=item.priority if priority is None else priority,
         after=item.after if again else (),
-        follows=again,
+        follows=again or item.follows,  # half way it waits as it did
     )
 
 

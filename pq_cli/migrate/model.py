@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from pq_cli.errors import PqError
+from pq_cli.errors import UsageError
 
 LegacyState = Literal["pending", "held", "failed", "done"]
 Json = dict[str, Any]
@@ -39,10 +39,8 @@ class Why(StrEnum):
     REFUSED = "refused"
 
 
-class MigrateError(PqError):
+class MigrateError(UsageError):
     """The source cannot be read as a whole; the text is for people, on one line."""
-
-    exit_code = 2
 
 
 class SourceUnreadableError(MigrateError):

@@ -162,7 +162,9 @@ class Steering(Looking):
         store = self._store
         with store.transaction():
             if store.policy() != old:
-                raise ConflictError(f"{store.where}: somebody else changed the policy meanwhile")
+                raise ConflictError(
+                    f"{store.where}: somebody else changed it meanwhile; `pq config show` prints it"
+                )
             store.set_policy(new)
         return config
 

@@ -76,7 +76,7 @@ def verify(world: Path, name: str, told: list[int], died: bool) -> None:
         assert {payloads[payload] for payload in verb.source} == {1}, "once, and only once"
         assert not verb.takes or not verb.source & verbs.left_outside(world)
     still = (State.HELD, State.FAILED, State.DONE)
-    waiting = {item_id for item_id, state in before.items() if state not in still}
+    waiting = {item_id for item_id, state in before.items() if state not in still} | verb.served
     if verb.rivals:
         # Cut short, the old one may be served first, and then the new one, never told, too.
         rivals = verb.rivals & set(ids)

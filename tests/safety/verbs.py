@@ -44,7 +44,7 @@ class Verb:
     the verb works on into a world. source: payloads that come from there; each must always be
     there or in the spool, and be served exactly once when the verb was done again (`again`, where
     users are told to do so) or to its end. takes: then none is left outside. unsynced: whoever
-    put them there has not synced them.
+    put them there has not synced them. served: ids that wait, and are served in the end.
     """
 
     act: Callable[[Spool], list[int]]
@@ -58,6 +58,7 @@ class Verb:
     again: bool = False
     takes: bool = False
     unsynced: bool = False
+    served: frozenset[int] = frozenset()
 
 
 def body(item_id: int) -> bytes:
@@ -381,6 +382,7 @@ VERBS = {
     "enqueue many": Verb(_many, fill),
     "enqueue many lane": Verb(lambda s: _many(s, priority=9), fill),
     "enqueue --after": Verb(lambda s: _new(s, 5, after=[1]), fill),
+    "retry waiting": Verb(lambda s: _told(s.retry(6)), _awaited, served=frozenset({6})),
     "enqueue --after failed": Verb(lambda s: _new(s, 5, after=[3]), _failed),
     "enqueue file": Verb(lambda s: _file(s, move=False), fill, lay_out=_one_file),
     "enqueue big file": Verb(lambda s: _file(s, move=False), fill, lay_out=_big_file),

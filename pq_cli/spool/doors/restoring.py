@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 REALM = "quarantine"
+_LOOK = "`pq check` lists what is there"
 
 
 class Quarantine:
@@ -61,7 +62,7 @@ class Quarantine:
             # Only in here: what a crash cut short is finished on entering, and then in the ledger.
             if digest(aside.name) in set(ledger.taken(self._files.root, REALM)):
                 forget(self._files.disk, aside.name)
-                raise NoSuchItemError(f"{printable(aside.name)} was brought back before")
+                raise NoSuchItemError(f"{printable(aside.name)} was brought back before; {_LOOK}")
             with self._payload(aside) as payload:
                 received = arrivals.receive(payload)
             item = self._item(aside).replace(updated_at=stamp(self._clock()))
@@ -76,18 +77,18 @@ class Quarantine:
     def _payload(self, aside: Aside) -> BinaryIO:
         where = printable(f"{layout.QUARANTINE}/{aside.name}")
         if "" not in aside.has:
-            raise ConflictError(f"{where}: its payload is gone; {aside.name}{layout.META} is left")
+            raise ConflictError(f"{where}: its payload is gone, its meta is left; {_LOOK}")
         if aside.came_from.partition("/")[0] in layout.OURS - set(layout.FOLDERS):
-            raise ConflictError(f"{where} was {aside.came_from}, no payload")
+            raise ConflictError(f"{where} was {aside.came_from}, no payload; {_LOOK}")
         try:
             fd = open_found(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}")
         except OSError as error:
             if not os.path.islink(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}"):
                 raise
-            raise ConflictError(f"{where} is a link: move it away by hand") from error
+            raise ConflictError(f"{where} is a link: move it away by hand; {_LOOK}") from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise ConflictError(f"{where} is no file: move it away by hand")
+            raise ConflictError(f"{where} is no file: move it away by hand; {_LOOK}")
         return os.fdopen(fd, "rb")
 
     def _item(self, aside: Aside) -> Item:
