@@ -209,7 +209,9 @@ def test_spool_of_somebody_else(pq: Pq) -> None:
 def test_place_that_cannot_be_written(pq: Pq) -> None:
     """Where no spool may be made, and nobody could read one: exit 77, and nothing is there."""
     ran = as_user(pq, 65534, "enqueue")
-    assert (ran.returncode, ran.stderr) == (77, f"pq: {pq.spool}: Permission denied\n")
+    assert (ran.returncode, ran.stderr) == (
+        77, f"pq: {pq.spool}: Permission denied; `ls -ld {pq.spool}` tells who may\n"
+    )  # fmt: skip
     assert not pq.spool.exists()
 
 
@@ -223,7 +225,9 @@ def test_unreadable_file(pq: Pq, tmp_path: Path) -> None:
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
     ran = as_user(pq, 65534, "enqueue", "-s", str(open_to_all / "spool"), str(secret))
-    assert (ran.returncode, ran.stderr) == (77, f"pq: {secret}: Permission denied\n")
+    assert (ran.returncode, ran.stderr) == (
+        77, f"pq: {secret}: Permission denied; `ls -ld {secret}` tells who may\n"
+    )  # fmt: skip
 
 
 def test_newer_format(pq: Pq) -> None:

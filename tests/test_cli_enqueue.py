@@ -176,8 +176,8 @@ def test_one_bad_file_does_not_stop_the_others(pq: Pq, tmp_path: Path) -> None:
     ran = pq("enqueue", tmp_path / "a", tmp_path / "none", tmp_path, tmp_path / "b", expect=74)
     assert ran.words == ["1", "2"]
     assert ran.err.splitlines() == [
-        f"pq: {tmp_path}/none: No such file or directory",
-        f"pq: {tmp_path}: Is a directory",
+        f"pq: {tmp_path}/none: No such file or directory; `ls {tmp_path}` lists what is there",
+        f"pq: {tmp_path}: Is a directory; `ls {tmp_path}` lists what is in it",
         "pq: 2 of 4 FILEs were queued",
     ]
     assert pq("cat", 1, 2).out == b"ab"

@@ -217,7 +217,7 @@ def test_ids_that_could_not_be_printed(pq: Pq, tmp_path: Path) -> None:
         with open(tmp_path / name, "wb") as file:
             file.truncate(10_000_000)
     ran = pq.shell("pq enqueue a b c >/dev/full", expect=74)
-    assert ran.err == "pq: standard output: No space left on device\n"
+    assert ran.err.startswith("pq: standard output: No space left on device; `pq")
     assert pq.states() == {1: "pending"}
     assert pq.shell("printf 'a\\nb\\nc\\n' | pq enqueue --lines >/dev/full", expect=74).err
 

@@ -27,7 +27,7 @@ def order_of(words: Sequence[str]) -> tuple[Order, str]:
     is_line = len(words) == 1 and (len(line.split()) > 1 or shell_only(line) is not None)
     if is_line and shutil.which(line) is None:
         better = printable(as_command(words))
-        raise UsageError(f"{printable(line)}: it is one word, and no shell reads it: -- {better}")
+        raise UsageError(f"{printable(line)}: it is one word, and no shell reads it: `-- {better}`")
     try:
         cwd = os.getcwd()
     except FileNotFoundError:

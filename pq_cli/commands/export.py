@@ -41,7 +41,7 @@ def command(o: ExportOptions, screen: Screen) -> int:
         raise UsageError("CMD is for --move: pq export --move -- CMD")
     if o.move and not o.cmd:
         raise UsageError(
-            "--move: what is to take the items? pq export --move -- ssh HOST pq import"
+            "--move: what is to take the items? `pq export --move -- ssh HOST pq import`"
         )
     if o.move and State.ACTIVE in o.states:
         raise UsageError("--move: an active item is being worked at, it cannot leave")

@@ -221,5 +221,5 @@ def _sum_up(seen: Counter[str], o: MigrateOptions, screen: Screen) -> None:
     if seen["leave"]:
         parts.append(f"{seen['leave']} done left (--include-done takes them)")
     if seen["file"]:
-        parts.append(f"{seen['file']} files left, named above")
+        parts.append(f"{seen['file']} files left, named above: `pq help migrate`")
     screen.warn("; ".join(parts))

@@ -117,8 +117,7 @@ def _misplaced(command: str, own: list[str], words: list[str]) -> str:
     """Return what to say of words that stand where an option should, and what to type."""
     option, equals, _ = (own or [""])[-1].partition("=")
     if words[0][:1].isdigit() and equals:
-        return f"{printable(words[0], 40)!r} belongs to no option: write {option}={words[0]}"
+        return f"{printable(words[0], 40)!r} belongs to no option: write `{option}={words[0]}`"
     line = as_command([word for word in words if word != "--"])
-    return (
-        f"put the command after --: {printable(f'pq {as_typed([command, *own])} -- {line}', 400)}"
-    )
+    typed = printable(f"pq {as_typed([command, *own])} -- {line}", 400)
+    return f"put the command after --: `{typed}`"

@@ -154,4 +154,4 @@ def not_runnable(name: str, error: OSError) -> NotExecutableError | CommandNotFo
 def _hint(name: str) -> str:
     if len(name.split()) < 2 and shell_only(name) is None:
         return ""
-    return f"; it is one word, and no shell reads it: -- {printable(as_command([name]))}"
+    return f"; it is one word, and no shell reads it: `-- {printable(as_command([name]))}`"

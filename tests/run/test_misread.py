@@ -106,7 +106,7 @@ def test_a_command_without_dashes(bench, words, typed_):
     bench.fill(1)
     done = bench.pq(*words, stdin=b"x")
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.decode() == f"pq: put the command after --: {typed_}\n"
+    assert done.stderr.decode() == f"pq: put the command after --: `{typed_}`\n"
     assert bench.states() == {1: "pending"}
 
 
@@ -114,7 +114,10 @@ def test_a_value_without_equals(bench):
     """`next --wait 3` is about the value, not about a command called 3."""
     bench.fill(1)
     done = bench.pq("next", "--wait", "3")
-    assert (done.returncode, done.stderr) == (2, b"pq: '3' belongs to no option: write --wait=3\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        b"pq: '3' belongs to no option: write `--wait=3`\n",
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "next", "submit"])
@@ -124,7 +127,7 @@ def test_a_line_as_one_word(bench, command, line, shown):
     bench.fill(1)
     done = bench.pq(command, "--", line, stdin=b"x")
     assert done.returncode == 127
-    assert f"no shell reads it: -- {shown}\n" in done.stderr.decode()
+    assert f"no shell reads it: `-- {shown}`\n" in done.stderr.decode()
     assert [item.attempts for item in bench.spool().items()][:1] == [0]
 
 

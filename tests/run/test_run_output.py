@@ -32,7 +32,11 @@ def test_a_dead_reader_costs_no_attempts(bench, jobs, stream, kind, status):
     _, err = run.communicate()
     assert run.returncode == status
     if stream == "stdout":
-        assert err == (b"" if kind == "pipe" else b"pq: standard output: No space left on device\n")
+        assert err == (
+            b""
+            if kind == "pipe"
+            else b"pq: standard output: No space left on device; `df -h` tells what is full\n"
+        )
     left = list(bench.spool().items())
     assert len(left) == 5 - int(jobs[2])
     assert {(str(item.state), item.attempts, item.claims) for item in left} == {("pending", 0, 0)}
@@ -62,7 +66,10 @@ def test_a_closed_stdout_costs_no_attempts(bench):
     assert subprocess_status(bench, close, "true") == (0, b"")
     bench.fill(3)
     status, err = subprocess_status(bench, close, "cat")
-    assert (status, err) == (74, b"pq: standard output: Bad file descriptor\n")
+    assert (status, err) == (
+        74,
+        b"pq: standard output: Bad file descriptor; `ls -l /proc/$$/fd` tells what is open\n",
+    )
     assert {(str(item.state), item.attempts) for item in bench.spool().items()} == {("pending", 0)}
 
 

@@ -181,7 +181,8 @@ def test_watch_needs_a_terminal(spool):
     """In a pipe --watch is refused in one line: it would never end."""
     command = [sys.executable, "-m", "pq_cli", "ls", "--watch", "-s", spool.path]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert (done.returncode, done.stderr) == (2, "pq: --watch needs a terminal\n")
+    assert done.returncode == 2
+    assert done.stderr == "pq: --watch needs a terminal; `pq help ls` tells what it takes\n"
 
 
 def left_by(screen, command):
