@@ -29,7 +29,7 @@ from pq_cli.spool.disk.payload import (
 )
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import spool_uuid
-from pq_cli.spool.doors.porch import admit, end_move, prepare
+from pq_cli.spool.doors.porch import admit, prepare
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -233,7 +233,12 @@ class SpoolStore(SpoolAttends):
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         stop: OSError | None = None
         for staged in batch[:admitted]:
-            stop = end_move(self.files, staged) or stop
+            if staged.outside is None or os.path.lexists(f"{self.files.root}/{staged.tmp}"):
+                continue  # what still lies in tmp/ is no item: its key was taken
+            try:
+                self.files.disk.remove_outside(staged.outside)
+            except OSError as error:
+                stop = error
         for staged in batch:
             ready = self._ready.pop(staged.tmp, None)
             try:

@@ -11,8 +11,6 @@ of the meta, unsynced: it is in the name as well.
 
 from __future__ import annotations
 
-import os
-
 from pq_cli.core.events import event_of
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item
 from pq_cli.core.meta import claim_over, encode
@@ -25,10 +23,8 @@ from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from pq_cli.core.item import Item, State
-    from pq_cli.queue.request import Request
     from pq_cli.queue.store import Store
     from pq_cli.spool.disk.payload import Staged
 
@@ -161,7 +157,12 @@ def admit(
     """
     work = _Admission(files, len(batch), now, ready, store)
     try:
-        work.admit(batch)
+        for staged in batch:
+            try:
+                work.place(staged)
+            except (PqError, OSError) as stop:
+                work.error = stop
+                break
         events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
         files.log.note(*events, *(event_of("changed", item, now) for item in work.raised))
         if work.replaced:
@@ -173,36 +174,19 @@ def admit(
     return work.admitted if work.error is None else work.admitted.replace(error=work.error)
 
 
-class _Admission:
-    """The batch on its way in: what has been admitted, and what stopped it."""
+class _Admission(Porch):
+    """Staged payloads on their way in: what has been admitted, and what stopped it."""
 
-    def __init__(
-        self,
-        files: Files,
-        count: int,
-        now: float,
-        ready: Prepared,
-        store: Store,
-    ) -> None:
+    def __init__(self, files: Files, count: int, now: float, ready: Prepared, store: Store) -> None:
+        super().__init__(files, count)
         self.admitted = Admitted.nothing()
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
         self.raised: list[Item] = []
         self.replaced: list[tuple[Item, Item]] = []
-        self._files = files
-        self._porch = Porch(files, count)
         self._now = now
         self._ready = ready
         self._store = store
-
-    def admit(self, batch: Sequence[Staged]) -> None:
-        """Admit the batch up to the first that cannot be."""
-        for staged in batch:
-            try:
-                self._place_one(staged)
-            except (PqError, OSError) as stop:
-                self.error = stop
-                return
 
     def drop_replaced(self) -> None:
         """Turn the keys to the new items and remove the old ones.
@@ -223,18 +207,21 @@ class _Admission:
         stay = {new.id for _, new in self.replaced}  # they are durable: not taken back
         self.fresh = [item for item in self.fresh if item.id not in stay]
 
-    def _place_one(self, staged: Staged) -> None:
+    def place(self, staged: Staged) -> None:
+        """Admit one, or find the item that stands for it. Raises PqError, OSError."""
         files, request = self._files, staged.request
         prepared = self._ready.get(staged.tmp)
         synced = prepared is not None
         ends = None
         if request.after:
-            ends = self._ends(request)
+            from pq_cli.queue.followers import ends_before  # start-up: few items wait for others
+
+            ends = ends_before(self._store, request.ids_before)
             if prepared is not None and any(how is not PENDING for how in ends.values()):
                 files.disk.discard(self._ready.pop(staged.tmp)[1])
                 prepared = None
         item = prepared[0] if prepared else new_item(request, 0, self._now, files.config, ends)
-        other = self._porch.check(item, request.if_exists)
+        other = self.check(item, request.if_exists)
         stands = other and standing(other, item, request.if_exists)
         if other is not None and stands is not None:
             # Its id will be told, so it must last, and its key: who enqueued it may be dead.
@@ -245,27 +232,22 @@ class _Admission:
             self.admitted.stand(stands, staged.size, staged.checksum)
             return
         item, meta = prepared or self._prepared_now(staged, item, synced)
-        item = self._porch.numbered(item)
+        item = self.numbered(item)
         if item.key is not None and other is None and item.state in LIVE:
             files.keys.give(item.key, item.id, sync=False)
             files.after.sync(layout.KEYS)
         item = _place(files, staged, meta, item)
         self._ready.pop(staged.tmp, None)  # it does not lie in `tmp/` any more
-        self._porch.enter(item, other)
+        self.enter(item, other)
         self.fresh.append(item)
         if other is not None:
             self.replaced.append((other, item))
         self.admitted.items.append(item)
 
-    def _ends(self, request: Request) -> Mapping[int, State]:
-        from pq_cli.queue.followers import ends_before  # start-up: few items wait for others
-
-        return ends_before(self._store, request.ids_before)
-
     def _raise(self, other: Item, stands: Item) -> Item:
         """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
         stands = self._files.move(other, stands)
-        self._porch.enter(stands, other)
+        self.enter(stands, other)
         self.fresh = [stands if item.id == stands.id else item for item in self.fresh]
         self.replaced = [(o, stands if n.id == stands.id else n) for o, n in self.replaced]
         self.raised.append(stands)
@@ -318,16 +300,3 @@ def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
     files.index.moved(None, item)
     files.after.sync(folder)
     return item
-
-
-def end_move(files: Files, staged: Staged) -> OSError | None:
-    """Remove the user's file if it is an item now; return what prevents it.
-
-    A payload that still lies in `tmp/` is no item: its key was taken.
-    """
-    if staged.outside is not None and not os.path.lexists(f"{files.root}/{staged.tmp}"):
-        try:
-            files.disk.remove_outside(staged.outside)
-        except OSError as stop:
-            return stop
-    return None
