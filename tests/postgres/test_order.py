@@ -121,6 +121,8 @@ def test_the_first_that_nobody_else_takes_whatever_has_aged():
             url = server().url()
             config = QueueConfig(aging_threshold_seconds=60.0, max_priority_boost=cap)
             with PostgresQueue(url, config=config, clock=clock) as queue:
+                queue.enqueue(b"")
+                queue.done(queue.claim(bound=False))
                 for _ in range(12):
                     queue.enqueue(b"", priority=chance.randint(1, 10))
                     clock.pass_(chance.choice([-40.0, 1.0, 45.0, 120.0]))
@@ -135,7 +137,7 @@ def test_the_first_that_nobody_else_takes_whatever_has_aged():
 
 
 def test_a_lane_that_was_not_looked_at_comes_before_younger_ones_of_the_first():
-    """Somebody takes the old item of lane 3: the next is that of lane 6, which has aged to 2."""
+    """Somebody takes the old item of lane 6: the next is that of lane 7, which has aged to 3."""
     need_postgres()
     import psycopg
 
@@ -145,9 +147,11 @@ def test_a_lane_that_was_not_looked_at_comes_before_younger_ones_of_the_first():
         PostgresQueue(url, config=config, clock=clock) as queue,
         psycopg.connect(server().conninfo) as other,
     ):
-        first, second = queue.enqueue(b"", priority=3), queue.enqueue(b"", priority=6)
+        queue.enqueue(b"")
+        queue.done(queue.claim(bound=False))  # which looks for the dead, for once, and at all lanes
+        first, second = queue.enqueue(b"", priority=6), queue.enqueue(b"", priority=7)
         clock.pass_(600)
-        queue.enqueue(b"", priority=3)
+        queue.enqueue(b"", priority=6)
         find = "(select number from pq.queue where name = %s)"
         lock = f"select 1 from pq.item where queue = {find} and id = %s for update"
         assert other.execute(lock, (url.partition("#")[2], first.id)).fetchone()
