@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
 from pq_cli.core.insight.explain import Reason
 from pq_cli.core.insight.words import counted
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
 from pq_cli.render.words import wall_time
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
 
 
 def explanation(

@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import re
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 LEAST = 20
 """Columns that are used at least, however narrow the terminal."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, BinaryIO
+
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_own
 from pq_cli.core.timefmt import format_duration
 from pq_cli.opened import Reading
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, BinaryIO
 
 
 def log_line(record: dict[str, Any]) -> str:

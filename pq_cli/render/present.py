@@ -80,16 +80,11 @@ def item_columns(item: Item, config: QueueConfig, t: float) -> str:
     id, state, priority, effective, created_at, attempts, size, key, name; absent ones are empty.
     """
     columns = (
-        str(item.id),
-        str(item.state),
-        str(item.priority),
-        str(effective(config, item.priority, item.created_at, t)),
-        format_time(item.created_at),
-        str(item.attempts),
-        str(item.size),
-        *("" if text is None else printable(text) for text in (item.key, item.name)),
-    )
-    return "\t".join(columns)
+        item.id, item.state, item.priority, effective(config, item.priority, item.created_at, t),
+        format_time(item.created_at), item.attempts, item.size,
+        printable(item.key or ""), printable(item.name or ""),
+    )  # fmt: skip
+    return "\t".join(map(str, columns))
 
 
 def fields_of(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -69,10 +69,18 @@ class Bar:
 
     def draw(self, words: str, completed: int, total: int | None) -> None:
         """Draw the line anew; without a total, as a spinner."""
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
         from rich.table import Column
 
-        progress = self._progress = self._progress or self._start()
+        if self._progress is None:
+            self._progress = Progress(
+                console=Console(stderr=True, highlight=False), auto_refresh=False, transient=True,
+                redirect_stdout=False, redirect_stderr=False,
+            )  # fmt: skip
+            self._progress.add_task("", words="")
+            self._progress.start()
+        progress = self._progress
         room = progress.console.width - len(words) - 4  # with room for the ^C that is echoed
         one_line = Column(no_wrap=True, overflow="crop")
         text = TextColumn("{task.fields[words]}", markup=False, table_column=one_line)
@@ -84,18 +92,6 @@ class Bar:
             progress.columns = (text,)
         progress.update(progress.task_ids[0], completed=completed, total=total, words=words)
         progress.refresh()
-
-    def _start(self) -> Progress:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        progress = Progress(
-            console=Console(stderr=True, highlight=False), auto_refresh=False, transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
-        progress.add_task("", words="")
-        progress.start()
-        return progress
 
     def clear(self) -> None:
         """Clear the line, before something else is written; the next `draw` brings it back.

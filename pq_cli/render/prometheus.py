@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from pq_cli.core.insight.workers import STATES
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pq_cli.render.stats import Stats
+from pq_cli.render.stats import Stats
 
 Family = tuple[str, str, list[tuple[dict[str, str], float]]]
 """A metric's name, what it says, and its samples: labels and value."""

@@ -11,7 +11,7 @@ from pq_cli.core.timefmt import time_of
 from pq_cli.render.explain import sentences
 from pq_cli.render.fold import LEAST, fold
 from pq_cli.render.log import attempt_columns, log_columns
-from pq_cli.render.terminal import Cell, column_widths, print_row
+from pq_cli.render.terminal import Cell, column_widths, gap_on, print_row
 from pq_cli.render.words import wall_time
 
 TYPE_CHECKING = False
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 LOG_WIDTHS = (8, 9, 6, 3)
 ATTEMPT_WIDTHS = (6, 16, 9, 4, 6, 6, 8, 14)
 """Of columns that are printed as they come: what nearly always fits."""
-_GAP = 2
-_NARROW = 50
-"""Below so many columns one space stands between two."""
 _BELOW = "    "
 """What the last cell begins with where it does not fit beside the others."""
 
@@ -50,7 +47,7 @@ def print_sheet(
     if widths is None:
         rows = list(rows)
         widths = column_widths([*head, *rows])[:-1]
-    gap = _GAP if out.width >= _NARROW else 1
+    gap = gap_on(out)
     room = out.width - sum(width + gap for width in widths)
     for *cells, last in chain(head, rows):
         text, style = (last, "") if isinstance(last, str) else last

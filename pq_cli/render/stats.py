@@ -11,7 +11,7 @@ from pq_cli.core.policy import Pause
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
-from pq_cli.render.terminal import Cell, column_widths, print_row, say
+from pq_cli.render.terminal import Cell, column_widths, gap_on, print_row, say
 from pq_cli.render.words import short_duration, short_number, whole_duration
 from pq_cli.render.workers import worker_json, workers_line
 
@@ -165,9 +165,9 @@ def _flows(flows: Sequence[LaneFlow], out: Console) -> None:
         times = (flow.waited_median, flow.waited_p95, flow.took_median)
         counts = (str(flow.priority), short_number(flow.done), short_number(flow.failed))
         rows.append([*counts, *map(_time, times)])
-    widths, gap = column_widths(rows), 2 if out.width >= 50 else 1
+    widths = column_widths(rows)
     for row in rows:
-        print_row(out, row, widths, range(len(row)), gap)
+        print_row(out, row, widths, range(len(row)), gap_on(out))
 
 
 def _time(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ from pq_cli.core.policy import effective
 from pq_cli.core.record import Record
 from pq_cli.render.explain import sentences
 from pq_cli.render.fold import fold
-from pq_cli.render.terminal import STATE_STYLE, Cell, column_widths, print_row, say
+from pq_cli.render.terminal import NARROW, STATE_STYLE, Cell, column_widths, gap_on, print_row, say
 from pq_cli.render.words import pause_line, short_duration, whole_duration
 
 TYPE_CHECKING = False
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _PAGE = 200
 _TITLES = ("ID", "STATE", "PRI", "AGE", "TRY", "SIZE", "NAME", "")
 _RIGHT = (0, 3, 4, 5)
-_NARROW, _SLIM = 50, 64
-"""Below so many columns: TRY and the second unit of AGE are left out; SIZE is left out."""
+_SLIM = 64
+"""Below so many columns SIZE is left out; on a narrow terminal TRY and the second unit of AGE."""
 _LEAST_NOTE = 16
 _URGENT = 2
 
@@ -59,18 +59,17 @@ def item_table(items: Iterable[Item], scene: Scene, out: Console) -> dict[str, i
         rows = [] if counts else [titles]
         rows += [_row(item, scene, out.width) for item in page]
         longest = list(map(max, longest, column_widths(rows)))
-        gap = 1 if out.width < _NARROW else 2
-        widths = _widths(longest, out.width, gap)
+        widths = _widths(longest, out)
         for row in rows:
-            print_row(out, row, widths, _RIGHT, gap)
+            print_row(out, row, widths, _RIGHT, gap_on(out))
         counts.update(item.state for item in page)
     return counts
 
 
-def _widths(longest: list[int], width: int, gap: int) -> list[int]:
+def _widths(longest: list[int], out: Console) -> list[int]:
     """Return the columns' widths: the last two, name and note, share what the others leave."""
-    fixed = list(longest[:6])
-    if width < _NARROW:
+    fixed, width, gap = longest[:6], out.width, gap_on(out)
+    if width < NARROW:
         fixed[4] = 0
     if width < _SLIM:
         fixed[5] = 0
@@ -93,7 +92,7 @@ def _row(item: Item, scene: Scene, width: int) -> list[Cell]:
         str(item.id),
         (str(item.state), STATE_STYLE[item.state]),
         (pri, "bold yellow" if waits and now_at <= _URGENT else ""),
-        short_duration(age) if width < _NARROW else whole_duration(age),
+        short_duration(age) if width < NARROW else whole_duration(age),
         f"{item.attempts}/{item.max_attempts}",
         human_size(item.size),
         printable(item.name or item.key or ""),

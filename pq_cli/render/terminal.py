@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 TYPE_CHECKING = False
@@ -80,8 +81,6 @@ def stdout_height() -> int | None:
 
 
 def _stdout_size(side: str) -> int | None:
-    import os
-
     try:
         return getattr(os.get_terminal_size(1), side) or None
     except (OSError, ValueError):
@@ -108,6 +107,15 @@ def column_widths(rows: Iterable[Sequence[Cell]]) -> list[int]:
         max(cell_len(cell if isinstance(cell, str) else cell[0]) for cell in column)
         for column in columns
     ]
+
+
+NARROW = 50
+"""Columns below which a terminal is narrow."""
+
+
+def gap_on(out: Console) -> int:
+    """Return how many spaces stand between two columns of a table: one where it is narrow."""
+    return 1 if out.width < NARROW else 2
 
 
 def print_row(

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from pq_cli.errors import UsageError
 from pq_cli.opened import About
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _ENTER = b"\x1b[?1049h\x1b[?25l"  # the second screen, no cursor
 _LEAVE = b"\x1b[?25h\x1b[?1049l"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from pq_cli.core.item import MAX_PRIORITY, MIN_PRIORITY
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import time_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any
 
 ENDS = ("done", "failed", "deferred", "lost", "released", "cancelled")
 """The events that end an attempt; of `failed`, the state says whether it was the last one."""

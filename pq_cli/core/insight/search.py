@@ -10,14 +10,11 @@ again within a piece.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    Created = Callable[[int], float]
-    """Gives the Unix second at which the item of an id was created."""
+Created = Callable[[int], float]
+"""Gives the Unix second at which the item of an id was created."""
 
 PIECE = 1000
 """Items of a lane that are looked at one by one rather than to guess."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from pq_cli.core.insight.explain import Reason
+from pq_cli.core.item import Item
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time, time_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import Any
-
-    from pq_cli.core.item import Item
 
 STATES = ("working", "idle", "gate closed", "slow", "died", "lease", "lease over")
 """What a worker may be at: the last two of claims that end by their lease alone."""

@@ -12,15 +12,7 @@ from pathlib import Path
 
 from pq_cli.migrate.files import stamp_of
 from pq_cli.migrate.model import Entry, LegacyItem, Warned
-from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import (
-    Member,
-    by_owner,
-    ending_classifier,
-    evidence,
-    members,
-    state_of,
-)
+from pq_cli.migrate.readers import flat, values
 from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _STATES = ("queued", "processing", "error", "completed")
@@ -30,7 +22,7 @@ _SHARED = (".processing", ".error", ".completed")
 _OWN = (".queued", ".error.info")
 ENDINGS = frozenset((*_SHARED, *_OWN, ".meta.json"))
 
-_classify = ending_classifier(
+_classify = flat.ending_classifier(
     {f".{state}": tag for tag, state in enumerate(_STATES)}
     | {".error.info": _INFO, ".meta.json": _META}
 )
@@ -39,15 +31,15 @@ _classify = ending_classifier(
 def _looks_like(traces: Traces) -> Evidence | None:
     own, shared = traces.count(*_OWN), traces.count(*_SHARED)
     metas = traces.count(".meta.json") if own else 0
-    return evidence(traces, own, shared + metas, "NAME.STATE/.error.info")
+    return flat.evidence(traces, own, shared + metas, "NAME.STATE/.error.info")
 
 
 def _read(root: Path, _: tzinfo | None) -> Iterator[Entry]:
-    return by_owner(root, _classify, partial(members, root, _SIDECARS, stamp_of, _item))
+    return flat.by_owner(root, _classify, partial(flat.members, root, _SIDECARS, stamp_of, _item))
 
 
-def _item(owner: str, member: Member) -> LegacyItem:
-    state = state_of(_STATES[member.tag])
+def _item(owner: str, member: flat.Member) -> LegacyItem:
+    state = flat.state_of(_STATES[member.tag])
     warnings: list[Warned] = []
     sidecars = member.sidecars
     info_path, info = sidecars.get(_INFO, (member.path, {}))

@@ -124,16 +124,13 @@ def _item(owner: str, copies: list[_Copy], layout: _Layout, tz: tzinfo | None) -
     )
 
 
-def _format(name: str, layout: _Layout) -> Format:
+def _format(name: str, folders: tuple[str, ...], keys: tuple[str, ...], created_key: str) -> Format:
+    layout = _Layout(folders, keys, created_key)
     return Format(name, partial(_looks_like, layout), partial(_read, layout))
 
 
 FORMATS = (
-    _format(
-        "report_queue", _Layout(("completed", "failed", "pending"), ("report_data",), "created_at")
-    ),
+    _format("report_queue", ("completed", "failed", "pending"), ("report_data",), "created_at"),
     # Envelopes of report_queue may hold a stray `data` as well, but never this pair.
-    _format(
-        "ui_queue", _Layout(("sent", "failed", "pending"), ("data", "operation_type"), "created")
-    ),
+    _format("ui_queue", ("sent", "failed", "pending"), ("data", "operation_type"), "created"),
 )

@@ -16,14 +16,7 @@ from typing import NamedTuple
 
 from pq_cli.migrate.files import read_object, tried
 from pq_cli.migrate.model import Entry, Json, LegacyItem, Reported, Stamp, Warned, Why
-from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import (
-    by_owner,
-    ending_classifier,
-    evidence,
-    json_stamp,
-    state_of,
-)
+from pq_cli.migrate.readers import flat, values
 from pq_cli.migrate.traces import Evidence, Format, Traces
 
 # In the order in which a tie of two metas is decided: the later one wins.
@@ -34,7 +27,7 @@ _OWN = (".processing.wsjf", ".suspended.wsjf", ".failed.wsjf")
 _METAS = tuple(f".{state}.meta.json" for state in _STATES)
 ENDINGS = frozenset((*_SHARED, *_OWN, *_METAS))
 
-_classify = ending_classifier(
+_classify = flat.ending_classifier(
     {f".{state}.wsjf": tag for tag, state in enumerate(_STATES)}
     | {ending: _META + tag for tag, ending in enumerate(_METAS)}
 )
@@ -53,11 +46,11 @@ def _looks_like(traces: Traces) -> Evidence | None:
     shared = traces.count(*_SHARED)
     metas = traces.count(*_METAS)
     own = traces.count(*_OWN) + (metas if shared else 0)
-    return evidence(traces, own, shared + (0 if shared else metas), "ID.STATE.wsjf/.meta.json")
+    return flat.evidence(traces, own, shared + (0 if shared else metas), "ID.STATE.wsjf/.meta.json")
 
 
 def _read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
-    return by_owner(root, _classify, partial(_group, root, tz))
+    return flat.by_owner(root, _classify, partial(_group, root, tz))
 
 
 def _group(root: Path, tz: tzinfo | None, owner: str, names: dict[int, str]) -> Iterator[Entry]:
@@ -72,7 +65,7 @@ def _group(root: Path, tz: tzinfo | None, owner: str, names: dict[int, str]) -> 
         elif rank >= 0:
             yield Reported(path, Why.ORPHAN_META, "no payload of this id, or more than one")
     for rank, path in payloads.items():
-        stamp = tried(json_stamp, root, path)
+        stamp = tried(flat.json_stamp, root, path)
         if isinstance(stamp, Reported):
             yield stamp
             yield from (Reported(meta, Why.META_OF_BAD_PAYLOAD) for meta in metas[rank].values())
@@ -110,7 +103,7 @@ def _item(
     warnings: list[Warned],
 ) -> LegacyItem:
     newest = max(metas, default=None)  # no two of an item are of one state
-    state = state_of(_STATES[_rank_now(own_rank, metas, newest)])
+    state = flat.state_of(_STATES[_rank_now(own_rank, metas, newest)])
     created = [
         us
         for meta in metas

@@ -9,16 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pq_cli.migrate.model import Entry, LegacyItem, Warned
-from pq_cli.migrate.readers import values
-from pq_cli.migrate.readers.flat import (
-    Member,
-    by_owner,
-    ending_classifier,
-    evidence,
-    json_stamp,
-    members,
-    state_of,
-)
+from pq_cli.migrate.readers import flat, values
 from pq_cli.migrate.traces import Evidence, Format, Traces
 
 _STATES = ("pending", "submitting", "error", "completed")
@@ -29,7 +20,7 @@ _OWN = (".submitting.wsjf", ".error.wsjf")
 ENDINGS = frozenset((*_SHARED, *_OWN, _META_ENDING))
 _TIMED_NAME = re.compile(r"report_([0-9]{8})_([0-9]{6})_([0-9]{6})")
 
-_classify = ending_classifier(
+_classify = flat.ending_classifier(
     {f".{state}.wsjf": tag for tag, state in enumerate(_STATES)} | {_META_ENDING: _META}
 )
 
@@ -38,18 +29,18 @@ def _looks_like(traces: Traces) -> Evidence | None:
     shared = traces.count(*_SHARED)
     metas = traces.count(_META_ENDING)
     own = traces.count(*_OWN) + (metas if shared else 0)
-    return evidence(traces, own, shared + (0 if shared else metas), "NAME.STATE.wsjf")
+    return flat.evidence(traces, own, shared + (0 if shared else metas), "NAME.STATE.wsjf")
 
 
 def _read(root: Path, tz: tzinfo | None) -> Iterator[Entry]:
     # The meta tells of the failed one; only without that of whatever became of it.
     sidecars = {_META: _STATES.index("error")}
-    entries = partial(members, root, sidecars, json_stamp, partial(_item, tz))
-    return by_owner(root, _classify, entries)
+    entries = partial(flat.members, root, sidecars, flat.json_stamp, partial(_item, tz))
+    return flat.by_owner(root, _classify, entries)
 
 
-def _item(tz: tzinfo | None, owner: str, member: Member) -> LegacyItem:
-    state = state_of(_STATES[member.tag])
+def _item(tz: tzinfo | None, owner: str, member: flat.Member) -> LegacyItem:
+    state = flat.state_of(_STATES[member.tag])
     warnings: list[Warned] = []
     meta_path, content = member.sidecars.get(_META, (member.path, {}))
     timed = _TIMED_NAME.fullmatch(owner)

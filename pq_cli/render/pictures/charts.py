@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable, Sequence
 
-from pq_cli.core.insight.history import KINDS
+from pq_cli.core.insight.history import KINDS, Window
 from pq_cli.render.pictures.markup import Markup, el, join
 from pq_cli.render.words import short_duration, short_number
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pq_cli.core.insight.history import Window
 
 _HIGH = 24
 """Units of a drawing's height; a bucket is one unit wide."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pq_cli.core.item import printable
+from collections.abc import Sequence
+
+from pq_cli.core.insight.workers import Worker
+from pq_cli.core.item import Item, printable
 from pq_cli.render.pictures.charts import facts, table
 from pq_cli.render.pictures.markup import Markup, el, join
 from pq_cli.render.words import short_duration
@@ -13,13 +16,6 @@ from pq_cli.render.workers import (
     worker_state,
     workers_line,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pq_cli.core.insight.workers import Worker
-    from pq_cli.core.item import Item
 
 _MOST = 25
 """Workers that are shown, and items of each."""

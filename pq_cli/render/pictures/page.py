@@ -7,9 +7,10 @@ error holds is shown, never obeyed.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 
 from pq_cli import __version__
-from pq_cli.core.insight.history import KINDS, WAIT_EDGES
+from pq_cli.core.insight.history import KINDS, WAIT_EDGES, LaneFlow, Window
 from pq_cli.core.insight.words import lie_in_quarantine
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
@@ -21,12 +22,6 @@ from pq_cli.render.pictures.style import STYLE
 from pq_cli.render.stats import AGE_TITLES, Stats
 from pq_cli.render.stats import facts as told
 from pq_cli.render.words import pause_line, short_duration, short_number
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pq_cli.core.insight.history import LaneFlow, Window
 
 WAIT_TITLES = ("<1s", *(short_duration(edge) for edge in WAIT_EDGES))
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
