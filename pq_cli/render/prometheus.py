@@ -26,7 +26,6 @@ def metrics(stats: Stats) -> Iterator[str]:
 
 def _families(stats: Stats) -> Iterator[Family]:
     lanes = [({"priority": str(lane.priority)}, lane) for lane in stats.lanes]
-    flows = [({"priority": str(flow.priority)}, flow) for flow in stats.history.flows]
     slots = [({"limit": name}, each) for name, each in stats.slots.items()]
     workers = Counter(worker.state(stats.now) for worker in stats.workers)
     nobody = any(reason.kind == "nobody" for reason in stats.trouble)
@@ -62,6 +61,11 @@ def _families(stats: Stats) -> Iterator[Family]:
     yield "pq_paused", "1 while nothing is claimed.", [({}, int(stats.pause is not None))]
     yield "pq_quarantined", "Things that a repair has set aside.", [({}, stats.quarantined)]
     yield "pq_drop_box_files", "Files in new/ that are no items yet.", [({}, stats.dropped)]
+    yield from _last_hour(stats)
+
+
+def _last_hour(stats: Stats) -> Iterator[Family]:
+    flows = [({"priority": str(flow.priority)}, flow) for flow in stats.history.flows]
     yield (
         "pq_last_hour_attempts", "Attempts that ended in the last hour, from the log.",
         [
