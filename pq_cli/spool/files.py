@@ -1,4 +1,4 @@
-"""Files: the one movement that every transition is, and what must hold around it.
+"""Files: what a spool is made of, and the one movement that every transition is.
 
 `move` writes the new meta over the old one where it lies, then renames that one file to where
 its new state is, then lets the payload follow. The second rename is the commit instant: before it
@@ -9,6 +9,7 @@ lists what each crash leaves and what finishes it.
 from __future__ import annotations
 
 import os
+from functools import cached_property
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
@@ -17,26 +18,34 @@ from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.host import this_boot
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.eventlog import Log
+from pq_cli.spool.disk.index import Index
+from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import Afterwards, SpoolLock
+from pq_cli.spool.disk.outputs import AttemptLogs
+from pq_cli.spool.disk.reader import Reader
+from pq_cli.spool.disk.spare import Spare
 from pq_cli.spool.disk.state import (
-    DamagedStateError,
+    Counter,
     SpoolState,
     enter_mode,
-    read_state,
+    present_state,
     write_state,
 )
-from pq_cli.spool.parts import Parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pq_cli.spool.followers import Followers
 
-_ACTIVE = f"{ACTIVE}/"
 
+class Files:
+    """One spool's parts, each made when it is first used, and the changes they make together.
 
-class Files(Parts):
-    """One spool's parts, and the changes they make together. Change only inside `with files:`."""
+    Change only inside `with files:`.
+    """
 
     def __init__(
         self,
@@ -46,13 +55,63 @@ class Files(Parts):
         lock_timeout: float,
         report: Callable[[DamagedItemError], None],
     ) -> None:
-        super().__init__(root, config, report)
+        self.root = root
+        self.config = config
+        self.report = report
+        self.reader = Reader(root)
+        self.disk = Disk(root, config.durability == "full", self.reader)
+        self.untold: dict[int, State | None] = {}
         self.state = state
         self.held = False
         self.after: Afterwards
         self._later: list[tuple[Item, str]] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
         self._pid = host.pid
+
+    def forget(self) -> None:
+        """Forget all that is remembered of the spool: it may have changed."""
+        for part in ("index", "attempt_logs", "spare", "followers"):
+            self.__dict__.pop(part, None)
+        self.untold.clear()
+
+    @cached_property
+    def counter(self) -> Counter:
+        """The last id, the mark and their writer."""
+        counter = Counter(self.disk)
+        self.disk.tell_others = counter.mark
+        return counter
+
+    @cached_property
+    def index(self) -> Index:
+        """What is remembered of lanes and claims."""
+        return Index(self.reader, self.report)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The links that name the items with keys."""
+        return Keys(self.reader, self.disk)
+
+    @cached_property
+    def followers(self) -> Followers:
+        """Who waits for whom."""
+        from pq_cli.spool.followers import Followers  # start-up: few items wait for others
+
+        return Followers(self.reader, self.disk, self.spare, self.untold, self.forget)
+
+    @cached_property
+    def spare(self) -> Spare:
+        """The room that is kept for ending what has begun."""
+        return Spare(self.disk)
+
+    @cached_property
+    def log(self) -> Log:
+        """What happened lately."""
+        return Log(self.disk, lambda: self.spare.keep())
+
+    @cached_property
+    def attempt_logs(self) -> AttemptLogs:
+        """What the attempts at items wrote."""
+        return AttemptLogs(self.disk, lambda: self.spare.keep())
 
     # -- the lock ------------------------------------------------------------
 
@@ -106,20 +165,16 @@ class Files(Parts):
             self.counter.renew_name()
             self.forget()  # what it has claimed, the parent remembers
         if not self.counter.refresh():
-            self._others_wrote()
+            # Others wrote. Very little is to be forgotten where they have only taken.
+            if not (self.counter.only_taken and self.index.others_took()):
+                self.forget()
+            if not self.counter.only_taken:
+                self.state = present_state(self.root)
+            self.__dict__.pop("followers", None)
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id)
         if self.state.boot != this_boot() or self.state.unsynced is self.disk.sync:
             self.spare.behind(self._enter_mode)
-
-    def _others_wrote(self) -> None:
-        """Forget what they may have changed: very little where they have only taken."""
-        self.handover_seen = False
-        if not (self.counter.only_taken and self.index.others_took()):
-            self.forget()
-        if not self.counter.only_taken:
-            self.state = self.present_state()
-        self.__dict__.pop("followers", None)
 
     def _enter_mode(self) -> None:
         if self.state.boot not in (None, this_boot()):
@@ -127,18 +182,6 @@ class Files(Parts):
             if self.state.after:
                 self.followers.relink(self.state.unsynced)
         self.state = enter_mode(self.disk, self.counter, self.state)
-
-    def present_state(self) -> SpoolState:
-        """Return what `state.json` says now. Raises DamagedStateError or ConfigError.
-
-        For those who look without the lock; under it `state` says the same.
-        """
-        state = read_state(self.root)
-        if state is None:
-            raise DamagedStateError(
-                f"{self.root}/{layout.STATE} is gone: `pq check --repair` rebuilds it"
-            )
-        return state
 
     def set_state(self, state: SpoolState) -> None:
         """Let the spool's state be this, durably."""
@@ -277,7 +320,7 @@ class Files(Parts):
 
     def _lets_go_alone(self, ended: Sequence[tuple[Item, str]]) -> bool:
         """Tell whether nothing but the payloads is left of what has ended, as is most usual."""
-        plain = all(item.key is None and path.startswith(_ACTIVE) for item, path in ended)
+        plain = all(item.key is None and path.startswith(f"{ACTIVE}/") for item, path in ended)
         return plain and not self.attempt_logs.any() and self.spare.is_whole()
 
     def _let_go(self, after: Afterwards) -> None:
@@ -328,7 +371,9 @@ class Files(Parts):
         no claim needs to make it durable every time.
         """
         kind, _, inner = folder.partition("/")
-        if not inner or kind == ACTIVE or (kind == PENDING and self._is_newest(inner)):
+        newest = (self.counter.last_id or 0) // layout.BLOCK_SIZE
+        block = inner.rpartition("/")[2]
+        if not inner or kind == ACTIVE or (kind == PENDING and int(block) == newest):
             return
         self.index.folders.discard(folder)
         if not self.disk.remove_dir(folder):
@@ -340,9 +385,6 @@ class Files(Parts):
         elif kind == PENDING and limit is not None and self.disk.remove_dir(_folder(folder)):
             self.index.folders.discard(layout.active_folder(limit))
             self.disk.remove_dir(layout.active_folder(limit))
-
-    def _is_newest(self, inner: str) -> bool:
-        return int(inner.rpartition("/")[2]) == (self.counter.last_id or 0) // layout.BLOCK_SIZE
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""

@@ -28,7 +28,7 @@ from pq_cli.spool.disk.payload import (
     stage_stream,
 )
 from pq_cli.spool.disk.spare import is_full
-from pq_cli.spool.disk.state import spool_uuid
+from pq_cli.spool.disk.state import present_state, spool_uuid
 from pq_cli.spool.doors.porch import admit, prepare
 from pq_cli.spool.files import Files
 
@@ -84,7 +84,7 @@ class SpoolStore(SpoolAttends):
         return self.files
 
     def state(self) -> QueueState:
-        return self.files.state if self.files.held else self.files.present_state()
+        return self.files.state if self.files.held else present_state(self.files.root)
 
     def set_state(self, state: QueueState) -> None:
         self.files.set_state(self.files.state.replace(**state.__dict__))
@@ -253,7 +253,7 @@ class SpoolStore(SpoolAttends):
 
     def uuid(self, *, lasting: bool = False) -> str:
         if not lasting:
-            return spool_uuid(self.files.present_state(), self.files.root)
+            return spool_uuid(present_state(self.files.root), self.files.root)
         state = self.files.state
         uuid = spool_uuid(state, self.files.root)
         if state.uuid is None:

@@ -112,6 +112,17 @@ def read_state(root: str) -> SpoolState | None:
     return SpoolState(**known, extra=values)
 
 
+def present_state(root: str) -> SpoolState:
+    """Return what `state.json` of an open spool says now. Raises DamagedStateError, ConfigError.
+
+    For those who look without the lock; under it `Files.state` says the same.
+    """
+    state = read_state(root)
+    if state is None:
+        raise DamagedStateError(f"{root}/{layout.STATE} is gone: `pq check --repair` rebuilds it")
+    return state
+
+
 def _refuse_newer(root: str, values: dict[str, object]) -> None:
     """Raise ConfigError for a newer format: before anything else, which may mean something else."""
     number = values.get("format")
