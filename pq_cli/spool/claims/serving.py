@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pq_cli.core.order import LaneName
+
 
 def overdue(files: Files, now: float) -> Iterator[tuple[Item, str]]:
     """Yield the claims that are over, and why; each is to be ended before the next is asked for.
@@ -93,16 +95,19 @@ def next_servable(files: Files, t: float, full: Callable[[str], bool]) -> Item |
     over.
     """
     index = files.index
+
+    def front(lane: LaneName) -> tuple[int, float] | None:
+        head = index.head(lane)
+        return None if head is None else (head.id, head.created_at)
+
     while True:
-        found = choose(index.lanes(), files.config, t, index.head, full)
+        found = choose(index.lanes(), files.config, t, front, full)
         for folder in index.empty_folders:
             files.tidy(folder)
         index.empty_folders.clear()
         files.clear_ended()
-        if found is None:
-            return None
-        item = index.head_item(found[1])
-        if _servable(files, item):
+        item = None if found is None else index.head(found[0])
+        if item is None or _servable(files, item):
             return item
 
 

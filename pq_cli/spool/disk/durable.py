@@ -280,14 +280,15 @@ class Disk:
         os.sync()
 
     def own(self, path: str) -> None:
-        """Take other users' rights away, and let root give it to the spool's owner."""
+        """Take other users' rights away, of a file all but 0600; let root give it to the owner."""
         full = self._at(path)
         info = os.lstat(full)
         if os.geteuid() == 0:
             root = os.stat(self.root)
             os.chown(full, root.st_uid, root.st_gid, follow_symlinks=False)
         if not stat.S_ISLNK(info.st_mode):
-            os.chmod(full, stat.S_IMODE(info.st_mode) & ~0o077)
+            folder = stat.S_ISDIR(info.st_mode)
+            os.chmod(full, stat.S_IMODE(info.st_mode) & ~0o077 if folder else 0o600)
 
     def set_mode(self, path: str, mode: int) -> None:
         """Set a folder's mode; a link in its place is an error."""
@@ -336,8 +337,8 @@ class Disk:
     def adopt(self, source: str, path: str) -> bool:
         """Give a file outside a second name in the spool, if that can be done safely.
 
-        Until the caller removes `source`, a crash leaves it where it was, and until `take_over` it
-        keeps its mode. False when the file system, its owner or other names forbid it: then copy.
+        Until the caller removes `source`, a crash leaves it where it was, and until `own` it keeps
+        its mode. False when the file system, its owner or other names forbid it: then copy.
         """
         info = os.lstat(source)
         if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
@@ -349,13 +350,6 @@ class Disk:
                 return False
             raise
         return True
-
-    def take_over(self, path: str) -> None:
-        """Make an adopted file one of the spool's: 0600, and of its owner."""
-        with Opened(os.open(self._at(path), _READ)) as fd:
-            os.fchmod(fd, 0o600)
-            if self._owner is not None:
-                os.fchown(fd, *self._owner)
 
     def remove_outside(self, path: str) -> None:
         """Remove a file outside the spool whose content has become an item (`--move`)."""

@@ -28,9 +28,8 @@ class Index:
         self._report = report
         self._names: list[LaneName] | None = None
         self._lanes: dict[LaneName, Lane] = {}
-        self._fronts: dict[LaneName, tuple[int, float] | None] = {}
         self._at_work: dict[str, int] = {}
-        self._heads: dict[int, Item] = {}
+        self._heads: dict[LaneName, Item | None] = {}
         self._active: dict[int, Item] = {}
         self._due: float | None = None
         self._due_known = False
@@ -44,8 +43,8 @@ class Index:
 
         False where what could not be read or served is to be tried again: then forget all of it.
         """
-        for memory in (self._fronts, self._heads, self._at_work):
-            memory.clear()
+        self._heads.clear()
+        self._at_work.clear()
         self.folders &= {ACTIVE}  # which nobody tidies away
         return not self._passed_over
 
@@ -69,52 +68,43 @@ class Index:
 
         return Lane(layout.BLOCK_SIZE, self._reader.blocks(folder), load)
 
-    def head(self, lane: LaneName) -> tuple[int, float] | None:
-        """Return lowest id and `created_at` of what can be read of a lane, or None."""
-        if lane in self._fronts:
-            return self._fronts[lane]
+    def head(self, lane: LaneName) -> Item | None:
+        """Return the lowest item of a lane that can be read, or None."""
+        if lane in self._heads:
+            return self._heads[lane]
         if lane not in self._lanes:
             self._lanes[lane] = self._listed(lane)
-        ids, front = self._lanes[lane], None
-        while front is None and (item_id := ids.head()) is not None:
-            item, path = self._heads.get(item_id), layout.pending_path(lane, item_id)
-            # Others may have taken many: to ask costs a fifth of what a vain open does.
-            if item is None and self._reader.has_meta(path):
-                item = self._read_head(path, item_id, lane[0])
-            if item is None:
+        ids, head = self._lanes[lane], None
+        while head is None and (item_id := ids.head()) is not None:
+            head = self._read(lane, item_id)
+            if head is None:
                 ids.discard(item_id)
                 if not len(ids):  # others took the last of its block, and saw their own part only
                     self.empty_folders.append(layout.pending_folder(lane, item_id))
-            else:
-                front = item_id, item.created_at
-        self._fronts[lane] = front
-        return front
+        self._heads[lane] = head
+        return head
 
-    def _read_head(self, path: str, item_id: int, priority: int) -> Item | None:
+    def _read(self, lane: LaneName, item_id: int) -> Item | None:
+        path = layout.pending_path(lane, item_id)
+        # Others may have taken many: to ask costs a fifth of what a vain open does.
+        if not self._reader.has_meta(path):
+            return None
         try:
-            item = self._reader.read_at(path, item_id, PENDING, priority)
+            return self._reader.read_at(path, item_id, PENDING, lane[0])
         except HasEndedError:
             self.ended.append(path)
-            return None
         except FileNotFoundError:
-            return None
+            pass
         except DamagedItemError as error:
             self._passed_over = True
             self._report(error)
-            return None
-        self._heads[item_id] = item
-        return item
-
-    def head_item(self, item_id: int) -> Item:
-        """Return the item of a head that `head` has returned."""
-        return self._heads[item_id]
+        return None
 
     def drop(self, lane: LaneName, item_id: int) -> None:
         """Leave a pending item out: it is gone."""
         if lane in self._lanes:
             self._lanes[lane].discard(item_id)
-        self._fronts.pop(lane, None)
-        self._heads.pop(item_id, None)
+        self._heads.pop(lane, None)
 
     def pass_over(self, lane: LaneName, item_id: int) -> None:
         """Leave a pending item out that cannot be served, until others have written."""
@@ -178,7 +168,7 @@ class Index:
                 self._names = sorted([*self._names, lane])
             if lane in self._lanes:
                 self._lanes[lane].push(after.id)
-                self._fronts.pop(lane, None)
+                self._heads.pop(lane, None)
         elif after.state is ACTIVE:
             self._active[after.id] = after
         elif after.state is State.DELAYED and self._due_known and after.not_before is not None:

@@ -287,7 +287,7 @@ def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
         files.heed(None, item)
         files.make_folder(folder)
         if staged.adopted:
-            disk.take_over(staged.tmp)
+            disk.own(staged.tmp)
         disk.patch(meta, claim_over, item)
         disk.rename(staged.tmp, path)
         disk.rename(meta, path + layout.META)
