@@ -104,8 +104,15 @@ def read_state(root: str) -> SpoolState | None:
             raise TypeError
         if known["aged_at"] is not None:
             known["aged_at"] = parse_time(known["aged_at"])
-        known["paused"] = _pause(values.pop("paused", None))
-        known["uuid"] = _uuid(values.pop("uuid", None))
+        paused = values.pop("paused", None)
+        if paused is not None:
+            reason = paused["reason"]
+            if not isinstance(reason, str | None):
+                raise TypeError
+            known["paused"] = Pause(since=parse_time(paused["since"]), reason=reason)
+        known["uuid"] = uuid = values.pop("uuid", None)
+        if uuid is not None and not (uuid.isalnum() and uuid.isascii() and len(uuid) <= 64):
+            raise ValueError
         known["after"] = values.pop("after", False) is True
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError):
         raise DamagedStateError(f"{path} is damaged; `pq check --repair` rebuilds it") from None
@@ -130,22 +137,6 @@ def _refuse_newer(root: str, values: dict[str, object]) -> None:
         raise ConfigError(
             f"{root} has format {number}, this pq knows {layout.FORMAT}: use a newer pq"
         )
-
-
-def _uuid(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.isalnum() or not value.isascii() or len(value) > 64:
-        raise TypeError
-    return value
-
-
-def _pause(value: object) -> Pause | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict) or not isinstance(value.get("reason"), str | None):
-        raise TypeError
-    return Pause(since=parse_time(value["since"]), reason=value["reason"])
 
 
 def write_state(disk: Disk, state: SpoolState) -> None:
