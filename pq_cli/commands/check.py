@@ -48,56 +48,38 @@ def command(o: CheckOptions, screen: Screen) -> int:
         if o.repair or o.as_json:
             raise UsageError("--restore excludes --repair and --json")
         return _restore(o, screen)
-    tables = None if o.repair else table_findings(o.spool, o.lock_timeout)
-    if tables is not None:
-        return _check_tables(tables, o, screen)
-    check = Check(folder(o.spool, "check"), o.lock_timeout)
     seen: Counter[str] = Counter()
+    tables = None if o.repair else table_findings(o.spool, o.lock_timeout)
+    if tables is not None:  # what can be done is up to who keeps the database: its backups
+        steps = (None if each is None else _table_record(*each) for each in tables)
+        counting = Counting(screen, "pages looked at")
+    else:
+        check = Check(folder(o.spool, "check"), o.lock_timeout)
+        found = check.steps(repair=o.repair)
+        steps = (None if each is None else _record(each) for each in found)
+        counting = Counting(screen, "items looked at", check.count)
 
     def records() -> Iterator[dict[str, Any]]:
-        with Counting(screen, "items looked at", check.count) as counting:
-            for finding in check.steps(repair=o.repair):
-                if finding is None:
+        with counting:
+            for record in steps:
+                if record is None:
                     counting.tick()
                     continue
-                seen[_severity(finding)] += 1
-                yield _record(finding)
-        if not o.repair:  # which tells itself of what it has moved there
+                seen[record["severity"]] += 1
+                yield record
+        if tables is None and not o.repair:  # which tells itself of what it has moved there
             yield from map(_aside_record, check.asides())
 
     present(records(), screen, as_json=o.as_json, line=_line, table=_table)
-    aside = len(check.asides())
+    aside = 0 if tables is not None else len(check.asides())
     rest = f"; {lie_in_quarantine(aside)}" if aside else ""
-    told = f"{seen['mended']} mended, {seen['harmless']} harmless"
+    told = "" if tables is not None else f"{seen['mended']} mended, "
+    told += f"{seen['harmless']} harmless"
     if seen["damage"]:
-        hint = "" if o.repair else "; `pq check --repair` mends what can be mended"
+        able = tables is None and not o.repair
+        hint = "; `pq check --repair` mends what can be mended" if able else ""
         raise DamageError(f"{seen['damage']} damaged, {told}{hint}{rest}")
     screen.warn(f"no damage; {told} leftovers{rest}")
-    return 0
-
-
-def _check_tables(
-    tables: Iterable[tuple[str, int | None, str] | None], o: CheckOptions, screen: Screen
-) -> int:
-    """Tell what is wrong in a database. What can be done is up to who keeps it: its backups."""
-    seen: Counter[str] = Counter()
-
-    def records() -> Iterator[dict[str, Any]]:
-        with Counting(screen, "pages looked at", None) as counting:
-            for found in tables:
-                if found is None:
-                    counting.tick()
-                    continue
-                kind, number, detail = found
-                severity = "damage" if kind in DAMAGE else "harmless"
-                seen[severity] += 1
-                yield {"severity": severity, "kind": kind, "id": number, "path": None,
-                       "detail": detail, "finishes": None, "aside": []}  # fmt: skip
-
-    present(records(), screen, as_json=o.as_json, line=_line, table=_table)
-    if seen["damage"]:
-        raise DamageError(f"{seen['damage']} damaged, {seen['harmless']} harmless")
-    screen.warn(f"no damage; {seen['harmless']} leftovers")
     return 0
 
 
@@ -121,12 +103,6 @@ def _restore(o: CheckOptions, screen: Screen) -> int:
     return status
 
 
-def _severity(finding: Finding) -> str:
-    if finding.mended:
-        return "mended"
-    return "damage" if finding.kind in DAMAGE else "harmless"
-
-
 def _line(record: dict[str, Any]) -> str:
     return "\t".join(_words(record))
 
@@ -145,15 +121,22 @@ def _words(record: dict[str, Any]) -> list[str]:
 
 
 def _record(finding: Finding) -> dict[str, Any]:
+    severity = "mended" if finding.mended else _severity(finding.kind)
     return {
-        "severity": _severity(finding),
-        "kind": finding.kind,
-        "id": finding.id,
-        "path": finding.path,
-        "detail": finding.detail,
-        "finishes": KINDS[finding.kind],
-        "aside": list(finding.aside),
-    }
+        "severity": severity, "kind": finding.kind, "id": finding.id, "path": finding.path,
+        "detail": finding.detail, "finishes": KINDS[finding.kind], "aside": list(finding.aside),
+    }  # fmt: skip
+
+
+def _table_record(kind: str, number: int | None, detail: str) -> dict[str, Any]:
+    return {
+        "severity": _severity(kind), "kind": kind, "id": number, "path": None, "detail": detail,
+        "finishes": None, "aside": [],
+    }  # fmt: skip
+
+
+def _severity(kind: str) -> str:
+    return "damage" if kind in DAMAGE else "harmless"
 
 
 def _aside_record(aside: Aside) -> dict[str, Any]:
@@ -161,12 +144,9 @@ def _aside_record(aside: Aside) -> dict[str, Any]:
     lacks = "" if "" in aside.has else "; its payload is gone"
     told = f"was {aside.came_from}: {aside.why}" if aside.came_from else "nothing says why"
     back = f"`pq check --restore {aside.name}` makes an item of it"
+    path = f"{QUARANTINE}/{aside.name}"
     return {
-        "severity": "aside",
-        "kind": "quarantine",
-        "id": aside.id,
-        "path": f"{QUARANTINE}/{aside.name}",
-        "detail": f"{told}{lacks}",
-        "finishes": f"somebody removes {QUARANTINE}/{aside.name}*" if lacks else back,
+        "severity": "aside", "kind": "quarantine", "id": aside.id, "path": path,
+        "detail": f"{told}{lacks}", "finishes": f"somebody removes {path}*" if lacks else back,
         "aside": [aside.name],
-    }
+    }  # fmt: skip
