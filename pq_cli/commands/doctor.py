@@ -6,15 +6,16 @@ import os
 import platform
 import re
 import sys
+import zipfile
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 from pq_cli import __version__
 from pq_cli.backends import folder_of, open_queue
-from pq_cli.commands.which import programs, what_to_type
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.item import State, printable
 from pq_cli.core.policy import QueueConfig
+from pq_cli.core.shellwords import typed
 from pq_cli.errors import NoSpoolError, PqError, UsageError
 from pq_cli.opened import os_error_text
 from pq_cli.options import AS_JSON, LookOptions
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pq_cli.queue.verbs import Queue
+
+
+_OURS = b"pq_cli"
+"""Stands in every script that an installer writes for pq, and in what `pq.pyz` is made of."""
+_MOST = 64 * 1024
 
 
 class DoctorOptions(LookOptions):
@@ -97,17 +103,51 @@ def _facts(spool: str) -> Iterator[Fact]:
 
 def _on_path() -> Fact:
     """Say what `pq` runs when it is typed, and what else has that name."""
-    found = programs()
+    found = _programs()
     if not found:
-        return Fact(name="on PATH", value=f"no pq; {what_to_type()} runs it")
+        return Fact(name="on PATH", value=f"no pq; {_what_to_type()} runs it")
     others = [f"{path}{'' if ours else ' (another program)'}" for path, ours in found[1:]]
     (first, ours), wrong = found[0], None
     if not ours:
         wrong = (
-            f"{first} is another program of that name: type {what_to_type()}, "
+            f"{first} is another program of that name: type {_what_to_type()}, "
             f"or uninstall the other, or have this one's folder first in PATH"
         )
     return Fact(name="on PATH", value=", behind it ".join([first, *others]), wrong=wrong)
+
+
+def _programs() -> list[tuple[str, bool]]:
+    """Return (path, whether it is this project's) of every `pq` on PATH, the one that runs first.
+
+    One file that several folders lead to is told once.
+    """
+    found: dict[str, tuple[str, bool]] = {}
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder or ".", "pq")
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            found.setdefault(os.path.realpath(path), (path, _is_ours(path)))
+    return list(found.values())
+
+
+def _is_ours(path: str) -> bool:
+    """Tell whether a program is pq; one that may not be read is taken for another."""
+    try:
+        with open(path, "rb") as file:
+            if _OURS in file.read(_MOST):
+                return True
+        with zipfile.ZipFile(path) as archive:
+            return "pq_cli/__init__.py" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _what_to_type() -> str:
+    """Return what runs this pq at a shell, wherever `pq` leads."""
+    started = os.path.abspath(sys.argv[0])
+    for path in [started, *(path for path, ours in _programs() if ours)]:
+        if os.access(path, os.X_OK) and _is_ours(path):
+            return typed([path])
+    return typed([sys.executable, "-m", "pq_cli"])
 
 
 def _packages() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from datetime import tzinfo
 from pathlib import Path
 from time import time
@@ -35,7 +35,6 @@ from pq_cli.transfer.scratch import Taken
 
 if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue
-    from pq_cli.render.terminal import Console
 
 
 def _zone(name: str) -> tzinfo:
@@ -69,7 +68,10 @@ def command(o: MigrateOptions, screen: Screen) -> int:
     root = Path(o.source)
     known = spool_format(root)
     if known is not None:
-        return _say_that_it_is_one(o, known, screen)
+        open_spool(o.replace(spool=o.source), screen).close()  # a damaged or a newer one is told
+        screen.warn(f"{o.source} is a pq spool of format {known} already: nothing to do")
+        screen.warn("to bring its items into another spool: pq export | pq import")
+        return 0
     _refuse_nesting(o.source, o.spool)
     reader = reader_for(root, o.reader, _there(o, screen))
     if not o.force and not o.dry_run:
@@ -77,18 +79,12 @@ def command(o: MigrateOptions, screen: Screen) -> int:
     named = "the local zone" if o.tz is None else o.tz
     screen.warn(f"{o.source}: read as {reader.name}; times without a zone are taken as {named}")
     seen: Counter[str] = Counter()
-    with ExitStack() as stack:
-        found = counted(reader.read(root, o.tz), screen, "items found")
-        ordered = stack.enter_context(Ordered(found))
+    with Ordered(counted(reader.read(root, o.tz), screen, "items found")) as ordered:
         try:
             if o.dry_run:
                 _dry_run(o, root, ordered, seen, screen)
             else:
-                with Counting(screen, "items", sum(ordered.states.values())) as counting:
-                    events = _counted(_import(o, root, reader, ordered, screen), counting)
-                    for event in _told(events, seen, screen):
-                        if o.as_json:
-                            screen.emit_json(_as_json(event))
+                _import(o, root, reader, ordered, seen, screen)
         finally:
             _sum_up(seen, o, screen)
     return EXIT_DATA if seen["file"] else 0
@@ -107,14 +103,6 @@ def _refuse_nesting(source: str, spool: str) -> None:
         )
 
 
-def _say_that_it_is_one(o: MigrateOptions, known: int, screen: Screen) -> int:
-    """Say that there is nothing to migrate. Raises ConfigError for a damaged or a newer spool."""
-    open_spool(o.replace(spool=o.source), screen).close()
-    screen.warn(f"{o.source} is a pq spool of format {known} already: nothing to do")
-    screen.warn("to bring its items into another spool: pq export | pq import")
-    return 0
-
-
 def _there(o: MigrateOptions, screen: Screen) -> Queue | None:
     """Return the queue into which the items are to go, None if it is not made yet."""
     try:
@@ -124,18 +112,27 @@ def _there(o: MigrateOptions, screen: Screen) -> Queue | None:
 
 
 def _import(
-    o: MigrateOptions, root: Path, reader: Format, ordered: Ordered, screen: Screen
-) -> Iterator[Fate | Reported]:
-    queue = open_spool(o, screen, create=True)
-    with ExitStack() as stack:
-        stack.enter_context(queue)
-        arrivals = stack.enter_context(queue.arrivals())
+    o: MigrateOptions,
+    root: Path,
+    reader: Format,
+    ordered: Ordered,
+    seen: Counter[str],
+    screen: Screen,
+) -> None:
+    with (
+        Counting(screen, "items", sum(ordered.states.values())) as counting,
+        open_spool(o, screen, create=True) as queue,
+        queue.arrivals() as arrivals,
         # Read under the import's lock, or another import's items would be missing from it.
-        taken = stack.enter_context(Taken(queue, realm_of(root)))
-        removal = stack.enter_context(Removal(root, ordered)) if o.move else None
+        Taken(queue, realm_of(root)) as taken,
+        Removal(root, ordered) if o.move else nullcontext() as removal,
+    ):
         tries = queue.config.max_attempts
         work = Import(root, reader.name, arrivals, taken, removal, tries, time())
-        yield from work.run(ordered, include_done=o.include_done)
+        for event in _told(work.run(ordered, include_done=o.include_done), seen, screen):
+            counting.tick(int(not isinstance(event, Reported)))
+            if o.as_json:
+                screen.emit_json(_as_json(event))
 
 
 def _dry_run(
@@ -149,12 +146,10 @@ def _dry_run(
             as_json=o.as_json,
             record=_as_json,
             line=lambda event: "\t".join(printable(text) for text in _columns(event)),
-            table=_plan_table,
+            table=lambda events, out: plan_sheet(
+                (_columns(event, for_people=True) for event in events), out
+            ),
         )
-
-
-def _plan_table(events: Iterable[Fate | Reported], out: Console) -> None:
-    plan_sheet((_columns(event, for_people=True) for event in events), out)
 
 
 def _columns(event: Fate | Reported, *, for_people: bool = False) -> tuple[str, ...]:
@@ -190,12 +185,6 @@ def _as_json(event: Fate | Reported) -> dict[str, Any]:
         "source": list(legacy.source),
         "warnings": [{"path": w.path, "field": w.field, "value": w.value} for w in legacy.warnings],
     }
-
-
-def _counted(events: Iterable[Fate | Reported], counting: Counting) -> Iterator[Fate | Reported]:
-    for event in events:
-        counting.tick(int(not isinstance(event, Reported)))
-        yield event
 
 
 def _told(

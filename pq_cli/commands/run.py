@@ -12,10 +12,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.next import refuse_paused
-from pq_cli.commands.run_options import MOST_AT_ONCE, RunOptions
 from pq_cli.commands.run_report import Reporter
 from pq_cli.commands.spools import brief_lock, open_spool
 from pq_cli.core.item import Item, State, printable
+from pq_cli.core.shellwords import quoted, shell_only, through_shell
+from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
     CommandNotFoundError,
@@ -23,6 +24,7 @@ from pq_cli.errors import (
     PqError,
     UsageError,
 )
+from pq_cli.options import DEFER_ON, LEASE, Misread, Options, number, option, span
 from pq_cli.queue.verbs import Queue
 from pq_cli.render.present import present
 from pq_cli.screen import Screen
@@ -31,7 +33,7 @@ from pq_cli.worker.contract import Order, arguments
 from pq_cli.worker.descendants import reap_orphans
 from pq_cli.worker.events import Stop, Summary
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.limits import GateClosedError
+from pq_cli.worker.limits import GateClosedError, Limits
 from pq_cli.worker.output import Outlet, is_null, same_file
 from pq_cli.worker.process import running
 from pq_cli.worker.waiting import patiently
@@ -46,6 +48,84 @@ _STOPPING = (
     "stopping: nothing more is claimed; a second signal stops what runs",
     "stopping what runs, its items go back; a third signal kills it",
 )
+
+_PATIENCE = 60.0
+"""Seconds that a run which ends by itself pauses for at most: what cron starts during an outage
+must not pile up."""
+_MOST_AT_ONCE = 500
+"""Items that batches may have open at once: each takes a descriptor."""
+_PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _rate(text: str) -> float:
+    """Return starts a second of `10`, `10/s`, `600/m`, `5/h` or `1/d`."""
+    figure, slash, unit = text.partition("/")
+    plain = figure.isascii() and figure.replace(".", "", 1).isdigit() and len(figure) <= 12
+    if not plain or float(figure) <= 0 or (slash and unit not in _PER):
+        raise Misread(text, "give e.g. 10/s, 600/m, 5/h")
+    return float(figure) / _PER[unit or "s"]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Split `--when` into a command and its arguments, by the shell's rules of quoting.
+
+    What only a shell would understand is refused: `true && false` would open the gate.
+    """
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise Misread(text, str(error)) from None
+    if not words:
+        raise UsageError("--when: give a command")
+    if what := shell_only(text):
+        better = printable(quoted(through_shell(text)))
+        why = f"no shell reads it, and {printable(what)!r} would be plain text"
+        raise Misread(text, f"{why}; write --when {better}")
+    return words
+
+
+class RunOptions(Options):
+    """The command line of `pq run`, as typed."""
+
+    cmd: tuple[str, ...] = option(
+        "-- CMD...", "Run on each item; {} becomes the payload's path.", many=True
+    )
+    commands: bool = option("--commands", "Run the commands that the items are.")
+    jobs: int = option("-j, --jobs N", "At most N at once.", default="1", read=number(1, 10_000))
+    batch: int | None = option(
+        "--batch N", "Run CMD on up to N items at once.", read=number(1, _MOST_AT_ONCE)
+    )
+    follow: bool = option("--follow", "Wait for more, for ever.")
+    max_items: int | None = option("--max N", "Claim at most N items.", read=number(1, 10**15))
+    max_seconds: float | None = option(
+        "--max-time D", "Claim nothing after D.", read=parse_duration
+    )
+    timeout: float | None = option("--timeout D", "Stop CMD after D (exit 124).", read=span)
+    kill_after: float = option(
+        "--kill-after D", "From TERM to KILL.", default="10s", read=parse_duration
+    )
+    halt_after: int | None = option(
+        "--halt-after N", "Stop after N failures in a row.", read=number(1, 10**9)
+    )
+    rate: float | None = option("--rate N/s", "Start at most N a second (m, h, d).", read=_rate)
+    nice: int | None = option("--nice N", "Run at this niceness, 0 to 19.", read=number(0, 19))
+    when: tuple[str, ...] | None = option(
+        "--when CMD", "Claim only while CMD exits 0.", read=_words
+    )
+    log: bool = option("--log", "Keep CMD's output with the item.")
+    tag: bool = option("--tag", "Put the id before each line.")
+    progress: bool | None = option(
+        "--progress/--no-progress", "Show how far it has come.", default=None
+    )
+    as_json: bool = option("--json", "Print events as JSON Lines.")
+    dry_run: bool = option("--dry-run", "Print what would run.")
+    defer_on: tuple[int, ...] | None = DEFER_ON
+    lease: float | None = LEASE
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of the run."""
+        return self.fill(Limits, patience=None if self.follow else _PATIENCE)
 
 
 def command(o: RunOptions, screen: Screen) -> int:
@@ -64,8 +144,8 @@ def command(o: RunOptions, screen: Screen) -> int:
     if o.batch is not None:
         if o.tag:
             raise UsageError("--batch and --tag exclude each other: a line is of no one item")
-        if o.jobs * o.batch > MOST_AT_ONCE:
-            raise UsageError(f"--jobs times --batch: at most {MOST_AT_ONCE} items at once")
+        if o.jobs * o.batch > _MOST_AT_ONCE:
+            raise UsageError(f"--jobs times --batch: at most {_MOST_AT_ONCE} items at once")
     brief = brief_lock(o.lock_timeout)
     queue = open_spool(o, screen, create=o.follow, lock_timeout=brief)
     if o.dry_run:
@@ -171,9 +251,9 @@ class _Run:
 
     def _obey_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._signalled, number)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                loop.add_signal_handler(signum, self._signalled, signum)
 
     def _reap_orphans(self, guard: Guard) -> None:
         """As PID 1: reap what others leave behind, from now on."""

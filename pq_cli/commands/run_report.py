@@ -7,7 +7,6 @@ import os
 import time
 
 from pq_cli.commands.idle import idle_text
-from pq_cli.commands.run_options import RunOptions
 from pq_cli.core.item import Item, State
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_duration
@@ -23,6 +22,8 @@ from pq_cli.worker.output import Outlet
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pq_cli.commands.run import RunOptions
 
 _BAR_EVERY = 0.2
 _LINE_EVERY = 5.0

@@ -72,13 +72,6 @@ def act_on_items(
     return for_each(queue, o.items, screen, told(o.as_json, queue, screen, verb(queue)))
 
 
-def stdin_lines() -> Iterator[str]:
-    """Yield the lines of stdin as text; closed stdin has none."""
-    if sys.stdin is not None:
-        for raw in lines_of(sys.stdin.buffer):
-            yield raw.decode("utf-8", "surrogateescape")
-
-
 def for_each(
     queue: Queue, arguments: Sequence[str], screen: Screen, verb: Callable[[str], object]
 ) -> int:
@@ -139,10 +132,10 @@ def told(
 
 
 def each_argument(arguments: Iterable[str]) -> Iterator[str]:
-    """Yield the ITEM arguments, with `-` replaced by the words on stdin."""
+    """Yield the ITEM arguments, with `-` replaced by the words on stdin; closed, it has none."""
     for argument in arguments:
-        if argument == "-":
-            for line in stdin_lines():
-                yield from line.split()
-        else:
+        if argument != "-":
             yield argument
+        elif sys.stdin is not None:
+            for raw in lines_of(sys.stdin.buffer):
+                yield from raw.decode("utf-8", "surrogateescape").split()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import Counter
 from heapq import nlargest
 from itertools import islice
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.insight.history import history
 from pq_cli.core.insight.shape import lane_shapes
-from pq_cli.core.item import State
+from pq_cli.core.item import State, printable
 from pq_cli.errors import UsageError
 from pq_cli.options import AS_JSON, COLOR, LookOptions, option
 from pq_cli.render.stats import Stats, stats_json, stats_table
@@ -23,6 +25,7 @@ _MAX_LETTERS = 1000
 """Dead letters whose errors are looked at: enough to name the common ones."""
 _SHOWN = 25
 """Items of a kind that the page names one by one."""
+_MODE = 0o666
 
 
 class StatsOptions(LookOptions):
@@ -54,8 +57,6 @@ def command(o: StatsOptions, screen: Screen) -> int:
         for line in metrics(stats):
             screen.emit(line)
     elif o.html:
-        from pq_cli.commands.publish import publish
-
         made = web_page(queue, stats)
         if o.html == "-":
             screen.write(made)
@@ -109,3 +110,36 @@ def gather(queue: Queue) -> Stats:
         quarantined=queue.quarantined(),
         dropped=queue.dropped(),
     )
+
+
+def publish(path: str, data: bytes) -> None:
+    """Put `data` in the place of a file, with its mode; a new one gets what umask leaves.
+
+    A link is followed. Raises UsageError for what is no file, OSError, and then all is as before.
+    """
+    target = os.path.realpath(path)
+    info = os.stat(target) if os.path.exists(target) else None
+    if info is not None and not stat.S_ISREG(info.st_mode):
+        raise UsageError(f"{printable(path)!r} is no file: name one, or - for standard output")
+    folder, name = os.path.split(target)
+    beside = os.path.join(folder, f".{name[:200]}.{os.getpid()}.tmp")
+    try:
+        _replace(beside, target, data, info)
+    except OSError as error:
+        error.filename, error.filename2 = path, None
+        raise
+
+
+def _replace(beside: str, target: str, data: bytes, before: os.stat_result | None) -> None:
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    try:
+        with open(fd, "wb") as file:
+            if before is not None:
+                os.fchmod(fd, stat.S_IMODE(before.st_mode))
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        os.rename(beside, target)
+    except BaseException:
+        os.unlink(beside)
+        raise

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from pq_cli.commands.run_options import RunOptions
+from pq_cli.commands.run import RunOptions
 from pq_cli.core.shellwords import as_command, quoted, shell_only, through_shell, typed
 from pq_cli.errors import UsageError
 

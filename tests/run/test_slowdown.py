@@ -9,7 +9,7 @@ import pytest
 from queues import Clock, make_queue
 
 from pq_cli import GiveUp, HaltError, Limits, MemoryQueue, RetryLater, State, drain
-from pq_cli.commands.run_options import RunOptions
+from pq_cli.commands.run import RunOptions
 from pq_cli.worker import limits as pace
 from pq_cli.worker.contract import Verdict
 from pq_cli.worker.limits import AFTER, FIRST, LONGEST, Slowdown

@@ -11,8 +11,7 @@ import pytest
 from queues import BACKENDS, Clock, make_queue
 from support import Pq
 
-from pq_cli.commands.publish import publish
-from pq_cli.commands.stats import gather, web_page
+from pq_cli.commands.stats import gather, publish, web_page
 from pq_cli.core.insight.workers import Duty, Worker
 from pq_cli.errors import UsageError
 from pq_cli.render.pictures.charts import heat
