@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import for_each, open_spool, told
-from pq_cli.core.insight.words import counted
+from pq_cli.core.insight import words
 from pq_cli.core.selection import Selection
 from pq_cli.errors import NoLongerFitsError, NoSuchItemError, UsageError
 from pq_cli.render.counting import counted
@@ -62,7 +62,7 @@ def act_on(
     if o.dry_run:
         tell = told(True, queue, screen, queue.get) if o.as_json else screen.emit
         status = for_each(queue, found, screen, tell)
-        screen.warn(f"{counted(len(found), 'item')} would be {did}")
+        screen.warn(f"{words.counted(len(found), 'item')} would be {did}")
         return status
     act, count = told(o.as_json, queue, screen, verb(queue)), 0
 
@@ -76,5 +76,5 @@ def act_on(
 
     status = for_each(queue, found, screen, once)
     of = f"{count:,} of " if count != len(found) else ""
-    screen.warn(f"{of}{counted(len(found), 'item')} {'is' if count == 1 else 'are'} {did}")
+    screen.warn(f"{of}{words.counted(len(found), 'item')} {'is' if count == 1 else 'are'} {did}")
     return status

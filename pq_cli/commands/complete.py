@@ -183,10 +183,11 @@ def _fixed(kind: str | None) -> Sequence[str]:
     from pq_cli.commands.completion import SHELLS
     from pq_cli.queue.request import IF_EXISTS
 
-    numbers = tuple(str(n) for n in range(1, 11))
-    known = {"states": tuple(State), "colors": COLORS, "exists": IF_EXISTS, "shells": tuple(SHELLS)}
-    known["rules"] = IF_FAILED
-    return {**known, "priorities": numbers}.get(kind or "", ())
+    known = {
+        "states": tuple(State), "colors": COLORS, "exists": IF_EXISTS, "shells": tuple(SHELLS),
+        "rules": IF_FAILED, "priorities": tuple(map(str, range(1, 11))),
+    }  # fmt: skip
+    return known.get(kind or "", ())
 
 
 def _described(item: Item) -> str:

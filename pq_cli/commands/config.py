@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from functools import partial
+
 from pq_cli.commands.spools import open_spool
+from pq_cli.core.item import printable
 from pq_cli.core.policy import QueueConfig
-from pq_cli.errors import UsageError
+from pq_cli.errors import CommandFailedError, PqError, UsageError
 from pq_cli.options import AS_JSON, Options, option
-from pq_cli.queue.policytext import policy_lines
+from pq_cli.queue.policytext import CONFIG_TEMPLATE, policy_lines
 from pq_cli.queue.verbs import Queue
 from pq_cli.screen import Screen
+from pq_cli.worker.contract import not_runnable
 
 
 class ConfigOptions(Options):
@@ -50,16 +61,78 @@ def command(o: ConfigOptions, screen: Screen) -> int:
 
 
 def _edit(queue: Queue, screen: Screen) -> QueueConfig:
-    """Let a person edit the text; return the policy that holds then."""
-    from pq_cli.commands.editing import edited  # start-up
-    from pq_cli.queue.policytext import CONFIG_TEMPLATE
+    """Let a person edit the text; return the policy that holds then.
 
+    When it is not taken, a person on a terminal is asked whether to edit it again; what they wrote
+    is kept in a file that is named. Raises what `replace_policy` raises, CommandFailedError,
+    CommandNotFoundError, NotExecutableError, UsageError for an $EDITOR that is no command line.
+    """
     before = queue.policy_text()
-    taken = [queue.config]
+    text = before or CONFIG_TEMPLATE
+    folder = tempfile.mkdtemp(prefix="pq-edit-")  # ours alone; the editor may leave files beside
+    path = os.path.join(folder, "queue.toml")
+    private = partial(os.open, mode=0o600)
+    with open(path, "x", encoding="utf-8", newline="", opener=private) as file:
+        file.write(text)
+    keep = False
+    try:
+        while True:
+            _run_editor(path)
+            keep = True
+            try:
+                now = _read(path)
+                config = queue.config if now == text else queue.replace_policy(before, now)
+            except (PqError, OSError) as error:
+                if isinstance(error, UsageError) and _again(error, screen):
+                    continue
+                screen.warn(f"nothing was changed; what you wrote is in {path}")
+                raise
+            if now == text:
+                screen.warn("nothing was changed")
+            keep = False
+            return config
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def take(text: str) -> None:
-        taken.append(queue.replace_policy(before, text))
 
-    if not edited(before or CONFIG_TEMPLATE, "queue.toml", take, screen):
-        screen.warn("nothing was changed")
-    return taken[-1]
+def _run_editor(path: str) -> None:
+    """Run the editor to its end. It has the terminal: Ctrl-C is for it to heed, not for us."""
+    said = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        argv = shlex.split(said)
+    except ValueError as error:
+        raise UsageError(f"$VISUAL or $EDITOR {printable(said)!r}: {error}") from None
+    if not argv:
+        raise UsageError("$VISUAL or $EDITOR is empty: EDITOR=vi")
+    try:
+        process = subprocess.Popen([*argv, path])
+    except OSError as error:
+        raise not_runnable(argv[0], error) from None
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if status:
+        raise CommandFailedError(
+            f"{printable(argv[0])} ended with status {status}: nothing was changed"
+        )
+
+
+def _again(error: PqError, screen: Screen) -> bool:
+    """Tell whether there is somebody who wants to edit it once more."""
+    if sys.stdin is None or not (os.isatty(0) and os.isatty(2)):
+        return False
+    screen.warn(error)
+    os.write(2, b"Edit it again? [Y/n] ")
+    answer = sys.stdin.readline()
+    return bool(answer) and not answer.strip().lower().startswith("n")
+
+
+def _read(path: str) -> str:
+    with open(path, "rb") as file:  # by its name: many editors put another file in its place
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError:
+            raise UsageError("queue.toml: what was written is no text in UTF-8") from None

@@ -112,20 +112,17 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
         if not _table(queue, o, iter(items), out):
             screen.warn(_nothing(queue, o))
 
+    columns = partial(item_columns, config=queue.config, t=t)
     present(
         items(),
         screen,
         as_json=o.as_json,
         color=o.color,
         record=partial(item_json, config=queue.config, t=t),
-        line=_id if o.ids else partial(item_columns, config=queue.config, t=t),
+        line=(lambda item: str(item.id)) if o.ids else columns,
         table=None if o.ids else table,
     )
     return found
-
-
-def _id(item: Item) -> str:
-    return str(item.id)
 
 
 def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
@@ -207,33 +204,21 @@ def _watch(queue: Queue, o: LsOptions, interval: float, screen: Screen) -> None:
     from pq_cli.render.terminal import console
     from pq_cli.render.watch import watch
 
-    live = _Live(queue)
+    live, due = 0, 0.0
 
     def draw(columns: int, rows: int) -> list[str]:
+        nonlocal live, due
+        began = time.monotonic()
+        if began >= due:  # at most a tenth of the time: with a million it takes seconds
+            live = len(queue)
+            now = time.monotonic()
+            due = now + 10 * (now - began)
         out = console(screen, o.color, columns)
         with out.capture() as capture:
-            _picture(queue, o, out, rows, live.count())
+            _picture(queue, o, out, rows, live)
         return capture.get().split("\n")[:-1]
 
     watch(draw, interval)
-
-
-class _Live:
-    """Counts the live items, but at most a tenth of the time: with a million that takes seconds."""
-
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-        self._known = 0
-        self._due = 0.0
-
-    def count(self) -> int:
-        """Return how many there are, or were a little while ago."""
-        began = time.monotonic()
-        if began >= self._due:
-            self._known = len(self._queue)
-            now = time.monotonic()
-            self._due = now + 10 * (now - began)
-        return self._known
 
 
 def _picture(queue: Queue, o: LsOptions, out: Console, rows: int, live: int) -> None:

@@ -147,16 +147,12 @@ class Reporter:
         if self._json:
             self._write({"event": "gate", "open": is_open})
         elif self._gate is not None and self._heard:
-            self._pass_on(self._gate.words)
+            if words := self._gate.words:  # what it wrote to stderr
+                self._err.write(words if words.endswith(b"\n") else words + b"\n")
             until = "is claimed meanwhile" if self._follow else "more is claimed"
             self._say(
                 f"the gate (--when) is {'open again' if is_open else f'closed: nothing {until}'}"
             )
-
-    def _pass_on(self, words: bytes) -> None:
-        """Write to stderr what the gate wrote there."""
-        if words:
-            self._err.write(words if words.endswith(b"\n") else words + b"\n")
 
     def _pace(self, event: Event) -> None:
         """Tell when the pool slows down, and when that is over."""
