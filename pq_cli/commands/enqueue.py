@@ -256,13 +256,11 @@ class _Enqueue:
             else:
                 batches = json_records(source, self._request)
             for batch in batches:
-                self._batch(batch.records)
-                if batch.error is not None:
-                    raise batch.error
+                self._batch(batch)
         except (PqError, OSError) as error:
             number = self._went_in - before
-            end_text = f"{number:,} item{' was' if number == 1 else 's were'} queued before it"
-            self._note(error, "" if file == "-" else f"{file}: ", f"; {end_text}")
+            queued = f"{number:,} item{' was' if number == 1 else 's were'} queued before it"
+            self._note(error, "" if file == "-" else f"{file}: ", f"; {queued}")
         finally:
             if fd:
                 os.close(fd)

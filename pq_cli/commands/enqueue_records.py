@@ -6,13 +6,12 @@ and on a fast one many share a sync.
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
 from binascii import a2b_base64
 
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import JsonError, parse_strict
 from pq_cli.core.timefmt import parse_duration, parse_time
-from pq_cli.errors import PqError, UsageError
+from pq_cli.errors import UsageError
 from pq_cli.opened import read_part
 from pq_cli.queue.request import Request, checked
 
@@ -32,47 +31,34 @@ _MOST_BYTES = 768 * 1024
 """Records, and bytes, after which a batch is full: others wait while it is let in."""
 
 
-class Batch:
-    """Records to be queued together, and what was wrong behind the last of them."""
-
-    def __init__(self, records: list[Payload], error: PqError | None = None) -> None:
-        self.records = records
-        self.error = error
-
-
-def split_records(source: About, end: bytes, request: Request) -> Iterator[Batch]:
+def split_records(source: About, end: bytes, request: Request) -> Iterator[list[Payload]]:
     """Yield batches of the records that `end` ends; the last one may lack it.
 
-    source: what is open and, for errors, how it is called.
+    source: what is open and, for errors, how it is called. Raises UsageError for a record that is
+    too long, behind those before it.
     """
-    try:
-        for raw in _raw_batches(source, end):
-            yield Batch([(record, request) for record in raw])
-    except UsageError as error:
-        yield Batch([], error)
+    for raw in _raw_batches(source, end):
+        yield [(record, request) for record in raw]
 
 
-def json_records(source: About, request: Request) -> Iterator[Batch]:
-    """Yield batches of JSON records; a malformed one ends the stream and names its line.
+def json_records(source: About, request: Request) -> Iterator[list[Payload]]:
+    """Yield batches of JSON records; a malformed one is a UsageError that names its line.
 
     source: as for `split_records`.
     """
     number = 0
-    try:
-        for raw in _raw_batches(source, b"\n"):
-            records: list[Payload] = []
-            for line in raw:
-                number += 1
-                if not line.strip():
-                    continue
-                try:
-                    records.append(parse_record(line, request))
-                except UsageError as error:
-                    yield Batch(records, UsageError(f"line {number}: {error}"))
-                    return
-            yield Batch(records)
-    except UsageError as error:
-        yield Batch([], error)
+    for raw in _raw_batches(source, b"\n"):
+        records: list[Payload] = []
+        for line in raw:
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                records.append(parse_record(line, request))
+            except UsageError as error:
+                yield records
+                raise UsageError(f"line {number}: {error}") from None
+        yield records
 
 
 def _raw_batches(source: About, end: bytes) -> Iterator[list[bytes]]:
@@ -136,15 +122,8 @@ def parse_record(line: bytes, defaults: Request) -> Payload:
             f"unknown field '{printable(unknown[0], 60)}'; known: {', '.join(_FIELDS)}"
         )
     fields: dict[str, Any] = {k: values[k] for k in _FIELDS if values.get(k) is not None}
-    kinds = {
-        "key": str,
-        "limit": str,
-        "if_failed": str,
-        "name": str,
-        "max_attempts": int,
-        "priority": int,
-    }
-    for name, kind in kinds.items():
+    kinds = dict.fromkeys(("key", "limit", "if_failed", "name"), str)
+    for name, kind in (kinds | dict.fromkeys(("max_attempts", "priority"), int)).items():
         value = fields.get(name)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise UsageError(f"{name} must be {'a text' if kind is str else 'a whole number'}")
@@ -174,10 +153,8 @@ def _payload(values: dict[str, Any]) -> bytes:
         except UnicodeEncodeError:
             raise UsageError("payload holds half a character; use payload_base64") from None
     try:
-        return a2b_base64(encoded, strict_mode=True) if isinstance(encoded, str) else _no_base64()
-    except (Base64Error, ValueError):
-        return _no_base64()
-
-
-def _no_base64() -> bytes:
+        if isinstance(encoded, str):
+            return a2b_base64(encoded, strict_mode=True)
+    except ValueError:
+        pass
     raise UsageError("payload_base64 is not base64")

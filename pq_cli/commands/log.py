@@ -59,7 +59,7 @@ def command(o: LogOptions, screen: Screen) -> int:
         found = _followed(o, queue, screen, chosen, first, start)
     else:
         careful = o.as_json or o.after_event is not None
-        found = _after(start, chosen(queue.log(first if careful else None)))
+        found = chosen(queue.log(first if careful else None), start)
         if o.count is not None:
             found = deque(found, maxlen=o.count)
     widths = ATTEMPT_WIDTHS if o.ended else LOG_WIDTHS
@@ -69,19 +69,19 @@ def command(o: LogOptions, screen: Screen) -> int:
     return 0
 
 
-def _chooser(o: LogOptions, queue: Queue) -> Callable[[Events], Events]:
-    """Return what makes of the log what was asked for."""
+def _chooser(o: LogOptions, queue: Queue) -> Callable[[Events, int], Events]:
+    """Return what makes of the log what was asked for and has come after an event."""
     wanted = {int(queue.reference(ref).partition(".")[0]) for ref in o.items}
     earliest = None if o.since is None else queue.now() - o.since
 
-    def chosen(records: Events) -> Events:
+    def chosen(records: Events, start: int) -> Events:
         if wanted:
             records = (record for record in records if record.get("id") in wanted)
         if o.ended:
             records = attempts(records)
         if earliest is not None:
             records = (record for record in records if _at(record) >= earliest)
-        return records
+        return (record for record in records if record["number"] > start) if start else records
 
     return chosen
 
@@ -90,24 +90,20 @@ def _followed(
     o: LogOptions,
     queue: Queue,
     screen: Screen,
-    chosen: Callable[[Events], Events],
+    chosen: Callable[[Events, int], Events],
     first: int,
     start: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield what was asked for and has come after the event `start`, and what comes."""
     if o.count is not None:
         past = list(queue.log(first))
-        last = deque(_after(start, chosen(past)), maxlen=o.count)
+        last = deque(chosen(past, start), maxlen=o.count)
         ends = [record["number"] for record in past[-1:]]
         start = last[0]["number"] - 1 if last else max(start, *ends, 0)
     events = queue.follow(first, idle=screen.need_reader, trouble=screen.report)
-    for record in _after(start, chosen(events)):
+    for record in chosen(events, start):
         yield record
         screen.flush()
-
-
-def _after(start: int, records: Events) -> Events:
-    return (record for record in records if record["number"] > start) if start else records
 
 
 def _at(record: dict[str, Any]) -> float:
