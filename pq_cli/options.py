@@ -158,7 +158,8 @@ def statuses(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _metadata(pairs: Iterable[str]) -> dict[str, str] | None:
+def metadata_of(pairs: Iterable[str]) -> dict[str, str] | None:
+    """Return the metadata of `KEY=VALUE` words, None where there are none."""
     metadata = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -227,7 +228,7 @@ def limit_or_none(text: str) -> str:
 
 
 LIMIT = option("--limit LIMIT", "At most so many of it at once.", read=valid_limit)
-METADATA = option("-m, --metadata K=V", "May be repeated.", many=True, read=_metadata)
+METADATA = option("-m, --metadata K=V", "May be repeated.", many=True, read=metadata_of)
 DELAY = option("--delay D", "Not before D from now.", read=parse_duration)
 AT = option("--at T", "Not before this time.", read=parse_time)
 
@@ -266,9 +267,6 @@ class NewItemOptions(Options):
 
 # Where the plain name says what an item is to have, what it has is chosen by these.
 OF_PRIORITY = option("--of-priority N", "Only of this base priority.", read=valid_priority)
-OF_NAME = option("--of-name GLOB", "Only where the name matches.")
-OF_LIMIT = option("--of-limit LIMIT", "Only with this limit, or none.", read=limit_or_none)
-OF_METADATA = option("--of-metadata K=V", "Only with these metadata.", many=True, read=_metadata)
 
 
 class SelectOptions(LookOptions):
@@ -285,7 +283,7 @@ class SelectOptions(LookOptions):
         "--older-than D", "Created more than D ago.", read=parse_duration
     )
     of_metadata: dict[str, str] | None = option(
-        "-m, --metadata K=V", "It has these metadata.", many=True, read=_metadata
+        "-m, --metadata K=V", "It has these metadata.", many=True, read=metadata_of
     )
     of_limit: str | None = option(
         "--limit LIMIT", "Only with this limit, or none.", read=limit_or_none

@@ -222,14 +222,8 @@ class _Enqueue:
             self._went_in += done - len(admitted.found)
             self._print(admitted)
             for item in admitted.found:
-                self._screen.warn(
-                    taken_text(
-                        item,
-                        f"{files[0]} stays" if move else "nothing was queued",
-                        raised=self._request.if_exists == "raise",
-                        differs=bool(admitted.differing),
-                    )
-                )
+                stays = f"{files[0]} stays" if move else "nothing was queued"
+                self._say_taken(item, stays, len(admitted.differing))
         except (PqError, OSError) as error:
             self._note(error)
             self._failed += len(batch[1:])  # it was raised: none of them is in
@@ -268,14 +262,7 @@ class _Enqueue:
     def sum_up(self, files: int) -> None:
         """Tell of the records whose keys were taken, and how many of several FILEs went in."""
         if self._taken == 1 and self._owner is not None:
-            self._screen.warn(
-                taken_text(
-                    self._owner,
-                    "nothing was queued for it",
-                    raised=self._request.if_exists == "raise",
-                    differs=bool(self._differing),
-                )
-            )
+            self._say_taken(self._owner, "nothing was queued for it", self._differing)
         elif self._taken:
             other = f", {self._differing:,} by other payloads" if self._differing else ""
             self._screen.warn(
@@ -283,6 +270,10 @@ class _Enqueue:
             )
         if self._failed and files > 1:
             self._screen.warn(f"{self._went_in} of {files} FILEs were queued")
+
+    def _say_taken(self, item: Item, instead: str, differing: int) -> None:
+        raised = self._request.if_exists == "raise"
+        self._screen.warn(taken_text(item, instead, raised=raised, differs=bool(differing)))
 
     def _batch(self, records: list[Payload]) -> None:
         if records:

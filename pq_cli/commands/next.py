@@ -7,7 +7,7 @@ import signal
 import time
 
 from pq_cli.backends import folder
-from pq_cli.commands.spools import brief_lock, open_spool
+from pq_cli.commands.spools import open_spool
 from pq_cli.core.timefmt import format_duration, format_time, parse_duration
 from pq_cli.errors import (
     DamagedItemError,
@@ -77,20 +77,15 @@ def command(o: NextOptions, screen: Screen) -> int:
     item = _claim(queue, lambda: queue.claim(lease=o.lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
-        _say_idle(queue, screen)
+        if screen.is_terminal():  # programs have the exit status
+            from pq_cli.commands.idle import idle_text  # start-up
+
+            idle = idle_text(queue)
+            if idle is not None:
+                screen.warn(idle)
         return 1
     _deliver(queue, item, o, screen)
     return 0
-
-
-def _say_idle(queue: Queue, screen: Screen) -> None:
-    """Tell people why there was nothing; programs have the exit status."""
-    if screen.is_terminal():
-        from pq_cli.commands.idle import idle_text  # start-up
-
-        idle = idle_text(queue)
-        if idle is not None:
-            screen.warn(idle)
 
 
 def refuse_paused(queue: Queue) -> None:
@@ -110,39 +105,26 @@ def _deliver(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> None:
         queue.fail(item, str(error), dead=True)
         raise
     except BaseException:
-        _give_back(queue, item)
+        try:
+            queue.release(item)
+        except (StaleClaimError, NoSuchItemError):
+            pass  # it has ended already
         raise
     if o.ack:
         queue.done(item)
     elif screen.is_terminal():
-        _say_how_on(queue, item, o, screen, shown=shown)
+        lease = format_duration(o.lease or queue.config.lease)
+        binary = ":" if shown else f", {NOT_TEXT}: `pq cat {item.claim} >FILE`, then"
+        how_on = f"`pq done {item.claim}`, else it is back in {lease}"
+        screen.warn(f"claimed {item.claim}{binary} {how_on}")
     elif not (o.claim or o.path or o.as_json):
         screen.warn(f"claimed {item.claim}")
 
 
-def _say_how_on(queue: Queue, item: Item, o: NextOptions, screen: Screen, *, shown: bool) -> None:
-    """Tell people what they have now, and what to type next."""
-    lease = format_duration(o.lease or queue.config.lease)
-    binary = "" if shown else f", {NOT_TEXT}: `pq cat {item.claim} >FILE`, then"
-    screen.warn(
-        f"claimed {item.claim}{binary or ':'} `pq done {item.claim}`, else it is back in {lease}"
-    )
-
-
-def _give_back(queue: Queue, item: Item) -> None:
-    """Release a claim that was cut short, unless it has ended already."""
-    try:
-        queue.release(item)
-    except (StaleClaimError, NoSuchItemError):
-        pass
-
-
-def _open(
-    o: NextOptions, screen: Screen, deadline: float | None, lock_timeout: float | None = None
-) -> Queue:
+def _open(o: NextOptions, screen: Screen, deadline: float | None, *, brief: bool = False) -> Queue:
     while True:
         try:
-            return open_spool(o, screen, lock_timeout=lock_timeout)
+            return open_spool(o, screen, brief=brief)
         except NoSpoolError:
             if deadline is None or time.monotonic() >= deadline:
                 raise
@@ -183,38 +165,26 @@ def _print(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> bool:
         screen.emit_json(item_json(item, queue.config, queue.order_time()))
     else:
         lease = o.lease or queue.config.lease
-        with queue.open_payload(item) as payload, _Renewed(queue, item, lease):
-            shown = screen.copy(payload, raw=o.raw, ends=True)
+        with queue.open_payload(item) as payload:
+            # However long a slow reader takes; by a timer signal, because a write to a full pipe
+            # waits in the kernel. A claim that is lost ends the program wherever it is.
+            signal.signal(signal.SIGALRM, lambda *_: queue.renew(item, lease))
+            signal.setitimer(signal.ITIMER_REAL, lease / 3, lease / 3)
+            try:
+                shown = screen.copy(payload, raw=o.raw, ends=True)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         if not shown and o.ack:
             raise UsageError(f"item {item.id} is {NOT_TEXT}; --raw prints it, or go to a file")
     screen.flush()
     return shown
 
 
-class _Renewed:
-    """A context in which a claim is kept alive, however long a slow reader takes.
-
-    By a timer signal, because a write to a full pipe waits in the kernel. Raises StaleClaimError
-    wherever the program is when the claim turns out to be lost.
-    """
-
-    def __init__(self, queue: Queue, item: Item, lease: float) -> None:
-        self._renew = lambda *_: queue.renew(item, lease)
-        self._every = lease / 3
-
-    def __enter__(self) -> None:
-        signal.signal(signal.SIGALRM, self._renew)
-        signal.setitimer(signal.ITIMER_REAL, self._every, self._every)
-
-    def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def _run(o: NextOptions, screen: Screen, deadline: float | None) -> int:
     from pq_cli.worker.attempt import Foreground
     from pq_cli.worker.contract import judging
 
-    queue = _open(o, screen, deadline, brief_lock(o.lock_timeout))
+    queue = _open(o, screen, deadline, brief=True)
     judge = judging(o.defer_on, queue.config)
     seconds = o.lease or queue.config.lease
     with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pq_cli.commands.next import refuse_paused
 from pq_cli.commands.run_report import Reporter
-from pq_cli.commands.spools import brief_lock, open_spool
+from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import Item, State, printable
 from pq_cli.core.shellwords import quoted, shell_only, through_shell
 from pq_cli.core.timefmt import parse_duration
@@ -146,8 +146,7 @@ def command(o: RunOptions, screen: Screen) -> int:
             raise UsageError("--batch and --tag exclude each other: a line is of no one item")
         if o.jobs * o.batch > _MOST_AT_ONCE:
             raise UsageError(f"--jobs times --batch: at most {_MOST_AT_ONCE} items at once")
-    brief = brief_lock(o.lock_timeout)
-    queue = open_spool(o, screen, create=o.follow, lock_timeout=brief)
+    queue = open_spool(o, screen, create=o.follow, brief=True)
     if o.dry_run:
         return _dry_run(queue, o, screen)
     if o.when and shutil.which(o.when[0]) is None:

@@ -14,13 +14,11 @@ from pq_cli.options import (
     MAX_ATTEMPTS,
     METADATA,
     NAME,
-    OF_LIMIT,
-    OF_METADATA,
-    OF_NAME,
     OF_PRIORITY,
     PRIORITY,
     ChosenOptions,
     limit_or_none,
+    metadata_of,
     option,
 )
 from pq_cli.screen import Screen
@@ -39,9 +37,13 @@ class SetOptions(ChosenOptions):
     name: str | None = NAME
     metadata: dict[str, str] | None = METADATA
     of_priority: int | None = OF_PRIORITY
-    of_limit: str | None = OF_LIMIT
-    of_name: str | None = OF_NAME
-    of_metadata: dict[str, str] | None = OF_METADATA
+    of_limit: str | None = option(
+        "--of-limit LIMIT", "Only with this limit, or none.", read=limit_or_none
+    )
+    of_name: str | None = option("--of-name GLOB", "Only where the name matches.")
+    of_metadata: dict[str, str] | None = option(
+        "--of-metadata K=V", "Only with these metadata.", many=True, read=metadata_of
+    )
 
 
 def command(o: SetOptions, screen: Screen) -> int:

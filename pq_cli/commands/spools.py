@@ -26,13 +26,13 @@ _BRIEF = 1.0
 
 
 def open_spool(
-    o: LookOptions, screen: Screen, *, create: bool = False, lock_timeout: float | None = None
+    o: LookOptions, screen: Screen, *, create: bool = False, brief: bool = False
 ) -> Queue:
     """Open the queue a command was told to use; damaged items are named on stderr.
 
-    lock_timeout: seconds, instead of that of the options.
+    brief: for a process that waits again and again: while it waits for the lock it heeds no signal.
     """
-    seconds = o.lock_timeout if lock_timeout is None else lock_timeout
+    seconds = min(o.lock_timeout, _BRIEF) if brief else o.lock_timeout
     return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
 
 
@@ -40,14 +40,6 @@ def open_own_folder(o: LookOptions, screen: Screen, command: str, *, create: boo
     """Open the spool for a command that is about what its folder holds, as `open_spool`."""
     seconds = o.lock_timeout
     return open_folder(o.spool, command, create=create, lock_timeout=seconds, report=screen.warn)
-
-
-def brief_lock(patience: float) -> float:
-    """Return the part of a `--lock-timeout` of so many seconds that is to be waited at a time.
-
-    For a process that waits again and again: while it waits for the lock it heeds no signal.
-    """
-    return min(patience, _BRIEF)
 
 
 def taken_text(item: Item, instead: str, *, raised: bool = False, differs: bool = False) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from pq_cli.commands.enqueue import after_others, check_stdin, fell_text, request_of
-from pq_cli.commands.spools import brief_lock, open_spool, taken_text
+from pq_cli.commands.spools import open_spool, taken_text
 from pq_cli.core.item import Item, State
 from pq_cli.errors import (
     EXIT_COMMAND_FAILED,
@@ -50,7 +50,7 @@ def command(o: SubmitOptions, screen: Screen) -> int:
     request = request_of(o)
     check_stdin()
     screen.check()
-    queue = open_spool(o, screen, create=True, lock_timeout=brief_lock(o.lock_timeout))
+    queue = open_spool(o, screen, create=True, brief=True)
     request = after_others(request, o, queue)
     seconds = o.lease or queue.config.lease
     with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:
