@@ -90,10 +90,7 @@ def _facts(spool: str) -> Iterator[Fact]:
         made = path is not None and _can_be_made(path)
         yield Fact(name="state", value="none yet", wrong=None if made else str(error))
         return
-    except PqError as error:
-        yield Fact(name="state", value="cannot be opened", wrong=str(error))
-        return
-    except OSError as error:
+    except (PqError, OSError) as error:
         yield Fact(name="state", value="cannot be opened", wrong=os_error_text(error))
         return
     if path is None:

@@ -8,7 +8,7 @@ import sys
 from time import monotonic
 
 from pq_cli.commands.spools import open_spool, taken_text
-from pq_cli.core.item import State
+from pq_cli.core.item import MAX_NAME_BYTES, State, printable
 from pq_cli.errors import OutputError, PqError, UsageError
 from pq_cli.opened import About, open_file
 from pq_cli.options import AT, DELAY, NewItemOptions, option
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pq_cli.queue.verbs import Queue
     from pq_cli.render.counting import Counting
     from pq_cli.screen import Screen
+    from pq_cli.worker.contract import Order
 
 
 _MOST = 500
@@ -82,16 +83,39 @@ def command(o: EnqueueOptions, screen: Screen) -> int:
 
 def _command(o: EnqueueOptions, modes: int, screen: Screen) -> int:
     """Make an item of a command and the present folder, named by how it was typed."""
-    from pq_cli.commands.enqueue_order import order_of  # start-up
-
     if modes or o.move:
         raise UsageError("--command takes one command: neither records nor --move")
-    order, name = order_of(o.files)
+    order, name = _order_of(o.files)
     request = request_of(o)
     screen.check()
     queue = open_spool(o, screen, create=True)
     request = after_others(request.replace(name=o.name or name), o, queue)
     return _Enqueue(queue, request, screen).one(order.payload())
+
+
+def _order_of(words: Sequence[str]) -> tuple[Order, str]:
+    """Return the command, in the present folder, and a name that shows it. Raises UsageError."""
+    import shlex
+    import shutil
+
+    from pq_cli.core.shellwords import as_command, shell_only
+    from pq_cli.worker.contract import Order
+
+    if not words or not words[0]:
+        raise UsageError("give the command to queue: pq enqueue --command -- CMD...")
+    line = words[0]
+    is_line = len(words) == 1 and (len(line.split()) > 1 or shell_only(line) is not None)
+    if is_line and shutil.which(line) is None:
+        better = printable(as_command(words))
+        raise UsageError(f"{printable(line)}: it is one word, and no shell reads it: `-- {better}`")
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the present folder is gone: cd to one that is there") from None
+    name, shown = shlex.join(words), MAX_NAME_BYTES // 4  # a character has four at most
+    if len(name) > shown:
+        name = name[: shown - 3] + "..."
+    return Order(argv=list(words), cwd=cwd), name
 
 
 def _size_of_stdin() -> int | None:
