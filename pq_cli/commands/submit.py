@@ -61,24 +61,23 @@ def command(o: SubmitOptions, screen: Screen) -> int:
         except LockTimeoutError:
             queue.unstage(staged)
             raise
-        if item.claim is None and item.limit is not None and item.created_at >= began:
-            return _queued(screen, item, f"limit {item.limit} is full: nothing was run", 0)
-        if item.after and item.created_at >= began:
-            return _behind(screen, item)
-        if item.claim is None:  # its key was taken, by an item that others may be working on
-            screen.warn(taken_text(item, "nothing was run", raised=o.if_exists == "raise"))
-            screen.emit(str(item.id))
-            return 0
+        why = _why_not_run(item, new=item.created_at >= began, raised=o.if_exists == "raise")
+        if why is not None:
+            return _told(screen, item, why)
         return _try(foreground, item, o.cmd, judging(o.defer_on, queue.config), screen)
 
 
-def _behind(screen: Screen, item: Item) -> int:
-    """Tell of an item that comes after others, which are not done."""
-    if item.state is State.FAILED:
-        screen.warn(fell_text(item))
-        screen.emit(str(item.id))
-        return 0
-    return _queued(screen, item, f"it waits for item {item.after[0]}: nothing was run", 0)
+def _why_not_run(item: Item, *, new: bool, raised: bool) -> str | None:
+    """Return what to say of an item that cannot be tried at once, None of one that can."""
+    if new and item.claim is None and item.limit is not None:
+        return f"item {item.id}: limit {item.limit} is full: nothing was run: queued"
+    if new and item.after:
+        if item.state is State.FAILED:
+            return fell_text(item)
+        return f"item {item.id}: it waits for item {item.after[0]}: nothing was run: queued"
+    if item.claim is None:  # its key was taken, by an item that others may be working on
+        return taken_text(item, "nothing was run", raised=raised)
+    return None
 
 
 def _try(
@@ -93,20 +92,19 @@ def _try(
         raise
     except (PqError, OSError) as error:
         why = f"its result could not be written down: {os_error_text(error)}"
-        return _queued(screen, item, f"{cmd[0]}: {why}", 0)
+        return _told(screen, item, f"item {item.id}: {cmd[0]}: {why}: queued")
     if not status:
         return 0
+    what = f"item {item.id}: {cmd[0]}"
     if judge(status).verdict is Verdict.DEAD:
-        screen.warn(
-            f"item {item.id}: {cmd[0]}: exit {status}: failed for good; `pq retry` tries again"
-        )
-        screen.emit(str(item.id))
-        return EXIT_COMMAND_FAILED
-    return _queued(screen, item, f"{cmd[0]}: {explain(status)}", 0 if sent is None else 128 + sent)
+        again = "failed for good; `pq retry` tries again"
+        return _told(screen, item, f"{what}: exit {status}: {again}", EXIT_COMMAND_FAILED)
+    ended = 0 if sent is None else 128 + sent
+    return _told(screen, item, f"{what}: {explain(status)}: queued", ended)
 
 
-def _queued(screen: Screen, item: Item, why: str, status: int) -> int:
-    screen.warn(f"item {item.id}: {why}: queued")
+def _told(screen: Screen, item: Item, said: str, status: int = 0) -> int:
+    screen.warn(said)
     screen.emit(str(item.id))
     return status
 
