@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import NoSuchItemError, UsageError
 from pq_cli.queue.verbs import Queue
 from pq_cli.render.words import wall_time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Fates = dict[int, tuple[str, object]]
 
-class Fates:
-    """Tells it of one queue; the log is read once, at the first question."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-        self._ended: dict[int, tuple[str, object]] | None = None
+def fates_of(queue: Queue) -> Fates:
+    """Return the last event of each item that the log tells of, and when it was, by id."""
+    try:
+        last = ((record.get("id"), (record["event"], record.get("at"))) for record in queue.log())
+        return {number: event for number, event in last if isinstance(number, int)}
+    except OSError:  # who may not read it is told the rest
+        return {}
 
-    def told(self, error: NoSuchItemError, named: str) -> str:
-        """Return what to say of an item that is missing: what became of it where that is known."""
-        item_id = int(named.partition(".")[0])
-        fate = self.of(item_id)
-        if fate is None:
-            return error.told()
-        return f"there is no item {item_id}: {fate}; `pq log {item_id}` tells of it"
 
-    def of(self, item_id: int) -> str | None:
-        """Return `it was done at 06:32:56`, or the like, or None where nothing is known."""
-        if self._ended is None:
-            self._ended = {}
-            with suppress(OSError):  # who may not read it is told the rest
-                self._look()
-        event, at = self._ended.get(item_id, ("", None))
-        if event not in ("done", "removed"):
-            return None
-        try:
-            when = wall_time(parse_time(str(at)), self._queue.now())
-        except UsageError:
-            return None
-        return f"it was {event} at {when}"
-
-    def _look(self) -> None:
-        ended = ((r.get("id"), (r["event"], r.get("at"))) for r in self._queue.log())
-        self._ended = {number: last for number, last in ended if isinstance(number, int)}
+def missing_text(error: NoSuchItemError, named: str, fates: Fates, now: float) -> str:
+    """Return what to say of an item that is missing: what became of it where that is known."""
+    item_id = int(named.partition(".")[0])
+    event, at = fates.get(item_id, ("", None))
+    try:
+        when = wall_time(parse_time(str(at)), now)
+    except UsageError:
+        return error.told()
+    if event not in ("done", "removed"):
+        return error.told()
+    return f"there is no item {item_id}: it was {event} at {when}; `pq log {item_id}` tells of it"

@@ -92,10 +92,10 @@ def _for_each(
         except (OutputError, BrokenPipeError):
             raise
         except NoSuchItemError as error:
-            from pq_cli.commands.fates import Fates  # most miss nothing
+            from pq_cli.commands.fates import fates_of, missing_text  # most miss nothing
 
-            fates = fates or Fates(queue)
-            screen.warn(fates.told(error, named))
+            fates = fates_of(queue) if fates is None else fates
+            screen.warn(missing_text(error, named, fates, queue.now()))
             status = status or error.exit_code
         except (PqError, OSError) as error:
             failed = screen.report(error)
