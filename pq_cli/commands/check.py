@@ -21,9 +21,7 @@ from pq_cli.spool.disk.layout import QUARANTINE
 from pq_cli.spool.quarantine import Aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from pq_cli.render.terminal import Console
+    from collections.abc import Iterator
 
 
 class CheckOptions(Options):
@@ -70,7 +68,13 @@ def command(o: CheckOptions, screen: Screen) -> int:
         if tables is None and not o.repair:  # which tells itself of what it has moved there
             yield from map(_aside_record, check.asides())
 
-    present(records(), screen, as_json=o.as_json, line=_line, table=_table)
+    present(
+        records(),
+        screen,
+        as_json=o.as_json,
+        line=lambda record: "\t".join(_words(record)),
+        table=lambda rows, out: finding_sheet(map(_words, rows), max(map(len, KINDS)), out),
+    )
     aside = 0 if tables is not None else len(check.asides())
     rest = f"; {lie_in_quarantine(aside)}" if aside else ""
     told = "" if tables is not None else f"{seen['mended']} mended, "
@@ -101,14 +105,6 @@ def _restore(o: CheckOptions, screen: Screen) -> int:
         screen.flush()
         screen.warn(f"item {item.id} is back: {item.state}, {counted(item.size, 'byte')}")
     return status
-
-
-def _line(record: dict[str, Any]) -> str:
-    return "\t".join(_words(record))
-
-
-def _table(records: Iterable[dict[str, Any]], out: Console) -> None:
-    finding_sheet(map(_words, records), max(map(len, KINDS)), out)
 
 
 def _words(record: dict[str, Any]) -> list[str]:

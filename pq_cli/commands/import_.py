@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import BinaryIO
 
 from pq_cli.commands.spools import open_spool
 from pq_cli.errors import EXIT_DATA, PqError, SpoolIOError
@@ -12,7 +11,6 @@ from pq_cli.render.counting import Counting
 from pq_cli.screen import Screen
 from pq_cli.transfer.jsonl import read_lines
 from pq_cli.transfer.receiving import Receiving
-from pq_cli.transfer.stream import Source
 from pq_cli.transfer.tarred import read_tar
 
 
@@ -34,7 +32,9 @@ def command(o: Options, screen: Screen) -> int:
     entered = known = 0
     try:
         with Counting(screen, "items") as counting, queue.arrivals() as arrivals:
-            source = _source(counting.watched(sys.stdin.buffer))
+            stream = counting.watched(sys.stdin.buffer)
+            is_json = stream.peek(1)[:1] in (b"{", b"\n", b"")  # tar does not begin so
+            source = read_lines(stream) if is_json else read_tar(stream)
             receiving = Receiving(queue, arrivals, refuse)
             for item in receiving.run(source):
                 if item is None:
@@ -47,9 +47,3 @@ def command(o: Options, screen: Screen) -> int:
     finally:
         screen.warn(f"{entered} items imported" + (f"; {known} had come before" if known else ""))
     return EXIT_DATA if refused else 0
-
-
-def _source(stream: BinaryIO) -> Source:
-    """Return the reader of the stream on stdin: JSON Lines begin with a brace, tar does not."""
-    first = stream.peek(1)[:1]  # type: ignore[attr-defined]
-    return read_lines(stream) if first in (b"{", b"\n", b"") else read_tar(stream)

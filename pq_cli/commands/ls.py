@@ -30,17 +30,16 @@ _LEAST, _WIDE = 3, 80
 """Rows on a screen, however low; columns from which on the summary takes one line only."""
 
 
-def _interval(text: str) -> float:
-    return max(0.1, parse_duration(text))
-
-
 class LsOptions(SelectOptions):
     """The command line of `pq ls`, as typed."""
 
     count: int | None = option("-n N", "The first N only.", read=number())
     everything: bool = option("--all", "All of them, also where a terminal gets a screenful.")
     watch: float | None = option(
-        "--watch [=D]", "Show it anew every D (2s); q quits.", implied="2s", read=_interval
+        "--watch [=D]",
+        "Show it anew every D (2s); q quits.",
+        implied="2s",
+        read=lambda text: max(0.1, parse_duration(text)),
     )
     ids: bool = option("-q, --ids", "Print ids only.")
     as_json: bool = AS_JSON

@@ -10,16 +10,10 @@ from pq_cli.screen import Screen
 _MAX_REASON = 500
 
 
-def _reason(text: str) -> str:
-    if len(text) > _MAX_REASON:
-        raise UsageError(f"a reason has at most {_MAX_REASON} characters")
-    return text
-
-
 class PauseOptions(Options):
     """The command line of `pq pause`, as typed."""
 
-    reason: str | None = option("[REASON]", "Shown to everyone who asks.", read=_reason)
+    reason: str | None = option("[REASON]", "Shown to everyone who asks.")
 
 
 def command(o: PauseOptions, screen: Screen) -> int:
@@ -28,5 +22,7 @@ def command(o: PauseOptions, screen: Screen) -> int:
     Those who wait go on waiting; enqueue goes on, and what is active may finish. Pausing again
     replaces the reason.
     """
+    if len(o.reason or "") > _MAX_REASON:
+        raise UsageError(f"a reason has at most {_MAX_REASON} characters")
     open_spool(o, screen, create=True).pause(o.reason)
     return 0

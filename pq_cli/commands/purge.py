@@ -14,7 +14,6 @@ from pq_cli.render.present import item_json
 from pq_cli.screen import Screen
 
 if TYPE_CHECKING:
-    from pq_cli.core.policy import QueueConfig
     from pq_cli.queue.verbs import Queue
 
 
@@ -45,10 +44,10 @@ def command(o: PurgeOptions, screen: Screen) -> int:
     if wanted == [State.REMOVED]:
         return _for_good(queue, screen)
     now, t, until = queue.now(), queue.order_time(), queue.removal()
+    kept = {State.FAILED: queue.config.keep_failed, State.DONE: queue.config.keep_done}
     count = 0
     for item in counted(queue.items(wanted), screen, "items", lambda: queue.count(wanted)):
-        limit = o.older_than or 0.0 if o.states else _kept(queue.config, item.state)
-        if now - item.updated_at < limit:
+        if now - item.updated_at < (o.older_than or 0.0 if o.states else kept[item.state]):
             continue
         if not o.dry_run:
             try:
@@ -72,7 +71,3 @@ def _for_good(queue: Queue, screen: Screen) -> int:
             counting.tick(let_go)
     screen.warn(f"{count} items are gone for good")
     return 0
-
-
-def _kept(config: QueueConfig, state: State) -> float:
-    return config.keep_failed if state is State.FAILED else config.keep_done

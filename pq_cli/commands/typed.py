@@ -51,22 +51,18 @@ def _parameter(field: str, option: Option) -> inspect.Parameter:
         default = inspect.Parameter.empty
     elif default is None:
         kind = kind | None
-    said = Annotated[kind, _said(option)]
+    if option.names:
+        said = typer.Option(
+            *option.names,
+            metavar=option.metavar or None,
+            envvar=option.envvar or None,
+            show_default=not option.envvar,
+            help=option.help,
+        )
+    else:
+        said = typer.Argument(metavar=option.metavar, help=option.help)
     only = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(field, only, annotation=said, default=default)
-
-
-def _said(option: Option) -> Any:
-    """Return what typer is to know of an option."""
-    if not option.names:
-        return typer.Argument(metavar=option.metavar, help=option.help)
-    return typer.Option(
-        *option.names,
-        metavar=option.metavar or None,
-        envvar=option.envvar or None,
-        show_default=not option.envvar,
-        help=option.help,
-    )
+    return inspect.Parameter(field, only, annotation=Annotated[kind, said], default=default)
 
 
 class Parser(TyperCommand):

@@ -60,7 +60,10 @@ def _wait_for(queue: Queue, o: WaitOptions, seconds: float, screen: Screen) -> i
             yield end
             screen.flush()
 
-    present(ends(), screen, as_json=o.as_json, line=_line, record=_record)
+    def line(end: Ended) -> str:
+        return "\t".join("" if v is None else printable(str(v)) for v in _record(end).values())
+
+    present(ends(), screen, as_json=o.as_json, line=line, record=_record)
     return status
 
 
@@ -70,7 +73,3 @@ def _record(end: Ended) -> dict[str, Any]:
         "id": end.id, "how": str(end.how), "at": at, "exit": end.status, "name": end.name,
         "error": end.error,
     }  # fmt: skip
-
-
-def _line(end: Ended) -> str:
-    return "\t".join("" if v is None else printable(str(v)) for v in _record(end).values())
