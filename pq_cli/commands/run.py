@@ -199,7 +199,10 @@ class _Run:
         with ExitStack() as held:
             out, err = Outlet(1, self._output_broke), Outlet(2, self._output_broke)
             gate = CommandGate(o.when, os.environ) if o.when else None
-            reporter = Reporter(queue, o, self._screen, out, err, gate)
+            reporter = Reporter(
+                queue, self._screen, out, err, gate,
+                as_json=o.as_json, follow=o.follow, progress=o.progress,
+            )  # fmt: skip
             guard = Guard(o.jobs, attendance.name, attendance.fileno())
             held.callback(guard.close)
             held.callback(reporter.close)

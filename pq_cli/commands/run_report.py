@@ -23,51 +23,46 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pq_cli.commands.run import RunOptions
-
 _BAR_EVERY = 0.2
 _LINE_EVERY = 5.0
 _COUNT_EVERY = 2.0
 """Seconds between counts of what is left: that lists folders, so it is not done for every draw."""
 
 
-def _how_shown(o: RunOptions) -> str:
-    """Return how progress is shown: `bar`, `lines` or `no`."""
-    if o.progress is False or o.as_json:
-        return "no"
-    if os.isatty(2) and os.environ.get("TERM") != "dumb":
-        return "bar"
-    return "lines" if o.progress else "no"
-
-
 class Reporter:
     """Watches a pool (see `drain`) and tells people or machines.
 
-    out: takes the JSON events. err: stderr, for what the gate has written there.
+    out: takes the JSON events. err: stderr, for what the gate has written there. progress: shown
+    (True), not shown (False), or where a terminal can (None).
     """
 
     def __init__(
         self,
         queue: Queue,
-        o: RunOptions,
         screen: Screen,
         out: Outlet,
         err: Outlet,
         gate: CommandGate | None,
+        *,
+        as_json: bool,
+        follow: bool,
+        progress: bool | None,
     ) -> None:
-        shown = _how_shown(o)
         self._screen, self._out, self._err = screen, out, err
-        self.bar = Bar() if shown == "bar" else None
-        if self.bar is not None:
-            screen.clear = self.bar.clear
+        self.bar = self._every = None
+        if progress is not False and not as_json:
+            if screen.shows_progress():
+                self.bar, self._every = Bar(), _BAR_EVERY
+                screen.clear = self.bar.clear
+            elif progress:
+                self._every = _LINE_EVERY
         out.before = err.before = screen.make_way
         self._queue = queue
-        self._json = o.as_json
+        self._json = as_json
         self._gate, self._is_open = gate, True
-        self._follow = o.follow
-        self._heard = o.follow or shown != "no" or os.isatty(2)
+        self._follow = follow
+        self._heard = follow or self._every is not None or os.isatty(2)
         """Whether somebody looks on, who wants to know of a gate that was closed from the start."""
-        self._every = {"bar": _BAR_EVERY, "lines": _LINE_EVERY}.get(shown)
         self._tally = Tally()
         self._counts: dict[str, int] = {}
         self._began = time.monotonic()
