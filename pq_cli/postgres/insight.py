@@ -17,9 +17,12 @@ from pq_cli.postgres.statements import AT_WORK, CLOCK, COMING, LOCK, WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from threading import RLock
     from typing import Any
 
     from pq_cli.core.order import LaneName
+    from pq_cli.core.policy import QueueConfig
+    from pq_cli.postgres.link import Link
 
     Ask = Callable[..., list[tuple[Any, ...]]]
 
@@ -115,83 +118,108 @@ class EventTail:
         """Nothing to let go of."""
 
 
-def backlog(ask: Ask, queue: int, now: float, most: dict[str, int]) -> Backlog:
-    """Return what waits at `now`; see `Store.backlog`. most: see `slots`."""
-    lanes: dict[LaneName, list[int]] = {}
-    created: dict[LaneName, dict[int, float]] = {}
-    for priority, limit, ids, times in ask(_WAITING, queue, now):
-        lanes[priority, limit] = ids
-        created[priority, limit] = dict(zip(ids, times, strict=True))
-    active: dict[str, int] = dict(ask(AT_WORK, {"queue": queue, "limit": None}))
-    delayed, next_due = ask(_DELAYED, queue, now)[0]
-    return Backlog(
-        lanes=lanes,
-        created_in=lambda lane: created[lane].__getitem__,
-        delayed=delayed,
-        next_due=next_due,
-        slots=slots(lanes, active, most),
-    )
+class Insight:
+    """The part of a `Store` that tells of a queue as a whole, and of the server."""
 
+    _link: Link
+    number: int
+    _config: QueueConfig
+    _lock: RLock
+    _given_limits: str | None
 
-def workers(ask: Ask, queue: int) -> Iterator[Worker]:
-    """Yield who works at a queue, and who has died and still has claims or may have some."""
-    for number, host, pid, since, command, duty, alive in ask(WORKERS, COMING, LOCK, queue):
-        yield Worker(
-            lock=str(number), host=host, pid=pid, since=since, alive=alive,
-            command=tuple(parse_python(command)),
-            duty=duty_of(None if duty is None else parse_python(duty)),
-        )  # fmt: skip
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, between whatever else threads do with the queue."""
+        with self._lock:
+            return self._link.rows(query, *values)
 
+    def _most(self) -> dict[str, int]:
+        """Return how many items of each limit may be active, by the policy of this moment."""
+        if self._given_limits is not None:
+            return self._config.limits
+        rows = self.ask("select limits::text from pq.queue where number = %s", self.number)
+        return dict(parse_python(rows[0][0])) if rows else {}
 
-def facts(ask: Ask, queue: int) -> Iterator[Fact]:
-    """Yield what should be known of the server and the tables."""
-    version, user, standby, size = ask(
-        "select current_setting('server_version'), current_user::text, pg_is_in_recovery(),"
-        " pg_size_pretty(pg_total_relation_size('pq.item') + pg_total_relation_size('pq.payload'))"
-    )[0]
-    yield Fact(name="server", value=f"PostgreSQL {printable(version)}")
-    yield Fact(name="role", value=printable(user))
-    wrong = "a standby only shows; name all hosts and target_session_attrs=read-write in the URL"
-    yield Fact(name="replication", value="standby" if standby else "primary",
-               wrong=wrong if standby else None)  # fmt: skip
-    yield Fact(name="tables", value=size)
-    began = time.perf_counter()
-    dead, live = ask(_ROWS)[0]
-    yield Fact(name="round trip", value=f"{1000 * (time.perf_counter() - began):.1f} ms")
-    yield Fact(name="dead rows", value=f"{dead} beside {live} that live")
-    oldest = ask(_OLDEST)
-    if oldest:
-        pid, who, age = oldest[0]
-        yield Fact(
-            name="oldest transaction",
-            value=f"{age:.0f} s, of {printable(who)}, pid {pid}",
-            wrong="while it is open dead rows stay and claims grow slower" if age > _LONG else None,
+    def tail(self, after: int) -> EventTail:
+        return EventTail(self.ask, self.number, after)
+
+    def backlog(self, now: float) -> Backlog:
+        lanes: dict[LaneName, list[int]] = {}
+        created: dict[LaneName, dict[int, float]] = {}
+        for priority, limit, ids, times in self.ask(_WAITING, self.number, now):
+            lanes[priority, limit] = ids
+            created[priority, limit] = dict(zip(ids, times, strict=True))
+        active: dict[str, int] = dict(self.ask(AT_WORK, {"queue": self.number, "limit": None}))
+        delayed, next_due = self.ask(_DELAYED, self.number, now)[0]
+        return Backlog(
+            lanes=lanes,
+            created_in=lambda lane: created[lane].__getitem__,
+            delayed=delayed,
+            next_due=next_due,
+            slots=slots(lanes, active, self._most()),
         )
 
+    def workers(self) -> Iterator[Worker]:
+        for number, host, pid, since, command, duty, alive in self.ask(
+            WORKERS, COMING, LOCK, self.number
+        ):
+            yield Worker(
+                lock=str(number), host=host, pid=pid, since=since, alive=alive,
+                command=tuple(parse_python(command)),
+                duty=duty_of(None if duty is None else parse_python(duty)),
+            )  # fmt: skip
 
-def findings(ask: Ask, queue: int) -> Iterator[tuple[str, int | None, str] | None]:
-    """Yield (kind, id, detail) of what is wrong in the tables, and None after each page of items.
+    def facts(self) -> Iterator[Fact]:
+        version, user, standby, size = self.ask(
+            "select current_setting('server_version'), current_user::text, pg_is_in_recovery(),"
+            " pg_size_pretty(pg_total_relation_size('pq.item')"
+            " + pg_total_relation_size('pq.payload'))"
+        )[0]
+        yield Fact(name="server", value=f"PostgreSQL {printable(version)}")
+        yield Fact(name="role", value=printable(user))
+        wrong = (
+            "a standby only shows; name all hosts and target_session_attrs=read-write in the URL"
+        )
+        yield Fact(name="replication", value="standby" if standby else "primary",
+                   wrong=wrong if standby else None)  # fmt: skip
+        yield Fact(name="tables", value=size)
+        began = time.perf_counter()
+        dead, live = self.ask(_ROWS)[0]
+        yield Fact(name="round trip", value=f"{1000 * (time.perf_counter() - began):.1f} ms")
+        yield Fact(name="dead rows", value=f"{dead} beside {live} that live")
+        oldest = self.ask(_OLDEST)
+        if oldest:
+            pid, who, age = oldest[0]
+            yield Fact(
+                name="oldest transaction",
+                value=f"{age:.0f} s, of {printable(who)}, pid {pid}",
+                wrong="while it is open dead rows stay and claims grow slower"
+                if age > _LONG
+                else None,
+            )
 
-    The kinds are those of `pq check` that there can be. Nothing is changed or locked.
-    """
-    last = -1
-    while rows := ask(_PAGE, queue, last):
-        for row in rows:
-            try:
-                item = item_of(row)
-            except DamagedItemError as error:
-                yield "meta", row[0], str(error)
-                continue
-            if row[-1] is None and item.size:
-                yield "missing", item.id, "there is no payload"
-            elif (row[-1] or 0) != item.size:
-                yield "torn", item.id, f"the payload has {row[-1]} bytes, not {item.size}"
-        last = rows[-1][0]
-        yield None
-    given = ask("select last_id from pq.counter where queue = %s", queue)
-    if not given or given[0][0] < last:
-        yield "counter", None, f"ids up to {last} are there, but the counter is below"
-    for query, kind, detail in _LEFT:
-        count = ask(query, queue)[0][0]
-        if count:
-            yield kind, None, f"{count} {detail}"
+    def findings(self) -> Iterator[tuple[str, int | None, str] | None]:
+        """Yield (kind, id, detail) of what is wrong in the tables, None after each page of items.
+
+        The kinds are those of `pq check` that there can be. Nothing is changed or locked.
+        """
+        last = -1
+        while rows := self.ask(_PAGE, self.number, last):
+            for row in rows:
+                try:
+                    item = item_of(row)
+                except DamagedItemError as error:
+                    yield "meta", row[0], str(error)
+                    continue
+                if row[-1] is None and item.size:
+                    yield "missing", item.id, "there is no payload"
+                elif (row[-1] or 0) != item.size:
+                    yield "torn", item.id, f"the payload has {row[-1]} bytes, not {item.size}"
+            last = rows[-1][0]
+            yield None
+        given = self.ask("select last_id from pq.counter where queue = %s", self.number)
+        if not given or given[0][0] < last:
+            yield "counter", None, f"ids up to {last} are there, but the counter is below"
+        for query, kind, detail in _LEFT:
+            count = self.ask(query, self.number)[0][0]
+            if count:
+                yield kind, None, f"{count} {detail}"

@@ -12,24 +12,20 @@ from pq_cli.core.jsonio import parse_python
 from pq_cli.core.order import serving_order
 from pq_cli.core.origin import digest
 from pq_cli.errors import DamagedItemError, UsageError
-from pq_cli.postgres import insight, payloads
+from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
+from pq_cli.postgres.insight import Insight
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.rows import COLUMNS, item_of
 from pq_cli.queue.common import Common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from threading import RLock
     from typing import Any, BinaryIO, NoReturn
 
-    from pq_cli.core.insight.fact import Fact
-    from pq_cli.core.insight.shape import Backlog
-    from pq_cli.core.insight.workers import Worker
     from pq_cli.core.order import LaneName
     from pq_cli.core.policy import QueueConfig
     from pq_cli.postgres.address import Address
-    from pq_cli.postgres.insight import EventTail
 
 
 _THERE = (
@@ -53,24 +49,14 @@ _STREAMS = {
 _FETCH = 500
 
 
-class Looks(Common):
+class Looks(Insight, Common):
     """Looks at one queue; `PostgresStore` is one."""
 
     _address: Address
-    _link: Link
-    number: int
-    _config: QueueConfig
     _patience: float
     _report: Callable[[DamagedItemError], None]
-    _lock: RLock
     _looking: list[Link]
     _came: tuple[int, bytes | None]
-    _given_limits: str | None
-
-    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query, between whatever else threads do with the queue."""
-        with self._lock:
-            return self._link.rows(query, *values)
 
     def items(self, states: Sequence[State], now: float, t: float) -> Iterator[Item]:
         link = self._spare_link()
@@ -128,21 +114,11 @@ class Looks(Common):
             return io.BytesIO(content)
         return payloads.open_stream(self.ask, self.number, item)
 
-    def backlog(self, now: float) -> Backlog:
-        return insight.backlog(self.ask, self.number, now, self._most())
-
     def limits(self) -> set[str]:
         rows = self.ask(sql.LANES, {"queue": self.number, "now": 0.0})
         rows += self.ask("select 0, limited_by from pq.item where queue = %s and state = 'active'"
                          " and limited_by <> '' group by limited_by", self.number)  # fmt: skip
         return {limit for _, limit in rows if limit}
-
-    def _most(self) -> dict[str, int]:
-        """Return how many items of each limit may be active, by the policy of this moment."""
-        if self._given_limits is not None:
-            return self._config.limits
-        rows = self.ask("select limits::text from pq.queue where number = %s", self.number)
-        return dict(parse_python(rows[0][0])) if rows else {}
 
     def logs(self, item: Item) -> dict[int, str]:
         rows = self.ask(
@@ -179,18 +155,9 @@ class Looks(Common):
         rows = self.ask(sql.READER, self.number, digest(realm).decode())
         return rows[0][0] if rows else None
 
-    def workers(self) -> Iterator[Worker]:
-        return insight.workers(self.ask, self.number)
-
-    def facts(self) -> Iterator[Fact]:
-        return insight.facts(self.ask, self.number)
-
     def events(self) -> Iterator[dict[str, Any]]:
         for number, said in self.ask(sql.EVENTS, self.number):
             yield {"number": number, **parse_python(said)}
-
-    def tail(self, after: int) -> EventTail:
-        return insight.EventTail(self.ask, self.number, after)
 
 
 def _ranges(number: str, whole: bool) -> Iterator[tuple[int, int]]:

@@ -82,9 +82,7 @@ class PostgresQueue(Queue):
 
     def findings(self) -> Iterator[tuple[str, int | None, str] | None]:
         """Yield what is wrong in the tables, as `pq check` tells it; None after each page."""
-        from pq_cli.postgres.insight import findings
-
-        return findings(self._store.ask, self._store.number)
+        return self._store.findings()
 
     def __del__(self) -> None:
         store = getattr(self, "_store", None)
