@@ -388,7 +388,7 @@ import errno, sys
 from pq_cli import Spool
 from pq_cli.cli import main
 from pq_cli.worker import attempt
-attempt.SETTLE_AGAIN = 0.01
+attempt.END_AGAIN = 0.01
 left = [3]
 def refuse(*args, verb=Spool.done, **fields):
     left[0] -= 1

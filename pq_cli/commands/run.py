@@ -25,6 +25,7 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.options import DEFER_ON, LEASE, Misread, Options, number, option, span
+from pq_cli.queue.outcome import patiently
 from pq_cli.queue.verbs import Queue
 from pq_cli.render.present import present
 from pq_cli.screen import Screen
@@ -36,7 +37,6 @@ from pq_cli.worker.guard import Guard
 from pq_cli.worker.limits import GateClosedError, Limits
 from pq_cli.worker.output import Outlet, is_null, same_file
 from pq_cli.worker.process import running
-from pq_cli.worker.waiting import patiently
 from pq_cli.worker.work import drain
 
 if TYPE_CHECKING:

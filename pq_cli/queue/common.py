@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from pq_cli.errors import PqError
-from pq_cli.queue.request import checked
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
     from pq_cli.core.item import Item
-    from pq_cli.queue.request import Request
-    from pq_cli.queue.store import Staged, Store
+    from pq_cli.queue.store import Store
 
 _CHUNK = 1024 * 1024
 
@@ -25,16 +21,6 @@ class Common:
     def put_many(self: Store, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:
             self.put(before, after)
-
-    def stage_many(
-        self: Store, records: Sequence[tuple[bytes, Request]]
-    ) -> tuple[list[Staged], PqError | OSError | None]:
-        batch: list[Staged] = []
-        try:
-            batch += (self.stage(payload, checked(request)) for payload, request in records)
-        except (PqError, OSError) as error:
-            return batch, error
-        return batch, None
 
     def prepare(self, batch: Sequence[Any], now: float) -> None:
         pass

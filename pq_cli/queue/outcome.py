@@ -1,4 +1,7 @@
-"""The outcome of an attempt: what becomes of its item; and a claim as a context that ends by it."""
+"""The outcome of an attempt: what becomes of its item, also while lock or disk refuse it.
+
+And a claim as a context that ends by it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pq_cli.core.item import Item
 from pq_cli.core.record import Record
-from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError, UsageError
+from pq_cli.errors import (
+    LockTimeoutError,
+    NoSuchItemError,
+    PqError,
+    StaleClaimError,
+    TryAgainError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,8 +29,12 @@ if TYPE_CHECKING:
 
     from pq_cli.queue.verbs import Queue
 
+    T = TypeVar("T")
+
 END_AGAIN = 1.0
 """Seconds between tries to write down how the work ended, while disk or lock refuse."""
+_SILENT = 1.0
+"""Seconds after which people are told what it is that has to wait."""
 
 
 class Verdict(Enum):
@@ -75,7 +89,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome(verdict=Verdict.RETRY, error=words)
 
 
-def settle(queue: Queue, item: Item, outcome: Outcome, *, later: bool = False) -> None:
+def _settle(queue: Queue, item: Item, outcome: Outcome, *, later: bool = False) -> None:
     """End a claim as its outcome says. Raises StaleClaimError when it was lost.
 
     later: what is done need not survive a power loss before the next `Queue.settle`.
@@ -89,6 +103,58 @@ def settle(queue: Queue, item: Item, outcome: Outcome, *, later: bool = False) -
         queue.release(item, words)
     else:
         queue.fail(item, words, dead=what is Verdict.DEAD, status=status)
+
+
+class Waiting:
+    """Counts from now, the first try on. patience: seconds for which it is tried."""
+
+    def __init__(self, patience: float) -> None:
+        self._began = time.monotonic()
+        self._patience = patience
+        self._told = False
+
+    def over(self) -> bool:
+        """Tell whether it was tried for long enough."""
+        return time.monotonic() >= self._began + self._patience
+
+    def news(self) -> bool:
+        """Tell, once, that it has taken so long that people must be told."""
+        told, self._told = self._told, time.monotonic() >= self._began + _SILENT
+        return self._told and not told
+
+
+def patiently(take: Callable[[], T], patience: float, warn: Callable[[object], None]) -> T:
+    """Return what `take` gives, tried again while the lock is busy and patience lasts (seconds)."""
+    waiting = Waiting(patience)
+    while True:
+        try:
+            return take()
+        except LockTimeoutError as error:
+            if waiting.over():
+                raise
+            if waiting.news():
+                warn(f"nothing can be claimed yet: {error}")
+
+
+def settling(
+    queue: Queue, item: Item, outcome: Outcome, lease: float, *, later: bool = False
+) -> Iterator[tuple[OSError | TryAgainError, Waiting]]:
+    """End a claim as the worker contract says; yield each time that disk or lock refuse it.
+
+    It is tried again whenever the caller, who pauses for END_AGAIN and knows whether somebody
+    wants it given up, comes back: the work was done, and to forget that would do it twice. After
+    `lease` seconds it raises what refused it. Raises StaleClaimError or NoSuchItemError when the
+    claim was lost. later: as of `settle`.
+    """
+    waiting = Waiting(lease)
+    while True:
+        try:
+            return _settle(queue, item, outcome, later=later)
+        except (OSError, TryAgainError) as error:
+            if waiting.over():
+                raise
+            refused = error
+        yield refused, waiting
 
 
 Taken = TypeVar("Taken", bound="Item | None")
@@ -136,18 +202,10 @@ class Claimed(Generic[Taken]):
         return isinstance(error, RetryLater | GiveUp)
 
     def _end(self, item: Item, outcome: Outcome) -> None:
-        """Write down how the work ended.
-
-        What disk or lock refuse is tried again while the lease lasts: the work was done, and to
-        forget that would do it twice. An interrupted body does not wait for that.
-        """
-        deadline = time.monotonic() + self._lease
-        while True:
-            try:
-                return settle(self._queue, item, outcome)
-            except (OSError, TryAgainError):
-                if outcome.verdict is Verdict.RELEASE or time.monotonic() >= deadline:
-                    raise
+        """Write down how the work ended; an interrupted body does not wait for lock or disk."""
+        for error, _ in settling(self._queue, item, outcome, self._lease):
+            if outcome.verdict is Verdict.RELEASE:
+                raise error
             time.sleep(END_AGAIN)
 
 

@@ -14,6 +14,7 @@ from pq_cli.errors import (
     StaleClaimError,
 )
 from pq_cli.opened import os_error_text
+from pq_cli.queue.outcome import END_AGAIN, patiently, settling
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.child import STOPPING, HeldSignals, lost_output, run_child
 from pq_cli.worker.contract import (
@@ -27,7 +28,6 @@ from pq_cli.worker.contract import (
     was_stopped,
 )
 from pq_cli.worker.guard import Guard
-from pq_cli.worker.waiting import SETTLE_AGAIN, patiently, settling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Foreground:
                 self._warn(
                     f"{item.claim}: cannot be ended yet, trying again: {os_error_text(error)}"
                 )
-            info = self._signals.receive(SETTLE_AGAIN)
+            info = self._signals.receive(END_AGAIN)
             if info is not None and info.si_signo in STOPPING:
                 signals += 1
                 if signals > 1:

@@ -20,6 +20,7 @@ from pq_cli.errors import (
     PqError,
     StaleClaimError,
 )
+from pq_cli.queue.outcome import Waiting
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.contract import (
     EXIT_TIMEOUT,
@@ -38,7 +39,6 @@ from pq_cli.worker.contract import (
 from pq_cli.worker.guard import Guard
 from pq_cli.worker.output import Capture, Lines, Outlet, Stream
 from pq_cli.worker.process import Child
-from pq_cli.worker.waiting import Waiting
 
 _EXHAUSTED = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Why a command may not start that is no fault of the command."""

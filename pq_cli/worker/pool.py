@@ -12,13 +12,19 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from pq_cli.core.item import Item, State
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError
-from pq_cli.queue.outcome import Outcome, Verdict, outcome_of
+from pq_cli.queue.outcome import (
+    END_AGAIN,
+    Outcome,
+    Verdict,
+    Waiting,
+    outcome_of,
+    settling,
+)
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.events import COUNTED, Event, Notice, Stop, Summary, Telling, Watch
 from pq_cli.worker.gate import GateKeeper
 from pq_cli.worker.handlers import Hands
 from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
-from pq_cli.worker.waiting import SETTLE_AGAIN, Waiting, settling
 
 _POLL = 0.2
 """Seconds between looks at an idle queue that nobody tells what comes."""
@@ -231,7 +237,7 @@ class Pool:
                 if self._stop.requests > 1:
                     raise error
                 self._tell_wait(waiting, item, error)
-                await asyncio.sleep(SETTLE_AGAIN)
+                await asyncio.sleep(END_AGAIN)
         except (StaleClaimError, NoSuchItemError):
             return False
         return True

@@ -306,7 +306,7 @@ def test_end_that_cannot_be_written_is_tried_again(tmp_path, monkeypatch):
     async def handler(item):
         handled.append(item.id)
 
-    monkeypatch.setattr("pq_cli.worker.pool.SETTLE_AGAIN", 0.01)
+    monkeypatch.setattr("pq_cli.worker.pool.END_AGAIN", 0.01)
     with pytest.raises(SpoolIOError):  # a spool error that is no passing obstacle ends it ...
         run(spool, handler)
     assert handled == [1]
