@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+from zlib import crc32
 
 import pytest
 from queues import BACKENDS, START, drain, make_queue, plain, snapshot
@@ -21,7 +22,7 @@ from pq_cli import (
     State,
     UsageError,
 )
-from pq_cli.core.item import LIVE, MAX_HISTORY
+from pq_cli.core.item import LIVE, MAX_HISTORY, checksum_text
 from pq_cli.core.origin import Origin, digest
 
 
@@ -60,14 +61,15 @@ def test_an_item_keeps_what_it_was_given(make):
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"\0\xff\n", bytes(range(256)) * 1500, bytearray(b"ab"), memoryview(b"cd")]
+    "payload", [b"", b"\0\xff\n", bytes(range(256)) * 5000, bytearray(b"ab"), memoryview(b"cd")]
 )
 def test_a_payload_comes_back_byte_for_byte(make, payload):
-    """Any bytes, given whole or as a stream, are the same bytes in every state."""
+    """Any bytes, given whole or as a stream, are the same bytes in every state, of known sum."""
     q = make()
     whole, stream = q.enqueue(payload), q.enqueue(io.BytesIO(payload))
     assert q.payload(whole) == q.payload(stream) == bytes(payload)
     assert stream.size == len(payload)
+    assert whole.checksum == stream.checksum == checksum_text(crc32(payload))
     item = q.claim()
     assert q.payload(item) == bytes(payload)
     q.fail(item, dead=True)
