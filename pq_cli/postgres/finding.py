@@ -55,8 +55,6 @@ class Finds(Looks):
     _next_census: float
     _claiming: int
     _ahead: Row | None
-    _came: tuple[int, bytes | None]
-    _given_limits: str | None
     followers: PostgresFollowers
 
     def _open(self) -> None:

@@ -53,7 +53,9 @@ class Child:
         running.add(self.pid)
         self.status: int | None = None
         """How it has ended; 128 + N when signal N ended it. None while it runs."""
-        self._marks = _marks(env, guard)
+        marks = {} if guard is None else {**guard.environment, "PQ_CLAIM": env.get("PQ_CLAIM", "")}
+        self._marks = [os.fsencode(f"{name}={value}") for name, value in marks.items()]
+        """What everybody has in the environment who works on the same claim for this worker."""
         self._guard = guard
         self._slot = None if guard is None else guard.watch(-self.pid)
         self._gone = asyncio.Event()
@@ -124,11 +126,3 @@ def _inside(folder: str) -> Iterator[None]:
     finally:
         os.fchdir(back)
         os.close(back)
-
-
-def _marks(env: Mapping[str, str], guard: Guard | None) -> list[bytes]:
-    """Return what everybody has in the environment who works on the same claim for this worker."""
-    if guard is None:
-        return []
-    marks = {**guard.environment, "PQ_CLAIM": env.get("PQ_CLAIM", "")}
-    return [os.fsencode(f"{name}={value}") for name, value in marks.items()]
