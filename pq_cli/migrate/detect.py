@@ -5,8 +5,8 @@ from __future__ import annotations
 import os.path
 from pathlib import Path
 
-from pq_cli.migrate.files import read_object
-from pq_cli.migrate.model import FileProblemError, MigrateError
+from pq_cli.migrate.files import read_object, tried
+from pq_cli.migrate.model import MigrateError, Reported
 from pq_cli.migrate.readers import (
     async_pending,
     dirq,
@@ -35,11 +35,8 @@ _ENDINGS = pywats_persistent.ENDINGS | simple_queue.ENDINGS | async_pending.ENDI
 
 def spool_format(root: Path) -> int | None:
     """Return the format of the pq spool at `root`, or None if it is not one."""
-    try:
-        state, _ = read_object(root, "state.json")
-    except FileProblemError:
-        return None
-    value = state.get("format")
+    found = tried(read_object, root, "state.json")
+    value = None if isinstance(found, Reported) else found[0].get("format")
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

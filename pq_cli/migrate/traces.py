@@ -10,8 +10,8 @@ from datetime import tzinfo
 from heapq import nsmallest
 from pathlib import Path
 
-from pq_cli.migrate.files import FileKind, join, read_object, scan
-from pq_cli.migrate.model import Entry, FileProblemError, Json
+from pq_cli.migrate.files import FileKind, join, read_object, scan, tried
+from pq_cli.migrate.model import Entry, Json, Reported
 
 _PEEK = 32
 _KNOWN_FOLDERS = frozenset({"pending", "failed", "completed", "sent", "new", "cur", "tmp"})
@@ -46,10 +46,9 @@ class Traces:
         """Yield those of the first few `.json` files of a folder that hold an object."""
         for name in self.peek_names(folder):
             if name.endswith(".json"):
-                try:
-                    yield read_object(self.root, join(folder, name))[0]
-                except FileProblemError:
-                    continue
+                found = tried(read_object, self.root, join(folder, name))
+                if not isinstance(found, Reported):
+                    yield found[0]
 
     def describe(self) -> str:
         """Return what was seen, in words, for a message."""

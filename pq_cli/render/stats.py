@@ -61,9 +61,7 @@ def stats_json(stats: Stats) -> dict[str, Any]:
     return {
         "path": stats.path,
         "at": format_time(stats.now),
-        "paused": None
-        if pause is None
-        else {"since": format_time(pause.since), "reason": pause.reason},
+        "paused": pause and {"since": format_time(pause.since), "reason": pause.reason},
         "counts": stats.counts,
         "age_edges": list(AGE_EDGES),
         "lanes": [lane.__dict__ | {"buckets": list(lane.buckets)} for lane in stats.lanes],

@@ -29,8 +29,6 @@ from pq_cli.migrate.readers import values
 from pq_cli.migrate.readers.flat import by_owner, state_of
 from pq_cli.migrate.traces import Evidence, Format, Traces
 
-_ENDING = ".json"
-
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
@@ -68,7 +66,7 @@ def _looks_like(layout: _Layout, traces: Traces) -> Evidence | None:
 def _read(layout: _Layout, root: Path, tz: tzinfo | None) -> Iterator[Entry]:
     def classify(path: str) -> tuple[str, int] | None:
         folder, _, name = path.partition("/")
-        owner = name.removesuffix(_ENDING)
+        owner = name.removesuffix(".json")
         return (owner, layout.folders.index(folder)) if owner not in ("", name) else None
 
     def entries(owner: str, names: dict[int, str]) -> Iterator[Entry]:
