@@ -82,7 +82,7 @@ def item_columns(item: Item, config: QueueConfig, t: float) -> str:
     columns = (
         item.id, item.state, item.priority, effective(config, item.priority, item.created_at, t),
         format_time(item.created_at), item.attempts, item.size,
-        printable(item.key or ""), printable(item.name or ""),
+        *("" if text is None else printable(text) for text in (item.key, item.name)),
     )  # fmt: skip
     return "\t".join(map(str, columns))
 
