@@ -14,7 +14,7 @@ import pytest
 from support import HANG, Pq, tree
 
 from pq_cli import Spool, UsageError
-from pq_cli.commands.table import COMMANDS, load
+from pq_cli.commands.table import COMMANDS, load, options
 from pq_cli.spool.check.check import Check
 
 ESCAPE = "\x1b[2J\x1b]0;pwned\x07"
@@ -92,6 +92,21 @@ def test_unknown_options_after_the_command(pq: Pq) -> None:
     pq.fill(b"x")
     for command in COMMANDS:
         refused(pq, command, "--frobnicate", "1", status=2, said="No such option: --frobnicate")
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "text"),
+    [("run", "jobs", "0"), ("run", "rate", "often"), ("run", "when", "true && false"),
+     ("run", "timeout", "0"), ("run", "defer_on", "0"), ("ls", "states", ("none",)),
+     ("ls", "color", "red"), ("enqueue", "if_failed", "cry"), ("migrate", "tz", "Mars/Base")],
+)  # fmt: skip
+def test_an_option_that_refuses_a_value_names_itself(command: str, field: str, text: Any) -> None:
+    """Whatever reads a value, an error begins with the option's long name and what was typed."""
+    option = options(command)[field]
+    shown = text if isinstance(text, str) else text[0]
+    with pytest.raises(UsageError) as raised:
+        option.meant(text)
+    assert str(raised.value).startswith(f"{max(option.names, key=len)} {shown!r}: ")
 
 
 OPERANDS = {
