@@ -8,7 +8,7 @@ from typing import cast
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from typing import IO
+    from typing import IO, Any
 
     from rich.console import Console as Console
 
@@ -42,14 +42,10 @@ def console(screen: Screen, color: str = "auto", width: int | None = None) -> Co
     screen.check()
     out = cast("IO[str]", _Text(screen))
     width = width if width is not None else stdout_width()
+    colours: dict[str, Any] = {"color_system": None if color == "never" else "auto"}
     if color == "always":
-        return Console(
-            force_terminal=True, no_color=False, highlight=False, color_system="standard",
-            width=width, legacy_windows=False, file=out,
-        )  # fmt: skip
-    return Console(
-        file=out, highlight=False, color_system=None if color == "never" else "auto", width=width
-    )
+        colours = {"color_system": "standard", "force_terminal": True, "no_color": False}
+    return Console(file=out, highlight=False, width=width, legacy_windows=False, **colours)
 
 
 class _Text:
