@@ -15,7 +15,7 @@ from queues import Clock, drain, make_queue, open_at
 from support import started_together
 
 from pq_cli import MemoryQueue, QueueConfig, Spool
-from pq_cli.spool import files as store
+from pq_cli.spool.disk import state as store
 
 FAST = QueueConfig(durability="fast")
 

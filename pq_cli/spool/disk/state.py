@@ -92,7 +92,11 @@ def read_state(root: str) -> SpoolState | None:
         return None
     try:
         values = parse_python(text)
-        _refuse_newer(root, values)
+        number = values.get("format")
+        if type(number) is int and number > layout.FORMAT:  # anything else may mean something else
+            raise ConfigError(
+                f"{root} has format {number}, this pq knows {layout.FORMAT}: use a newer pq"
+            )
         known = {name: values.pop(name) for name in ("format", "reserved_id", "boot", "aged_at")}
         if not all(type(known[name]) is int for name in ("format", "reserved_id")):
             raise TypeError
@@ -128,15 +132,6 @@ def present_state(root: str) -> SpoolState:
     if state is None:
         raise DamagedStateError(f"{root}/{layout.STATE} is gone: `pq check --repair` rebuilds it")
     return state
-
-
-def _refuse_newer(root: str, values: dict[str, object]) -> None:
-    """Raise ConfigError for a newer format: before anything else, which may mean something else."""
-    number = values.get("format")
-    if type(number) is int and number > layout.FORMAT:
-        raise ConfigError(
-            f"{root} has format {number}, this pq knows {layout.FORMAT}: use a newer pq"
-        )
 
 
 def write_state(disk: Disk, state: SpoolState) -> None:
