@@ -33,6 +33,7 @@ LEAVING = "leaving"
 """Field of an item that is being sent to another queue: the state in which it was."""
 LEASE_OVER = "the lease ran out before the worker finished"
 WORKER_DIED = "the worker died before it finished"
+UNHEARD = "the connection was lost while it was claimed"
 
 
 def stamp(now: float) -> float:

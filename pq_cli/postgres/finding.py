@@ -41,6 +41,8 @@ CENSUS = 1.0
 """Seconds between looks for workers that have died."""
 _MOST_EVENTS = 10_000
 _TRIM_EVERY = 500
+_SESSION_ENDS = 90.0
+"""Seconds after which the server has ended any session that was cut off in a transaction."""
 _MOST_OWN = 1000
 """Claims that are remembered: more than a process works on at a time."""
 
@@ -53,6 +55,8 @@ class Finds(Looks):
     _next_due: float | None
     _next_lease: float | None
     _next_census: float
+    _unheard: list[tuple[int, str]]
+    _unheard_until: float
     _claiming: int
     _ahead: Row | None
     followers: PostgresFollowers
@@ -159,7 +163,7 @@ class Finds(Looks):
         That is left to `next` where somebody may have died: his items come back first.
         """
         self.exclude(ORDER, shared=True)
-        if time.monotonic() >= self._next_census:
+        if time.monotonic() >= self._next_census or self._unheard:
             return self._link.row(sql.OPENING, now, self.number)
         row = self._link.row(sql.TAKE, {**self._policy_values, "now": now})
         if row is not None and row[5]:
@@ -184,9 +188,15 @@ class Finds(Looks):
 
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         dead = self._dead()
-        if not dead and (self._next_lease is None or self._next_lease > now):
+        if not (dead or self._unheard) and (self._next_lease is None or self._next_lease > now):
             return
         self.exclude(ORDER, shared=True)
+        if self._unheard:
+            ids, said = map(list, zip(*self._unheard, strict=True))
+            for item in self._over(sql.UNHEARD, ids, said):
+                yield item, transitions.UNHEARD
+            if time.monotonic() > self._unheard_until:
+                self._unheard.clear()
         for item in self._over(sql.OVERDUE, now):
             yield item, transitions.LEASE_OVER
         if dead:
@@ -197,8 +207,8 @@ class Finds(Looks):
                 self.number, dead,
             )  # fmt: skip
 
-    def _over(self, query: str, how: object) -> Iterator[Item]:
-        while rows := self._link.rows(query, self.number, how):
+    def _over(self, query: str, *how: object) -> Iterator[Item]:
+        while rows := self._link.rows(query, self.number, *how):
             for row in rows:
                 try:
                     item = item_of(row)
@@ -274,6 +284,7 @@ class Ends(Finds):
 
     _known: tuple[float, float, float | None] | None
     _own: dict[int, tuple[Item, str]]
+    _new_claims: list[tuple[int, str]]
     _stirred: bool
 
     def drop(self, item: Item, *, later: bool = False) -> None:
@@ -314,6 +325,15 @@ class Ends(Finds):
         if len(self._own) >= _MOST_OWN:
             self._own.clear()  # who made them ends them elsewhere
         self._own[item.id] = item, moving
+
+    def _not_heard(self) -> None:
+        """Take note that nobody knows whether the claims of this transaction were made.
+
+        Who asked for them has not got them: what was made is over. It may show only once the server
+        has let the old session go, so it is looked for as long as that takes.
+        """
+        self._unheard += self._new_claims
+        self._unheard_until = time.monotonic() + _SESSION_ENDS
 
     def end_own(
         self, item_id: int, claim: int | None, status: int | None, later: bool

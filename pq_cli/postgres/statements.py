@@ -219,6 +219,11 @@ ABANDONED = f"""
 select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
     and worker = any(%s::bigint[]) order by id limit 500 for update
 """
+UNHEARD = f"""
+select {COLUMNS}, lease_until from pq.item where queue = %s and id = any(%s::bigint[])
+    and state >= 'active' and state <= 'active' and moving = any(%s::text[])
+order by id for update skip locked
+"""
 PROMOTE = f"""
 select {COLUMNS} from pq.item where queue = %s and state = 'delayed' and not_before <= %s
 order by not_before, id limit 500 for update

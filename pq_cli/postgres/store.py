@@ -24,7 +24,7 @@ from pq_cli.core.insight.workers import duty_values
 from pq_cli.core.item import MAX_HISTORY, Item, State
 from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.policy import Pause, QueueState
-from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
+from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError, TryAgainError
 from pq_cli.host import this_process
 from pq_cli.postgres import payloads, presence
 from pq_cli.postgres import statements as sql
@@ -89,6 +89,8 @@ class PostgresStore(Ends):
         self._known: tuple[float, float, float | None] | None = None
         self._came: tuple[int, bytes | None] = 0, None
         self._own: dict[int, tuple[Item, str]] = {}
+        self._unheard: list[tuple[int, str]] = []
+        self._unheard_until = 0.0
         self.followers = PostgresFollowers(self.ask, queue, partial(self.exclude, ORDER, KEYS))
         self.untold = self.followers.untold
         self._begin_anew()
@@ -101,6 +103,7 @@ class PostgresStore(Ends):
         self._next_lease: float | None = None
         self._ahead: Row | None = None
         self._notes: list[str] = []
+        self._new_claims: list[tuple[int, str]] = []
         self._stirred = False
         self.followers.begin_anew()
 
@@ -118,7 +121,11 @@ class PostgresStore(Ends):
                 self._link.rollback()
                 raise
             else:
-                kept = self._link.commit()
+                try:
+                    kept = self._link.commit()
+                except TryAgainError:
+                    self._not_heard()
+                    raise
                 self._trim(kept[-1] if self._notes else [])
             finally:
                 self._claiming = 0
@@ -240,6 +247,8 @@ class PostgresStore(Ends):
         self.followers.moved(before, after)
         fixed, moving = texts(after, before)
         self._claimed(after, moving)
+        if before.claims != after.claims:
+            self._new_claims.append((after.id, moving))
         values: list[object] = [
             str(after.state), after.priority, after.not_before, after.lease_until, after.kept_until,
             worker_of(after), moving,

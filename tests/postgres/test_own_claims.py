@@ -8,8 +8,9 @@ import pytest
 from database import server
 from support import wait_until
 
-from pq_cli import PostgresQueue, StaleClaimError, State
+from pq_cli import PostgresQueue, StaleClaimError, State, TryAgainError
 from pq_cli.postgres.presence import channel
+from pq_cli.postgres.wire.session import Refused, Session
 
 
 @pytest.fixture
@@ -88,3 +89,45 @@ def test_a_connection_that_was_lost_meanwhile_is_made_again(queue):
     assert server().sql(f"{end} where application_name = 'pq'")
     queue.done(item)
     assert list(queue.items()) == []
+
+
+def cut_at_the_end(monkeypatch):
+    """Let the next change of an item be made, and its answer be lost."""
+    run = Session.run
+
+    def cut(session, statements):
+        rows = run(session, statements)
+        if "update pq.item" in statements[0][0]:
+            monkeypatch.undo()
+            session.close()
+            raise Refused(None, "the connection was lost")
+        return rows
+
+    monkeypatch.setattr(Session, "run", cut)
+
+
+def test_a_claim_that_nobody_has_heard_of_is_over(queue, monkeypatch):
+    """The connection was lost as it was written: who asked for it has not got it, and asks again.
+
+    Nobody would work on it before the end of its lease: its worker lives, and knows nothing of it.
+    """
+    queue.enqueue(b"x")
+    cut_at_the_end(monkeypatch)
+    with pytest.raises(TryAgainError):
+        queue.claim()
+    again = queue.claim()
+    assert again.claim == "1.2"
+    assert again.history[-1]["error"] == "the connection was lost while it was claimed"
+    assert queue.claim() is None
+    queue.done(again)
+
+
+def test_a_claim_whose_renewal_nobody_has_heard_of_stands(queue, monkeypatch):
+    """Who renewed it has it, and works on."""
+    queue.enqueue(b"x")
+    item = queue.claim()
+    cut_at_the_end(monkeypatch)
+    with pytest.raises(TryAgainError):
+        queue.renew(item)
+    assert queue.claim() is None
+    queue.done(item)
