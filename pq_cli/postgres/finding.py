@@ -233,7 +233,7 @@ class Finds(Looks):
             return []
         self._next_census = time.monotonic() + CENSUS
         self._reappear()
-        rows = self._link.rows(sql.ABSENT, self.number, sql.LOCK)
+        rows = self._link.rows(sql.ABSENT, {"queue": self.number, "lock": sql.LOCK})
         new = [number for number, here, doubted in rows if not here and doubted is None]
         if new:
             self._link.rows(sql.DOUBT, self.number, new)

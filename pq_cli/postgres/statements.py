@@ -25,9 +25,20 @@ COMING = 15.0
 """Seconds that workers have to come to a server that was restarted or took over."""
 ABSENT = f"""
 select number, server = pg_postmaster_start_time(), {CLOCK} - doubted
-from pq.worker where queue = %s and pg_try_advisory_xact_lock_shared(%s + number)
+from pq.worker where queue = %(queue)s and pg_try_advisory_xact_lock_shared(%(lock)s + number)
+union all
+select worker, true, null from (
+    select distinct worker from pq.item where queue = %(queue)s and state = 'active'
+        and worker is not null and not exists (
+            select from pq.worker where worker.queue = item.queue and number = item.worker)
+    offset 0
+) as struck_off where pg_try_advisory_xact_lock_shared(%(lock)s + worker)
 """
-"""Workers whose lock nobody has; whether they came to this server, since when they are missed."""
+"""Workers whose lock nobody has; whether they came to this server, since when they are missed.
+
+Among them those that were struck off, and have claimed since: they had not noticed that their
+session was gone, and died before they did.
+"""
 DOUBT = f"""
 update pq.worker set doubted = {CLOCK} where queue = %s and number = any(%s::bigint[])
     and doubted is null

@@ -131,3 +131,18 @@ def test_a_claim_whose_renewal_nobody_has_heard_of_stands(queue, monkeypatch):
         queue.renew(item)
     assert queue.claim() is None
     queue.done(item)
+
+
+def test_a_claim_of_a_worker_that_was_struck_off_is_free(queue, url):
+    """It claimed before it knew that its session was gone, and died: nobody lists it any more."""
+    queue.enqueue(b"x")
+    queue.claim(bound=False)
+    find = "(select number from pq.queue where name = %s)"
+    name = url.partition("#")[2]
+    server().sql(f"update pq.item set worker = 123456789 where queue = {find}", name)
+    with PostgresQueue(url) as other:
+        assert other.claim(bound=False).claim == "1.2"
+        queue.enqueue(b"y")
+        assert other.claim().claim == "2.1"  # of one that is listed, and lives
+        with PostgresQueue(url) as third:
+            assert third.claim() is None
