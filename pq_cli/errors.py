@@ -15,6 +15,16 @@ EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
 
 
+def _item_in(text: str) -> str:
+    """Return the id of the first item that a message names, or nothing."""
+    words = text.split()
+    for before, word in zip(["item", *words], words, strict=False):
+        number = word.partition(".")[0].strip(":,;")
+        if before == "item" and number.isdecimal():
+            return number
+    return ""
+
+
 class PqError(Exception):
     """Base of everything pq raises on purpose; the text is for people, on one line.
 
@@ -28,14 +38,12 @@ class PqError(Exception):
 
     def told(self, command: str = "", behind: str = "") -> str:
         """Return the message, what is to stand `behind` it, and what to type next."""
-        import re  # start-up
-
         text = f"{self}{behind}"
-        item = re.search(r"(?:^|item )(\d+)", text)
-        known = {"item": item and item[1], "command": command, "name": text.partition(":")[0]}
-        if "`" in text or not all(known[word] for word in re.findall(r"{(\w+)}", self.then)):
+        known = {"item": _item_in(text), "command": command, "name": text.partition(":")[0]}
+        lacking = any(f"{{{what}}}" in self.then for what, value in known.items() if not value)
+        if "`" in text or lacking or not self.then:
             return text
-        return "; ".join(filter(None, (text, self.then.format(**known))))
+        return f"{text}; {self.then.format(**known)}"
 
 
 class NothingThereError(PqError):

@@ -13,7 +13,7 @@ import sys
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import to_safe_json
 from pq_cli.errors import OutputError, PqError
-from pq_cli.opened import os_error_status, read_some
+from pq_cli.opened import os_error_status, os_error_text, read_some
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Screen:
         before: what an error is about that does not name it; those of the system do.
         """
         if isinstance(error, OSError):
-            from pq_cli.remedies import told
-
-            self.warn(told(error, behind))
+            self.warn(_told(error, behind))
             return os_error_status(error)
         self.warn(f"{before}{error.told(self.command, behind)}")
         return error.exit_code
@@ -139,6 +137,14 @@ class Screen:
         if ends and for_people and last and not last.endswith(b"\n"):
             self.emit("")
         return True
+
+
+def _told(error: OSError, behind: str) -> str:
+    try:
+        from pq_cli.remedies import told
+    except (ImportError, OSError):  # no descriptor is left to read it, or no permission
+        return f"{os_error_text(error)}{behind}"
+    return told(error, behind)
 
 
 def _is_text(start: bytes) -> bool:

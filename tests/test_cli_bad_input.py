@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -195,7 +196,7 @@ def as_user(pq: Pq, uid: int, *args: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import os, sys, pq_cli.cli, pq_cli.commands.enqueue, pq_cli.commands.next\n"
         "import pq_cli.commands.ls, pq_cli.commands.init, typer.main, typer.core, tomllib\n"
-        "import encodings.ascii\n"
+        "import encodings.ascii, pq_cli.remedies\n"
         f"os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n"
         "pq_cli.cli.main()\n"
     )
@@ -382,3 +383,16 @@ def test_tree_of_untouched_spool(pq: Pq) -> None:
     before = tree(pq.spool)
     (pq.spool / "state.json").chmod(0o644)
     assert tree(pq.spool) != before
+
+
+def test_no_descriptor_left(pq: Pq) -> None:
+    """With hardly a descriptor to open files by, an error is told in one line all the same."""
+    pq("enqueue", stdin=b"x")
+    said = ""
+    for most in (5, 6, 7):
+        script = f"ulimit -n {most}; exec {shlex.join(pq.argv('next', '--claim'))}"
+        ran = subprocess.run(["bash", "-c", script], env=pq.env, capture_output=True, text=True,
+                             stdin=subprocess.DEVNULL, timeout=HANG, check=False)  # fmt: skip
+        said += ran.stderr
+    assert "Too many open files" in said
+    assert "internal error" not in said and "Traceback" not in said
