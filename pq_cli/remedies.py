@@ -37,8 +37,8 @@ def told(error: OSError, behind: str = "") -> str:
 
 
 def _nearest(path: str) -> str:
-    """Return the nearest folder above a path that is there."""
-    folder = os.path.dirname(path) or "."
-    while not os.path.lexists(folder):
-        folder = os.path.dirname(folder) or "."
-    return folder
+    """Return the nearest folder above a path that is there, as far as we may look."""
+    folder = os.path.dirname(path)
+    while folder and not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return folder or "."

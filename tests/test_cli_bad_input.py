@@ -189,7 +189,9 @@ def test_folder_that_is_no_spool(pq: Pq) -> None:
     assert stat.S_IMODE(pq.spool.stat().st_mode) == 0o755
 
 
-def as_user(pq: Pq, uid: int, *args: str) -> subprocess.CompletedProcess[str]:
+def as_user(
+    pq: Pq, uid: int, *args: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run pq as another user; everything is imported before, because only root may read it."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to be somebody else")
@@ -202,8 +204,21 @@ def as_user(pq: Pq, uid: int, *args: str) -> subprocess.CompletedProcess[str]:
     )
     return subprocess.run(
         [sys.executable, "-c", code, *args], env=pq.env, capture_output=True, text=True,
-        input="x", timeout=HANG, check=False,
+        input="x", timeout=HANG, check=False, cwd=cwd,
     )  # fmt: skip
+
+
+@pytest.mark.others
+def test_in_a_folder_of_somebody_else(pq: Pq, tmp_path: Path) -> None:
+    """A FILE named from where we may not even look is an error as any: exit 77, and an end."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    ran = as_user(pq, 65534, "enqueue", "-s", str(open_to_all / "spool"), "sub/file", cwd=closed)
+    said = "pq: sub/file: Permission denied; `ls -ld sub/file` tells who may\n"
+    assert (ran.returncode, ran.stderr) == (77, said)
 
 
 @pytest.mark.others
