@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
         def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
         def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged: ...
-        def entry(self, now: float, keys: bool) -> Entry: ...
+        def entry(self, keys: bool) -> Entry: ...
 
 
 _MOST = 500
@@ -49,16 +49,17 @@ _MOST_BYTES = 32 * 1024 * 1024
 
 
 class Entry:
-    """One batch's way in, within a transaction."""
+    """One batch's way in, within a transaction, at `now`; last_id: the latest that was given."""
 
-    def __init__(self, store: _Store, link: Link, config: QueueConfig, now: float) -> None:
+    def __init__(
+        self, store: _Store, link: Link, config: QueueConfig, last_id: int, now: float
+    ) -> None:
         self._store = store
         self._link = link
-        self._queue = queue = store.number
+        self._queue = store.number
         self._config = config
         self._now = now
-        # From here on no other id is given, until the end of the transaction.
-        self._first_id = self._last_id = (link.row(sql.LAST_ID, queue) or (0,))[0]
+        self._first_id = self._last_id = last_id
         self._live: int | None = None
         self._new: list[tuple[Item, Staged]] = []
         self._new_keys: set[str] = set()
@@ -241,7 +242,7 @@ class PostgresArrivals:
         store = self._store
         with store.transaction():
             keys = any(item.key is not None for _, item, _ in self._waiting)
-            entry = store.entry(store.now(), keys)
+            entry = store.entry(keys)
             origins: list[Origin] = []
             for received, item, origin in self._waiting:
                 try:

@@ -279,7 +279,10 @@ SYNCED = "select set_config('synchronous_commit', %s, true)"
 SYNC = "select pg_logical_emit_message(true, 'pq', '')::text"
 """Something to commit: when that is on the disk, all that came before it is."""
 
-LAST_ID = "select last_id from pq.counter where queue = %s for update"
+LAST_ID = f"""
+select last_id, coalesce(%s::float8, {CLOCK}) from pq.counter where queue = %s for update
+"""
+"""Parameters: now or null, queue. The time, too: it is that of what gets an id now."""
 SET_LAST_ID = "update pq.counter set last_id = %s where queue = %s"
 LIVE_COUNT = "select count(*) from (select 1 from ({}) as live limit %(most)s) as counted".format(
     " union all ".join(

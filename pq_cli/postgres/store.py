@@ -160,11 +160,14 @@ class PostgresStore(Ends):
         else:
             row = self._link.row(sql.OPENING, given, self.number)
         if row is None:
-            raise NoSuchItemError(f"{self._address.shown}: this queue has been removed")
+            raise self._removed()
         now, aged_at, paused, self._next_due, self._next_lease = row[:5]
         self._time = now, time.monotonic()
         self._state = QueueState(aged_at=aged_at, paused=_pause_of(paused))
         self._known = now, time.monotonic(), self.next_event()
+
+    def _removed(self) -> NoSuchItemError:
+        return NoSuchItemError(f"{self._address.shown}: this queue has been removed")
 
     def state(self) -> QueueState:
         with self._lock:
@@ -174,7 +177,7 @@ class PostgresStore(Ends):
                 "select aged_at, paused from pq.queue where number = %s", self.number
             )
             if row is None:
-                raise NoSuchItemError(f"{self._address.shown}: this queue has been removed")
+                raise self._removed()
             return QueueState(aged_at=row[0], paused=_pause_of(row[1]))
 
     def set_state(self, state: QueueState) -> None:
@@ -279,11 +282,11 @@ class PostgresStore(Ends):
         with self._lock:
             return payloads.stage_file(self._link, self.number, path, request, move)
 
-    def admit(self, batch: Sequence[Any], now: float) -> Admitted:
+    def admit(self, batch: Sequence[Any]) -> Admitted:
         keys = any(staged.request.key is not None for staged in batch)
-        return self.entry(now, keys, any(staged.request.after for staged in batch)).admit(batch)
+        return self.entry(keys, any(staged.request.after for staged in batch)).admit(batch)
 
-    def entry(self, now: float, keys: bool, awaits: bool = False) -> Entry:
+    def entry(self, keys: bool, awaits: bool = False) -> Entry:
         """Return the way in, in a transaction. keys, awaits: some has one, or waits for others."""
         if awaits:
             self.exclude(ORDER, KEYS)  # before the counter, as all do
@@ -292,7 +295,14 @@ class PostgresStore(Ends):
         self._stirred = True
         if self._config.durability == "fast":
             self._link.later(sql.SYNCED, "off")
-        return Entry(self, self._link, self._config, now)
+        # From here on no other id is given, until the end of the transaction.
+        given = None if self._clock is None else self._clock()
+        row = self._link.row(sql.LAST_ID, given, self.number)
+        if row is None:
+            raise self._removed()
+        last_id, now = row
+        self._time = now, time.monotonic()
+        return Entry(self, self._link, self._config, last_id, now)
 
     def arrivals(self) -> PostgresArrivals:
         return PostgresArrivals(self)

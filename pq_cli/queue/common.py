@@ -22,7 +22,7 @@ class Common:
         for before, after in changes:
             self.put(before, after)
 
-    def prepare(self, batch: Sequence[Any], now: float) -> None:
+    def prepare(self, batch: Sequence[Any]) -> None:
         pass
 
     def read_payload(self: Store, item: Item) -> bytes:

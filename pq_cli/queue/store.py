@@ -212,14 +212,14 @@ class Store(Protocol):
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         """Take in a regular file; with `move` it is gone once its item is in."""
 
-    def prepare(self, batch: Sequence[Staged], now: float) -> None:
+    def prepare(self, batch: Sequence[Staged]) -> None:
         """Do ahead what an admission needs and others need not wait for. Not in a transaction.
 
         What it leaves out `admit` does; `finish` clears it away. May be called again.
         """
 
-    def admit(self, batch: Sequence[Staged], now: float) -> Admitted:
-        """Make items of staged payloads, in order. In a transaction.
+    def admit(self, batch: Sequence[Staged]) -> Admitted:
+        """Make items of staged payloads, in order, at the store's time. In a transaction.
 
         The key rule and the room check are those of `queue.request`. Ids are counted up, and none
         is ever given twice. From what stopped it on nothing is left of the batch. A request whose

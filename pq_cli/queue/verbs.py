@@ -127,10 +127,9 @@ class Queue(Steering):
         """Make items of staged payloads, in order, up to what stops it: that is in the result."""
         store, count = self._store, 0
         try:
-            now = store.now()
-            store.prepare(batch, now)
+            store.prepare(batch)
             with store.transaction():
-                admitted = store.admit(batch, now)
+                admitted = store.admit(batch)
                 self._tell()
             count = len(admitted.items)  # only now do they survive
         finally:
@@ -147,17 +146,16 @@ class Queue(Steering):
         """
         store, admitted = self._store, Admitted.nothing()
         try:
-            store.prepare([staged], store.now())
+            store.prepare([staged])
             with store.transaction():
-                now = store.now()
-                admitted = store.admit([staged], now)
+                admitted = store.admit([staged])
                 self._tell()
                 if admitted.error is not None:
                     raise admitted.error
                 item = admitted.items[0]
                 full = item.limit is not None and not store.has_slot(item.limit)
                 if item.state is State.PENDING and not admitted.found and not full:
-                    item = self._claim(item, now, lease, bound=True, own=True)
+                    item = self._claim(item, store.now(), lease, bound=True, own=True)
         except LockTimeoutError:
             raise
         except BaseException:

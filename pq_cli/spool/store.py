@@ -224,11 +224,11 @@ class SpoolStore(SpoolAttends):
     def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
         return stage_file(self.files.disk, path, request, move=move)
 
-    def prepare(self, batch: Sequence[Any], now: float) -> None:
-        prepare(self.files, batch, now, self._ready)
+    def prepare(self, batch: Sequence[Any]) -> None:
+        prepare(self.files, batch, self.now(), self._ready)
 
-    def admit(self, batch: Sequence[Any], now: float) -> Admitted:
-        return admit(self.files, batch, now, self._ready, self)
+    def admit(self, batch: Sequence[Any]) -> Admitted:
+        return admit(self.files, batch, self.now(), self._ready, self)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         stop: OSError | None = None

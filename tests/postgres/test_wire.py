@@ -123,7 +123,7 @@ def test_who_waits_for_a_lock_can_be_interrupted(url):
 
 
 def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
-    """A claim with its payload is two, or finds nothing; the end is two, an enqueue three.
+    """A claim with its payload is two, or finds nothing; the end is one, an enqueue two.
 
     The network between worker and server is what most of their time is, and a statement more or
     less on a machine next door is not seen.
@@ -139,9 +139,12 @@ def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
         found = verb()
         return found, len(trips)
 
+    with PostgresQueue(url + "-own") as queue:  # the server's time comes along
+        queue.enqueue(b"")
+        assert cost(lambda: queue.enqueue(b"x" * 100, priority=7))[1] == 2
     with PostgresQueue(url, clock=clock) as queue:
         queue.claim(bound=False)  # and looks for the dead, for once
-        assert cost(lambda: queue.enqueue(b"x" * 100, priority=7))[1] <= 3
+        queue.enqueue(b"x" * 100, priority=7)
         queue.enqueue(b"y")
         item, trip_count = cost(lambda: queue.claim(bound=False))
         assert (item.id, trip_count) == (2, 2)

@@ -215,8 +215,8 @@ class MemoryStore(MemoryAttends, Common):
     def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryPayload:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
 
-    def admit(self, batch: Sequence[Any], now: float) -> Admitted:
-        admitted = Admitted.nothing()
+    def admit(self, batch: Sequence[Any]) -> Admitted:
+        admitted, now = Admitted.nothing(), self.now()
         for staged in batch:
             try:
                 self._admit(staged, now, admitted)
