@@ -25,7 +25,7 @@ bytes. Every error derives from `PqError`.
 from __future__ import annotations
 
 from pq_cli.core.item import Holder, Item, State
-from pq_cli.core.policy import AgedGroup, Pause, QueueConfig
+from pq_cli.core.policy import Pause, QueueConfig
 from pq_cli.errors import (
     CannotCreateError,
     ConfigError,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pq_cli.backends import open_queue
     from pq_cli.core.insight.explain import Reason
     from pq_cli.core.insight.workers import Duty, Worker
+    from pq_cli.core.order import AgedGroup
     from pq_cli.core.selection import Selection
     from pq_cli.postgres.queue import PostgresQueue
     from pq_cli.queue.ends import Ended
@@ -87,6 +88,7 @@ _LAZY = {
     "MemoryQueue": "queue.memory.queue",
     "Queue": "queue.verbs",
     **dict.fromkeys(("Admitted", "Request"), "queue.request"),
+    "AgedGroup": "core.order",
     "Ended": "queue.ends",
     "Reason": "core.insight.explain",
     **dict.fromkeys(("Duty", "Worker"), "core.insight.workers"),

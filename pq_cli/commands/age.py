@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
-from pq_cli.core.policy import aged_groups
+from pq_cli.core.order import aged_groups
 from pq_cli.core.timefmt import parse_time
 from pq_cli.options import AS_JSON, Options, option
 from pq_cli.render.counting import counted

@@ -1,4 +1,4 @@
-"""The order: lanes, heads, and which head is served next. The one implementation of it.
+"""The order: how items age, lanes, heads, and which head is next. The one implementation of it.
 
 A lane is all pending items of one base priority and one limit, served strictly by id. The next
 item is, among the heads of the lanes, the one with the lowest (effective priority, id); lanes whose
@@ -13,16 +13,54 @@ from heapq import heapify, heappop, heappush, merge
 from operator import attrgetter, itemgetter
 
 from pq_cli.core.item import MAX_PRIORITY
-from pq_cli.core.policy import QueueConfig, effective, floor
+from pq_cli.core.policy import QueueConfig, QueueState
+from pq_cli.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
+    from pq_cli.core.item import Item
+
     T = TypeVar("T")
     LaneName = tuple[int, str]
     """Base priority, and name of the limit: empty where there is none."""
+
+
+def boost(config: QueueConfig, created_at: float, t: float) -> int:
+    """Return how many steps an item created at `created_at` has aged at `t` (0 if aging is off)."""
+    if not (config.enable_priority and config.enable_aging):
+        return 0
+    age = t - created_at
+    if age < config.aging_threshold_seconds:
+        return 0
+    steps = int(age // config.aging_threshold_seconds)
+    return min(steps * config.aging_boost, config.max_priority_boost)
+
+
+def effective(config: QueueConfig, priority: int, created_at: float, t: float) -> int:
+    """Return the effective priority at `t`: the base, less the boost, never below 1."""
+    steps = boost(config, created_at, t)
+    return priority - steps if steps < priority else 1
+
+
+def floor(config: QueueConfig, priority: int) -> int:
+    """Return the lowest effective priority that an item of this base can ever reach.
+
+    0 where priorities are off.
+    """
+    if not config.enable_priority:
+        return 0
+    return max(1, priority - (config.max_priority_boost if config.enable_aging else 0))
+
+
+def order_time(config: QueueConfig, now: float, state: Callable[[], QueueState]) -> float:
+    """Return the `t` at which order is computed: `now`, or the last `pq age` (manual clock).
+
+    state: asked under the manual clock alone; nothing has aged before the first `pq age`.
+    """
+    return now if config.aging_clock == "live" else state().aged_at or 0.0
 
 
 def rank(
@@ -133,3 +171,30 @@ class Lane:
     def __len__(self) -> int:
         """Return the number of ids loaded; with `load`, more may wait in chunks."""
         return len(self._in)
+
+
+class AgedGroup(Record):
+    """Pending items of one base priority that have aged to the same effective one.
+
+    `oldest_id` is the lowest id among the `count` items; `boost = priority - effective`
+    unless the floor of 1 cut it short.
+    """
+
+    priority: int
+    effective: int
+    count: int
+    oldest_id: int
+
+
+def aged_groups(config: QueueConfig, items: Iterable[Item], t: float) -> list[AgedGroup]:
+    """Return what has aged at `t` among pending items, by priority and effective."""
+    groups: dict[tuple[int, int], tuple[int, int]] = {}
+    for item in items:
+        now_at = effective(config, item.priority, item.created_at, t)
+        if now_at != item.priority:
+            count, oldest = groups.get((item.priority, now_at), (0, item.id))
+            groups[item.priority, now_at] = (count + 1, min(oldest, item.id))
+    return [
+        AgedGroup(priority=base, effective=now_at, count=count, oldest_id=oldest)
+        for (base, now_at), (count, oldest) in sorted(groups.items())
+    ]

@@ -1,4 +1,4 @@
-"""The policy: configuration, aging, backoff, retry or dead letter. Pure; `now` is an argument."""
+"""The policy: configuration, backoff, and what a queue remembers beside its items. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pq_cli.errors import ConfigError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
-
-    from pq_cli.core.item import Item
 
 
 class QueueConfig(Record):
@@ -165,33 +163,6 @@ def may_mean_later(status: object) -> bool:
     return isinstance(status, int) and not isinstance(status, bool) and status in _LATER
 
 
-def boost(config: QueueConfig, created_at: float, t: float) -> int:
-    """Return how many steps an item created at `created_at` has aged at `t` (0 if aging is off)."""
-    if not (config.enable_priority and config.enable_aging):
-        return 0
-    age = t - created_at
-    if age < config.aging_threshold_seconds:
-        return 0
-    steps = int(age // config.aging_threshold_seconds)
-    return min(steps * config.aging_boost, config.max_priority_boost)
-
-
-def effective(config: QueueConfig, priority: int, created_at: float, t: float) -> int:
-    """Return the effective priority at `t`: the base, less the boost, never below 1."""
-    steps = boost(config, created_at, t)
-    return priority - steps if steps < priority else 1
-
-
-def floor(config: QueueConfig, priority: int) -> int:
-    """Return the lowest effective priority that an item of this base can ever reach.
-
-    0 where priorities are off.
-    """
-    if not config.enable_priority:
-        return 0
-    return max(1, priority - (config.max_priority_boost if config.enable_aging else 0))
-
-
 def retry_delay(config: QueueConfig, attempts: int, jitter: float) -> float:
     """Return the seconds to wait after the `attempts`-th failed attempt (counted from 1).
 
@@ -203,14 +174,6 @@ def retry_delay(config: QueueConfig, attempts: int, jitter: float) -> float:
     except OverflowError:
         raw = config.max_backoff
     return min(raw, config.max_backoff) * (1.0 - 0.1 * jitter)
-
-
-def order_time(config: QueueConfig, now: float, state: Callable[[], QueueState]) -> float:
-    """Return the `t` at which order is computed: `now`, or the last `pq age` (manual clock).
-
-    state: asked under the manual clock alone; nothing has aged before the first `pq age`.
-    """
-    return now if config.aging_clock == "live" else state().aged_at or 0.0
 
 
 class Pause(Record):
@@ -229,30 +192,3 @@ class QueueState(Record):
 
     aged_at: float | None = None
     paused: Pause | None = None
-
-
-class AgedGroup(Record):
-    """Pending items of one base priority that have aged to the same effective one.
-
-    `oldest_id` is the lowest id among the `count` items; `boost = priority - effective`
-    unless the floor of 1 cut it short.
-    """
-
-    priority: int
-    effective: int
-    count: int
-    oldest_id: int
-
-
-def aged_groups(config: QueueConfig, items: Iterable[Item], t: float) -> list[AgedGroup]:
-    """Return what has aged at `t` among pending items, by priority and effective."""
-    groups: dict[tuple[int, int], tuple[int, int]] = {}
-    for item in items:
-        now_at = effective(config, item.priority, item.created_at, t)
-        if now_at != item.priority:
-            count, oldest = groups.get((item.priority, now_at), (0, item.id))
-            groups[item.priority, now_at] = (count + 1, min(oldest, item.id))
-    return [
-        AgedGroup(priority=base, effective=now_at, count=count, oldest_id=oldest)
-        for (base, now_at), (count, oldest) in sorted(groups.items())
-    ]

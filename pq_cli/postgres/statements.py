@@ -65,13 +65,13 @@ OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE
 
 
 def _rank(priority: str, age: str) -> str:
-    """Return the effective priority: that of `policy.effective`; 0 where priorities are off."""
+    """Return the effective priority: that of `order.effective`; 0 where priorities are off."""
     boost = f"least(floor(({age}) / %(threshold)s::float8) * %(boost)s::float8, %(cap)s::float8)"
     return f"greatest(%(ranks)s::int, {priority} * %(ranks)s::int - greatest(0, {boost}))::bigint"
 
 
 def _floor(priority: str) -> str:
-    """Return the lowest that it can ever be: that of `policy.floor`."""
+    """Return the lowest that it can ever be: that of `order.floor`."""
     return f"greatest(%(ranks)s::int, ({priority}) * %(ranks)s::int - %(cap)s::float8)"
 
 

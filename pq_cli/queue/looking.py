@@ -12,7 +12,8 @@ from pq_cli.core.arguments import (
     wrong,
 )
 from pq_cli.core.item import EVERY, LIVE, ORDER, Item, State, parse_reference
-from pq_cli.core.policy import Pause, QueueConfig, order_time
+from pq_cli.core.order import order_time
+from pq_cli.core.policy import Pause, QueueConfig
 
 POLL = 0.2
 """Seconds between looks of a store that nobody tells what comes: within a quarter of a second."""

@@ -10,7 +10,8 @@ import math
 from pq_cli.core import events, transitions
 from pq_cli.core.arguments import valid_flag, valid_reference, valid_text, valid_time, wrong
 from pq_cli.core.item import NO_LIMIT, Item, State
-from pq_cli.core.policy import AgedGroup, Pause, QueueConfig, aged_groups
+from pq_cli.core.order import AgedGroup, aged_groups
+from pq_cli.core.policy import Pause, QueueConfig
 from pq_cli.errors import ConfigError, ConflictError, UsageError
 from pq_cli.queue.looking import Looking
 from pq_cli.queue.request import Request, changes, check_key, checked

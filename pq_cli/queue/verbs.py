@@ -18,7 +18,8 @@ from pq_cli.core.arguments import (
     wrong,
 )
 from pq_cli.core.item import Item, State
-from pq_cli.core.policy import QueueConfig, order_time
+from pq_cli.core.order import order_time
+from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import LockTimeoutError, PqError
 from pq_cli.queue.request import Admitted, Request, checked, valid_records
 from pq_cli.queue.steering import Steering

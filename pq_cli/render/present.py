@@ -10,7 +10,8 @@ from itertools import chain, islice
 from pq_cli.core.item import Item, printable
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.meta import as_dict
-from pq_cli.core.policy import QueueConfig, effective
+from pq_cli.core.order import effective
+from pq_cli.core.policy import QueueConfig
 from pq_cli.core.timefmt import format_time
 
 TYPE_CHECKING = False

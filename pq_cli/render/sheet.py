@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
-    from pq_cli.core.policy import AgedGroup
+    from pq_cli.core.order import AgedGroup
     from pq_cli.render.terminal import Console
     from pq_cli.selftest import Result
 

@@ -11,7 +11,7 @@ from itertools import islice
 
 from pq_cli.core.insight.words import counted, human_size
 from pq_cli.core.item import Item, printable
-from pq_cli.core.policy import effective
+from pq_cli.core.order import effective
 from pq_cli.core.record import Record
 from pq_cli.render.explain import sentences
 from pq_cli.render.fold import fold

@@ -16,7 +16,7 @@ from support import tree
 from pq_cli import QueueConfig, Spool, State
 from pq_cli.core.insight.history import history, quantile
 from pq_cli.core.insight.shape import AGE_EDGES, cap_age, lane_shape
-from pq_cli.core.policy import boost, effective
+from pq_cli.core.order import boost, effective
 from pq_cli.queue.request import Request
 
 

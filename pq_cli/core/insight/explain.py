@@ -7,8 +7,8 @@ from bisect import bisect_left
 from pq_cli.core.insight.search import count_until, extremes
 from pq_cli.core.insight.shape import cap_age
 from pq_cli.core.item import Item, State
-from pq_cli.core.order import rank
-from pq_cli.core.policy import Pause, QueueConfig, boost, effective, floor
+from pq_cli.core.order import boost, effective, floor, rank
+from pq_cli.core.policy import Pause, QueueConfig
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import time_of
 from pq_cli.core.transitions import ties

@@ -8,7 +8,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from pq_cli.core.insight.search import count_older, extremes
-from pq_cli.core.policy import QueueConfig, floor
+from pq_cli.core.order import floor
+from pq_cli.core.policy import QueueConfig
 from pq_cli.core.record import Record
 
 TYPE_CHECKING = False
