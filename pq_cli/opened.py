@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 CHUNK = 256 * 1024
 """Bytes that are read at once."""
-_FOUND = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+FOUND = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+"""How what was found in a folder is opened, to read it: a link is an error (ELOOP), and a pipe that
+took the place of a file waits for nobody."""
 _PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 _STANDARD = ("standard input", "standard output", "standard error")
 
@@ -100,27 +102,6 @@ def name_of(fd: int) -> str:
         return os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)")
     except OSError:
         return f"descriptor {fd}"
-
-
-def open_found(path: str) -> int:
-    """Return a descriptor of what was found in a folder, to read it.
-
-    A link is an error (ELOOP); a pipe that took the place of a file waits for nobody.
-    """
-    return os.open(path, _FOUND)
-
-
-def beginning(path: str, most: int) -> bytes:
-    """Return the first bytes of a file, `most` at the most; a link is an error, a pipe is empty."""
-    fd = open_found(path)
-    try:
-        return os.read(fd, most)
-    except BlockingIOError:
-        return b""
-    except OSError as error:
-        raise named(error, fd, path) from None
-    finally:
-        os.close(fd)
 
 
 def read_part(source: About) -> bytes:

@@ -27,7 +27,7 @@ from pq_cli.migrate.model import (
     Stamp,
     Why,
 )
-from pq_cli.opened import open_found
+from pq_cli.opened import FOUND
 
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ def open_file(root: Path, path: str) -> tuple[int, Stamp]:
     The caller closes the descriptor. Raises FileProblemError.
     """
     try:
-        fd = open_found(os.path.join(root, path))
+        fd = os.open(os.path.join(root, path), FOUND)
     except OSError as error:
         raise _problem(error) from error
     try:

@@ -9,7 +9,7 @@ import os
 
 from pq_cli.core.jsonio import parse_own
 from pq_cli.errors import EventsGoneError
-from pq_cli.opened import Reading, open_found
+from pq_cli.opened import FOUND, Reading
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.eventlog import mark_of, now_number
 
@@ -66,7 +66,7 @@ class LogTail:
         None when there is no log; that is an error, too, where there was one.
         """
         try:
-            file = os.fdopen(open_found(self._path), "rb")
+            file = os.fdopen(os.open(self._path, FOUND), "rb")
         except FileNotFoundError:
             if self._after:
                 raise EventsGoneError.after(self._after, 0) from None

@@ -65,7 +65,7 @@ class Files:
         self.held = False
         self.after: Afterwards
         self._later: list[tuple[Item, str]] = []
-        self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout)
+        self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout, self.disk.owner)
         self._pid = host.pid
 
     def forget(self) -> None:

@@ -13,9 +13,9 @@ import time
 from pq_cli.core.item import printable
 from pq_cli.core.record import Record
 from pq_cli.core.timefmt import format_time
-from pq_cli.opened import beginning
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.reader import beginning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

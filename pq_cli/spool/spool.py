@@ -207,7 +207,7 @@ def make(path: str, lock_timeout: float) -> SpoolState:
         pass
     _make_root(path)
     disk = Disk(path, sync=True)
-    lock = SpoolLock(f"{path}/{layout.LOCK}", lock_timeout)
+    lock = SpoolLock(f"{path}/{layout.LOCK}", lock_timeout, disk.owner)
     try:
         with lock:
             state = read_state(path)

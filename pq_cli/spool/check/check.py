@@ -71,7 +71,7 @@ class Check:
         self._disk = Disk(self.root, sync=True)
         self._keys = Keys(self._reader, self._disk)
         self._counter = Counter(self._disk)
-        self._lock = SpoolLock(f"{self.root}/{layout.LOCK}", lock_timeout)
+        self._lock = SpoolLock(f"{self.root}/{layout.LOCK}", lock_timeout, self._disk.owner)
         self._lock_timeout = lock_timeout
         self._pairs = Pairs(self._reader, self._keys)
         self._mender = Mender(self._disk, self._reader, self._keys, self._counter)

@@ -7,7 +7,7 @@ import os
 from pq_cli.core.item import LIVE, Item, State
 from pq_cli.core.jsonio import parse_edited
 from pq_cli.errors import DamagedItemError, NoSuchItemError
-from pq_cli.opened import Opened, checksum_of, open_found
+from pq_cli.opened import FOUND, Opened, checksum_of
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
@@ -65,7 +65,7 @@ class Pairs:
 
     def _payload(self, item: Item, path: str) -> list[Finding]:
         try:
-            with Opened(open_found(f"{self._reader.root}/{path}")) as fd:
+            with Opened(os.open(f"{self._reader.root}/{path}", FOUND)) as fd:
                 wrong = self._content(item, fd)
         except FileNotFoundError:
             if self._reader.stray_payload(item.id, path) is not None:

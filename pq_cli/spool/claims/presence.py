@@ -8,7 +8,7 @@ from pq_cli.core.insight.workers import Worker, duty_of
 from pq_cli.core.jsonio import parse_own
 from pq_cli.core.timefmt import parse_time
 from pq_cli.errors import UsageError
-from pq_cli.opened import Opened, open_found
+from pq_cli.opened import FOUND, Opened
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.lock import is_held
 
@@ -46,7 +46,7 @@ def _look(path: str, name: str) -> Worker | None:
     What it says is written once the lock is held. So it is read first: who is found to say
     something and to hold no lock has died, or ended, and then it has nothing any more.
     """
-    with Opened(open_found(path), path) as fd:
+    with Opened(os.open(path, FOUND), path) as fd:
         for _ in range(_TRIES):  # while it is overwritten, half of it may be seen
             said = _said(os.pread(fd, _MOST, 0))
             if said is not None:

@@ -60,7 +60,7 @@ class Attendance:
         self.name = f"{os.getpid()}-{os.urandom(8).hex()}"
         disk.make_dir(layout.WORKERS)
         self._path = f"{layout.WORKERS}/{self.name}"
-        self._lock = SpoolLock(f"{disk.root}/{self._path}", timeout=_PROBED)
+        self._lock = SpoolLock(f"{disk.root}/{self._path}", _PROBED, disk.owner)
         self._lock.__enter__()
         self.pid = os.getpid()
         self.claims: set[int] = set()

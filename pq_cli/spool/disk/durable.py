@@ -16,7 +16,7 @@ from pq_cli.core.item import checksum_text
 from pq_cli.errors import SpoolIOError
 from pq_cli.opened import CHUNK, About, Opened, checksum_of, named, read_some
 from pq_cli.spool.disk.copying import NO_WHOLE_COPY, copy_in_kernel
-from pq_cli.spool.disk.reader import Reader, owner_to_keep
+from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ SMALL = 1024 * 1024
 class Disk:
     """Writes below one root. `sync`: whether data must survive a power loss.
 
-    folders: what is known of the spool's folders; whoever reads there, too, shares it.
+    folders: what readers know of its folders, too. owner: of new files; None: who runs this.
     """
 
     def __init__(self, root: str, sync: bool, folders: Reader | None = None) -> None:
@@ -49,7 +49,7 @@ class Disk:
         self.sync = sync
         self._eager = sync
         self._folders = folders or Reader(root)
-        self._owner = owner_to_keep(root)
+        self.owner = _owner_to_keep(root)
         self.tell_others: Callable[[], object] = lambda: None
         """Called before a change of what others remember: see `state.Counter`."""
 
@@ -65,9 +65,9 @@ class Disk:
         except FileNotFoundError:  # somebody has swept empty folders away
             self.make_dir(os.path.dirname(path))
             fd = os.open(self._at(path), flags, 0o600)
-        if self._owner is not None:
+        if self.owner is not None:
             with About(fd):
-                os.fchown(fd, *self._owner)
+                os.fchown(fd, *self.owner)
         return fd
 
     def _filled(self, path: str, fill: Callable[[int], T], flags: int = _NEW) -> T:
@@ -100,8 +100,8 @@ class Disk:
             self.make_dir(path, durable=durable)
             return
         else:
-            if self._owner is not None:
-                os.chown(self._at(path), *self._owner, follow_symlinks=False)
+            if self.owner is not None:
+                os.chown(self._at(path), *self.owner, follow_symlinks=False)
         if sync:
             self._let_last(path)
 
@@ -216,8 +216,8 @@ class Disk:
         except OSError as error:
             error.filename, error.filename2 = self._at(tmp), None  # not the text
             raise
-        if self._owner is not None:
-            os.chown(self._at(tmp), *self._owner, follow_symlinks=False)
+        if self.owner is not None:
+            os.chown(self._at(tmp), *self.owner, follow_symlinks=False)
         os.rename(self._at(tmp), self._at(path))
         if sync and self._eager:
             self.sync_dir(os.path.dirname(path))
@@ -392,3 +392,9 @@ def _copy(source: About, target: int, size: int, *, read: bool) -> tuple[int, in
         _write_all(target, chunk)
         total += len(chunk)
         crc = zlib.crc32(chunk, crc)
+
+
+def _owner_to_keep(root: str) -> tuple[int, int] | None:
+    """Return (uid, gid) that new files get when root works in somebody else's spool, else None."""
+    info = os.stat(root) if os.geteuid() == 0 else None
+    return (info.st_uid, info.st_gid) if info is not None and info.st_uid else None

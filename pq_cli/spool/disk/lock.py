@@ -21,9 +21,8 @@ from _thread import allocate_lock  # `threading` costs a millisecond of start-up
 
 from pq_cli import host
 from pq_cli.errors import CannotCreateError, LockTimeoutError, PermissionDeniedError
-from pq_cli.opened import named, open_found
+from pq_cli.opened import FOUND, named
 from pq_cli.spool.disk.durable import MANY, Disk
-from pq_cli.spool.disk.reader import owner_to_keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,11 +45,13 @@ class SpoolLock:
     """Excludes other processes, and other threads of this one. Not reentrant.
 
     path: the lock file, made when missing. timeout: seconds to wait before LockTimeoutError.
+    owner: see `Disk`.
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, owner: tuple[int, int] | None = None) -> None:
         self._path = path
         self._timeout = timeout
+        self._owner = owner
         self._threads = {host.pid: allocate_lock()}
         self._fd = -1
         self._pid = 0
@@ -101,9 +102,8 @@ class SpoolLock:
             self._fd = -1
         self._fd = os.open(self._path, _OPEN, 0o600)
         self._pid = host.pid
-        owner = owner_to_keep(os.path.dirname(self._path))
-        if owner is not None:
-            os.fchown(self._fd, *owner)
+        if self._owner is not None:
+            os.fchown(self._fd, *self._owner)
         elif os.fstat(self._fd).st_uid != os.geteuid() != 0:
             self.close()
             raise PermissionDeniedError(
@@ -192,7 +192,7 @@ def is_locked(path: str) -> bool | None:
     Looks without waiting, and keeps no other look from the same.
     """
     try:
-        fd = open_found(path)
+        fd = os.open(path, FOUND)
     except OSError:
         return None
     try:

@@ -11,7 +11,7 @@ from pq_cli.core.item import Item, checksum_text, printable
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, SpoolIOError
 from pq_cli.host import is_over
-from pq_cli.opened import About, Opened, checksum_of, open_file, open_found
+from pq_cli.opened import FOUND, About, Opened, checksum_of, open_file
 from pq_cli.queue.request import Request
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL, Disk
@@ -78,7 +78,7 @@ def stage_file(disk: Disk, path: str, request: Request, *, move: bool) -> Staged
 
 
 def _measure(path: str, *, read: bool) -> tuple[int, str | None]:
-    with Opened(open_found(path), path) as fd:
+    with Opened(os.open(path, FOUND), path) as fd:
         size = os.fstat(fd).st_size
         return size, checksum_of(fd) if read or size <= SMALL else None
 
@@ -129,7 +129,7 @@ def _open_sized(item: Item) -> int:
     """Return a descriptor of the item's payload, a regular file of the right size."""
     path = item.path or ""
     try:
-        fd = open_found(path)
+        fd = os.open(path, FOUND)
     except FileNotFoundError:
         raise
     except OSError as error:

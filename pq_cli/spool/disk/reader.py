@@ -14,7 +14,7 @@ from pq_cli.core.item import ACTIVE, PENDING, Item, State, printable
 from pq_cli.core.jsonio import parse_edited
 from pq_cli.core.meta import MAX_META_BYTES, EndedError, decode
 from pq_cli.errors import DamagedItemError, NoSuchItemError
-from pq_cli.opened import open_found
+from pq_cli.opened import FOUND, named
 from pq_cli.spool.disk import layout
 
 TYPE_CHECKING = False
@@ -195,12 +195,12 @@ class Reader:
         report: called with the error of each that cannot be read. ended: gets the paths of those
         that say that they have ended.
         """
-        for named in self._named(folder):
+        for each in self._named(folder):
             try:
-                yield self._placed(folder, named, state, priority)
+                yield self._placed(folder, each, state, priority)
             except HasEndedError:
                 if ended is not None:
-                    ended.append(f"{folder}/{named[0]}")
+                    ended.append(f"{folder}/{each[0]}")
             except FileNotFoundError:
                 continue
             except DamagedItemError as error:
@@ -261,7 +261,7 @@ class Reader:
         if not self.is_real(path.rpartition("/")[0]):
             raise DamagedItemError(f"item {item_id}: {path}: a part of it is a link or no folder")
         try:
-            fd = open_found(f"{self.root}/{path}")
+            fd = os.open(f"{self.root}/{path}", FOUND)
             try:
                 text = os.pread(fd, _USUAL, 0)
                 whole = text.endswith(_WHOLE) and len(text) < _USUAL
@@ -373,9 +373,14 @@ def _whole_text(fd: int) -> bytes:
     raise ValueError("is not a whole file")
 
 
-def owner_to_keep(root: str) -> tuple[int, int] | None:
-    """Return (uid, gid) that new files get when root works in somebody else's spool, else None."""
-    if os.geteuid() != 0:
-        return None
-    info = os.stat(root)
-    return (info.st_uid, info.st_gid) if info.st_uid else None
+def beginning(path: str, most: int) -> bytes:
+    """Return the first bytes of a file, `most` at the most; a link is an error, a pipe is empty."""
+    fd = os.open(path, FOUND)
+    try:
+        return os.read(fd, most)
+    except BlockingIOError:
+        return b""
+    except OSError as error:
+        raise named(error, fd, path) from None
+    finally:
+        os.close(fd)

@@ -24,9 +24,10 @@ from pq_cli.core.policy import Pause, QueueConfig, QueueState
 from pq_cli.core.timefmt import format_time, parse_time
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.host import NO_BOOT, this_boot
-from pq_cli.opened import beginning, named
+from pq_cli.opened import named
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.reader import beginning
 
 RESERVE_STEP = 1000
 LARGEST_ID = 10**15

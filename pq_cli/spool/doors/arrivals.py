@@ -55,7 +55,7 @@ class Arrivals:
         self._files = files
         # Nothing is synced by itself: the batch is synced as a whole.
         self._loose = Disk(files.root, sync=False)
-        self._lock = SpoolLock(f"{files.root}/{layout.IMPORTS}/lock", 0.0)
+        self._lock = SpoolLock(f"{files.root}/{layout.IMPORTS}/lock", 0.0, files.disk.owner)
         self._clear()
 
     def __enter__(self) -> Self:

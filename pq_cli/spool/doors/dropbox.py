@@ -22,10 +22,11 @@ from pq_cli.core.origin import digest
 from pq_cli.core.record import Record
 from pq_cli.core.unfinished import looks_unfinished, marks
 from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
-from pq_cli.opened import beginning, checksum_of, open_found
+from pq_cli.opened import FOUND, checksum_of
 from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
+from pq_cli.spool.disk.reader import beginning
 from pq_cli.spool.doors import handover
 from pq_cli.spool.doors.porch import Porch, described
 from pq_cli.spool.doors.resting import Resting, look_at
@@ -129,7 +130,7 @@ class Dropbox:
     def _stage(self, name: str, has_sidecar: bool, now: float) -> _Drop | None:
         try:
             request = self._request(name, has_sidecar, now)
-            fd = open_found(f"{self._folder}/{name}")
+            fd = os.open(f"{self._folder}/{name}", FOUND)
         except FileNotFoundError:
             return None
         except (UsageError, OSError) as error:
@@ -178,7 +179,7 @@ class Dropbox:
         request = Request(name=name, priority=priority_in(name))
         if not has_sidecar:
             return request
-        fd = open_found(f"{self._folder}/{name}{layout.META}")
+        fd = os.open(f"{self._folder}/{name}{layout.META}", FOUND)
         with os.fdopen(fd, "rb") as file:
             if not self._resting.is_whole(f"{name}{layout.META}", fd, now):
                 raise FileNotFoundError

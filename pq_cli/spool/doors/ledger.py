@@ -12,9 +12,10 @@ import os
 
 from pq_cli.core.jsonio import parse_own, to_json
 from pq_cli.core.origin import DIGITS, digest
-from pq_cli.opened import Reading, beginning, open_found
+from pq_cli.opened import FOUND, Reading
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.reader import beginning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def append(disk: Disk, items: Iterable[Item]) -> None:
 def taken(root: str, realm: str) -> Iterator[bytes]:
     """Yield the digests of the names that have entered from a realm, a few at a time in memory."""
     try:
-        file = os.fdopen(open_found(f"{root}/{path_of(realm)}"), "rb")
+        file = os.fdopen(os.open(f"{root}/{path_of(realm)}", FOUND), "rb")
     except FileNotFoundError:
         return
     with file, Reading(file):

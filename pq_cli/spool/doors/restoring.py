@@ -10,7 +10,7 @@ from pq_cli.core.meta import decode, state_in
 from pq_cli.core.origin import Origin, digest
 from pq_cli.core.transitions import stamp
 from pq_cli.errors import ConflictError, DamagedItemError, NoSuchItemError, PqError
-from pq_cli.opened import open_found
+from pq_cli.opened import FOUND
 from pq_cli.queue.request import Request, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.doors import ledger
@@ -81,7 +81,7 @@ class Quarantine:
         if aside.came_from.partition("/")[0] in layout.OURS - set(layout.FOLDERS):
             raise ConflictError(f"{where} was {aside.came_from}, no payload; {_LOOK}")
         try:
-            fd = open_found(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}")
+            fd = os.open(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}", FOUND)
         except OSError as error:
             if not os.path.islink(f"{self._files.root}/{layout.QUARANTINE}/{aside.name}"):
                 raise
