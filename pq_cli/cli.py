@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         status = 130
     except BaseException as error:
         status = _report(error, screen)
+    else:
+        sys.exit(status)
     _leave(status, screen)
 
 
@@ -287,7 +289,7 @@ def _guard_standard_streams() -> None:
 
 
 def _leave(status: int, screen: Screen) -> NoReturn:
-    """Exit; whatever stdout still holds was reported already and must not be retried."""
+    """Exit after an error; whatever stdout still holds was reported already and must not be retried."""
     try:
         screen.flush()
     except (OSError, OutputError) as error:

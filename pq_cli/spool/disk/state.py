@@ -254,6 +254,11 @@ class Counter:
             if self.last_id is not None:  # else nobody can read the record, and all look again
                 self.write(self.last_id)
 
+    def give(self, last_id: int) -> None:
+        """Take note of the last id that is given now; others look again, for new items come."""
+        self._mark, self._marked = _new_name(), True
+        self.write(last_id)
+
     def lower(self, lease_until: float | None) -> None:
         """Take note, before a claim is made or renewed, of when its lease ends."""
         if self.floor is not None and (lease_until or 0.0) < self.floor:
@@ -313,5 +318,5 @@ def allocate(disk: Disk, counter: Counter, state: SpoolState, count: int) -> tup
         step = 1 if state.boot == NO_BOOT else RESERVE_STEP
         state = state.replace(reserved_id=-(-(last + count) // step) * step)
         write_state(disk, state)
-    counter.write(last + count)
+    counter.give(last + count)
     return last + 1, state
