@@ -289,7 +289,7 @@ def _guard_standard_streams() -> None:
 
 
 def _leave(status: int, screen: Screen) -> NoReturn:
-    """Exit after an error; whatever stdout still holds was reported already and must not be retried."""
+    """Exit after an error; what stdout still holds was reported already, and is not retried."""
     try:
         screen.flush()
     except (OSError, OutputError) as error:

@@ -21,7 +21,7 @@ PQ = {
     "pq_cli.host",
     "pq_cli.opened", "pq_cli.options",
     "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
-    "pq_cli.queue.steering", "pq_cli.queue.verbs", "pq_cli.render",
+    "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render",
     "pq_cli.render.present",
     "pq_cli.screen", "pq_cli.spool",
 }  # fmt: skip

@@ -1,41 +1,42 @@
 """Queue: every verb, once, over whatever store keeps the items.
 
-A verb that changes an item has one form: in a transaction, find it, let `core.transitions` say
-what becomes of it, put that.
+Those that look stand in `looking`, those by which work goes in and is done in `working`; here is
+what people say is to become of items, and of the queue's policy. What they remove goes for good
+only after a while, and can come back.
 """
 
 from __future__ import annotations
 
-import time
+import math
 
-from pq_cli.core import transitions
+from pq_cli.core import events, transitions
 from pq_cli.core.arguments import (
     valid_flag,
     valid_lease,
-    valid_payload,
     valid_reference,
+    valid_text,
+    valid_time,
     valid_wait,
     wrong,
 )
-from pq_cli.core.item import Item, State
-from pq_cli.core.order import order_time
-from pq_cli.core.policy import QueueConfig
-from pq_cli.errors import LockTimeoutError, PqError
-from pq_cli.queue.request import Admitted, Request, checked, valid_records
-from pq_cli.queue.steering import Steering
+from pq_cli.core.item import NO_LIMIT, Item, State
+from pq_cli.core.order import AgedGroup, aged_groups
+from pq_cli.core.policy import Pause, QueueConfig
+from pq_cli.errors import ConfigError, ConflictError, UsageError
+from pq_cli.queue.request import Request, changes, check_key, checked
+from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from typing import Any, BinaryIO, Self
+    from typing import Any
 
-    from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
-    from pq_cli.queue.store import Attendance, Staged, Store
+    from pq_cli.queue.departures import Arrivals, Departures
 
 
-class Queue(Steering):
+class Queue(Working):
     """What `Spool` and `MemoryQueue` both are: a program can be given either.
 
     An item is named by its id (int or text), by a claim (`"1742.2"`), or by the Item itself. What
@@ -47,157 +48,7 @@ class Queue(Steering):
     share of a tenth, in [0, 1).
     """
 
-    def __init__(self, store: Store, config: QueueConfig, jitter: Callable[[], float]) -> None:
-        self._store = store
-        self.config = config
-        self._jitter = jitter
-
-    def close(self) -> None:
-        """Let go of descriptors and connections; the next verb opens them again."""
-        self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # -- in ------------------------------------------------------------------
-
-    def enqueue(
-        self,
-        payload: bytes | BinaryIO,
-        *,
-        priority: int | None = None,
-        key: str | None = None,
-        if_exists: str = "skip",
-        delay: float | None = None,
-        at: float | None = None,
-        max_attempts: int | None = None,
-        timeout: float | None = None,
-        limit: str | None = None,
-        name: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        after: Sequence[Item | int | str] = (),
-        if_failed: str | None = None,
-    ) -> Item:
-        """Add an item and return it; the fields are those of `Request`.
-
-        A stream is copied in bounded memory. When this returns, in "full" the item survives a
-        power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`), QueueFullError or
-        NoSuchItemError (`after`).
-        """
-        request = Request(
-            priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
-            max_attempts=max_attempts, timeout=timeout, limit=limit, name=name, metadata=metadata,
-            after=after, if_failed=if_failed,
-        )  # fmt: skip
-        admitted = self.commit([self.stage(payload, request)])
-        if admitted.error is not None:
-            raise admitted.error
-        return admitted.items[0]
-
-    def enqueue_many(self, records: Sequence[tuple[bytes, Request]]) -> Admitted:
-        """Enqueue (payload, request) pairs, in order, with a handful of syncs for all of them.
-
-        What stopped it is in the result, as of `commit`. Give what fits in memory.
-        """
-        batch: list[Staged] = []
-        broken: PqError | OSError | None = None
-        records = valid_records(records)
-        try:
-            for payload, request in records:
-                batch.append(self.stage(payload, request))
-        except (PqError, OSError) as error:
-            broken = error
-        except BaseException:
-            self._store.finish(batch, 0)
-            raise
-        admitted = self.commit(batch)
-        return admitted if admitted.error else admitted.replace(error=broken)
-
-    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
-        """Take in a payload, without an id yet; `commit` makes items of many at once."""
-        return self._store.stage(valid_payload(payload), checked(request))
-
-    def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
-        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards."""
-        return self._store.stage_file(path, checked(request), move=move)
-
-    def commit(self, batch: Sequence[Staged]) -> Admitted:
-        """Make items of staged payloads, in order, up to what stops it: that is in the result."""
-        store, count = self._store, 0
-        try:
-            store.prepare(batch)
-            with store.transaction():
-                admitted = store.admit(batch)
-                self._tell()
-            count = len(admitted.items)  # only now do they survive
-        finally:
-            stop = store.finish(batch, count)
-        return admitted if stop is None else admitted.replace(error=stop)
-
-    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
-        """Make an item of a staged payload that this process has claimed before others see it.
-
-        The item comes back without a claim if it is due later, if its limit is full, or if it was
-        there already under the same key: whoever works on it then, it is not the caller. Raises
-        like `enqueue`; only after a LockTimeoutError the payload is still staged, for another try
-        or `unstage`.
-        """
-        store, admitted = self._store, Admitted.nothing()
-        try:
-            store.prepare([staged])
-            with store.transaction():
-                admitted = store.admit([staged])
-                self._tell()
-                if admitted.error is not None:
-                    raise admitted.error
-                item = admitted.items[0]
-                full = item.limit is not None and not store.has_slot(item.limit)
-                if item.state is State.PENDING and not admitted.found and not full:
-                    item = self._claim(item, store.now(), lease, bound=True, own=True)
-        except LockTimeoutError:
-            raise
-        except BaseException:
-            store.finish([staged], len(admitted.items))
-            raise
-        store.finish([staged], len(admitted.items))
-        return item
-
-    def unstage(self, staged: Staged) -> None:
-        """Throw away a staged payload that is to be no item after all."""
-        self._store.finish([staged], 0)
-
-    # -- claims ----------------------------------------------------------------
-
-    def claim(
-        self, *, lease: float | None = None, bound: bool = True, wait: float = 0.0
-    ) -> Item | None:
-        """Claim the next item for `lease` seconds; None when nothing is pending, or while paused.
-
-        wait: seconds to wait for an item to come, `math.inf` for ever; waiting costs next to no
-        CPU. bound: the claim ends with this process, if it dies before the lease does; give False
-        when the work outlives the process that claims.
-        """
-        valid_lease(lease)
-        valid_flag("bound", bound)
-        deadline = time.monotonic() + valid_wait(wait)
-        while True:
-            item = self._claim_now(lease, bound)
-            if item is not None or not wait:
-                return item
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            self._store.idle(left)
-
-    def ear(self) -> tuple[int, float] | None:
-        """Return a descriptor that is readable once work may have come, and the longest wait.
-
-        None where nobody tells what comes: look again soon. Ask anew for each wait.
-        """
-        return self._store.ear()
+    # -- a claim for as long as a body runs --------------------------------------
 
     def claimed(
         self, *, wait: float = 0.0, lease: float | None = None
@@ -242,149 +93,253 @@ class Queue(Steering):
         valid_wait(wait)
         return each(self, lambda: self.claim(lease=lease, wait=wait), lease)
 
-    def _claim_now(self, lease: float | None, bound: bool) -> Item | None:
-        store = self._store
-        store.look_in()
-        with store.transaction():
-            now = store.now()
-            self._catch_up(now)
-            if store.state().paused is not None:
-                return None
-            item = store.next(order_time(self.config, now, store.state))
-            return None if item is None else self._claim(item, now, lease, bound)
+    # -- what people say is to become of items -----------------------------------
 
-    def _catch_up(self, now: float) -> None:
-        """Take back the claims that are over, and bring in what is due."""
-        for item, reason in self._store.overdue(now):
-            self._put(item, transitions.expired(item, now, reason))
-        self._store.promote(now)
-        self._tell()
-
-    def _claim(
-        self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
+    def retry(
+        self,
+        item: Item | int | str,
+        priority: int | None = None,
+        *,
+        only: Selection | None = None,
     ) -> Item:
-        seconds = self.config.lease if lease is None else lease
-        holder = self._store.holder(bound=bound)
-        return self._put(item, transitions.claimed(item, now, seconds, holder), own=own)
+        """Send a failed, held or delayed item back to pending. Raises ConflictError.
 
-    def attend(self) -> Attendance:
-        """Hold a lock that the claims made from now on name, until its `close`.
-
-        When this process dies, others see at once that its claims are free, also from another
-        host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
+        only: what `select` found it by. When that fits no longer, nothing is done, and
+        NoLongerFitsError is raised.
         """
+        from pq_cli.queue.followers import up_to_date  # start-up: few items wait for others
+
+        checked(Request(priority=priority))
         with self._store.transaction():
-            self._catch_up(self._store.now())
-            return self._store.attend()
+            before = self._chosen(item, only)
+            now = self._store.now()
+            after = up_to_date(self._store, transitions.retried(before, now, priority), now)
+            check_key(after, self._store.owner)
+            return self._put(before, after)
 
-    def describe(self, duty: Duty) -> None:
-        """Let others see what this process is at; of no weight: what refuses it is ignored."""
-        from pq_cli.core.insight.workers import Duty  # start-up: for pools only
+    def hold(self, item: Item | int | str, *, only: Selection | None = None) -> Item:
+        """Suspend a pending or delayed item. only: as for `retry`. Raises ConflictError."""
+        with self._store.transaction():
+            before = self._chosen(item, only)
+            return self._put(before, transitions.held(before, self._store.now()))
 
-        if not isinstance(duty, Duty):
-            raise wrong("duty", duty, "a Duty")
+    def change(
+        self,
+        item: Item | int | str,
+        *,
+        priority: int | None = None,
+        delay: float | None = None,
+        at: float | None = None,
+        max_attempts: int | None = None,
+        limit: str | None = None,
+        name: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        only: Selection | None = None,
+    ) -> Item:
+        """Change what was said of an item when it was enqueued. Raises ConflictError.
+
+        metadata: these are added, or take the place of those with the same names. limit: of an
+        item that is not active; "none" takes the one away that it has. only: as for `retry`.
+        """
+        new = Request(
+            priority=priority, delay=delay, at=at, max_attempts=max_attempts, name=name,
+            limit=None if limit == NO_LIMIT else limit, metadata=metadata,
+        )  # fmt: skip
+        new = checked(new)
+        with self._store.transaction():
+            before = self._chosen(item, only)
+            now = self._store.now()
+            due = now + delay if delay is not None else at
+            fields = changes(before, new)
+            if limit is not None:
+                fields["limit"] = new.limit
+            return self._put(before, transitions.changed(before, now, priority, due, **fields))
+
+    def change_policy(self, settings: dict[str, str]) -> QueueConfig:
+        """Set fields of the policy, each to a text as in queue.toml; return the whole of it.
+
+        It holds for whoever opens the queue from now on: this object goes on with the one it has.
+        Raises UsageError for an unknown field or a value that is not allowed.
+        """
+        words = settings.items() if isinstance(settings, dict) else [(settings, None)]
+        if not all(isinstance(word, str) for pair in words for word in pair):
+            raise wrong("settings", settings, "a dictionary of texts: {'lease': '10m'}")
+        from pq_cli.queue.policytext import changed_policy, parse_policy  # start-up
+
+        store = self._store
+        with store.transaction():
+            text = changed_policy(store.policy(), settings, store.where)
+            store.set_policy(text)
+        return parse_policy(text, store.where)
+
+    def policy_text(self) -> str:
+        """Return the text of the policy, as of a queue.toml; empty: the defaults."""
+        return self._store.policy()
+
+    def replace_policy(self, old: str, new: str) -> QueueConfig:
+        """Let `new` be the text of the policy, which was `old`; return what it says.
+
+        Raises UsageError for a text that is no policy, ConflictError if somebody else has changed
+        it meanwhile; then nothing is changed.
+        """
+        from pq_cli.queue.policytext import parse_policy  # start-up
+
+        for name, text in (("old", old), ("new", new)):
+            if not isinstance(text, str):
+                raise wrong(name, text, "a text as of a queue.toml")
         try:
-            self._store.describe(duty)
-        except (PqError, OSError):
-            pass
-
-    def next_event(self) -> float | None:
-        """Return the Unix second at which a lease ends or an item may come due, or None.
-
-        Before it, only an enqueue, a release or a person can make work appear.
-        """
-        with self._store.transaction():
-            return self._store.next_event()
-
-    def done(
-        self, item: Item | int | str, *, status: int | None = None, later: bool = False
-    ) -> Item:
-        """End a claimed item well. Raises StaleClaimError or NoSuchItemError.
-
-        later: nobody is told of it before the next `settle`, which makes it survive a power loss
-        together with others; one before that runs the item again.
-        """
+            config = parse_policy(new, "policy")
+        except ConfigError as error:
+            raise UsageError(str(error)) from None
         store = self._store
         with store.transaction():
-            before = self._claimed(item)
-            after = transitions.completed(before, store.now(), status)
-            if self.config.keep_done:
-                return self._put(before, after)
-            store.drop(before, later=valid_flag("later", later))
-            self._note(before, after)
+            if store.policy() != old:
+                raise ConflictError(
+                    f"{store.where}: somebody else changed it meanwhile; `pq config show` prints it"
+                )
+            store.set_policy(new)
+        return config
+
+    def cancel(
+        self,
+        item: Item | int | str,
+        *,
+        hold: bool = False,
+        remove: bool = False,
+        by: str | None = None,
+        kept_until: float | None = None,
+        only: Selection | None = None,
+    ) -> Item:
+        """Let nobody work on a live item: it is failed, "cancelled by BY"; or held, or removed.
+
+        Its claim ends, and within a second its worker stops what it runs. kept_until: as for
+        `remove`. only: as for `retry`. Raises ConflictError, NoSuchItemError.
+        """
+        valid_text("by", by)
+        valid_time("kept_until", kept_until)
+        if valid_flag("remove", remove) & valid_flag("hold", hold):
+            raise UsageError("hold and remove exclude each other")
+        if remove and self._store.find(*valid_reference(item)).state is not State.ACTIVE:
+            return self.remove(item, kept_until=kept_until, only=only)
+        with self._store.transaction():
+            before = self._chosen(item, only)
+            after = self._put(before, transitions.cancelled(before, self._store.now(), by, hold))
+        return self.remove(after, kept_until=kept_until) if remove else after
+
+    def remove(
+        self,
+        item: Item | int | str,
+        *,
+        state: State | None = None,
+        kept_until: float | None = None,
+        only: Selection | None = None,
+    ) -> Item:
+        """Remove an item that nobody works on; `restore` brings it back, for `keep_removed`.
+
+        state: remove it only if it is (still) in this state. kept_until: what `removal` gave, for
+        items that are removed together. only: as for `retry`. Raises ConflictError,
+        NoSuchItemError.
+        """
+        store = self._store
+        valid_time("kept_until", kept_until)
+        with store.transaction():
+            before = self._chosen(item, only)
+            transitions.check_removable(before, state)
+            now = store.now()
+            if not self.config.keep_removed:
+                store.drop(before)
+                after = before
+            else:
+                until = self.removal() if kept_until is None else kept_until
+                after = store.put(before, transitions.removed(before, until))
+            store.note(events.event_of("removed", before, now))
+            store.expire(now)
             self._tell()
             return after
 
-    def settle(self) -> int:
-        """Let all survive that was `done` later; return how many. `close` does so, too."""
-        return self._store.settle()
+    def removal(self) -> float:
+        """Return a Unix second, for one removal of many items, at which they go for good.
 
-    def fail(
-        self,
-        item: Item | int | str,
-        error: str | None = None,
-        *,
-        dead: bool = False,
-        status: int | None = None,
-    ) -> Item:
-        """End an attempt badly: retry later, or dead letter. Raises StaleClaimError.
-
-        status: the exit status of the command that failed, for the history.
+        No other removal has it: so `removed` knows what was removed together.
         """
-        how = transitions.Ending(error=error, status=status)
-        with self._store.transaction():
-            before = self._claimed(item)
-            now = self._store.now()
-            after = transitions.failed(before, now, how, dead, self.config, self._jitter())
-            return self._put(before, after)
+        second = float(int(self._store.now() + self.config.keep_removed))
+        latest, _ = next(self._store.removals(), (0.0, []))
+        return max(second, latest + 1)
 
-    def defer(
-        self, item: Item | int | str, error: str | None = None, *, status: int | None = None
-    ) -> Item:
-        """Put an item off: retried after a growing wait, uncounted. Raises StaleClaimError."""
-        how = transitions.Ending(error=error, status=status)
-        with self._store.transaction():
-            before = self._claimed(item)
-            now = self._store.now()
-            after = transitions.deferred(before, now, how, self.config, self._jitter())
-            return self._put(before, after)
+    def restore(self, item: Item | int | str) -> Item:
+        """Bring a removed item back into the state it had.
 
-    def release(
-        self, item: Item | int | str, error: str | None = None, *, only: Selection | None = None
-    ) -> Item:
-        """Give a claimed item back, uncounted; `error` says why. Raises StaleClaimError.
-
-        only: as for `retry`.
+        Raises NoSuchItemError when it is gone, ConflictError when it is not removed, KeyTakenError,
+        DamagedItemError when its payload is not whole.
         """
-        with self._store.transaction():
-            if only is not None:
-                self._chosen(item, only)
-            before = self._claimed(item)
-            after = transitions.released(before, self._store.now(), error)
-            return self._put(before, after)
+        from pq_cli.queue.followers import up_to_date  # start-up
 
-    def renew(self, item: Item | int | str, lease: float | None = None) -> Item:
-        """Prolong a claim to `lease` seconds from now. Raises StaleClaimError."""
-        seconds = self.config.lease if lease is None else lease
-        with self._store.transaction():
-            before = self._claimed(item)
-            return self._put(before, transitions.renewed(before, self._store.now(), seconds))
+        store = self._store
+        with store.transaction():
+            before = self._store.find(*valid_reference(item))
+            now = store.now()
+            after = up_to_date(store, transitions.restored(before, now), now)
+            check_key(after, store.owner)
+            store.open_payload(before).close()
+            after = store.put(before, after)
+            store.note(events.event_of("restored", after, now))
+            self._tell()
+            return after
 
-    def _claimed(self, ref: Item | int | str) -> Item:
-        item_id, claim = valid_reference(ref)
-        item = self._store.find(item_id, claim)
-        transitions.check_claim(item, claim)
-        return item
+    def expire(self) -> Iterator[int]:
+        """Let everything that was removed go for good; yield how many have gone at each step."""
+        gone = 1
+        while gone:
+            with self._store.transaction():
+                gone = self._store.expire(math.inf)
+            yield gone
 
-    def keep_log(self, item: Item | int | str, status: int, content: bytes) -> None:
-        """Keep what the attempt under this claim wrote, until the item is gone.
+    def pause(self, reason: str | None = None) -> None:
+        """Let nothing be claimed until `resume`; everything else goes on."""
+        valid_text("reason", reason)
+        store = self._store
+        with store.transaction():
+            now = transitions.stamp(store.now())
+            store.set_state(store.state().replace(paused=Pause(since=now, reason=reason)))
+            store.note(events.pause("paused", now, reason))
 
-        status: the exit status of the command. Raises StaleClaimError.
+    def resume(self) -> bool:
+        """Let items be claimed again; tell whether the queue was paused."""
+        store = self._store
+        with store.transaction():
+            state = store.state()
+            if state.paused is None:
+                return False
+            store.set_state(state.replace(paused=None))
+            store.note(events.pause("resumed", store.now(), None))
+            return True
+
+    def age(self, at: float | None = None, *, dry_run: bool = False) -> list[AgedGroup]:
+        """Return what has aged at `at` (default now); the manual clock moves there."""
+        t = self.move_clock(at, dry_run=dry_run)
+        return aged_groups(self.config, self.items([State.PENDING]), t)
+
+    def move_clock(self, at: float | None = None, *, dry_run: bool = False) -> float:
+        """Move the manual aging clock to `at` (default now), and return that time.
+
+        One small atomic write, however many items there are; none with dry_run, or where the clock
+        is live.
         """
-        from pq_cli.core.jsonio import to_json  # start-up: only `run --log` needs it
+        store = self._store
+        t = store.now() if at is None else valid_time("at", at)
+        if not valid_flag("dry_run", dry_run) and self.config.aging_clock == "manual":
+            with store.transaction():
+                store.set_state(store.state().replace(aged_at=transitions.stamp(t)))
+        return t
 
-        with self._store.transaction():
-            before = self._claimed(item)
-            times = transitions.attempt_times(before, self._store.now())
-            head = {"claim": before.claim, "exit": status, **times}
-            self._store.keep_log(before, to_json(head) + b"\n" + content)
+    # -- to and from other queues ------------------------------------------------
+
+    def arrivals(self) -> Arrivals:
+        """Return a context in which items that have a past enter, each exactly once."""
+        return self._store.arrivals()
+
+    def departures(self) -> Departures:
+        """Return what marks items as leaving for another queue, and puts them back."""
+        from pq_cli.queue.departures import Departures  # start-up
+
+        return Departures(self._store)
