@@ -98,9 +98,20 @@ def encode(item: Item, *, first: bool = False, said: str | None = None) -> bytes
         values["first"] = True
     if said is not None:
         values["state"] = said
-    changing = {name: values.pop(name) for name in _CLAIMED}
-    upper, lower = to_json(values)[:-1], b"," + to_json(changing)[1:-1]
-    return whole_sectors(upper, b"\n") + whole_sectors(lower, b"}\n")
+    lower = _second_line(values)
+    for name in _CLAIMED:
+        del values[name]
+    return whole_sectors(to_json(values)[:-1], b"\n") + lower
+
+
+def second_line(item: Item) -> bytes:
+    """Return the second line of what `encode` returns for an item."""
+    return _second_line(as_dict(item))
+
+
+def _second_line(values: dict[str, Any]) -> bytes:
+    changing = {name: values[name] for name in _CLAIMED}
+    return whole_sectors(b"," + to_json(changing)[1:-1], b"}\n")
 
 
 def whole_sectors(text: bytes, end: bytes) -> bytes:

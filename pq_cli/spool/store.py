@@ -240,10 +240,12 @@ class SpoolStore(SpoolAttends):
             except OSError as error:
                 stop = error
         for staged in batch:
-            ready = self._ready.pop(staged.tmp, None)
+            ready = self._ready.pop(staged.tmp, ())
+            if ready is None:
+                continue  # it has left `tmp/`
             try:
                 self.files.disk.discard(staged.tmp)
-                if ready is not None:
+                if ready:
                     self.files.disk.discard(ready[1])
             except OSError:
                 break  # what is left lies in tmp/ for `check`

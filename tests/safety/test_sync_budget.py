@@ -122,6 +122,22 @@ def test_files_that_are_given_together_cost_a_handful(spool: Path, tmp_path: Pat
     assert trace.syncs - trace.made <= A_FEW and not trace.under_the_lock
 
 
+def test_a_line_of_many_costs_seven_looks_at_the_disk(spool: Path) -> None:
+    """Its two files are made and renamed, their places are looked at, its id is written."""
+    need_tool("strace")
+    log = spool.parent / "strace.log"
+    calls = []
+    for lines in (100, 600):
+        subprocess.run(
+            ["strace", "-f", "-o", str(log), "--trace=%file", sys.executable, "-m", "pq_cli",
+             "enqueue", "--lines"],
+            input=b"line\n" * lines, check=True, timeout=60, stdout=subprocess.DEVNULL,
+            env={**os.environ, "PQ_SPOOL": str(spool)},
+        )  # fmt: skip
+        calls.append(log.read_text(errors="replace").count(f'"{spool}'))
+    assert (calls[1] - calls[0]) / 500 < 9.5  # a rename has two names
+
+
 def test_the_counting_can_fail(spool: Path) -> None:
     """The trace sees syncs under the lock: `pause` makes its state durable there."""
     need_tool("strace")

@@ -226,10 +226,10 @@ class Disk:
         """Return a descriptor for `overwrite`, also to read; the file is made when missing."""
         return self._create(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
 
-    def overwrite(self, fd: int, data: bytes) -> None:
-        """Overwrite the first bytes of an open file in place, in one write, unsynced."""
+    def overwrite(self, fd: int, data: bytes, at: int = 0) -> None:
+        """Overwrite some bytes of an open file in place, in one write, unsynced."""
         try:
-            os.pwrite(fd, data, 0)
+            os.pwrite(fd, data, at)
         except OSError as error:
             raise named(error, fd) from None
 
@@ -244,11 +244,16 @@ class Disk:
         def overwrite(fd: int) -> bool:
             found = change(os.read(fd, os.fstat(fd).st_size), *args)
             if found is not None:
-                os.lseek(fd, found[0], os.SEEK_SET)
-                _write_all(fd, found[1])
+                self.overwrite(fd, found[1], found[0])
             return found is not None
 
         return _closed(os.open(full, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), full, overwrite)
+
+    def write_end(self, path: str, size: int, end: bytes) -> None:
+        """Overwrite the end of a file of a known size as `patch` does."""
+        full = self._at(path)
+        fd = os.open(full, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        _closed(fd, full, lambda fd: self.overwrite(fd, end, size - len(end)))
 
     def append_lines(self, path: str, data: bytes) -> None:
         """Append whole lines to a file, made when missing; unsynced."""

@@ -3,17 +3,18 @@
 That is whose key it is, room, a free id. A door says where its payloads come from and by which
 rename they enter; `Porch.check`, then `enter` is all that it must ask here.
 
-`prepare` does ahead what the others need not wait for: metas are written, without their ids, and in
-"full" synced with the payloads. `admit`, under the lock, gives each its id, and renames both to
-their places; the folders are synced when the lock is free. The id is written over the second line
-of the meta, unsynced: it is in the name as well.
+`prepare` does ahead what the others need not wait for: metas are written, and in "full" synced with
+the payloads. `admit`, under the lock, gives each its id, and renames both to their places; the
+folders are synced when the lock is free. The id is written over the second line of the meta,
+unsynced: it is in the name as well. It is not guessed, nor reserved before: a wrong one might be
+all that a power loss leaves, and a lane goes by id, so none may appear before those to be served.
 """
 
 from __future__ import annotations
 
 from pq_cli.core.events import event_of
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item
-from pq_cli.core.meta import claim_over, encode
+from pq_cli.core.meta import encode, second_line
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
 from pq_cli.host import NO_BOOT, boot_id, is_mine
 from pq_cli.queue.request import Admitted, check_key, check_room, new_item, standing
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from pq_cli.queue.store import Store
     from pq_cli.spool.disk.payload import Staged
 
-    Ready = tuple[Item, str]
-    """What a staged payload is to be, still without its id, and its meta in `tmp/`."""
-    Prepared = dict[str, Ready]
+    Ready = tuple[Item, str, int]
+    """What a staged payload is to be, still without its id; its meta in `tmp/`, and its size."""
+    Prepared = dict[str, Ready | None]
+    """By the name in `tmp/` of the payload; None: it does not lie there any more."""
 
 
 def described(files: Files, item: Item, size: int, checksum: str | None) -> Item:
@@ -107,8 +109,9 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
     """
     disk = files.disk
     paths: list[str] = []
-    last: int | None = None
-    for staged in batch:
+    folders = set(files.index.folders)
+    last = last_given(files.root) or 0
+    for likely, staged in enumerate(batch, last + 1):
         request = staged.request
         if staged.tmp in ready or (
             request.if_exists != "replace"
@@ -118,25 +121,23 @@ def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) 
             continue
         item = new_item(request, 0, now, files.config)
         item = described(files, item, staged.size, staged.checksum)
-        meta = layout.tmp_name("meta")
+        meta, text = layout.tmp_name("meta"), encode(item, first=True)
         try:
-            disk.write_new(meta, encode(item, first=True), sync=False)
+            disk.write_new(meta, text, sync=False)
             if disk.sync and item.state is PENDING:  # an empty due folder would look like work
-                last = last_given(files.root) if last is None else last
-                if last is not None:
-                    likely = last + 1 + len(paths) // 2
-                    _make_folder(files, layout.pending_folder(item.lane, likely))
+                _make_folder(files, layout.pending_folder(item.lane, likely), folders)
         except OSError:
             disk.discard(meta)
             break
-        ready[staged.tmp] = item, meta
+        ready[staged.tmp] = item, meta, len(text)
         paths += (staged.tmp, meta)
     disk.sync_files(paths)
 
 
-def _make_folder(files: Files, folder: str) -> None:
-    """Make the folder of an item that is to come, unless it is remembered to be there."""
-    if folder not in files.index.folders:
+def _make_folder(files: Files, folder: str, there: set[str]) -> None:
+    """Make the folder of an item that is to come, unless it is known to be `there`."""
+    if folder not in there:
+        there.add(folder)
         try:
             files.disk.make_dir(folder)
         except FileNotFoundError:
@@ -218,7 +219,8 @@ class _Admission(Porch):
 
             ends = ends_before(self._store, request.ids_before)
             if prepared is not None and any(how is not PENDING for how in ends.values()):
-                files.disk.discard(self._ready.pop(staged.tmp)[1])
+                del self._ready[staged.tmp]
+                files.disk.discard(prepared[1])
                 prepared = None
         item = prepared[0] if prepared else new_item(request, 0, self._now, files.config, ends)
         other = self.check(item, request.if_exists)
@@ -231,13 +233,13 @@ class _Admission(Porch):
             files.after.sync(layout.KEYS)
             self.admitted.stand(stands, staged.size, staged.checksum)
             return
-        item, meta = prepared or self._prepared_now(staged, item, synced)
+        item, meta, size = prepared or self._prepared_now(staged, item, synced)
         item = self.numbered(item)
         if item.key is not None and other is None and item.state in LIVE:
             files.keys.give(item.key, item.id, sync=False)
             files.after.sync(layout.KEYS)
-        item = _place(files, staged, meta, item)
-        self._ready.pop(staged.tmp, None)  # it does not lie in `tmp/` any more
+        item = _place(files, staged, meta, item, size)
+        self._ready[staged.tmp] = None
         self.enter(item, other)
         self.fresh.append(item)
         if other is not None:
@@ -259,11 +261,11 @@ class _Admission(Porch):
         synced: its payload was not left out, and is synced.
         """
         item = described(self._files, item, staged.size, staged.checksum)
-        meta = layout.tmp_name("meta")
-        self._files.disk.write_new(meta, encode(item, first=True))
+        meta, text = layout.tmp_name("meta"), encode(item, first=True)
+        self._files.disk.write_new(meta, text)
         if not synced:
             self._files.disk.sync_files([staged.tmp])
-        return item, meta
+        return item, meta, len(text)
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised.
@@ -279,8 +281,8 @@ class _Admission(Porch):
                 self._files.erase(now)
 
 
-def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
-    """Give payload and meta their places; the meta's rename is the commit instant."""
+def _place(files: Files, staged: Staged, meta: str, item: Item, size: int) -> Item:
+    """Give payload and meta, of this size, their places; its rename is the commit instant."""
     disk, path = files.disk, layout.payload_path(item)
     folder = path.rpartition("/")[0]
     try:
@@ -288,7 +290,7 @@ def _place(files: Files, staged: Staged, meta: str, item: Item) -> Item:
         files.make_folder(folder)
         if staged.adopted:
             disk.own(staged.tmp)
-        disk.patch(meta, claim_over, item)
+        disk.write_end(meta, size, second_line(item))
         disk.rename(staged.tmp, path)
         disk.rename(meta, path + layout.META)
     except BaseException:
