@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pq` and exit with the status that pq(1) lists."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None and any("://" in word for word in arguments):
-        _hide_password()
+        host.hide_secrets()
     _guard_standard_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1) means it
@@ -50,30 +50,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     else:
         sys.exit(status)
     _leave(status, screen)
-
-
-def _hide_password() -> None:
-    """Start anew without the password that stands in a URL: every user of the machine can read it.
-
-    libpq is given it by the environment, which only its owner can read.
-    """
-    import re
-    from urllib.parse import unquote
-
-    words = list(sys.orig_argv)
-    end = words.index("--") if "--" in words else len(words)
-    url = r"((?:-s|--spool=)?postgres(?:ql)?://"
-    for pattern, between in (
-        (url + r"[^:/@#]*):([^@/#]+)@", "@"),
-        (url + r"[^#]*[?&])password=([^&#]*)&?", ""),
-    ):
-        for place, word in enumerate(words[:end]):
-            found = re.match(pattern, word)
-            if found is not None:
-                words[place] = f"{found[1]}{between}{word[found.end() :]}"
-                os.environ["PGPASSWORD"] = unquote(found[2])
-    if words != sys.orig_argv:
-        os.execv(sys.executable, words)
 
 
 def _run(arguments: list[str], screen: Screen) -> int:

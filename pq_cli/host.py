@@ -115,11 +115,37 @@ def is_dead(holder: Holder) -> bool:
     return start_ticks(holder.pid) != holder.started
 
 
+def hide_secrets() -> None:
+    """Take the passwords of URLs out of what `ps` shows: every user of the machine can read it.
+
+    The kernel shows the very bytes in which this process was given its command line.
+    """
+    from pq_cli.core.urls import without_secrets
+
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            given = file.read()
+        words = [os.fsencode(without_secrets(os.fsdecode(word))) for word in given.split(b"\0")]
+        # Without the NUL at its end the kernel would go on, and show the environment.
+        shown = b"\0".join(words)[: len(given) - 1].ljust(len(given), b"\0")
+        if shown == given:
+            return
+        with open("/proc/self/stat", "rb") as file:
+            start = int(file.read().rpartition(b")")[2].split()[45])  # the 48th field: arg_start
+        with open("/proc/self/mem", "r+b", buffering=0) as memory:
+            memory.seek(start)
+            memory.write(shown)
+    except OSError:
+        pass  # without a /proc nobody can look either
+
+
 def told_command() -> list[str]:
     """Return the words of this process's command line, or the first of them: for others to see."""
+    from pq_cli.core.urls import without_secrets
+
     words: list[str] = []
     room = _MOST_COMMAND
-    for word in sys.argv:
+    for word in map(without_secrets, sys.argv):
         room -= len(os.fsencode(word)) + 1
         if room < 0:
             return [*words, "..."]
@@ -138,7 +164,9 @@ def command_of(holder: Holder) -> str | None:
             words = file.read(4096).rstrip(b"\0").split(b"\0")
     except OSError:
         return None
-    shown = [os.fsdecode(word) for word in words]
+    from pq_cli.core.urls import without_secrets
+
+    shown = [without_secrets(os.fsdecode(word)) for word in words]
     if b"python" in os.path.basename(words[0]) and len(shown) > 1:
         shown = [os.path.basename(shown[1]), *shown[2:]]  # "python /usr/bin/pq" is pq
     return " ".join(shown)

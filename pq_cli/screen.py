@@ -41,9 +41,14 @@ class Screen:
             self.clear()
 
     def warn(self, message: object) -> None:
-        """Write one line to stderr, with nothing in it that drives a terminal."""
+        """Write one line to stderr; nothing in it drives a terminal, or is a password of a URL."""
         self.make_way()
-        text = f"pq: {printable(' '.join(str(message).split()))}\n"
+        words = str(message).split()
+        if "postgres" in str(message):
+            from pq_cli.core.urls import without_secrets
+
+            words = [without_secrets(word) for word in words]
+        text = f"pq: {printable(' '.join(words))}\n"
         try:
             os.write(2, text.encode("utf-8", "replace"))
         except OSError:

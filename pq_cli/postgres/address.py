@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from pq_cli.core.item import printable
+from pq_cli.core.urls import without_secrets
 from pq_cli.errors import UsageError
 
 MAX_QUEUE_BYTES = 200
-_SECRETS = re.compile(r"(?i)([?&](?:ssl)?password=)[^&#]*")
 
 
 class Address:
@@ -22,7 +20,16 @@ class Address:
         self.url = url
         self.conninfo, _, name = url.partition("#")
         self.queue = _valid_name(name or "default")
-        self.shown = _without_secrets(self.conninfo) + f"#{self.queue}"
+        self.shown = printable(without_secrets(f"{self.conninfo}#{self.queue}"))
+
+    @property
+    def unclear(self) -> bool:
+        """Whether libpq may take a piece of a password for something else, and repeat it.
+
+        It ends the password at the first `@` of the authority, and takes a later one as it is.
+        """
+        authority = self.conninfo.partition("://")[2].partition("/")[0]
+        return self.url.count("@") > ("@" in authority)
 
 
 def _valid_name(name: str) -> str:
@@ -30,14 +37,6 @@ def _valid_name(name: str) -> str:
     if size > MAX_QUEUE_BYTES:
         raise UsageError(f"a queue's name has at most {MAX_QUEUE_BYTES} bytes, this one has {size}")
     if not name.isprintable():
-        raise UsageError(f"queue '{printable(name)}': control characters are not allowed")
+        shown = printable(name.rpartition("@")[2])  # before it, a password with a `#`
+        raise UsageError(f"queue '{shown}': control characters are not allowed")
     return name
-
-
-def _without_secrets(conninfo: str) -> str:
-    scheme, _, rest = conninfo.partition("://")
-    # A password may hold what it should not, `/` among it: up to the last @ all is hidden.
-    before, at, behind = rest.rpartition("@")
-    if at:
-        rest = before.partition(":")[0] + at + behind
-    return printable(f"{scheme}://" + _SECRETS.sub(r"\1...", rest))

@@ -56,7 +56,10 @@ def why_not_connected(error: Exception, address: Address) -> PqError:
             f"{address.shown}: not a URL that libpq understands;"
             " give postgresql://USER@HOST:PORT/DATABASE#QUEUE"
         )
-    text = f"{address.shown}: {printable(said, 300)}"
+    told = printable(said, 300)
+    if address.unclear:
+        told = "cannot connect; within a password write @ as %40, / as %2F, # as %23"
+    text = f"{address.shown}: {told}"
     if _DENIED.search(said):
         return PermissionDeniedError(text)
     if _WRONG_SETTING.search(said):
