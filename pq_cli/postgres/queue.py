@@ -70,6 +70,11 @@ class PostgresQueue(Queue):
         store = PostgresStore(address, link, number, config, clock, lock_timeout, report, limits)
         super().__init__(store, config, jitter)
 
+    def _claim_now(self, lease: float | None, bound: bool) -> Item | None:
+        """As that of any `Queue`; nearly all claims are one round trip."""
+        settled, item = self._store.take(self.config.lease if lease is None else lease, bound)
+        return item if settled else super()._claim_now(lease, bound)
+
     def done(
         self, item: Item | int | str, *, status: int | None = None, later: bool = False
     ) -> Item:

@@ -8,7 +8,6 @@ from pq_cli.postgres.rows import COLUMNS
 CLOCK = "extract(epoch from clock_timestamp())::float8"
 """Of the server, Unix seconds. As `(select ...)`, or no index would be used with it."""
 
-_TAKEN = ", ".join(f"taken.{name}" for name in COLUMNS.split(", "))
 _LIVE = "state in ('active', 'pending', 'delayed', 'held')"
 
 OPENING = f"""
@@ -64,13 +63,13 @@ FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"
 OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE}"
 
 
-def _rank(priority: str, age: str) -> str:
+def rank(priority: str, age: str) -> str:
     """Return the effective priority: that of `order.effective`; 0 where priorities are off."""
     boost = f"least(floor(({age}) / %(threshold)s::float8) * %(boost)s::float8, %(cap)s::float8)"
     return f"greatest(%(ranks)s::int, {priority} * %(ranks)s::int - greatest(0, {boost}))::bigint"
 
 
-def _floor(priority: str) -> str:
+def floor(priority: str) -> str:
     """Return the lowest that it can ever be: that of `order.floor`."""
     return f"greatest(%(ranks)s::int, ({priority}) * %(ranks)s::int - %(cap)s::float8)"
 
@@ -113,7 +112,7 @@ with recursive {_OPEN}, head as materialized (
         order by id limit %(most)s
     ) as found
 ), ranked as (
-    select id, lane, limited_by, {_rank("lane", "age")} as rank from head
+    select id, lane, limited_by, {rank("lane", "age")} as rank from head
 ), placed as materialized (
     select id, lane, limited_by,
         max(array[rank, id]) over (partition by lane, limited_by order by id) as place
@@ -162,66 +161,6 @@ where queue = %(queue)s and state = 'active' and limited_by <> ''
 group by limited_by
 """
 
-# What most claims are, in one statement: nothing is due, no lease is over, and of the lane whose
-# head comes first one of the next few is free that comes before the heads of all other lanes. Where
-# it is not so nothing is taken, and NEXT looks at all lanes. Here lanes are looked at as long as
-# age can have brought one of the rest before the best so far; what is taken is of the rank of that.
-# As there, the last part is a loop over the primary key; `offset 0` keeps the planner from asking
-# the same thing twice.
-TAKE = f"""
-with recursive opened as materialized (
-    select now, aged_at, paused, due, lease,
-        case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
-        paused is null and coalesce(due > now, true) and coalesce(lease > now, true) as clear
-    from (select coalesce(%(now)s::float8, {CLOCK}) as now offset 0) as clock, (
-        select aged_at, paused,
-            (select not_before from pq.item where item.queue = %(queue)s and state = 'delayed'
-             order by not_before limit 1) as due,
-            (select lease_until from pq.item where item.queue = %(queue)s and state = 'active'
-             order by lease_until limit 1) as lease
-        from pq.queue where number = %(queue)s offset 0
-    ) as coming
-), head as (
-    select t, found.*, rank as best from opened cross join lateral (
-        select id, priority, limited_by, {_rank("priority", "t - created_at")} as rank from pq.item
-        where queue = %(queue)s and state = 'pending'
-        order by priority, limited_by, id limit 1
-    ) as found where clear
-    union all
-    select t, found.*, least(head.best, found.rank) from head cross join lateral (
-        select id, priority, limited_by, {_rank("priority", "t - created_at")} as rank from pq.item
-        where queue = %(queue)s and state = 'pending'
-            and (item.priority, item.limited_by) > (head.priority, head.limited_by)
-        order by priority, limited_by, id limit 1
-    ) as found where {_floor("head.priority + 1")} <= head.best
-)
-select opened.now, aged_at, paused, due, lease, clear, first.id is not null, {_TAKEN},
-    (select data from pq.payload
-     where payload.queue = %(queue)s and payload.blob = taken.blob and no = 0
-        and octet_length(data) <= %(small)s)
-from opened left join (
-    select id, priority, limited_by, t, rank,
-        lead(array[rank, id]) over (order by rank, id) as next
-    from head order by rank, id limit 1
-) as first on true left join lateral (
-    select taken.* from (
-        select id, max(array[{_rank("first.priority", "first.t - created_at")}, id])
-            over (order by id) as place
-        from (
-            select id, created_at from pq.item
-            where queue = %(queue)s and state = 'pending' and item.priority = first.priority
-                and item.limited_by = first.limited_by and first.limited_by = ''
-            order by id limit %(most)s
-        ) as front
-    ) as sure cross join lateral (
-        select {COLUMNS}, blob from pq.item where queue = %(queue)s and id = sure.id
-            and state >= 'pending' and state <= 'pending'
-        for update skip locked
-    ) as taken where sure.place < least(first.next, array[first.rank + 1, 0]) limit 1
-) as taken on true
-"""
-"""The columns of OPENING, whether it was so, whether anything is pending, an item, its payload."""
-
 OVERDUE = f"""
 select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
     and lease_until <= %s order by lease_until, id limit 500 for update
@@ -231,10 +170,12 @@ select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
     and worker = any(%s::bigint[]) order by id limit 500 for update
 """
 UNHEARD = f"""
-select {COLUMNS}, lease_until from pq.item where queue = %s and id = any(%s::bigint[])
-    and state >= 'active' and state <= 'active' and moving = any(%s::text[])
-order by id for update skip locked
+select {COLUMNS}, lease_until from (select %s::int as queue) as mine join pq.item using (queue)
+    join unnest(%s::float8[], %s::text[]) as claim(until, said)
+        on lease_until = claim.until and moving = format(said, id, priority)
+where state = 'active' order by id for update of item skip locked
 """
+"""Of claims, by their lease and what was written; that as `format` fills it in."""
 PROMOTE = f"""
 select {COLUMNS} from pq.item where queue = %s and state = 'delayed' and not_before <= %s
 order by not_before, id limit 500 for update

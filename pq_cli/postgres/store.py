@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from functools import partial
-from threading import RLock, get_ident
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from pq_cli.core.insight.workers import duty_values
@@ -29,9 +29,10 @@ from pq_cli.host import this_process
 from pq_cli.postgres import payloads, presence
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.entry import Entry, PostgresArrivals
-from pq_cli.postgres.finding import KEYS, ORDER, Ends
+from pq_cli.postgres.finding import KEYS, ORDER
 from pq_cli.postgres.followers import PostgresFollowers
 from pq_cli.postgres.link import Link
+from pq_cli.postgres.own.claims import Claims
 from pq_cli.postgres.rows import texts, worker_of
 
 if TYPE_CHECKING:
@@ -44,14 +45,13 @@ if TYPE_CHECKING:
     from pq_cli.postgres.address import Address
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.presence import Presence
-    from pq_cli.postgres.wire.session import Row
     from pq_cli.queue.request import Admitted, Request
 
 _LOOK = 2.0
 """Seconds between looks while waiting: a notification may be lost."""
 
 
-class PostgresStore(Ends):
+class PostgresStore(Claims):
     """The items of one queue.
 
     queue: its number in the database. clock: returns Unix seconds; None: the server's. patience:
@@ -85,11 +85,10 @@ class PostgresStore(Ends):
         self._attendance: Presence | None = None
         self._duty: str | None = None
         self._next_census = 0.0
-        self._claiming = 0
         self._known: tuple[float, float, float | None] | None = None
         self._came: tuple[int, bytes | None] = 0, None
         self._own: dict[int, tuple[Item, str]] = {}
-        self._unheard: list[tuple[int, str]] = []
+        self._unheard: list[tuple[float | None, str]] = []
         self._unheard_until = 0.0
         self.followers = PostgresFollowers(self.ask, queue, partial(self.exclude, ORDER, KEYS))
         self.untold = self.followers.untold
@@ -101,9 +100,8 @@ class PostgresStore(Ends):
         self._state: QueueState | None = None
         self._next_due: float | None = None
         self._next_lease: float | None = None
-        self._ahead: Row | None = None
         self._notes: list[str] = []
-        self._new_claims: list[tuple[int, str]] = []
+        self._new_claims: list[tuple[float | None, str]] = []
         self._stirred = False
         self.followers.begin_anew()
 
@@ -128,7 +126,6 @@ class PostgresStore(Ends):
                     raise
                 self._trim(kept[-1] if self._notes else [])
             finally:
-                self._claiming = 0
                 self._begin_anew()
 
     def _tell(self) -> None:
@@ -155,10 +152,7 @@ class PostgresStore(Ends):
     def _open(self) -> None:
         """Read what nearly every verb asks, at once."""
         given = None if self._clock is None else self._clock()
-        if self._claiming == get_ident():
-            row = self._take(given)
-        else:
-            row = self._link.row(sql.OPENING, given, self.number)
+        row = self._link.row(sql.OPENING, given, self.number)
         if row is None:
             raise self._removed()
         now, aged_at, paused, self._next_due, self._next_lease = row[:5]
@@ -251,7 +245,7 @@ class PostgresStore(Ends):
         fixed, moving = texts(after, before)
         self._claimed(after, moving)
         if before.claims != after.claims:
-            self._new_claims.append((after.id, moving))
+            self._new_claims.append((after.lease_until, moving.replace("%", "%%")))
         values: list[object] = [
             str(after.state), after.priority, after.not_before, after.lease_until, after.kept_until,
             worker_of(after), moving,

@@ -8,8 +8,10 @@ import random
 import re
 import sys
 import threading
+import time
 from bisect import bisect_left
 from collections import deque
+from contextlib import closing
 from itertools import accumulate
 
 from database import need_postgres, server
@@ -18,7 +20,9 @@ from queues import Clock
 from support import started_together
 
 from pq_cli import PostgresQueue, QueueConfig, QueueFullError, Request, State
-from pq_cli.postgres import statements
+from pq_cli.postgres.address import Address
+from pq_cli.postgres.link import Link
+from pq_cli.postgres.own.claims import TAKE
 
 WORKERS = 8
 ITEMS = 20_000 if os.environ.get("PQ_LONG") else 1_200
@@ -189,24 +193,23 @@ def test_the_room_is_exact_whoever_comes_at_once():
 def test_a_claim_costs_the_same_however_many_are_at_work():
     """A thousand claims are held, and the server has not counted them yet: no more is read."""
     need_postgres()
-    import psycopg
-
     url = server().url()
     values = {
-        "now": None, "manual": False, "small": 0, "most": 8, "ranks": 1,
-        "threshold": 300.0, "boost": 1, "cap": 4,
+        "manual": False, "small": 0, "most": 8, "ranks": 1, "threshold": 300.0, "boost": 1,
+        "cap": 4, "until": 9e9, "worker": None, "moving": "{}", "said": "{}", "fresh": "{%",
     }  # fmt: skip
+    link = Link(Address(url), 5.0)
 
-    def pages(connection):
-        plan = connection.execute(f"explain (analyze, buffers) {statements.TAKE}", values)
+    def pages():
+        now = time.time()
+        plan = link.rows(f"explain (analyze, buffers) {TAKE}", {**values, "now": now, "at": now})
         return int(re.search(r"shared hit=(\d+)", "".join(line for (line,) in plan))[1])
 
-    with PostgresQueue(url) as queue, psycopg.connect(server().conninfo) as connection:
-        connection.autocommit = True
+    with PostgresQueue(url) as queue, closing(link):
         find = "select number from pq.queue where name = %s"
-        values["queue"] = connection.execute(find, (url.partition("#")[2],)).fetchone()[0]
+        values["queue"] = link.row(find, url.partition("#")[2])[0]
         queue.enqueue_many([(b"", Request())] * 1100)
-        few = pages(connection)
+        few = pages()
         for _ in range(1000):
             queue.claim(bound=False)
-        assert pages(connection) < few + 30
+        assert pages() < few + 30

@@ -1,14 +1,16 @@
-"""The end of a claim that was made here is one statement; it ends nothing else than that claim."""
+"""A claim that is made here is one statement, and so is its end; they say what all others do."""
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 from database import server
+from queues import Clock
 from support import wait_until
 
-from pq_cli import PostgresQueue, StaleClaimError, State, TryAgainError
+from pq_cli import DamagedItemError, PostgresQueue, StaleClaimError, State, TryAgainError
 from pq_cli.postgres.presence import channel
 from pq_cli.postgres.wire.session import Refused, Session
 
@@ -67,14 +69,26 @@ def test_the_time_of_an_end_is_the_servers(queue, monkeypatch):
     assert list(queue.items()) == []
 
 
+def test_the_time_of_a_claim_is_the_servers(queue, monkeypatch):
+    """Not what this host makes of it: its lease would be over at once, or last for hours."""
+    monkeypatch.setattr("pq_cli.postgres.finding.CENSUS", 1e9)
+    queue.enqueue(b"x")
+    queue.release(queue.claim(bound=False))
+    queue.enqueue(b"y", priority=1)
+    real = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 3600)
+    item = queue.claim(bound=False)
+    ((now,),) = server().sql("select extract(epoch from clock_timestamp())::float8")
+    assert (item.id, abs(item.updated_at - now) < 600) == (2, True)
+
+
 def test_the_end_of_a_limited_item_wakes_those_who_wait_for_its_slot(queue, url):
     """They would look again only some seconds later."""
     import psycopg
 
     queue.enqueue(b"x", limit="api")
     item = queue.claim(bound=False)
-    name = url.partition("#")[2]
-    ((number,),) = server().sql("select number from pq.queue where name = %s", name)
+    number = number_of(url)
     with psycopg.connect(server().conninfo, autocommit=True) as ear:
         ear.execute(f"listen {channel(number)}")
         queue.done(item)
@@ -97,7 +111,7 @@ def cut_at_the_end(monkeypatch):
 
     def cut(session, statements):
         rows = run(session, statements)
-        if "update pq.item" in statements[0][0]:
+        if any("update pq.item" in text for text, _ in statements):
             monkeypatch.undo()
             session.close()
             raise Refused(None, "the connection was lost")
@@ -120,6 +134,101 @@ def test_a_claim_that_nobody_has_heard_of_is_over(queue, monkeypatch):
     assert again.history[-1]["error"] == "the connection was lost while it was claimed"
     assert queue.claim() is None
     queue.done(again)
+
+
+def test_a_claim_in_one_statement_that_nobody_has_heard_of_is_over(queue, monkeypatch):
+    """Nobody knows which item it was; what was written of it tells."""
+    for _ in range(2):
+        queue.enqueue(b"x")
+    queue.claim()
+    cut_at_the_end(monkeypatch)
+    with pytest.raises(TryAgainError):
+        queue.claim()
+    assert [queue.get(number).state for number in (1, 2)] == [State.ACTIVE, State.ACTIVE]
+    again = queue.claim()
+    assert again.claim == "2.2"
+    assert again.history[-1]["error"] == "the connection was lost while it was claimed"
+    assert queue.claim() is None
+
+
+def number_of(url):
+    """Return the number of the queue of this URL."""
+    ((number,),) = server().sql(
+        "select number from pq.queue where name = %s", url.partition("#")[2]
+    )
+    return number
+
+
+NAMED = (
+    {}, {"name": "a"}, {"key": "k"}, {"key": "k2", "name": ""}, {"key": "k3", "name": "é ñ"},
+    {"name": 'a"b'}, {"name": "a\\b"}, {"name": "\u202e"}, {"name": "x" * 300},
+    {"name": "100% %1$s"}, {"metadata": {"key": None, "name": "m", "id": -1}}, {"priority": 1},
+    {"limit": "api"},
+)  # fmt: skip
+
+
+ROW = """
+select state, priority, not_before, lease_until, kept_until, worker, limited_by, key, fixed, moving
+from pq.item where queue = %s and id = %s
+"""
+
+
+def test_a_claim_in_one_statement_makes_what_any_other_makes(url):
+    """The item that is returned, its row and the event: to the letter, whatever it is called.
+
+    Who has just come looks for the dead first, and claims in several statements.
+    """
+    clock, urls = Clock(), (f"{url}-one", f"{url}-several")
+    with PostgresQueue(urls[0], clock=clock) as one, PostgresQueue(urls[1], clock=clock) as other:
+        one.claim(bound=False)
+        for each in NAMED:
+            claims = []
+            for queue in (one, other):
+                queue.enqueue(b"x", **each)
+            clock.pass_(1.25)
+            claims.append(one.claim(bound=False))
+            with PostgresQueue(urls[1], clock=clock) as several:
+                claims.append(several.claim(bound=False))
+            assert claims[0] == claims[1], each
+            rows = [server().sql(ROW, number_of(each), claims[0].id) for each in urls]
+            assert rows[0] == rows[1], each
+            clock.pass_(1)
+            for queue in (one, other):
+                queue.done(claims[0])
+    told = []
+    for each in urls:
+        said = server().sql(
+            "select said from pq.event where queue = %s order by seq", number_of(each)
+        )
+        told.append([json.loads(line) for (line,) in said])
+    assert told[0] == told[1]
+    assert [list(event) for event in told[0]] == [list(event) for event in told[1]]
+
+
+def test_a_claim_in_one_statement_passes_over_nothing(url):
+    """What was claimed before has its place; also what others are taking away from behind it."""
+    clock = Clock()
+    with PostgresQueue(url, clock=clock) as queue:
+        queue.claim(bound=False)
+        for _ in range(3):
+            queue.enqueue(b"x")
+        queue.release(queue.claim(bound=False))
+        assert [queue.claim(bound=False).claim for _ in range(3)] == ["1.2", "2.1", "3.1"]
+
+
+def test_what_cannot_be_read_is_given_back_as_it_was(url):
+    """A row that somebody has written into: it is reported, and the next item is claimed."""
+    clock, reported = Clock(), []
+    with PostgresQueue(url, clock=clock, report=reported.append) as queue:
+        queue.claim(bound=False)
+        for _ in range(2):
+            queue.enqueue(b"x")
+        where = "where queue = %s and id = 1", number_of(url)
+        server().sql(f"update pq.item set fixed = fixed || '!' {where[0]}", where[1])
+        before = server().sql(f"select * from pq.item {where[0]}", where[1])
+        assert queue.claim(bound=False).id == 2
+        assert [type(error) for error in reported] == [DamagedItemError]
+        assert server().sql(f"select * from pq.item {where[0]}", where[1]) == before
 
 
 def test_a_claim_whose_renewal_nobody_has_heard_of_stands(queue, monkeypatch):

@@ -40,7 +40,10 @@ def test_an_end_that_is_told_later_does_not_wait_for_the_disk(url):
         "create or replace function waits() returns trigger language plpgsql as $$ begin insert"
         " into waited values (current_setting('synchronous_commit')); return null; end $$"
     )
-    sql("create trigger waits after delete or update on pq.item execute function waits()")
+    sql(
+        "create trigger waits after delete or update on pq.item for each row"
+        " execute function waits()"
+    )
     try:
         with PostgresQueue(url) as queue:
             for later in (False, True, False):

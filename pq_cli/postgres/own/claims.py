@@ -1,0 +1,237 @@
+"""Claims: the part of a `Store` that claims an item in one statement, as nearly all claims can be.
+
+What a claim makes of an item that nobody ever claimed is the same for all of them, but for its
+number and its priority, and the time. So `core.transitions` says it once, and the server fills in
+what it has found: one round trip, where to find the item, to lock it and then to write it are two.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from pq_cli.core import events, transitions
+from pq_cli.core.item import Item
+from pq_cli.core.jsonio import to_json
+from pq_cli.core.timefmt import format_time
+from pq_cli.errors import DamagedItemError, TryAgainError
+from pq_cli.postgres import statements as sql
+from pq_cli.postgres.finding import ORDER
+from pq_cli.postgres.own.ends import Ends
+from pq_cli.postgres.rows import COLUMNS, item_of, texts, worker_of
+
+if TYPE_CHECKING:
+    from pq_cli.core.item import Holder
+    from pq_cli.postgres.wire.session import Row
+
+_SMALL = 8192
+"""Bytes of a payload that comes along with a claim."""
+_NEAR = 200
+"""Numbers behind a lane's head among which the next few are looked for: the server reads a whole
+page of the index otherwise."""
+_NEW = Item(id=-1, priority=-2, created_at=0.0, updated_at=0.0)
+"""An item that nobody ever claimed, with what is to be filled in."""
+_AT, _UNTIL = f'"{format_time(0.0)}"', f'"{format_time(1.0)}"'
+_NOW = "extract(epoch from statement_timestamp())::float8"
+_WORD = r"[ !#-\[\]-~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f]"
+_KEY = r'^\{"id":\d+,"created_at":"[^"]*","key":'
+_UNNAMED = """fixed like
+        '{"id":' || id || ',"created_at":"___________________________","key":null,"name":null,%'"""
+_NAMED = f"""case when not {_UNNAMED} then
+        coalesce(substring(fixed from '{_KEY}(?:null|"{_WORD}*"),"name":"({_WORD}+)"'),
+            substring(fixed from '{_KEY}"({_WORD}+)"')) end"""
+"""The name by which events call an item, if it is a plain one: of characters that are printable and
+stand in JSON as they are."""
+_PLAIN = f"""moving like %(fresh)s and created_at <= %(at)s::float8
+        and ({_UNNAMED} or length({_NAMED}) <= 200)"""
+_TAKEN = ", ".join(f"taken.{name}" for name in COLUMNS.split(", "))
+
+# What most claims are: nothing is due, no lease is over, and of the lane whose head comes first one
+# of the next few is free that comes before the heads of all other lanes, and was never claimed.
+# Where it is not so nothing is locked or taken, and NEXT looks at all lanes. Here lanes are looked
+# at as long as age can have brought one of the rest before the best so far; what is taken is of the
+# rank of that. As there, what is locked is found by a loop over the primary key; `offset 0` keeps
+# the planner from asking the same thing twice.
+TAKE = f"""
+with recursive opened as materialized (
+    select now, due, lease, case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
+        paused is null and coalesce(due > now, true) and coalesce(lease > now, true)
+            and abs(now - %(at)s::float8) < 0.25 as clear
+    from (
+        select coalesce(%(now)s::float8, {_NOW}) as now, aged_at, paused,
+            (select not_before from pq.item where item.queue = %(queue)s and state = 'delayed'
+             order by not_before limit 1) as due,
+            (select lease_until from pq.item where item.queue = %(queue)s and state = 'active'
+             order by lease_until limit 1) as lease
+        from pq.queue where number = %(queue)s offset 0
+    ) as coming
+), head as (
+    select t, found.*, rank as best from opened cross join lateral (
+        select id, priority, limited_by, {sql.rank("priority", "t - created_at")} as rank
+        from pq.item where queue = %(queue)s and state = 'pending'
+        order by priority, limited_by, id limit 1
+    ) as found where clear
+    union all
+    select t, found.*, least(head.best, found.rank) from head cross join lateral (
+        select id, priority, limited_by, {sql.rank("priority", "t - created_at")} as rank
+        from pq.item where queue = %(queue)s and state = 'pending'
+            and (item.priority, item.limited_by) > (head.priority, head.limited_by)
+        order by priority, limited_by, id limit 1
+    ) as found where {sql.floor("head.priority + 1")} <= head.best
+), taken as materialized (
+    select taken.* from (
+        select id, priority, limited_by, t, rank,
+            lead(array[rank, id]) over (order by rank, id) as next
+        from head order by rank, id limit 1
+    ) as first cross join lateral (
+        select id, bool_and(plain) over (order by id) as plain,
+            max(array[{sql.rank("first.priority", "first.t - created_at")}, id])
+                over (order by id) as place
+        from (
+            select id, created_at, {_PLAIN} as plain from pq.item
+            where queue = %(queue)s and state = 'pending' and item.priority = first.priority
+                and limited_by = '' and first.limited_by = '' and id < first.id + {_NEAR}
+            order by id limit %(most)s
+        ) as front
+    ) as sure cross join lateral (
+        select {COLUMNS}, created_at, blob, {_NAMED} as named from pq.item
+        where queue = %(queue)s and id = sure.id and state >= 'pending' and state <= 'pending'
+            and moving like %(fresh)s
+        for update skip locked
+    ) as taken where plain and place < least(first.next, array[first.rank + 1, 0]) limit 1
+), made as (
+    update pq.item set state = 'active', not_before = null, lease_until = %(until)s::float8,
+        worker = %(worker)s, moving = format(%(moving)s::text, taken.id, taken.priority)
+    from taken where item.queue = %(queue)s and item.id = taken.id
+), noted as (
+    insert into pq.event (queue, said)
+    select %(queue)s, format(%(said)s::text, id, priority, ',"name":"' || named || '"',
+        round(greatest(0, %(at)s::float8 - created_at)::numeric, 3)::float8)
+    from taken returning seq
+)
+select now, due, lease, clear, exists (select from head), (select seq from noted), {_TAKEN},
+    (select data from pq.payload
+     where payload.queue = %(queue)s and payload.blob = taken.blob and no = 0
+        and octet_length(data) <= %(small)s)
+from opened left join taken on true
+"""
+"""The time, when something is due, whether it was so, whether anything is pending, the number of
+the event, the item as it was, its payload."""
+
+_GIVE_BACK = """
+update pq.item set state = 'pending', lease_until = null, worker = null, moving = %s
+where queue = %s and id = %s and moving = %s
+"""
+
+
+def _to_fill(text: str) -> str:
+    """Return a text about `_NEW` for `format`: 1 is its number, 2 its priority."""
+    said = ('"id":-1,', '"id":%1$s,'), ('"claim":"-1.1"', '"claim":"%1$s.1"')
+    for now, then in (("%", "%%"), *said, ('"priority":-2,', '"priority":%2$s,')):
+        text = text.replace(now, then)
+    return text
+
+
+def _filled(text: str, number: int, priority: int) -> str:
+    """Fill in what was left out; as `format` does."""
+    parts = text.split("%%")
+    return "%".join(
+        part.replace("%1$s", str(number)).replace("%2$s", str(priority)) for part in parts
+    )
+
+
+_FRESH = _to_fill(texts(_NEW)[1]).replace("%2$s", "%").replace(_AT, "%")
+"""What the row of an item says that nobody ever claimed, for `like`."""
+
+
+class _Stencil:
+    """What a claim by this holder makes of an item that nobody ever claimed, and its event."""
+
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+        after = transitions.claimed(_NEW, 0.0, 1.0, holder)
+        self.worker = worker_of(after)
+        self._moving = _to_fill(texts(after, _NEW)[1])
+        said = _to_fill(to_json(events.transition(_NEW, after)).decode())
+        head, waited, _ = said.rpartition('"waited":')
+        self._said = head.replace(',"claim":', '%3$s,"claim":') + waited + "%4$s}"
+
+    def at(self, now: float, until: float) -> tuple[str, str]:
+        """Return both for a claim at `now` that holds `until` then, for `format`.
+
+        Of the event 3 is the name, 4 the seconds that the item has waited.
+        """
+        at = f'"{format_time(now)}"'
+        moving = self._moving.replace(_UNTIL, f'"{format_time(until)}"').replace(_AT, at)
+        return moving, self._said.replace(_AT, at)
+
+
+class Claims(Ends):
+    """Claims in one statement; `PostgresStore` is one."""
+
+    _whole = True
+    """Whether all that was taken so far could be read."""
+    _stencil: _Stencil | None = None
+
+    def holder(self, *, bound: bool) -> Holder:
+        raise NotImplementedError
+
+    def take(self, seconds: float, bound: bool) -> tuple[bool, Item | None]:
+        """Claim the next item, in a transaction of its own.
+
+        Returns whether that is all there is to it, and the item; if it is not, nothing was done.
+        What is due, who may have died, and what stands in the row of an item that was claimed
+        before, is for `next` and those before it.
+        """
+        with self._lock:
+            asked = time.monotonic() < self._next_census and self._known and not self._unheard
+            if not asked or not self._whole or not self._link.stands():
+                return False, None
+            holder = self.holder(bound=bound)
+            if self._stencil is None or self._stencil.holder is not holder:
+                self._stencil = _Stencil(holder)
+            at, moving, row = self._taken(self._stencil, seconds)
+            if row is None or not row[3]:
+                return False, None
+            (now, due, lease), (there, seq), found = row[:3], row[4:6], row[6:]
+            times = [each for each in (due, lease) if each is not None and each < math.inf]
+            self._known = now, time.monotonic(), min(times, default=None)
+            if seq is None:
+                return not there, None
+            said = _filled(moving, found[0], found[2])
+            try:
+                item = transitions.claimed(item_of(found), at, seconds, holder)
+            except DamagedItemError:
+                self._whole = False  # from now on each is read before it is claimed
+                self._link.rows(_GIVE_BACK, found[6], self.number, found[0], said)
+                return False, None
+            self._claimed(item, said)
+            self._came = item.id, found[-1]
+            self._trim([(seq,)])
+            return True, item
+
+    def _taken(self, stencil: _Stencil, seconds: float) -> tuple[float, str, Row | None]:
+        """Run TAKE; return the time of the claim, what it writes, to be filled in, and its row."""
+        at, guess = self._time_now()
+        at = transitions.stamp(at)
+        until = transitions.stamp(at + seconds)
+        moving, said = stencil.at(at, until)
+        values = {
+            **self._policy_values, "now": at if guess is None else None, "at": at, "until": until,
+            "worker": stencil.worker, "moving": moving, "said": said, "fresh": _FRESH,
+            "small": _SMALL,
+        }  # fmt: skip
+        self._new_claims = [(until, moving)]
+        link = self._link
+        link.begin()
+        if self._config.durability == "fast":
+            link.later(sql.SYNCED, "on")  # as for every claim: see `_relax`
+        self.exclude(ORDER, shared=True)
+        link.later(TAKE, values)
+        try:
+            rows = link.commit()[-1]
+        except TryAgainError:
+            self._not_heard()
+            raise
+        return at, moving, rows[0] if rows else None
