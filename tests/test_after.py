@@ -249,6 +249,15 @@ def test_one_that_is_replaced_counts_as_removed(make):
     assert (q.get(b.id).state, q.get(b.id).last_error) == (State.FAILED, f"item {a.id} was removed")
 
 
+def test_what_comes_after_one_that_the_same_batch_replaces_fails(make):
+    """It is known to wait as soon as it is in, also before its batch is."""
+    q = make()
+    a = q.enqueue(b"a", key="k")
+    replaces = Request(key="k", if_exists="replace")
+    b, _ = q.enqueue_many([(b"b", Request(after=[a.id])), (b"c", replaces)]).items
+    assert (q.get(b.id).state, q.get(b.id).last_error) == (State.FAILED, f"item {a.id} was removed")
+
+
 def test_each_step_back_can_be_cut_short(make):
     """Until it is served again, an item that fell shows that it did not fail by itself."""
     q = make()

@@ -483,6 +483,17 @@ def test_a_claim_is_named_in_every_form(make, verb, form):
     assert after.id == 1 and q.claim().id == (1 if verb == "release" else 2)
 
 
+def test_an_item_can_be_claimed_as_it_is_made(make):
+    """Nobody else ever sees it wait, and its claim ends as any other."""
+    q = make()
+    q.enqueue(b"other", priority=1)
+    item = q.commit_claimed(q.stage(b"own", Request()))
+    assert (item.id, item.claim, item.state) == (2, "2.1", State.ACTIVE)
+    assert q.payload(item) == b"own" and ids(q, State.ACTIVE) == [2]
+    q.done(item)
+    assert ids(q) == [1]
+
+
 @pytest.mark.parametrize("verb", CLAIM_VERBS)
 def test_a_stale_claim_is_refused_and_changes_nothing(make, clock, verb):
     """After the claim was taken away, no verb on it does anything to the new holder's work."""

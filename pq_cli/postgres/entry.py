@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core import events
 from pq_cli.core.item import LIVE, Item
+from pq_cli.core.jsonio import to_json
 from pq_cli.core.origin import Origin, arriving, digest
-from pq_cli.errors import KeyTakenError, PqError, QueueFullError, TryAgainError
+from pq_cli.errors import KeyTakenError, NoSuchItemError, PqError, QueueFullError, TryAgainError
 from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import texts
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from pq_cli.postgres.followers import PostgresFollowers
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.payloads import Staged
+    from pq_cli.postgres.wire.session import Row
     from pq_cli.queue.store import Store
+
+    _New = tuple[Item, Staged, str, list[Any], int]
+    """An item, its payload, its event, and where it is to be with its id."""
 
     class _Store(Store, Protocol):
         """What is needed of the store."""
@@ -49,25 +54,26 @@ _MOST_BYTES = 32 * 1024 * 1024
 
 
 class Entry:
-    """One batch's way in, within a transaction, at `now`; last_id: the latest that was given."""
+    """One batch's way in, within a transaction, at `now` (Unix seconds).
 
-    def __init__(
-        self, store: _Store, link: Link, config: QueueConfig, last_id: int, now: float
-    ) -> None:
+    The last statement gives the ids and writes all down: whoever else enqueues waits from then on,
+    for the disk alone. So what is written of a new item has the id 0, but for its column.
+    """
+
+    def __init__(self, store: _Store, link: Link, config: QueueConfig, now: float) -> None:
         self._store = store
         self._link = link
         self._queue = store.number
         self._config = config
         self._now = now
-        self._first_id = self._last_id = last_id
         self._live: int | None = None
-        self._new: list[tuple[Item, Staged]] = []
+        self._new: list[_New] = []
         self._new_keys: set[str] = set()
+        self._noted: list[Row] = []
 
     def admit(self, batch: Sequence[Staged]) -> Admitted:
         """Make items of a batch, in order, up to what stops it: that is in the result."""
         admitted = Admitted.nothing()
-        stop: PqError | None = None
         for staged in batch:
             request = staged.request
             try:
@@ -78,104 +84,118 @@ class Entry:
                 if other is not None and stands is not None:
                     if stands is not other:
                         self._store.put(other, stands)
-                        self._note("changed", stands)
+                        self._store.note(events.event_of("changed", stands, self._now))
                     admitted.stand(stands, staged.size, staged.checksum)
                     continue
-                item = self._enter(item, staged, other)
+                said = events.event_of("enqueued", item, self._now)
+                self._enter(item, staged, other, said, admitted.items)
             except PqError as error:
-                stop = error
-                break
-            admitted.items.append(item)
-            self._note("enqueued", item)
-        self.end()
-        return admitted.replace(error=stop)
+                return admitted.replace(error=error)
+        return admitted
 
     def _ends(self, request: Request) -> Mapping[int, State] | None:
         if not request.after:
             return None
-        self._write()  # they may be of this batch
+        self.write()  # they may be of this batch
         return ends_before(self._store, request.ids_before)
 
-    def _note(self, event: str, item: Item) -> None:
-        self._store.note(events.event_of(event, item, self._now))
+    def enter(self, item: Item, staged: Staged, into: list[Any]) -> None:
+        """Let an item in that has a past, and append it to `into`. Raises as its key or room say.
 
-    def enter(self, item: Item, staged: Staged, if_exists: str) -> Item:
-        """Let an item in that has a past, and return it with its id. Raises as its key or room say.
-
-        `end` writes it down.
+        There it has its id once it is written down.
         """
-        return self._enter(item, staged, self._check(item, if_exists))
+        item = item.replace(id=0)
+        other = self._check(item, "fail")
+        self._enter(item, staged, other, events.event_of("imported", item, item.updated_at), into)
 
     def _check(self, item: Item, if_exists: str) -> Item | None:
         if item.key in self._new_keys:
-            self._write()  # it may be one of this batch that has the key
+            self.write()  # it may be one of this batch that has the key
         return check_key(item, self._store.owner, if_exists)
 
-    def _enter(self, item: Item, staged: Staged, other: Item | None) -> Item:
+    def _enter(
+        self,
+        item: Item,
+        staged: Staged,
+        other: Item | None,
+        said: dict[str, Any],
+        into: list[Any],
+    ) -> None:
         if other is not None:
             self._store.drop(other)
         elif item.state in LIVE:
             self._take_room()
-        self._last_id += 1
-        item = item.replace(id=self._last_id)
         staged.taken = True
-        self._new.append((item, staged))
+        self._new.append((item, staged, to_json(said).decode(), into, len(into)))
+        into.append(item)
         if item.key is not None:
             self._new_keys.add(item.key)
-        return item
 
     def _take_room(self) -> None:
         """Raise QueueFullError if there is no room for one more live item.
 
         Counted once, up to the limit and no further. It stays exact for the rest of the
-        transaction: whoever enqueues waits for the counter's row, which is ours since before, and
+        transaction: whoever enqueues waits for the counter's row, which is ours from then on, and
         a claim's end only makes room.
         """
         most = self._config.max_items
         if not most:
             return
         if self._live is None:
+            self._link.later(sql.NO_MORE_IDS, self._queue)
             values = {"queue": self._queue, "most": most}
             written = (self._link.row(sql.LIVE_COUNT, values) or (0,))[0]
-            self._live = int(written) + sum(item.state in LIVE for item, _ in self._new)
+            self._live = int(written) + sum(item.state in LIVE for item, *_ in self._new)
         check_room(most, self._live)
         self._live += 1
 
-    def end(self) -> None:
-        """Write down what has entered."""
-        self._write()
-        if self._last_id != self._first_id:
-            self._link.later(sql.SET_LAST_ID, self._last_id, self._queue)
+    def write(self) -> None:
+        """Write down what has entered, now; then it has its ids."""
+        if self._new:
+            self._number(self._link.rows(sql.ENTER, self._values()))
 
-    def _write(self) -> None:
-        """Write the new items down, all of them with one statement."""
-        if not self._new:
-            return
-        blobs = [staged.blob for _, staged in self._new if staged.blob is not None]
+    def write_last(self) -> None:
+        """Let what has entered be written by the last statement; its answer is for `written`."""
+        if self._new:
+            self._link.later(sql.ENTER, self._values())
+
+    def written(self, answers: list[list[Row]]) -> list[Row]:
+        """Take what is ours of the transaction's last answers; return the events' numbers."""
+        if self._new:
+            self._number(answers.pop())
+        return self._noted
+
+    def _number(self, rows: list[Row]) -> None:
+        if len(rows) != len(self._new):
+            raise NoSuchItemError(f"{self._store.where}: this queue has been removed")
+        new, self._new = self._new, []
+        self._new_keys.clear()
+        self._noted += rows
+        for (_, item_id), (item, _, _, into, place) in zip(rows, new, strict=True):
+            into[place] = item = item.replace(id=item_id)
+            self._store.followers.moved(None, item)
+
+    def _values(self) -> dict[str, object]:
+        """Return what is to be written of the new items, all of them with one statement."""
+        items, staged = [new[0] for new in self._new], [new[1] for new in self._new]
+        blobs = [each.blob for each in staged if each.blob is not None]
         if blobs:
             payloads.take(self._link, self._queue, blobs)
-        for item, _ in self._new:
-            self._store.followers.moved(None, item)
-        halves = [texts(item) for item, _ in self._new]
-        self._link.later(
-            sql.INSERT,
-            {
-                "queue": self._queue,
-                "created_at": [item.created_at for item, _ in self._new],
-                "id": [item.id for item, _ in self._new],
-                "state": [str(item.state) for item, _ in self._new],
-                "priority": [item.priority for item, _ in self._new],
-                "not_before": [item.not_before for item, _ in self._new],
-                "limited_by": [item.limit or "" for item, _ in self._new],
-                "key": [item.key for item, _ in self._new],
-                "blob": [staged.blob for _, staged in self._new],
-                "data": [staged.content for _, staged in self._new],
-                "fixed": [fixed for fixed, _ in halves],
-                "moving": [moving for _, moving in halves],
-            },
-        )
-        self._new.clear()
-        self._new_keys.clear()
+        halves = [texts(item) for item in items]
+        return {
+            "queue": self._queue,
+            "state": [str(item.state) for item in items],
+            "priority": [item.priority for item in items],
+            "created_at": [item.created_at for item in items],
+            "not_before": [item.not_before for item in items],
+            "limited_by": [item.limit or "" for item in items],
+            "key": [item.key for item in items],
+            "blob": [each.blob for each in staged],
+            "data": [each.content for each in staged],
+            "fixed": [fixed for fixed, _ in halves],
+            "moving": [moving for _, moving in halves],
+            "said": [new[2] for new in self._new],
+        }
 
 
 class PostgresArrivals:
@@ -246,14 +266,11 @@ class PostgresArrivals:
             origins: list[Origin] = []
             for received, item, origin in self._waiting:
                 try:
-                    item = entry.enter(item, received, "fail")
+                    entry.enter(item, received, outcome)
                 except (KeyTakenError, QueueFullError) as error:
                     outcome.append(error)
                     continue
-                store.note(events.event_of("imported", item, item.updated_at))
-                outcome.append(item)
                 origins.append(origin)
-            entry.end()
             realms = [digest(origin.realm).decode() for origin in origins]
             names = [digest(origin.name).decode() for origin in origins]
             store.ask(sql.REMEMBER, store.number, realms, names)

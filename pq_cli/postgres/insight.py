@@ -12,7 +12,7 @@ from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_python
 from pq_cli.errors import DamagedItemError, EventsGoneError
 from pq_cli.postgres import statements as sql
-from pq_cli.postgres.rows import COLUMNS, item_of
+from pq_cli.postgres.rows import COLUMNS, event_of, item_of
 from pq_cli.postgres.statements import AT_WORK, CLOCK, COMING, LOCK, WORKERS
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ class EventTail:
             rows = self._ask(sql.EVENTS_BETWEEN, self._queue, self._after, last)
             if self._after and rows[:1] and rows[0][0] != self._after:
                 raise EventsGoneError.after(self._after, last)
-            for number, said in rows:
-                if number > self._after:
-                    self._after = number
-                    yield {"number": number, **parse_python(said)}
+            for row in rows:
+                if row[0] > self._after:
+                    self._after = row[0]
+                    yield event_of(row)
 
     def _newest(self) -> int:
         """Return the number of an event that was seen, some hundreds further on or less."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core import transitions
 from pq_cli.core.item import Item, State, printable
-from pq_cli.core.jsonio import parse_python
 from pq_cli.core.order import serving_order
 from pq_cli.core.origin import digest
 from pq_cli.errors import DamagedItemError, UsageError
@@ -16,7 +15,7 @@ from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.insight import Insight
 from pq_cli.postgres.link import Link
-from pq_cli.postgres.rows import COLUMNS, item_of
+from pq_cli.postgres.rows import COLUMNS, event_of, item_of
 from pq_cli.queue.common import Common
 
 if TYPE_CHECKING:
@@ -156,8 +155,7 @@ class Looks(Insight, Common):
         return rows[0][0] if rows else None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        for number, said in self.ask(sql.EVENTS, self.number):
-            yield {"number": number, **parse_python(said)}
+        return map(event_of, self.ask(sql.EVENTS, self.number))
 
 
 def _ranges(number: str, whole: bool) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,7 @@ from operator import attrgetter, is_
 from typing import TYPE_CHECKING
 
 from pq_cli.core.item import ACTIVE, Item, State
-from pq_cli.core.jsonio import to_json
+from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.meta import as_dict, decode
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def texts(item: Item, before: Item | None = None) -> tuple[str | None, str]:
     before: what its row says; None for the first half: that is the same.
     """
     values = as_dict(item)
+    values["id"] = 0  # the column says it: who writes the text of a new one does not know it yet
     if item.was is not None:
         values["state"] = item.was.value
     moving = to_json({name: values.pop(name) for name in _MOVING}).decode()
@@ -53,3 +54,10 @@ def item_of(row: tuple[Any, ...]) -> Item:
         text, item_id=item_id, state=State(state), priority=priority, path="its row in pq.item"
     )
     return item.replace(path=None, kept_until=kept_until, limit=limited_by or None)
+
+
+def event_of(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the event of a row: number, what was said, and the id of a new item, not said yet."""
+    number, said, item_id = row
+    event = {"number": number, **parse_python(said)}
+    return event if item_id is None else {**event, "id": item_id}

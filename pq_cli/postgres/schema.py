@@ -14,7 +14,7 @@ from pq_cli.postgres.trouble import no_schema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION = 1
+VERSION = 2
 _LOCK = 0x7071_0000
 """The advisory lock under which the schema is changed."""
 
@@ -118,6 +118,7 @@ create table pq.worker (
 create table pq.event (
     queue int not null,
     seq bigint generated always as identity,
+    item bigint, -- of one that is new, whose id was not known when it was said
     said text not null,
     primary key (queue, seq)
 );
@@ -151,6 +152,8 @@ create table pq.access (
     primary key (queue, role)
 );
 """
+_UPGRADES = {1: "alter table pq.event add column item bigint"}
+"""What makes tables of an older version those of the next."""
 _ROWS = ("item", "follower", "payload", "staging", "worker", "event", "output", "origin", "realm")
 _MINE = "(select queue from pq.access where pg_has_role(role, 'member'))"
 _WALLS = "\n".join(
@@ -238,11 +241,20 @@ def make(link: Link) -> None:
         )
     row = link.row("select to_regclass('pq.version') is not null")
     if row is not None and row[0]:
-        check(link)
+        _upgrade(link)
         return
     for statement in _statements(_TABLES + _WALLS):
         link.rows(statement)
     link.rows("insert into pq.version values (%s)", VERSION)
+
+
+def _upgrade(link: Link) -> None:
+    (found,) = link.row("select version from pq.version") or (0,)
+    while found in _UPGRADES:
+        link.rows(_UPGRADES[found])
+        found += 1
+        link.rows("update pq.version set version = %s", found)
+    check(link)
 
 
 def _statements(text: str) -> list[str]:

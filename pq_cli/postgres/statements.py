@@ -220,35 +220,42 @@ SYNCED = "select set_config('synchronous_commit', %s, true)"
 SYNC = "select pg_logical_emit_message(true, 'pq', '')::text"
 """Something to commit: when that is on the disk, all that came before it is."""
 
-LAST_ID = f"""
-select last_id, coalesce(%s::float8, {CLOCK}) from pq.counter where queue = %s for update
-"""
-"""Parameters: now or null, queue. The time, too: it is that of what gets an id now."""
-SET_LAST_ID = "update pq.counter set last_id = %s where queue = %s"
+NO_MORE_IDS = "select 1 from pq.counter where queue = %s for update"
+"""Let nobody else give an id until the end of the transaction."""
 LIVE_COUNT = "select count(*) from (select 1 from ({}) as live limit %(most)s) as counted".format(
     " union all ".join(
         f"select 1 from pq.item where queue = %(queue)s and state = '{state}'" for state in LIVE
     )
 )
 """The live items, no more than `most` of them looked at."""
-INSERT = """
-with line as materialized (
-    select * from unnest(%(id)s::bigint[], %(state)s::text[], %(priority)s::int[],
-        %(created_at)s::float8[], %(not_before)s::float8[], %(limited_by)s::text[], %(key)s::text[],
-        %(blob)s::bigint[], %(data)s::bytea[], %(fixed)s::text[], %(moving)s::text[])
-    as line(id, state, priority, created_at, not_before, limited_by, key, blob, data, fixed, moving)
+ENTER = """
+with counted as (
+    update pq.counter set last_id = last_id + cardinality(%(state)s::text[])
+    where queue = %(queue)s returning last_id - cardinality(%(state)s::text[]) as before
+), line as materialized (
+    select * from unnest(%(state)s::text[], %(priority)s::int[], %(created_at)s::float8[],
+        %(not_before)s::float8[], %(limited_by)s::text[], %(key)s::text[], %(blob)s::bigint[],
+        %(data)s::bytea[], %(fixed)s::text[], %(moving)s::text[], %(said)s::text[])
+    with ordinality as line(
+        state, priority, created_at, not_before, limited_by, key, blob, data, fixed, moving, said,
+        place)
 ), numbered as materialized (
-    select line.*, coalesce(blob, nextval('pq.blob')) as number from line
+    select before + place as id, coalesce(blob, nextval('pq.blob')) as number, line.*
+    from counted cross join line
 ), content as (
     insert into pq.payload (blob, queue, no, data)
     select number, %(queue)s, 0, data from numbered where blob is null and data <> ''
+), entered as (
+    insert into pq.item
+        (queue, id, state, priority, created_at, not_before, limited_by, key, blob, fixed, moving)
+    select %(queue)s, id, state, priority, created_at, not_before, limited_by, key, number, fixed,
+        moving
+    from numbered
 )
-insert into pq.item
-    (queue, id, state, priority, created_at, not_before, limited_by, key, blob, fixed, moving)
-select %(queue)s, id, state, priority, created_at, not_before, limited_by, key, number, fixed,
-    moving
-from numbered
+insert into pq.event (queue, item, said) select %(queue)s, id, said from numbered order by id
+returning seq, item
 """
+"""Give new items their ids, and write them down with their payloads and events."""
 
 NOTE = """
 insert into pq.event (queue, said) select %s, said from unnest(%s::text[]) as said returning seq
@@ -259,14 +266,14 @@ delete from pq.event where (queue, seq) in (
         select seq from pq.event where queue = %s order by seq desc offset %s limit 1)
     for update skip locked)
 """
-EVENTS = "select seq, said from pq.event where queue = %s order by seq"
+EVENTS = "select seq, said, item from pq.event where queue = %s order by seq"
 NEWEST_EVENT = """
 select min(seq), max(seq) from (
     select seq from pq.event where queue = %s and seq >= %s order by seq limit 500) as next
 """
 LAST_EVENT = "select max(seq) from pq.event where queue = %s"
 EVENTS_BETWEEN = """
-select seq, said from pq.event where queue = %s and seq between %s and %s order by seq
+select seq, said, item from pq.event where queue = %s and seq between %s and %s order by seq
 """
 WRITING = """
 select virtualtransaction, pid from pg_locks

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pq_cli.postgres.address import Address
     from pq_cli.postgres.payloads import Staged
     from pq_cli.postgres.presence import Presence
+    from pq_cli.postgres.wire.session import Row
     from pq_cli.queue.request import Admitted, Request
 
 _LOOK = 2.0
@@ -103,6 +104,7 @@ class PostgresStore(Claims):
         self._notes: list[str] = []
         self._new_claims: list[tuple[float | None, str]] = []
         self._stirred = False
+        self._entry: Entry | None = None
         self.followers.begin_anew()
 
     # -- time and exclusion ------------------------------------------------------
@@ -124,16 +126,27 @@ class PostgresStore(Claims):
                 except TryAgainError:
                     self._not_heard()
                     raise
-                self._trim(kept[-1] if self._notes else [])
+                self._kept(kept)
             finally:
                 self._begin_anew()
 
     def _tell(self) -> None:
-        """Write down what happened, and wake those who wait for it."""
+        """Write down what happened, and wake those who wait for it; new items last of all."""
         if self._stirred:
             self._link.later(sql.NOTIFY, presence.channel(self.number))
         if self._notes:
             self._link.later(sql.NOTE, self.number, self._notes)
+        if self._entry is not None:
+            self._entry.write_last()
+
+    def _kept(self, answers: list[list[Row]]) -> None:
+        """Take in what the server answered to `_tell`."""
+        noted: list[Row] = []
+        if self._entry is not None:
+            noted += self._entry.written(answers)
+        if self._notes:
+            noted += answers.pop()
+        self._trim(noted)
 
     def now(self) -> float:
         with self._lock:
@@ -276,9 +289,14 @@ class PostgresStore(Claims):
         with self._lock:
             return payloads.stage_file(self._link, self.number, path, request, move)
 
-    def admit(self, batch: Sequence[Any]) -> Admitted:
+    def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
         keys = any(staged.request.key is not None for staged in batch)
-        return self.entry(keys, any(staged.request.after for staged in batch)).admit(batch)
+        awaits = any(staged.request.after for staged in batch)
+        entry = self.entry(keys, awaits)
+        admitted = entry.admit(batch)
+        if at_once or awaits:
+            entry.write()
+        return admitted
 
     def entry(self, keys: bool, awaits: bool = False) -> Entry:
         """Return the way in, in a transaction. keys, awaits: some has one, or waits for others."""
@@ -289,14 +307,11 @@ class PostgresStore(Claims):
         self._stirred = True
         if self._config.durability == "fast":
             self._link.later(sql.SYNCED, "off")
-        # From here on no other id is given, until the end of the transaction.
-        given = None if self._clock is None else self._clock()
-        row = self._link.row(sql.LAST_ID, given, self.number)
-        if row is None:
-            raise self._removed()
-        last_id, now = row
+        now = self._server_time()
+        now = now if self._clock is None else self._clock()
         self._time = now, time.monotonic()
-        return Entry(self, self._link, self._config, last_id, now)
+        self._entry = Entry(self, self._link, self._config, now)
+        return self._entry
 
     def arrivals(self) -> PostgresArrivals:
         return PostgresArrivals(self)

@@ -218,7 +218,7 @@ class Store(Protocol):
         What it leaves out `admit` does; `finish` clears it away. May be called again.
         """
 
-    def admit(self, batch: Sequence[Staged]) -> Admitted:
+    def admit(self, batch: Sequence[Staged], *, at_once: bool = False) -> Admitted:
         """Make items of staged payloads, in order, at the store's time. In a transaction.
 
         The key rule and the room check are those of `queue.request`. Ids are counted up, and none
@@ -226,6 +226,9 @@ class Store(Protocol):
         key is taken and says `skip` gives the item that has it, as bystanders may have it, and that
         is among those `found`. One that is to come after others is as `new_item` has it by how they
         stand (`following.ends_before`).
+
+        at_once: the new items have their ids now; else some have 0 until the transaction is left,
+        so that others, who wait for a store's next id, wait for less.
         """
 
     def finish(self, batch: Sequence[Staged], admitted: int) -> OSError | None:

@@ -139,7 +139,7 @@ class Working(Looking):
         try:
             store.prepare([staged])
             with store.transaction():
-                admitted = store.admit([staged])
+                admitted = store.admit([staged], at_once=True)
                 self._tell()
                 if admitted.error is not None:
                     raise admitted.error

@@ -227,7 +227,7 @@ class SpoolStore(SpoolAttends):
     def prepare(self, batch: Sequence[Any]) -> None:
         prepare(self.files, batch, self.now(), self._ready)
 
-    def admit(self, batch: Sequence[Any]) -> Admitted:
+    def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
         return admit(self.files, batch, self.now(), self._ready, self)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:

@@ -257,6 +257,26 @@ def test_tables_that_are_not_ours(pq):
         assert word in pq("ls", "-s", empty, expect=78).err
 
 
+def test_tables_of_an_older_pq_are_brought_up(pq):
+    """Nothing works at them until `pq init`, and then all that was there goes on."""
+    server().sql("create database of_old")
+    old = server().conninfo.replace("/postgres?", "/of_old?")
+    pq("init", old)
+    assert pq("enqueue", "-s", old, stdin=b"x").text == "1\n"
+    import psycopg
+
+    with psycopg.connect(old, autocommit=True) as connection:
+        connection.execute("alter table pq.event drop column item")
+        connection.execute("update pq.version set version = 1")
+    assert "pq init" in pq("enqueue", "-s", old, stdin=b"x", expect=78).err
+    pq("init", old)
+    pq("init", old)
+    assert pq("enqueue", "-s", old, stdin=b"x").text == "2\n"
+    last = json.loads(pq("log", "--json", "-s", old).text.splitlines()[-1])
+    assert (last["event"], last["id"]) == ("enqueued", 2)
+    assert pq("next", "-s", old).out == b"x"
+
+
 def test_a_server_that_only_shows(pq):
     """On a standby looking goes on, and a change is for later: status 75."""
     pq("enqueue", stdin=b"x")

@@ -155,6 +155,26 @@ def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
         assert cost(lambda: queue.claim(bound=False)) == (None, 1)
 
 
+def test_who_enqueues_keeps_others_from_it_in_the_last_trip_only(url, monkeypatch):
+    """Ids are given with all that is written: what takes a client long before that is its own."""
+    with PostgresQueue(url) as slow, PostgresQueue(url, lock_timeout=1) as other:
+        slow.enqueue(b"")
+        assert other.enqueue(b"").id == 2
+        run, between = Session.run, []
+
+        def interrupted(*args):
+            answers = run(*args)
+            if not between:
+                between.append(0)
+                between.append(other.enqueue(b"").id)
+            return answers
+
+        monkeypatch.setattr(Session, "run", interrupted)
+        assert slow.enqueue(b"", key="k").id == 4
+        assert between == [0, 3]
+        assert [event["id"] for event in slow.log()] == [1, 2, 3, 4]
+
+
 def test_the_payload_that_came_along_goes_with_its_item(url):
     """Who has ended an item finds no payload of it; who has not finds it however often he looks."""
     with PostgresQueue(url) as queue:

@@ -35,9 +35,9 @@ _NEW = Item(id=-1, priority=-2, created_at=0.0, updated_at=0.0)
 _AT, _UNTIL = f'"{format_time(0.0)}"', f'"{format_time(1.0)}"'
 _NOW = "extract(epoch from statement_timestamp())::float8"
 _WORD = r"[ !#-\[\]-~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f]"
-_KEY = r'^\{"id":\d+,"created_at":"[^"]*","key":'
+_KEY = r'^\{"id":0,"created_at":"[^"]*","key":'
 _UNNAMED = """fixed like
-        '{"id":' || id || ',"created_at":"___________________________","key":null,"name":null,%'"""
+        '{"id":0,"created_at":"___________________________","key":null,"name":null,%'"""
 _NAMED = f"""case when not {_UNNAMED} then
         coalesce(substring(fixed from '{_KEY}(?:null|"{_WORD}*"),"name":"({_WORD}+)"'),
             substring(fixed from '{_KEY}"({_WORD}+)"')) end"""

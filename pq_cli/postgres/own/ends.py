@@ -127,8 +127,8 @@ class Ends(Finds):
         return at, at
 
     def _trim(self, noted: list[Row]) -> None:
-        """Let old events go, once in a while; noted: the numbers of those that have just come."""
-        if any(seq % _TRIM_EVERY == 0 for (seq,) in noted):
+        """Let old events go, once in a while; noted: those that have just come, by number."""
+        if any(row[0] % _TRIM_EVERY == 0 for row in noted):
             try:
                 self._link.rows(sql.TRIM, self.number, self.number, _MOST_EVENTS)
             except (PqError, OSError):

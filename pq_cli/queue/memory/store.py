@@ -215,7 +215,7 @@ class MemoryStore(MemoryAttends, Common):
     def stage_file(self, path: str, request: Request, *, move: bool) -> MemoryPayload:
         raise UsageError(f"{printable(path)}: a queue in memory takes payloads, not FILEs")
 
-    def admit(self, batch: Sequence[Any]) -> Admitted:
+    def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
         admitted, now = Admitted.nothing(), self.now()
         for staged in batch:
             try:
