@@ -105,7 +105,7 @@ def test_a_connection_that_was_lost_meanwhile_is_made_again(queue):
     assert list(queue.items()) == []
 
 
-def cut_at_the_end(monkeypatch):
+def cut_at_the_end(monkeypatch, error=None):
     """Let the next change of an item be made, and its answer be lost."""
     run = Session.run
 
@@ -114,7 +114,7 @@ def cut_at_the_end(monkeypatch):
         if any("update pq.item" in text for text, _ in statements):
             monkeypatch.undo()
             session.close()
-            raise Refused(None, "the connection was lost")
+            raise error or Refused(None, "the connection was lost")
         return rows
 
     monkeypatch.setattr(Session, "run", cut)
@@ -136,13 +136,14 @@ def test_a_claim_that_nobody_has_heard_of_is_over(queue, monkeypatch):
     queue.done(again)
 
 
-def test_a_claim_in_one_statement_that_nobody_has_heard_of_is_over(queue, monkeypatch):
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()], ids=["lost", "interrupted"])
+def test_a_claim_in_one_statement_that_nobody_has_heard_of_is_over(queue, monkeypatch, error):
     """Nobody knows which item it was; what was written of it tells."""
     for _ in range(2):
         queue.enqueue(b"x")
     queue.claim()
-    cut_at_the_end(monkeypatch)
-    with pytest.raises(TryAgainError):
+    cut_at_the_end(monkeypatch, error)
+    with pytest.raises((TryAgainError, KeyboardInterrupt)):
         queue.claim()
     assert [queue.get(number).state for number in (1, 2)] == [State.ACTIVE, State.ACTIVE]
     again = queue.claim()
@@ -160,7 +161,7 @@ def number_of(url):
 
 
 NAMED = (
-    {}, {"name": "a"}, {"key": "k"}, {"key": "k2", "name": ""}, {"key": "k3", "name": "é ñ"},
+    {}, {"name": "a"}, {"key": "k"}, {"key": "k2", "name": ""}, {"key": "k3", "name": "é я 名"},
     {"name": 'a"b'}, {"name": "a\\b"}, {"name": "\u202e"}, {"name": "x" * 300},
     {"name": "100% %1$s"}, {"metadata": {"key": None, "name": "m", "id": -1}}, {"priority": 1},
     {"limit": "api"},

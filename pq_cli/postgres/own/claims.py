@@ -15,7 +15,7 @@ from pq_cli.core import events, transitions
 from pq_cli.core.item import Item
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_time
-from pq_cli.errors import DamagedItemError, TryAgainError
+from pq_cli.errors import DamagedItemError
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.finding import ORDER
 from pq_cli.postgres.own.ends import Ends
@@ -34,7 +34,10 @@ _NEW = Item(id=-1, priority=-2, created_at=0.0, updated_at=0.0)
 """An item that nobody ever claimed, with what is to be filled in."""
 _AT, _UNTIL = f'"{format_time(0.0)}"', f'"{format_time(1.0)}"'
 _NOW = "extract(epoch from statement_timestamp())::float8"
-_WORD = r"[ !#-\[\]-~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f]"
+_WORD = (  # of Latin, Greek, Cyrillic, Japanese, Chinese and Korean
+    r"[ !#-\[\]-~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f\u3041-\u3096\u30a0-\u30ff"
+    r"\u4e00-\u9ffc\uac00-\ud7a3]"
+)
 _KEY = r'^\{"id":0,"created_at":"[^"]*","key":'
 _UNNAMED = """fixed like
         '{"id":0,"created_at":"___________________________","key":null,"name":null,%'"""
@@ -231,7 +234,7 @@ class Claims(Ends):
         link.later(TAKE, values)
         try:
             rows = link.commit()[-1]
-        except TryAgainError:
-            self._not_heard()
+        except BaseException:
+            self._not_heard()  # an interrupt, too; what was refused is just not found
             raise
         return at, moving, rows[0] if rows else None

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pq_cli.postgres.wire.session import Row
 
 _MOST_EVENTS = 10_000
-_TRIM_EVERY = 500
+_TRIM_EVERY = 2000
+"""Events after which old ones go: to find where they begin costs as much as to drop hundreds."""
 _SESSION_ENDS = 90.0
 """Seconds after which the server has ended any session that was cut off in a transaction."""
 _MOST_OWN = 1000
