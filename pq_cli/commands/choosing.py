@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import for_each, open_spool, told
 from pq_cli.core.insight import words
-from pq_cli.core.selection import Selection
+from pq_cli.core.selection import EVERYTHING, Selection
 from pq_cli.errors import NoLongerFitsError, NoSuchItemError, UsageError
 from pq_cli.render.counting import counted
 
@@ -46,7 +46,7 @@ def act_on(
     only: instead of what the options choose.
     """
     chosen = selection(o) if only is None else only
-    if bool(o.items) == (chosen != Selection()):
+    if bool(o.items) == (chosen != EVERYTHING):
         raise UsageError("give ITEMs, or say which with --state, --key, --older-than or the like")
     if o.items and o.dry_run:
         raise UsageError("--dry-run goes with a choice such as --state or --key, not with ITEMs")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pq_cli.commands.choosing import selection
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import LIVE, Item, State, printable
+from pq_cli.core.selection import EVERYTHING
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.options import AS_JSON, COLOR, SelectOptions, number, option
@@ -98,22 +99,15 @@ def _tell_rest(queue: Queue, screen: Screen) -> None:
 def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
     """Print the items as they are found; tell whether there was one."""
     now, t = queue.now(), queue.order_time()
-    found = False
-
-    def items() -> Iterator[Item]:
-        nonlocal found
-        looked_at = counted(queue.items(o.wanted), screen, "items looked at")
-        for item in _chosen(looked_at, o, now):
-            found = True
-            yield item
+    items = counted(queue.items(o.wanted), screen, "items looked at")
 
     def table(items: Iterable[Item], out: Console) -> None:
         if not _table(queue, o, iter(items), out):
             screen.warn(_nothing(queue, o))
 
     columns = partial(item_columns, config=queue.config, t=t)
-    present(
-        items(),
+    return present(
+        _chosen(items, o, now),
         screen,
         as_json=o.as_json,
         color=o.color,
@@ -121,12 +115,13 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
         line=(lambda item: str(item.id)) if o.ids else columns,
         table=None if o.ids else table,
     )
-    return found
 
 
 def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
     chosen = selection(o, states=())
-    return islice((item for item in items if chosen.fits(item, now)), o.count)
+    if chosen != EVERYTHING:
+        items = (item for item in items if chosen.fits(item, now))
+    return islice(items, o.count)
 
 
 def _table(queue: Queue, o: LsOptions, items: Iterator[Item], out: Console) -> bool:

@@ -38,7 +38,7 @@ class Selection(Record):
     @property
     def picks(self) -> bool:
         """Whether not all items of these states are meant."""
-        return self != Selection(states=self.states)
+        return self.replace(states=()) != EVERYTHING
 
     def fits(self, item: Item, now: float) -> bool:
         """Tell whether an item is meant, as it stands `now` (Unix seconds)."""
@@ -53,6 +53,10 @@ class Selection(Record):
             and all(_has(item.metadata, k, v) for k, v in (self.metadata or {}).items())
             and (not self.failing or item.state is not State.DELAYED or awaits_retry(item))
         )
+
+
+EVERYTHING = Selection()
+"""The choice that nothing was said of."""
 
 
 def valid_selection(only: Selection, name: str = "only") -> Selection:

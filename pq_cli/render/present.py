@@ -35,28 +35,35 @@ def present(
     as_json: bool = False,
     color: str = "auto",
     nothing: str = "",
-) -> None:
+) -> bool:
     """Print things as they come: as JSON Lines if asked for, else for who reads stdout.
+
+    Returns whether there was any.
 
     record, line: make of one thing a JSON object, and what a pipe gets. table: draws them all for
     people, on a terminal and wherever color is "always"; without it they get lines. nothing: what
     people are told instead of an empty table.
     """
+    found = False
     if as_json:
         for thing in things:
+            found = True
             screen.emit_json(record(thing))
     elif table is not None and (color == "always" or screen.is_terminal()):
         from pq_cli.render.terminal import console
 
         rest = iter(things)
         first = list(islice(rest, 1))
-        if nothing and not first:
+        found = bool(first)
+        if nothing and not found:
             screen.warn(nothing)
         else:
             table(chain(first, rest), console(screen, color))
     else:
         for thing in things:
+            found = True
             screen.emit(line(thing))
+    return found
 
 
 NOT_TEXT = "not text, and this is a terminal"

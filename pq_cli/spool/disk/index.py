@@ -90,7 +90,7 @@ class Index:
         if not self._reader.has_meta(path):
             return None
         try:
-            return self._reader.read_at(path, item_id, PENDING, lane[0])
+            return self._reader.read_at(path, item_id, PENDING, lane[0], lane[1] or None)
         except HasEndedError:
             self.ended.append(path)
         except FileNotFoundError:

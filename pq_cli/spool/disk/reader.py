@@ -195,9 +195,10 @@ class Reader:
         report: called with the error of each that cannot be read. ended: gets the paths of those
         that say that they have ended.
         """
+        limit = layout.limit_of(folder)
         for each in self._named(folder):
             try:
-                yield self._placed(folder, each, state, priority)
+                yield self._placed(folder, each, state, priority, limit)
             except HasEndedError:
                 if ended is not None:
                     ended.append(f"{folder}/{each[0]}")
@@ -218,12 +219,14 @@ class Reader:
         if parsed is None:
             path = printable(f"{folder}/{name}{layout.META}")
             raise DamagedItemError(f"{path}: not the name of an item")
-        return self._placed(folder, (name, parsed), state, priority)
+        return self._placed(folder, (name, parsed), state, priority, layout.limit_of(folder))
 
-    def _placed(self, folder: str, named: Named, state: State, priority: int | None) -> Item:
+    def _placed(
+        self, folder: str, named: Named, state: State, priority: int | None, limit: str | None
+    ) -> Item:
         """Return an item as its meta says, where its place says nothing else."""
         name, (item_id, claim) = named
-        item = self.read_at(f"{folder}/{name}", item_id, state, priority)
+        item = self.read_at(f"{folder}/{name}", item_id, state, priority, limit)
         if state is State.ACTIVE and claim is not None and item.claims != claim:
             # The claim's meta was renamed here but not yet rewritten: it names no holder.
             item = item.replace(claims=claim, holder=None, lease_until=None)
@@ -234,14 +237,19 @@ class Reader:
             item = item.replace(kept_until=float(layout.second_of(folder)))
         return item
 
-    def read_at(self, path: str, item_id: int, state: State, priority: int | None) -> Item:
-        """Return what the meta beside the payload `path` says. Raises like `read`."""
+    def read_at(
+        self, path: str, item_id: int, state: State, priority: int | None, limit: str | None
+    ) -> Item:
+        """Return what the meta beside the payload `path` says, but for what its place does.
+
+        limit: that of the place, of a pending or active item. Raises like `read`.
+        """
         whole = f"{self.root}/{path}"
         while True:
             text = self.meta_text(path + layout.META, item_id)
             try:
                 item = decode(text, item_id=item_id, state=state, priority=priority, path=whole)
-                if state in (PENDING, ACTIVE) and item.limit != (limit := layout.limit_of(path)):
+                if state in (PENDING, ACTIVE) and item.limit != limit:
                     item = item.replace(limit=limit)  # the place wins
                 return item
             except EndedError:
@@ -317,7 +325,9 @@ class Reader:
             try:
                 for folder, _ in self.of(State.ACTIVE) if claim is not None else ():
                     if self._exists(folder, name):
-                        return self._placed(folder, (name, (item_id, claim)), ACTIVE, None)
+                        found = (name, (item_id, claim))
+                        limit = layout.limit_of(folder)
+                        return self._placed(folder, found, ACTIVE, None, limit)
                 place = next(self.places(item_id), None)
                 if place is not None:
                     return self.read(*place)
