@@ -130,6 +130,7 @@ class Files:
         """Let go of the lock, and then make durable what was changed under it."""
         self.held = False
         after = self.after
+        del self.after  # what it would take back knows the store, which would never be collected
         if "followers" in self.__dict__:
             after.told = self.followers.settled()
         if error[0] is not None:

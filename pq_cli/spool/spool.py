@@ -78,12 +78,6 @@ class Spool(Queue):
         files = Files(self.path, config, state, lock_timeout, report)
         super().__init__(SpoolStore(files, clock, limits), config, jitter)
 
-    def __del__(self) -> None:
-        # A program that opens many spools and closes none must not run out of descriptors.
-        store = getattr(self, "_store", None)
-        if store is not None and os is not None:  # None: the interpreter is going down
-            store.close()
-
     # -- what only a folder has ------------------------------------------------------
 
     def quarantine(self) -> Quarantine:

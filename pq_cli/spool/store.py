@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cached_property
 from itertools import chain
 
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.errors import DamagedItemError, UsageError
 from pq_cli.queue.looking import POLL
-from pq_cli.spool.claims.serving import (
-    SpoolLimits,
-    next_event,
-    next_servable,
-    overdue,
-    promote,
-)
-from pq_cli.spool.claims.workers import SpoolAttends, claim_ended, claim_made, close_unless_needed
+from pq_cli.spool.claims.serving import SpoolServes
+from pq_cli.spool.claims.workers import SpoolAttends, claim_ended, claim_made
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.payload import (
     Staged,
@@ -51,7 +44,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class SpoolStore(SpoolAttends):
+class SpoolStore(SpoolServes, SpoolAttends):
     """The items of one spool.
 
     clock: returns Unix seconds. limits: those of a policy that the queue was given; None: of its
@@ -66,15 +59,11 @@ class SpoolStore(SpoolAttends):
     ) -> None:
         self.files = files
         self.now = clock
-        self._given = limits
+        self.given = limits
         self.name = self.where = files.root
         self.untold = files.untold
         self._dropbox: Dropbox | None = None
         self._ready: Prepared = {}
-
-    @cached_property
-    def _limits(self) -> SpoolLimits:
-        return SpoolLimits(self.files, self._given)
 
     @property
     def followers(self) -> Followers:
@@ -88,10 +77,6 @@ class SpoolStore(SpoolAttends):
 
     def set_state(self, state: QueueState) -> None:
         self.files.set_state(self.files.state.replace(**state.__dict__))
-
-    def close(self) -> None:
-        self.files.close()
-        close_unless_needed(self.files.root)
 
     def policy(self) -> str:
         from pq_cli.spool.disk.state import read_policy
@@ -116,17 +101,11 @@ class SpoolStore(SpoolAttends):
     def owner(self, key: str) -> Item | None:
         return self.files.keys.owner(key)
 
-    def next(self, t: float) -> Item | None:
-        return next_servable(self.files, t, lambda limit: self._limits.full(limit))
-
-    def has_slot(self, limit: str) -> bool:
-        return not self._limits.full(limit)
-
     def overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         self.finish_handover()
         if self.files.state.after:
             self.files.followers.look()
-        return overdue(self.files, now)
+        return self._overdue(now)
 
     def finish_handover(self) -> None:
         """Finish what a crash cut short on its way in."""
@@ -134,12 +113,6 @@ class SpoolStore(SpoolAttends):
             from pq_cli.spool.doors.handover import finish  # start-up: nearly never there
 
             finish(self.files)
-
-    def promote(self, now: float) -> None:
-        promote(self.files, now)
-
-    def next_event(self) -> float | None:
-        return next_event(self.files)
 
     def idle(self, seconds: float) -> None:
         time.sleep(min(POLL, seconds))

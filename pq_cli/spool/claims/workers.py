@@ -96,14 +96,6 @@ def attendance_of_this_process(disk: Disk) -> Attendance:
     return mine
 
 
-def close_unless_needed(root: str) -> None:
-    """End this process's lock in a spool, unless a claim lives by it."""
-    mine = _of_this_process.get(root)
-    if mine is not None and not mine.claims:
-        del _of_this_process[root]
-        mine.close()
-
-
 def claim_made(root: str, item: Item) -> None:
     """Take note of a claim that is made or renewed, perhaps one of this process."""
     mine = _of_this_process.get(root)
@@ -144,6 +136,19 @@ class SpoolAttends:
     files: Files
     _attendance: Attendance | None = None
     _duty: dict[str, Any] | None = None
+
+    def __del__(self) -> None:
+        # A program that opens many spools and closes none must not run out of descriptors.
+        if os is not None:  # None: the interpreter is going down
+            self.close()
+
+    def close(self) -> None:
+        """End this process's lock in the spool, too, unless a claim lives by it."""
+        self.files.close()
+        mine = _of_this_process.get(self.files.root)
+        if mine is not None and not mine.claims:
+            del _of_this_process[self.files.root]
+            mine.close()
 
     def holder(self, *, bound: bool) -> Holder:
         return this_process(bound=bound, lock=self._lock_of_claims() if bound else None)
