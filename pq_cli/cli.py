@@ -16,7 +16,7 @@ import sys
 
 from pq_cli import host
 from pq_cli.errors import OutputError, PqError, UsageError
-from pq_cli.options import declared, options_of
+from pq_cli.options import plain
 from pq_cli.screen import Screen
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
-    from pq_cli.options import Option, Options
+    from pq_cli.options import Options
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -139,44 +139,6 @@ def default_spool() -> str:
 # -- the plain forms, without typer ----------------------------------------------
 
 
-def parse(options: type[Options], arguments: Sequence[str]) -> dict[str, Any] | None:
-    """Return the fields that the arguments set, or None when they are not certainly plain."""
-    words = grammar(options)
-    fields: dict[str, Any] = {}
-    rest = iter(arguments)
-    for word in rest:
-        name, glued, value = word.partition("=")
-        if not word.startswith("-") or word == "-":
-            name, value = "", word
-        elif not (glued and name.startswith("--")):
-            name, glued = word, ""
-        if name not in words:
-            return None
-        field, option = words[name]
-        if name and not option.metavar:
-            if glued:
-                return None
-            fields[field] = True
-            continue
-        if name and not glued:
-            value = next(rest, "-")
-            if value.startswith("-"):
-                return None
-        fields[field] = (*fields.get(field, ()), value) if option.many else value
-    if "" in words and words[""][1].needs and words[""][0] not in fields:
-        return None
-    return fields
-
-
-def grammar(options: type[Options]) -> dict[str, tuple[str, Option]]:
-    """Return what may stand in a plain command line: word -> field and option; "": an operand."""
-    words: dict[str, tuple[str, Option]] = {}
-    for field, option in declared(options).items():
-        if field != "cmd" and not option.implied:
-            words |= dict.fromkeys(option.names or ("",), (field, option))
-    return words
-
-
 def plan(
     name: str, arguments: Sequence[str], environ: Mapping[str, str], default_spool: str
 ) -> tuple[Callable[[Any, Screen], int], Options] | None:
@@ -184,17 +146,15 @@ def plan(
 
     Raises UsageError for a value that is not acceptable.
     """
-    found = _plain(name)
-    fields = None if found is None else parse(found[1], arguments)
-    if found is None or fields is None:
+    command = _plain(name)
+    if command is None:
         return None
-    command, options = found
-    fields.setdefault("spool", environ.get("PQ_SPOOL") or default_spool)
-    return command, options.of_words(fields)
+    options = plain(command, arguments, environ.get("PQ_SPOOL") or default_spool)
+    return None if options is None else (command, options)
 
 
-def _plain(name: str) -> tuple[Callable[[Any, Screen], int], type[Options]] | None:
-    """Return the function and the declared options of a command that has a plain form."""
+def _plain(name: str) -> Callable[[Any, Screen], int] | None:
+    """Return the function of a command that has a plain form."""
     module: Any
     if name == "enqueue":
         from pq_cli.commands import enqueue as module
@@ -204,7 +164,7 @@ def _plain(name: str) -> tuple[Callable[[Any, Screen], int], type[Options]] | No
         from pq_cli.commands import done as module
     else:
         return None
-    return module.command, options_of(module.command)
+    return module.command  # type: ignore[no-any-return]
 
 
 # -- from errors to exit statuses ------------------------------------------------

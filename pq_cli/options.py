@@ -1,6 +1,6 @@
 """How an option of a command is declared: once, as a field of the command's `Options`.
 
-Three things are read from it: the quick grammar (cli.py), typer's parser, and with it the help
+Three things are read from it: the quick grammar (`plain`), typer's parser, and with it the help
 texts and the completion (commands/typed.py). What was typed is made into what it means as it is
 read, by the `read` of each, so a command is given numbers, seconds and states. Nothing of typer
 is imported here: the plain commands must start without it.
@@ -25,7 +25,7 @@ from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, ClassVar, Self, TypeVar
 
     T = TypeVar("T", bound=Record)
@@ -106,6 +106,57 @@ class Declared(Record):
 def options_of(command: Callable[..., int]) -> type[Any]:
     """Return the record of the options that a command takes, as its first parameter says."""
     return command.__globals__[command.__annotations__["o"]]  # type: ignore[no-any-return]
+
+
+# -- the plain forms, without typer ----------------------------------------------
+
+
+def plain(command: Callable[..., int], arguments: Sequence[str], spool: str) -> Any:
+    """Return the options of a plain command line, or None where it is not certainly plain.
+
+    spool: where it names none. Raises UsageError for a value that is not acceptable.
+    """
+    options = options_of(command)
+    fields = _parse(options, arguments)
+    return None if fields is None else options.of_words({"spool": spool, **fields})
+
+
+def _parse(options: type[Declared], arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Return the fields that the arguments set, or None when they are not certainly plain."""
+    words = grammar(options)
+    fields: dict[str, Any] = {}
+    rest = iter(arguments)
+    for word in rest:
+        name, glued, value = word.partition("=")
+        if not word.startswith("-") or word == "-":
+            name, value = "", word
+        elif not (glued and name.startswith("--")):
+            name, glued = word, ""
+        if name not in words:
+            return None
+        field, option = words[name]
+        if name and not option.metavar:
+            if glued:
+                return None
+            fields[field] = True
+            continue
+        if name and not glued:
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
+        fields[field] = (*fields.get(field, ()), value) if option.many else value
+    if "" in words and words[""][1].needs and words[""][0] not in fields:
+        return None
+    return fields
+
+
+def grammar(options: type[Declared]) -> dict[str, tuple[str, Option]]:
+    """Return what may stand in a plain command line: word -> field and option; "": an operand."""
+    words: dict[str, tuple[str, Option]] = {}
+    for field, option in declared(options).items():
+        if field != "cmd" and not option.implied:
+            words |= dict.fromkeys(option.names or ("",), (field, option))
+    return words
 
 
 # -- what a value means --------------------------------------------------------

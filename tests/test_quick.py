@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pq_cli import cli
 from pq_cli.commands.table import find, load
 from pq_cli.errors import UsageError
-from pq_cli.options import options_of
+from pq_cli.options import grammar, options_of
 
 NAMES = ["enqueue", "next", "done"]
 DEFAULT = "/the/default/spool"
@@ -20,9 +20,9 @@ VALUES = st.sampled_from(
 
 def words(name: str) -> st.SearchStrategy[list[str]]:
     """Command lines made of the command's own options, glued and apart, and of noise."""
-    grammar = cli.grammar(options_of(find(name)))
-    options = sorted(set(grammar) - {""})
-    valued = sorted(word for word in options if grammar[word][1].metavar)
+    known = grammar(options_of(find(name)))
+    options = sorted(set(known) - {""})
+    valued = sorted(word for word in options if known[word][1].metavar)
     unknown = st.sampled_from(["--help", "-h", "-x", "--nope", "-p5", "-s/tmp", "--wait", "-m"])
     glued = st.builds(lambda o, v: f"{o}={v}", st.sampled_from(valued), VALUES)
     return st.lists(
