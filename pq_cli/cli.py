@@ -109,14 +109,17 @@ def _leading_spool(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _invoke(name: str, arguments: list[str], screen: Screen) -> int:
     """Go the full way. Raises UsageError when there is no such command."""
-    from pq_cli.commands.table import COMMANDS, find, load
+    from pq_cli.commands.table import COMMANDS, find
 
     if name not in COMMANDS:
         from pq_cli.help import unknown
 
         raise UsageError(unknown(name))
+    from pq_cli.commands.typed import parser as parser_of
+
     # Not `main`: it turns a broken pipe into exit 1, and Ctrl-C into an exception of its own.
-    parser = load(name)
+    command = find(name)
+    parser = parser_of(name, command)
     settings: dict[str, Any] = {"default_map": {"spool": default_spool()}}
     if {"--help", "-h"} & set(arguments):
         from pq_cli.render.terminal import stdout_width
@@ -125,7 +128,7 @@ def _invoke(name: str, arguments: list[str], screen: Screen) -> int:
         settings["terminal_width"] = min(80, stdout_width() or 80) - 2
     with parser.make_context(f"pq {name}", arguments, **settings) as context:
         options = parser.invoke(context)
-    return find(name)(options, screen)
+    return command(options, screen)
 
 
 def default_spool() -> str:

@@ -131,7 +131,8 @@ def read_some(stream: BinaryIO) -> bytes:
     # read1 gives what a pipe has; read would wait for a full chunk.
     read = getattr(stream, "read1", stream.read)
     with Reading(stream):
-        return bytes(valid_chunk(read(CHUNK)))
+        chunk = read(CHUNK)
+    return chunk if isinstance(chunk, bytes) else bytes(valid_chunk(chunk))
 
 
 def lines_of(stream: BinaryIO) -> Iterator[bytes]:

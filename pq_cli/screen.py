@@ -78,13 +78,15 @@ class Screen:
         if sys.stdout is None:
             raise OutputError("standard output is closed")
 
-    def emit(self, line: str) -> None:
-        """Write one line of data to stdout. Buffered; `flush` or the end of the program sends it.
+    def emit(self, line: str, *, now: bool = False) -> None:
+        """Write one line of data to stdout. Without `now`, `flush` or the program's end sends it.
 
         Like all that writes here, raises BrokenPipeError when nobody reads any more, and
         OutputError for everything else that stdout may have against it.
         """
         self.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        if now:
+            self.flush()
 
     def emit_json(self, value: dict[str, Any]) -> None:
         """Write one JSON Lines record to stdout, what could drive a terminal as `\\u` escapes."""

@@ -20,14 +20,14 @@ def between(monkeypatch):
     """Return a function that lets something happen once, when all is written but the ids."""
 
     def let(happen):
-        real, waiting = store.prepare, [happen]
+        real, waiting = store.SpoolStore.prepare, [happen]
 
         def prepare(*args):
             real(*args)
             if waiting:
                 waiting.pop()()
 
-        monkeypatch.setattr(store, "prepare", prepare)
+        monkeypatch.setattr(store.SpoolStore, "prepare", prepare)
 
     return let
 

@@ -313,13 +313,12 @@ class _Enqueue:
         items = admitted.items
         if items:
             # In one write: safe they are together.
-            self._screen.emit("\n".join(str(item.id) for item in items))
+            self._screen.emit("\n".join(str(item.id) for item in items), now=True)
         for item in items:
             if item.state is State.FAILED:
                 self._screen.warn(fell_text(item))
         if self.counting is not None:
             self.counting.tick(len(items))
-        self._screen.flush()
         if admitted.error is not None:
             raise admitted.error
 

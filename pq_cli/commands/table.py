@@ -69,8 +69,7 @@ def load(name: str) -> Any:
     """Return the parser of a command's options."""
     from pq_cli.commands.typed import parser
 
-    command = find(name)
-    return parser(name, options_of(command), command.__doc__)
+    return parser(name, find(name))
 
 
 def options(name: str) -> dict[str, Option]:

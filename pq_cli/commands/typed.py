@@ -12,25 +12,25 @@ from pq_cli.core.item import printable
 from pq_cli.core.shellwords import as_command
 from pq_cli.core.shellwords import typed as as_typed
 from pq_cli.errors import UsageError
-from pq_cli.options import declared
+from pq_cli.options import declared, options_of
 
 if TYPE_CHECKING:
-    from pq_cli.options import Declared, Option
+    from collections.abc import Callable
+
+    from pq_cli.options import Option
 
 
-def parser(name: str, options: type[Declared], text: str | None) -> Any:
-    """Return what parses the words of a command, and when invoked returns the `options` they give.
-
-    text: what the help begins with.
-    """
+def parser(name: str, command: Callable[..., int]) -> Any:
+    """Return what parses the words of a command, and when invoked returns the options they give."""
+    options = options_of(command)
     known = declared(options)
 
-    def read(**values: Any) -> Declared:
+    def read(**values: Any) -> Any:
         many = {field: tuple(values[field] or ()) for field in known if known[field].many}
         return options.of_words(values | many)
 
     parameters = [_parameter(field, option) for field, option in known.items()]
-    read.__doc__ = text
+    read.__doc__ = command.__doc__
     read.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     read.__annotations__ = {each.name: each.annotation for each in parameters}
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -200,11 +200,12 @@ def new_item(
     now: float,
     config: QueueConfig,
     ends: Mapping[int, State] | None = None,
+    **said: Any,
 ) -> Item:
     """Return the item that a checked request becomes: pending, or delayed until it is due.
 
     ends: how those that it comes after have ended (see `transitions.standing`); the others are
-    still to be done, so it is held.
+    still to be done, so it is held. said: fields that tell of its payload.
     """
     due = request.at if request.delay is None else now + request.delay
     waits = due is not None and due > now
@@ -226,6 +227,7 @@ def new_item(
         after=request.ids_before,
         if_failed=request.if_failed or ("fail" if request.after else None),
         follows=bool(request.after),
+        **said,
     )
     if not item.after:
         return item

@@ -26,13 +26,7 @@ from pq_cli.spool.disk.lock import Afterwards, SpoolLock
 from pq_cli.spool.disk.outputs import AttemptLogs
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.spare import Spare
-from pq_cli.spool.disk.state import (
-    Counter,
-    SpoolState,
-    enter_mode,
-    present_state,
-    write_state,
-)
+from pq_cli.spool.disk.state import Counter, SpoolState, enter_mode, present_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +55,7 @@ class Files:
         self.reader = Reader(root)
         self.disk = Disk(root, config.durability == "full", self.reader)
         self.untold: dict[int, State | None] = {}
+        self.folders: set[str] = set()
         self.state = state
         self.held = False
         self.after: Afterwards
@@ -73,6 +68,7 @@ class Files:
         for part in ("index", "attempt_logs", "spare", "followers"):
             self.__dict__.pop(part, None)
         self.untold.clear()
+        self.folders.clear()
 
     @cached_property
     def counter(self) -> Counter:
@@ -167,7 +163,9 @@ class Files:
             self.forget()  # what it has claimed, the parent remembers
         if not self.counter.refresh():
             # Others wrote. Very little is to be forgotten where they have only taken.
-            if not (self.counter.only_taken and self.index.others_took()):
+            if self.counter.only_taken and self.index.others_took():
+                self.folders &= {ACTIVE}  # which nobody tidies away
+            else:
                 self.forget()
             if not self.counter.only_taken:
                 self.state = present_state(self.root)
@@ -355,9 +353,9 @@ class Files:
 
     def make_folder(self, folder: str) -> None:
         """Make a state's folder, unless it is remembered to be there."""
-        if folder not in self.index.folders:
+        if folder not in self.folders:
             self.disk.make_dir(folder)
-            self.index.folders.add(folder)
+            self.folders.add(folder)
 
     def left(self, item: Item, folder: str) -> None:
         """Tidy a folder that an item has left, unless others are remembered to be there."""
@@ -376,7 +374,7 @@ class Files:
         block = inner.rpartition("/")[2]
         if not inner or kind == ACTIVE or (kind == PENDING and int(block) == newest):
             return
-        self.index.folders.discard(folder)
+        self.folders.discard(folder)
         if not self.disk.remove_dir(folder):
             return
         limit = layout.limit_of(folder)
@@ -384,7 +382,7 @@ class Files:
             self.index.due_changed()
             self.disk.remove_dir(_folder(folder))
         elif kind == PENDING and limit is not None and self.disk.remove_dir(_folder(folder)):
-            self.index.folders.discard(layout.active_folder(limit))
+            self.folders.discard(layout.active_folder(limit))
             self.disk.remove_dir(layout.active_folder(limit))
 
     def close(self) -> None:

@@ -12,17 +12,10 @@ from pq_cli.queue.looking import POLL
 from pq_cli.spool.claims.serving import SpoolServes
 from pq_cli.spool.claims.workers import SpoolAttends, claim_ended, claim_made
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.payload import (
-    Staged,
-    open_verified,
-    read_verified,
-    stage_bytes,
-    stage_file,
-    stage_stream,
-)
+from pq_cli.spool.disk.payload import open_verified, read_verified
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import present_state, spool_uuid
-from pq_cli.spool.doors.porch import admit, prepare
+from pq_cli.spool.doors.porch import SpoolAdmits
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -34,17 +27,15 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.policy import QueueState
-    from pq_cli.queue.request import Admitted, Request
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
-    from pq_cli.spool.doors.porch import Prepared
     from pq_cli.spool.eventtail import LogTail
     from pq_cli.spool.followers import Followers
 
     T = TypeVar("T")
 
 
-class SpoolStore(SpoolServes, SpoolAttends):
+class SpoolStore(SpoolAdmits, SpoolServes, SpoolAttends):
     """The items of one spool.
 
     clock: returns Unix seconds. limits: those of a policy that the queue was given; None: of its
@@ -63,7 +54,7 @@ class SpoolStore(SpoolServes, SpoolAttends):
         self.name = self.where = files.root
         self.untold = files.untold
         self._dropbox: Dropbox | None = None
-        self._ready: Prepared = {}
+        self._ready = {}
 
     @property
     def followers(self) -> Followers:
@@ -187,42 +178,6 @@ class SpoolStore(SpoolServes, SpoolAttends):
         from pq_cli.spool.removals import expire
 
         return expire(self.files, now)
-
-    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
-        disk = self.files.disk
-        if isinstance(payload, bytes):
-            return stage_bytes(disk, payload, request)
-        return stage_stream(disk, payload, request)
-
-    def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
-        return stage_file(self.files.disk, path, request, move=move)
-
-    def prepare(self, batch: Sequence[Any]) -> None:
-        prepare(self.files, batch, self.now(), self._ready)
-
-    def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
-        return admit(self.files, batch, self.now(), self._ready, self)
-
-    def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
-        stop: OSError | None = None
-        for staged in batch[:admitted]:
-            if staged.outside is None or os.path.lexists(f"{self.files.root}/{staged.tmp}"):
-                continue  # what still lies in tmp/ is no item: its key was taken
-            try:
-                self.files.disk.remove_outside(staged.outside)
-            except OSError as error:
-                stop = error
-        for staged in batch:
-            ready = self._ready.pop(staged.tmp, ())
-            if ready is None:
-                continue  # it has left `tmp/`
-            try:
-                self.files.disk.discard(staged.tmp)
-                if ready:
-                    self.files.disk.discard(ready[1])
-            except OSError:
-                break  # what is left lies in tmp/ for `check`
-        return stop
 
     # -- to and from other queues --------------------------------------------------
 

@@ -33,7 +33,7 @@ _LOOSE = 0o1700  # the mode of a folder whose entry may not be durable yet
 MANY = 12
 """From this many files or folders on, one sync of the file system is cheaper than one for each."""
 REMEMBERED = ("pending/", "delayed/", "state.json")
-"""What a process remembers as long as others only take: see `index.Index` and `state.Counter`."""
+"""Where what a process remembers lies, metas and the state: see `index.Index`, `state.Counter`."""
 SMALL = 1024 * 1024
 """Payloads up to this size are read whole where that is simpler than copying in the kernel."""
 
@@ -49,7 +49,8 @@ class Disk:
         self.sync = sync
         self._eager = sync
         self._folders = folders or Reader(root)
-        self.owner = _owner_to_keep(root)
+        info = os.stat(root) if os.geteuid() == 0 else None
+        self.owner = (info.st_uid, info.st_gid) if info is not None and info.st_uid else None
         self.tell_others: Callable[[], object] = lambda: None
         """Called before a change of what others remember: see `state.Counter`."""
 
@@ -161,7 +162,7 @@ class Disk:
 
     def rename(self, source: str, target: str) -> None:
         """Rename within the spool, atomically replacing the target."""
-        if target.startswith(REMEMBERED):
+        if target.startswith(REMEMBERED) and target.endswith(".json"):
             self.tell_others()
         os.rename(self._at(source), self._at(target))
 
@@ -397,9 +398,3 @@ def _copy(source: About, target: int, size: int, *, read: bool) -> tuple[int, in
         _write_all(target, chunk)
         total += len(chunk)
         crc = zlib.crc32(chunk, crc)
-
-
-def _owner_to_keep(root: str) -> tuple[int, int] | None:
-    """Return (uid, gid) that new files get when root works in somebody else's spool, else None."""
-    info = os.stat(root) if os.geteuid() == 0 else None
-    return (info.st_uid, info.st_gid) if info is not None and info.st_uid else None

@@ -35,7 +35,6 @@ class Index:
         self._due_known = False
         self.empty_folders: list[str] = []
         self.ended: list[str] = []
-        self.folders: set[str] = set()
         self._passed_over = False
 
     def others_took(self) -> bool:
@@ -45,7 +44,6 @@ class Index:
         """
         self._heads.clear()
         self._at_work.clear()
-        self.folders &= {ACTIVE}  # which nobody tidies away
         return not self._passed_over
 
     # -- lanes -------------------------------------------------------------

@@ -164,7 +164,8 @@ class Reader:
 
     def _named(self, folder: str) -> Sequence[Named]:
         if folder.startswith(State.ACTIVE):
-            parsed = filter(None, map(layout.parse_meta_name, self.names(folder)))
+            metas = (name for name in self.names(folder) if name.endswith(layout.META))
+            parsed = filter(None, map(layout.parse_meta_name, metas))
             claims = sorted((item_id, claim) for item_id, claim in parsed if claim is not None)
             return [(f"{layout.stem(claim[0])}.{claim[1]}", claim) for claim in claims]
         return [(name, (int(name), None)) for name in sorted(self._stems(folder), key=int)]

@@ -23,7 +23,7 @@ from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.doors import handover
 from pq_cli.spool.doors.ledger import describe
-from pq_cli.spool.doors.porch import Porch, described
+from pq_cli.spool.doors.porch import Porch, said_of
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
@@ -172,8 +172,8 @@ class Arrivals:
             for received, item, keeps_id in self._waiting:
                 if not (keeps_id and self._is_free(item)):
                     item = item.replace(id=0)
-                item = described(self._files, item, received.size, received.checksum)
-                item = porch.numbered(item)
+                said = said_of(self._files, received.size, received.checksum)
+                item, _ = porch.numbered(item.replace(**said))
                 batch.append((received, item))
         return batch
 

@@ -28,7 +28,7 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.reader import beginning
 from pq_cli.spool.doors import handover
-from pq_cli.spool.doors.porch import Porch, described
+from pq_cli.spool.doors.porch import Porch, said_of
 from pq_cli.spool.doors.resting import Resting, look_at
 from pq_cli.spool.files import Files
 
@@ -237,13 +237,14 @@ class Dropbox:
 
     def _admit(self, drop: _Drop, porch: Porch, now: float) -> Item | None:
         files = self._files
-        item = new_item(drop.request, 0, min(now, drop.dropped_at), files.config)
+        said = said_of(files, drop.size, drop.checksum)
+        item = new_item(drop.request, 0, min(now, drop.dropped_at), files.config, **said)
         try:
             porch.check(item, "fail")
         except KeyTakenError as error:
             self._leave(drop.name, str(error), always="its key is taken")
             return None
-        item = porch.numbered(described(files, item, drop.size, drop.checksum))
+        item, _ = porch.numbered(item)
         porch.enter(item)
         return item
 

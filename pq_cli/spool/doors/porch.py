@@ -1,4 +1,4 @@
-"""The porch: how staged payloads become items, and what is asked of one at every door.
+"""The porch: how payloads are staged and become items, and what is asked of one at every door.
 
 That is whose key it is, room, a free id. A door says where its payloads come from and by which
 rename they enter; `Porch.check`, then `enter` is all that it must ask here.
@@ -12,22 +12,30 @@ all that a power loss leaves, and a lane goes by id, so none may appear before t
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+from zlib import crc32
+
 from pq_cli.core.events import event_of
-from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item
+from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, checksum_text, printable
 from pq_cli.core.meta import encode, second_line
-from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
+from pq_cli.core.record import Record
+from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError, SpoolIOError
 from pq_cli.host import NO_BOOT, boot_id, is_mine
-from pq_cli.queue.request import Admitted, check_key, check_room, new_item, standing
+from pq_cli.opened import FOUND, Opened, checksum_of, open_file
+from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item, standing
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.state import allocate, last_given
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any, BinaryIO
 
     from pq_cli.queue.store import Store
-    from pq_cli.spool.disk.payload import Staged
 
     Ready = tuple[Item, str, int]
     """What a staged payload is to be, still without its id; its meta in `tmp/`, and its size."""
@@ -35,13 +43,28 @@ if TYPE_CHECKING:
     """By the name in `tmp/` of the payload; None: it does not lie there any more."""
 
 
-def described(files: Files, item: Item, size: int, checksum: str | None) -> Item:
-    """Return an item with what its meta says of its payload.
+class Staged(Record):
+    """A payload that lies whole in `tmp/`, unsynced, waiting for its id.
+
+    outside: the user's file to remove once the item is committed (`--move`), or None. adopted:
+    whether that file and this one are the same.
+    """
+
+    tmp: str
+    size: int
+    checksum: str | None
+    request: Request
+    outside: str | None = None
+    adopted: bool = False
+
+
+def said_of(files: Files, size: int, checksum: str | None) -> dict[str, Any]:
+    """Return the fields of an item that tell of its payload.
 
     In "full" that must be durable before the meta appears.
     """
     boot = None if files.disk.sync else boot_id() or NO_BOOT
-    return item.replace(size=size, checksum=checksum, written_boot=boot)
+    return {"size": size, "checksum": checksum, "written_boot": boot}
 
 
 class Porch:
@@ -80,16 +103,16 @@ class Porch:
     def _owner(self, key: str) -> Item | None:
         return self._owners.get(key) or self._files.keys.owner(key)
 
-    def numbered(self, item: Item) -> Item:
-        """Return the item with an id that was never given and whose place is free.
+    def numbered(self, item: Item) -> tuple[Item, str]:
+        """Return the item with an id that was never given, and its payload's place, which is free.
 
         One that it has already, not 0, it keeps, if the place is free. The ids of the batch are
         reserved together at the first need, later ones come singly.
         """
         item = item.replace(id=item.id or self._id())
-        while self._files.reader.occupied(layout.payload_path(item)):
+        while self._files.reader.occupied(path := layout.payload_path(item)):
             item = item.replace(id=self._id())
-        return item
+        return item, path
 
     def _id(self) -> int:
         if self._next >= self._end:
@@ -98,81 +121,6 @@ class Porch:
             self._end, self._count = self._next + count, 1
         self._next += 1
         return self._next - 1
-
-
-def prepare(files: Files, batch: Sequence[Staged], now: float, ready: Prepared) -> None:
-    """Write the metas of staged payloads, durably in "full"; note them in `ready`, by `tmp`.
-
-    Called without the lock. Those from the first on that cannot be written are left out, and what
-    will not enter as things stand: `admit` says why, or writes them after all. Raises OSError when
-    what was written cannot be made durable.
-    """
-    disk = files.disk
-    paths: list[str] = []
-    folders = set(files.index.folders)
-    last = last_given(files.root) or 0
-    for likely, staged in enumerate(batch, last + 1):
-        request = staged.request
-        if staged.tmp in ready or (
-            request.if_exists != "replace"
-            and request.key is not None
-            and files.keys.owner(request.key) is not None
-        ):
-            continue
-        item = new_item(request, 0, now, files.config)
-        item = described(files, item, staged.size, staged.checksum)
-        meta, text = layout.tmp_name("meta"), encode(item, first=True)
-        try:
-            disk.write_new(meta, text, sync=False)
-            if disk.sync and item.state is PENDING:  # an empty due folder would look like work
-                _make_folder(files, layout.pending_folder(item.lane, likely), folders)
-        except OSError:
-            disk.discard(meta)
-            break
-        ready[staged.tmp] = item, meta, len(text)
-        paths += (staged.tmp, meta)
-    disk.sync_files(paths)
-
-
-def _make_folder(files: Files, folder: str, there: set[str]) -> None:
-    """Make the folder of an item that is to come, unless it is known to be `there`."""
-    if folder not in there:
-        there.add(folder)
-        try:
-            files.disk.make_dir(folder)
-        except FileNotFoundError:
-            pass  # somebody tidies it away just now
-
-
-def admit(
-    files: Files,
-    batch: Sequence[Staged],
-    now: float,
-    ready: Prepared,
-    store: Store,
-) -> Admitted:
-    """Commit staged payloads in order; see `Store.admit`, of the store that is given.
-
-    Called under the lock. When it is free again, in "full" the admitted items are durable; the
-    rest of the batch has left no trace.
-    """
-    work = _Admission(files, len(batch), now, ready, store)
-    try:
-        for staged in batch:
-            try:
-                work.place(staged)
-            except (PqError, OSError) as stop:
-                work.error = stop
-                break
-        events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
-        files.log.note(*events, *(event_of("changed", item, now) for item in work.raised))
-        if work.replaced:
-            work.drop_replaced()
-    except OSError as error:
-        work.withdraw()
-        return Admitted.nothing(error)
-    files.after.take_back = work.withdraw
-    return work.admitted if work.error is None else work.admitted.replace(error=work.error)
 
 
 class _Admission(Porch):
@@ -234,11 +182,11 @@ class _Admission(Porch):
             self.admitted.stand(stands, staged.size, staged.checksum)
             return
         item, meta, size = prepared or self._prepared_now(staged, item, synced)
-        item = self.numbered(item)
+        item, path = self.numbered(item)
         if item.key is not None and other is None and item.state in LIVE:
             files.keys.give(item.key, item.id, sync=False)
             files.after.sync(layout.KEYS)
-        item = _place(files, staged, meta, item, size)
+        item = _place(files, staged, meta, item, size, path)
         self._ready[staged.tmp] = None
         self.enter(item, other)
         self.fresh.append(item)
@@ -260,7 +208,7 @@ class _Admission(Porch):
 
         synced: its payload was not left out, and is synced.
         """
-        item = described(self._files, item, staged.size, staged.checksum)
+        item = item.replace(**said_of(self._files, staged.size, staged.checksum))
         meta, text = layout.tmp_name("meta"), encode(item, first=True)
         self._files.disk.write_new(meta, text)
         if not synced:
@@ -281,9 +229,151 @@ class _Admission(Porch):
                 self._files.erase(now)
 
 
-def _place(files: Files, staged: Staged, meta: str, item: Item, size: int) -> Item:
+class SpoolAdmits:
+    """Knows how payloads come in and become items; `SpoolStore` is one.
+
+    now: returns Unix seconds.
+    """
+
+    files: Files
+    now: Callable[[], float]
+    _ready: Prepared
+
+    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
+        """Stage a payload: one in memory, or what a stream yields, in bounded memory."""
+        disk, tmp = self.files.disk, layout.tmp_name("in")
+        if isinstance(payload, bytes):
+            disk.write_new(tmp, payload, sync=False)
+            size, checksum = len(payload), checksum_text(crc32(payload))
+        else:
+            size, checksum = disk.receive(payload, tmp)
+        return Staged(tmp=tmp, size=size, checksum=checksum, request=request)
+
+    def stage_file(self, path: str, request: Request, *, move: bool) -> Staged:
+        """Stage a FILE: by a second name when it is to be moved and may be, else by a cheap copy.
+
+        Raises OSError, SpoolIOError when it changes meanwhile, or UsageError like `open_file`.
+        """
+        disk, tmp = self.files.disk, layout.tmp_name("in")
+        outside = path if move else None
+        if move and disk.adopt(path, tmp):
+            size, checksum = _measure(f"{disk.root}/{tmp}", read=not disk.sync)
+            return Staged(
+                tmp=tmp, size=size, checksum=checksum, request=request, outside=path, adopted=True
+            )
+        with Opened(open_file(path, pipes=not move), path) as fd:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                with os.fdopen(os.dup(fd), "rb") as stream:
+                    return self.stage(stream, request)
+            try:
+                size, checksum = disk.copy_in(fd, tmp, name=path)
+            except OSError as error:
+                if error.errno == errno.ESTALE:
+                    raise SpoolIOError(f"{printable(path)}: {error.strerror}") from None
+                raise
+        return Staged(tmp=tmp, size=size, checksum=checksum, request=request, outside=outside)
+
+    def prepare(self, batch: Sequence[Any]) -> None:
+        """Write the metas of staged payloads, durably in "full"; note them by `tmp`.
+
+        Called without the lock. Those from the first on that cannot be written are left out, and
+        what will not enter as things stand: `admit` says why, or writes them after all. Raises
+        OSError when what was written cannot be made durable.
+        """
+        files, disk, ready = self.files, self.files.disk, self._ready
+        paths: list[str] = []
+        folders = set(files.folders)
+        last = last_given(files.root) or 0
+        now = self.now()
+        for likely, staged in enumerate(batch, last + 1):
+            request = staged.request
+            if staged.tmp in ready or (
+                request.if_exists != "replace"
+                and request.key is not None
+                and files.keys.owner(request.key) is not None
+            ):
+                continue
+            said = said_of(files, staged.size, staged.checksum)
+            item = new_item(request, 0, now, files.config, **said)
+            meta, text = layout.tmp_name("meta"), encode(item, first=True)
+            try:
+                disk.write_new(meta, text, sync=False)
+                if disk.sync and item.state is PENDING:  # an empty due folder would look like work
+                    _make_folder(files, layout.pending_folder(item.lane, likely), folders)
+            except OSError:
+                disk.discard(meta)
+                break
+            ready[staged.tmp] = item, meta, len(text)
+            paths += (staged.tmp, meta)
+        disk.sync_files(paths)
+
+    def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
+        """Commit staged payloads in order; see `Store.admit`.
+
+        Called under the lock. When it is free again, in "full" the admitted items are durable; the
+        rest of the batch has left no trace.
+        """
+        files, now = self.files, self.now()
+        work = _Admission(files, len(batch), now, self._ready, self)  # type: ignore[arg-type]
+        try:
+            for staged in batch:
+                try:
+                    work.place(staged)
+                except (PqError, OSError) as stop:
+                    work.error = stop
+                    break
+            events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
+            files.log.note(*events, *(event_of("changed", item, now) for item in work.raised))
+            if work.replaced:
+                work.drop_replaced()
+        except OSError as error:
+            work.withdraw()
+            return Admitted.nothing(error)
+        files.after.take_back = work.withdraw
+        return work.admitted if work.error is None else work.admitted.replace(error=work.error)
+
+    def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
+        """Remove what is left of a batch; see `Store.finish`."""
+        stop: OSError | None = None
+        for staged in batch[:admitted]:
+            if staged.outside is None or os.path.lexists(f"{self.files.root}/{staged.tmp}"):
+                continue  # what still lies in tmp/ is no item: its key was taken
+            try:
+                self.files.disk.remove_outside(staged.outside)
+            except OSError as error:
+                stop = error
+        for staged in batch:
+            ready = self._ready.pop(staged.tmp, ())
+            if ready is None:
+                continue  # it has left `tmp/`
+            try:
+                self.files.disk.discard(staged.tmp)
+                if ready:
+                    self.files.disk.discard(ready[1])
+            except OSError:
+                break  # what is left lies in tmp/ for `check`
+        return stop
+
+
+def _measure(path: str, *, read: bool) -> tuple[int, str | None]:
+    with Opened(os.open(path, FOUND), path) as fd:
+        size = os.fstat(fd).st_size
+        return size, checksum_of(fd) if read or size <= SMALL else None
+
+
+def _make_folder(files: Files, folder: str, there: set[str]) -> None:
+    """Make the folder of an item that is to come, unless it is known to be `there`."""
+    if folder not in there:
+        there.add(folder)
+        try:
+            files.disk.make_dir(folder)
+        except FileNotFoundError:
+            pass  # somebody tidies it away just now
+
+
+def _place(files: Files, staged: Staged, meta: str, item: Item, size: int, path: str) -> Item:
     """Give payload and meta, of this size, their places; its rename is the commit instant."""
-    disk, path = files.disk, layout.payload_path(item)
+    disk = files.disk
     folder = path.rpartition("/")[0]
     try:
         files.heed(None, item)
