@@ -56,9 +56,9 @@ class Finds(Looks):
         Before the next statement, and that sees what others did who had them.
         """
         how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        calls = ", ".join(f"{how}(%s::int, %s::int)" for _ in locks)
+        calls = " or ".join(f"{how}(%s::int, %s::int) is null" for _ in locks)  # no row comes back
         self._link.later(
-            f"select {calls}", *(value for lock in locks for value in (lock, self.number))
+            f"select where {calls}", *(value for lock in locks for value in (lock, self.number))
         )
 
     def find(self, item_id: int, claim: int | None = None) -> Item:

@@ -33,7 +33,7 @@ page of the index otherwise."""
 _NEW = Item(id=-1, priority=-2, created_at=0.0, updated_at=0.0)
 """An item that nobody ever claimed, with what is to be filled in."""
 _AT, _UNTIL = f'"{format_time(0.0)}"', f'"{format_time(1.0)}"'
-_NOW = "extract(epoch from statement_timestamp())::float8"
+_NOW = "date_part('epoch', statement_timestamp())"
 _WORD = (  # of Latin, Greek, Cyrillic, Japanese, Chinese and Korean
     r"[ !#-\[\]-~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f\u3041-\u3096\u30a0-\u30ff"
     r"\u4e00-\u9ffc\uac00-\ud7a3]"
@@ -110,7 +110,7 @@ with recursive opened as materialized (
 ), noted as (
     insert into pq.event (queue, said)
     select %(queue)s, format(%(said)s::text, id, priority, ',"name":"' || named || '"',
-        round(greatest(0, %(at)s::float8 - created_at)::numeric, 3)::float8)
+        round(greatest(0, %(at)s::float8 - created_at) * 1000) / 1000)
     from taken returning seq
 )
 select now, due, lease, clear, exists (select from head), (select seq from noted), {_TAKEN},
