@@ -163,6 +163,7 @@ class Link:
                 self.forget()
                 # Nothing of ours was kept yet: as if we had connected only now.
                 if not (first and again):
+                    self._begun = self._wanted  # what comes after is not to begin another
                     raise translated(error, self.address) from None
         raise AssertionError  # the second time either returns or raises
 
@@ -224,11 +225,10 @@ class Link:
         self._wanted, self._begun, self._pending = False, False, []
         if not begun and not batch:
             return []
-        session = self._same() if begun else self.session
         try:
             if not begun:  # what is sent together is a transaction of its own
-                return session.run(batch)
-            return session.run([*batch, _COMMIT])[:-1]
+                return self.session.run(batch)
+            return self._same().run([*batch, _COMMIT])[:-1]
         except Refused as error:
             if is_lost(error):
                 self.forget()

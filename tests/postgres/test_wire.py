@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
 import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 from database import need_postgres, server
@@ -14,7 +17,17 @@ from queues import Clock
 from support import wait_until
 
 from pq_cli import PostgresQueue
-from pq_cli.errors import KeyTakenError, NoSuchItemError, SpoolIOError
+from pq_cli.errors import (
+    ConfigError,
+    KeyTakenError,
+    LockTimeoutError,
+    NoSuchItemError,
+    PermissionDeniedError,
+    PqError,
+    SpoolIOError,
+    TryAgainError,
+)
+from pq_cli.opened import os_error_status
 from pq_cli.postgres.address import Address
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.wire.session import Session
@@ -40,6 +53,50 @@ with PostgresQueue(sys.argv[1], lock_timeout=600) as queue:
     print("ready", flush=True)
     queue.remove(1)
 """
+
+
+ASKS = """
+import sys
+from pq_cli import PostgresQueue
+with PostgresQueue(sys.argv[1]) as queue:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    queue.get(1)
+"""
+
+
+@contextlib.contextmanager
+def cable(url):
+    """Yield (URL, cut, asked) of a server behind a cable: once it is cut, nothing comes through.
+
+    asked: set when somebody tries.
+    """
+    cut, asked = threading.Event(), threading.Event()
+    ends = []
+
+    def pass_on(come, go):
+        while said := come.recv(65536):
+            if cut.is_set():
+                asked.set()
+            else:
+                go.sendall(said)
+
+    def plug():
+        while True:
+            with contextlib.suppress(OSError):
+                near, far = listener.accept()[0], socket.socket(socket.AF_UNIX)
+                ends.extend((near, far))
+                if not cut.is_set():
+                    far.connect(f"{server().folder}/.s.PGSQL.5432")
+                    for way in ((near, far), (far, near)):
+                        threading.Thread(target=pass_on, args=way, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=plug, daemon=True).start()
+        port, name = listener.getsockname()[1], url.partition("#")[2]
+        yield f"postgresql://pq@127.0.0.1:{port}/postgres?sslmode=disable#{name}", cut, asked
+    for end in ends:
+        end.close()
 
 
 def test_only_libpq_is_loaded_and_who_wants_psycopg_has_it_whole(url):
@@ -91,6 +148,44 @@ def test_one_refused_statement_of_several_undoes_all(url):
     link.close()
 
 
+@pytest.mark.parametrize(
+    ("state", "error", "status"),
+    [
+        ("42501", PermissionDeniedError, 77), ("3F000", ConfigError, 78),
+        ("42P01", ConfigError, 78), ("23505", KeyTakenError, 4), ("55P03", LockTimeoutError, 75),
+        ("25006", TryAgainError, 75), ("40P01", TryAgainError, 75), ("53200", TryAgainError, 75),
+        ("57014", TryAgainError, 75), ("08006", TryAgainError, 75), ("53100", errno.ENOSPC, 74),
+        ("58030", errno.EIO, 74),
+        ("XX001", SpoolIOError, 74),
+    ],
+)  # fmt: skip
+def test_what_a_server_refuses_has_its_status(url, state, error, status):
+    """What passes is for later; rights, tables, a full disk and a damaged one are told apart."""
+    link = Link(Address(url), 5.0)
+    with pytest.raises((PqError, OSError)) as refused:
+        link.rows(f"do $$ begin raise exception 'no' using errcode = '{state}'; end $$")
+    if isinstance(error, int):
+        assert refused.value.errno == error and os_error_status(refused.value) == status
+    else:
+        assert type(refused.value) is error and refused.value.exit_code == status
+    link.close()
+
+
+def test_a_connection_that_was_lost_is_made_anew(url):
+    """Nothing was done on it yet: nobody notices; within a transaction it is for who began it."""
+    link = Link(Address(url), 5.0)
+    end = "select pg_terminate_backend(%s, 60000)"
+    server().sql(end, link.row("select pg_backend_pid()")[0])
+    assert link.row("select 1") == (1,)
+    with pytest.raises(TryAgainError), link.transaction():
+        server().sql(end, link.row("select pg_backend_pid()")[0])
+        for _ in range(2):  # what comes after is not to be a transaction of its own
+            with pytest.raises(TryAgainError):
+                link.row("select 1")
+    assert link.row("select 1") == (1,)
+    link.close()
+
+
 def test_a_host_that_says_nothing_is_left_for_the_next(url):
     """Of several hosts the first takes the connection and is silent: the second has its turn."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -120,6 +215,24 @@ def test_who_waits_for_a_lock_can_be_interrupted(url):
         wait_until(lambda: not server().sql(blocked), "the server has stopped it")
         other.rollback()
         assert queue.remove(1).id == 1
+
+
+def test_who_waits_for_a_server_that_is_gone_can_be_interrupted(url):
+    """SIGINT ends a command that asks in vain, though the server cannot be told to stop."""
+    with cable(url) as (behind, cut, asked), subprocess.Popen(
+        [sys.executable, "-c", ASKS, behind],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as waiting:  # fmt: skip
+        try:
+            assert waiting.stdout.readline() == b"ready\n"
+            cut.set()
+            waiting.stdin.write(b"\n")
+            waiting.stdin.flush()
+            assert asked.wait(60)
+            waiting.send_signal(signal.SIGINT)
+            assert waiting.wait(20) != 0
+        finally:
+            waiting.kill()
 
 
 def test_what_a_verb_costs_in_round_trips(url, monkeypatch):

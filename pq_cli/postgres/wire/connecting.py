@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import select
 import socket
 import time
 from typing import TYPE_CHECKING
 
 from pq_cli.postgres.wire import libpq
-from pq_cli.postgres.wire.session import Refused, Session
+from pq_cli.postgres.wire.session import Refused, Session, ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,10 +113,7 @@ def _connected(options: Options, seconds: float) -> Session:
                 return Session(wire)
             if state == libpq.PollingStatus.FAILED:
                 break
-            writing = state == libpq.PollingStatus.WRITING
-            poll = select.poll()  # at each step it may be another socket
-            poll.register(wire.socket, select.POLLOUT if writing else select.POLLIN)
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            if not ready(wire.socket, state, deadline):
                 wire.finish()
                 raise Refused(None, "connection failed: no answer in time")
         said = wire.error_message.decode("utf-8", "replace")

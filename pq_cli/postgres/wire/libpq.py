@@ -57,12 +57,13 @@ except BaseException:
 if _package is not None:
     _package.ready = True
 
-if pq.version() < 140000:
-    raise ImportError(f"its libpq is {pq.version_pretty(pq.version())}; pq needs 14 or later")
+version = pq.version()
+if version < 140000:
+    raise ImportError(f"its libpq is {pq.version_pretty(version)}; pq needs 14 or later")
 
 PGconn = pq.PGconn
 
 __all__ = [
     "ConnStatus", "Conninfo", "DiagnosticField", "Error", "ExecStatus", "PGconn", "PollingStatus",
-    "TransactionStatus",
+    "TransactionStatus", "version",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import select
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"%s|%\((\w+)\)s")
 _KEPT = re.compile(r"\s*(select|insert|update|delete|with|begin|commit)\b", re.IGNORECASE)
 """Statements worth preparing."""
+
+
+_CANCEL = 2.0
+"""Seconds to tell a server that it is to stop: it may be gone."""
 
 
 class Refused(Exception):
@@ -115,7 +120,7 @@ class Session:
         """End in the middle of something: the server is not to go on with it."""
         try:
             if self._wire.transaction_status == libpq.TransactionStatus.ACTIVE:
-                self._wire.get_cancel().cancel()
+                _cancel(self._wire)
         except libpq.Error:
             pass
         self.close()
@@ -202,6 +207,25 @@ class Session:
             tuple([None if (got := value(row, n)) is None else load(got) for n, load in columns])
             for row in range(result.ntuples)
         ]
+
+
+def ready(fd: int, state: int, deadline: float) -> bool:
+    """Wait until libpq can go on, which is in this state; tell whether it can by the deadline."""
+    poll = select.poll()  # at each step it may be another socket
+    poll.register(fd, select.POLLOUT if state == libpq.PollingStatus.WRITING else select.POLLIN)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
+def _cancel(wire: PGconn) -> None:
+    """Tell the server to stop what it is at."""
+    if libpq.version < 170000:
+        wire.get_cancel().cancel()  # as long as it takes
+        return
+    cancel, deadline = wire.cancel_conn(), time.monotonic() + _CANCEL
+    cancel.start()
+    while (state := cancel.poll()) in (libpq.PollingStatus.READING, libpq.PollingStatus.WRITING):
+        if not ready(cancel.socket, state, deadline):
+            return
 
 
 def _refusal(result: PGresult) -> Refused:
