@@ -25,7 +25,7 @@ def editor(pq, tmp_path):
     """Return what makes a shell script the editor; `$1` is the file that it is given."""
 
     def use(script, variable="EDITOR"):
-        path = tmp_path / "my editor"
+        path = tmp_path / f"my {variable}"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o700)
         pq.env[variable] = f"'{path}' --wait"

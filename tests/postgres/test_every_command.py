@@ -335,6 +335,12 @@ def test_a_worker_role_cannot_touch_rows_of_others(pq, url):
     number = "select number from pq.queue where name = %s"
     theirs = server().sql(number, other.partition("#")[2])[0][0]
     mine = server().sql(number, url.partition("#")[2])[0][0]
+    for table, values in {
+        "follower (queue, item, follower)": "1, 2", "staging (queue, blob, touched)": "0, 2e9",
+        "output (queue, id, claim, data)": "1, 1, ''", "origin (queue, realm, name)": "'r', 'n'",
+        "realm (queue, realm, reader)": "'r', 'n'",
+    }.items():  # fmt: skip
+        server().sql(f"insert into pq.{table} values ({theirs}, {values}), ({mine}, {values})")
     tables = server().sql(
         "select relname, (select string_agg(attname, ', ') from pg_attribute where attrelid = c.oid"
         " and attnum > 0 and attname <> 'queue' and attidentity = '') from pg_class as c"
@@ -358,6 +364,9 @@ def test_a_worker_role_cannot_touch_rows_of_others(pq, url):
                 except denied:
                     pass
                 connection.rollback()
+        for change in ("pq.counter set last_id = 7", "pq.queue set aged_at = 7"):
+            assert connection.execute(f"update {change}").rowcount == 1, change
+            connection.rollback()
         blob = server().sql("select blob from pq.item where queue = %s", theirs)[0][0]
         for number in range(9):
             connection.execute(

@@ -10,6 +10,7 @@ from support import wait_until
 
 from pq_cli import PostgresQueue, Request
 from pq_cli.postgres import statements as sql
+from pq_cli.postgres.finding import KEYS
 from pq_cli.postgres.presence import channel
 
 
@@ -32,6 +33,9 @@ def limited(queue, *limits):
     assert queue.enqueue_many([(b"", Request(limit=limit)) for limit in limits]).error is None
 
 
+WAITS = "select 1 from pg_locks where locktype = 'advisory' and not granted"
+
+
 def takes_the_slot(queue, url, number, take):
     """Return what `take` gives while somebody else takes the slot of item 1's limit."""
     import psycopg
@@ -41,8 +45,7 @@ def takes_the_slot(queue, url, number, take):
         got = []
         taking = threading.Thread(target=lambda: got.append(take()))
         taking.start()
-        waits = "select 1 from pg_locks where locktype = 'advisory' and not granted"
-        wait_until(lambda: server().sql(waits), "the limit's lock to be waited for")
+        wait_until(lambda: server().sql(WAITS), "the limit's lock to be waited for")
         other.execute("update pq.item set state = 'active' where queue = %s and id = 1", (number,))
         other.commit()
         taking.join(60)
@@ -50,13 +53,32 @@ def takes_the_slot(queue, url, number, take):
 
 
 def test_who_comes_second_to_the_last_slot_looks_again(queue, url, number):
-    """Somebody is just taking it: a claim waits for that, and then takes what has another limit.
-
-    Also of that limit the lock is taken, and the first one let go: nobody waits in a circle.
-    """
+    """Somebody is just taking it: a claim waits for that, and then takes what has another limit."""
     limited(queue, "api", "api", "db", "db")
     assert takes_the_slot(queue, url, number, queue.claim).id == 3
     assert queue.claim() is None
+
+
+def test_who_waits_for_a_limit_keeps_no_other(queue, url, number):
+    """That of one that was full is let go before the next is taken: nobody waits in a circle."""
+    import psycopg
+
+    limited(queue, "api", "api", "db")
+    server_url, got = url.partition("#")[0], []
+    with psycopg.connect(server_url) as api, psycopg.connect(server_url) as db:
+        for other, limit in ((api, "api"), (db, "db")):
+            other.execute(sql.LOCK_LIMIT, (str(number), limit))
+        taking = threading.Thread(target=lambda: got.append(queue.claim()))
+        taking.start()
+        wait_until(lambda: server().sql(WAITS), "the first lock to be waited for")
+        api.execute("update pq.item set state = 'active' where queue = %s and id = 1", (number,))
+        api.commit()
+        free = sql.LOCK_LIMIT.replace("pg_advisory", "pg_try_advisory")
+        wait_until(lambda: server().sql(free, str(number), "api")[0][0], "the first is let go")
+        assert server().sql(WAITS) and not got
+        db.rollback()
+        taking.join(60)
+    assert got[0].id == 3
 
 
 def test_an_item_claimed_as_it_enters_waits_for_who_takes_the_slot(queue, url, number):
@@ -121,3 +143,35 @@ def test_what_waits_behind_a_full_limit_is_not_looked_at(queue, url, number):
             looked_at.append(rows_of_items(told[0]["Plan"]))
     assert queue.claim().id == 4
     assert looked_at[1] <= min(looked_at[0], 40)
+
+
+@pytest.mark.parametrize(
+    "come", [lambda queue: queue.enqueue(b"", key="k"), lambda queue: queue.retry(1)]
+)
+def test_who_may_give_an_item_a_key_waits_for_who_is_at_it(queue, url, number, come):
+    """An item that failed is just coming back with its key: who wants it, or that item, waits."""
+    import psycopg
+
+    queue.enqueue(b"", key="k")
+    queue.fail(queue.claim(), dead=True)
+    with psycopg.connect(url.partition("#")[0]) as other:
+        other.execute("select pg_advisory_xact_lock(%s, %s)", (KEYS, number))
+        got = []
+        coming = threading.Thread(target=lambda: got.append(come(queue)))
+        coming.start()
+        wait_until(lambda: server().sql(WAITS), "the lock of keys to be waited for")
+        other.execute("update pq.item set state = 'held' where queue = %s and id = 1", (number,))
+        other.commit()
+        coming.join(60)
+    assert got[0].id == 1
+
+
+def test_the_database_itself_has_no_key_twice(queue, number):
+    """Whatever a client does: of two live items none has the other's key."""
+    import psycopg
+
+    queue.enqueue(b"", key="k")
+    queue.fail(queue.claim(), dead=True)
+    assert queue.enqueue(b"", key="k").id == 2
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        server().sql("update pq.item set state = 'pending' where queue = %s and id = 1", number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import time
 
@@ -14,6 +15,8 @@ from support import Pq, need_tool, readable, wait_until
 from survived import TALLY
 
 from pq_cli import open_queue
+from pq_cli.postgres.address import Address
+from pq_cli.postgres.link import Link
 
 GONE = 60.0 if LONG else 3.0
 """Seconds: in the long form as long as it takes both sides to notice by themselves."""
@@ -82,6 +85,22 @@ def far():
         yield made
     finally:
         made.remove()
+
+
+def test_both_sides_notice_within_half_a_minute(far):
+    """Keepalives of the server and of ours, and how long what was sent may be unanswered."""
+    link = Link(Address(f"postgresql://pq@{far.address}/postgres"), 5.0)
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count",
+             "tcp_user_timeout")  # fmt: skip
+    theirs = link.row("select " + ", ".join(f"current_setting('{name}')" for name in names))
+    with socket.socket(fileno=os.dup(link.session.fileno())) as ours:
+        told = [ours.getsockopt(socket.IPPROTO_TCP, option) for option in (
+            socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT
+        )]  # fmt: skip
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    link.close()
+    for idle, interval, count, unanswered in (told, map(int, theirs)):
+        assert idle + interval * count <= 30 and 0 < unanswered <= 30_000
 
 
 def test_a_worker_that_was_cut_off_stops_what_it_lost_and_goes_on(far, tmp_path):
