@@ -14,6 +14,7 @@ circle:
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 
 _LOOK = 2.0
 """Seconds between looks while waiting: a notification may be lost."""
+_HOLDS = 1.0
+"""Seconds for which new items go by what the server last said of the time, and a clock that runs
+on here; also for as long it is taken for granted that the server answers, if nothing says it does
+not. Then a transaction can be one trip."""
 
 
 class PostgresStore(Claims):
@@ -307,8 +312,10 @@ class PostgresStore(Claims):
         self._stirred = True
         if self._config.durability == "fast":
             self._link.later(sql.SYNCED, "off")
-        now = self._server_time()
-        now = now if self._clock is None else self._clock()
+        _, heard, event = self._known or (0.0, -math.inf, None)
+        if time.monotonic() > heard + _HOLDS or not self._link.stands():
+            self._known = self._server_time(), time.monotonic(), event
+        now, _ = self._time_now()
         self._time = now, time.monotonic()
         self._entry = Entry(self, self._link, self._config, now)
         return self._entry

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from database import need_postgres, server
@@ -236,7 +237,7 @@ def test_who_waits_for_a_server_that_is_gone_can_be_interrupted(url):
 
 
 def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
-    """A claim with its payload is one, or finds nothing; the end is one, an enqueue two.
+    """A claim with its payload is one, or finds nothing; the end is one, an enqueue, too.
 
     The network between worker and server is what most of their time is, and a statement more or
     less on a machine next door is not seen.
@@ -254,7 +255,9 @@ def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
 
     with PostgresQueue(url + "-own") as queue:  # the server's time comes along
         queue.enqueue(b"")
-        assert cost(lambda: queue.enqueue(b"x" * 100, priority=7))[1] == 2
+        for held, trip_count in ((3600.0, 1), (-1.0, 2)):  # it is asked again once in a while
+            monkeypatch.setattr("pq_cli.postgres.store._HOLDS", held)
+            assert cost(lambda: queue.enqueue(b"x" * 100, priority=7))[1] == trip_count
     with PostgresQueue(url, clock=clock) as queue:
         queue.claim(bound=False)  # and looks for the dead, for once
         queue.enqueue(b"x" * 100, priority=7)
@@ -266,6 +269,20 @@ def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
         item, _ = cost(lambda: queue.claim(bound=False))
         assert queue.payload(item) == b"x" * 100
         assert cost(lambda: queue.claim(bound=False)) == (None, 1)
+
+
+def test_a_session_that_the_server_has_ended_is_not_written_into(url, monkeypatch):
+    """Who enqueues again soon has a new one before anything is sent: nothing is in doubt."""
+    monkeypatch.setattr("pq_cli.postgres.store._HOLDS", 3600.0)
+    with PostgresQueue(url) as queue:
+        for number in (1, 2):
+            assert queue.enqueue(b"").id == number
+            ended = server().sql("select pid from pg_stat_activity where application_name = 'pq'")
+            for (pid,) in ended:
+                server().sql("select pg_terminate_backend(%s)", pid)
+                wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "it is gone")
+            assert ended
+        assert queue.enqueue(b"").id == 3
 
 
 def test_who_enqueues_keeps_others_from_it_in_the_last_trip_only(url, monkeypatch):
