@@ -483,6 +483,16 @@ def test_a_claim_is_named_in_every_form(make, verb, form):
     assert after.id == 1 and q.claim().id == (1 if verb == "release" else 2)
 
 
+def test_a_lane_is_in_order_whatever_limits_its_items_have(make):
+    """Also where nothing ages: of one priority the lowest id comes first."""
+    q = make(enable_aging=False)
+    put(q, 5, 5)
+    assert [q.claim().id, q.claim().id] == [1, 2]
+    put(q, 5, limit="x")
+    put(q, 5, 6)
+    assert [q.claim().id for _ in range(3)] == [3, 4, 5]
+
+
 def test_an_item_can_be_claimed_as_it_is_made(make):
     """Nobody else ever sees it wait, and its claim ends as any other."""
     q = make()

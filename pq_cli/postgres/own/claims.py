@@ -81,7 +81,7 @@ with recursive opened as materialized (
         from pq.item where queue = %(queue)s and state = 'pending'
             and (item.priority, item.limited_by) > (head.priority, head.limited_by)
         order by priority, limited_by, id limit 1
-    ) as found where {sql.floor("head.priority + 1")} <= head.best
+    ) as found where {sql.floor("head.priority")} <= head.best
 ), taken as materialized (
     select taken.* from (
         select id, priority, limited_by, t, rank,
