@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, ClassVar, Self, TypeVar
 
+    from pq_cli.core.selection import Selection
+
     T = TypeVar("T", bound=Record)
 
 
@@ -339,6 +341,17 @@ class SelectOptions(LookOptions):
     of_limit: str | None = option(
         "--limit LIMIT", "Only with this limit, or none.", read=limit_or_none
     )
+
+    def selection(self, **more: Any) -> Selection:
+        """Return the choice that these say; `more` are fields of it."""
+        from pq_cli.core.selection import Selection  # start-up: only some commands choose
+
+        fields: dict[str, Any] = {
+            "states": self.states, "priority": self.of_priority, "older_than": self.older_than,
+            "key": self.of_key, "name": self.of_name, "error": self.of_error,
+            "metadata": self.of_metadata, "limit": self.of_limit,
+        }  # fmt: skip
+        return Selection(**fields | more)
 
 
 class ChosenOptions(SelectOptions):

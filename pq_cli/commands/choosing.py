@@ -12,23 +12,13 @@ from pq_cli.render.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from pq_cli.core.item import Item, State
-    from pq_cli.options import ChosenOptions, SelectOptions
+    from pq_cli.options import ChosenOptions
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
 
     Act = Callable[..., Item]
-
-
-def selection(o: SelectOptions, **more: Any) -> Selection:
-    """Return what the options choose; `more` are fields of it."""
-    fields: dict[str, Any] = {
-        "states": o.states, "priority": o.of_priority, "older_than": o.older_than, "key": o.of_key,
-        "name": o.of_name, "error": o.of_error, "metadata": o.of_metadata, "limit": o.of_limit,
-    }  # fmt: skip
-    return Selection(**fields | more)
 
 
 def act_on(
@@ -45,7 +35,7 @@ def act_on(
     did: what is said of the items afterwards. verb: given the queue, returns what does it to one.
     only: instead of what the options choose.
     """
-    chosen = selection(o) if only is None else only
+    chosen = o.selection() if only is None else only
     if bool(o.items) == (chosen != EVERYTHING):
         raise UsageError("give ITEMs, or say which with --state, --key, --older-than or the like")
     if o.items and o.dry_run:

@@ -7,14 +7,12 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from pq_cli.commands.choosing import selection
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import LIVE, Item, State, printable
 from pq_cli.core.selection import EVERYTHING
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import EXIT_NOTHING, EXIT_OK, UsageError
 from pq_cli.options import AS_JSON, COLOR, SelectOptions, number, option
-from pq_cli.render.counting import counted
 from pq_cli.render.present import item_columns, item_json, present
 from pq_cli.screen import Screen
 
@@ -54,7 +52,7 @@ class LsOptions(SelectOptions):
     @property
     def picks(self) -> bool:
         """Whether not all items of these states are asked for."""
-        return self.count is not None or selection(self).picks
+        return self.count is not None or self.selection().picks
 
     @property
     def narrows(self) -> bool:
@@ -99,7 +97,11 @@ def _tell_rest(queue: Queue, screen: Screen) -> None:
 def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
     """Print the items as they are found; tell whether there was one."""
     now, t = queue.now(), queue.order_time()
-    items = counted(queue.items(o.wanted), screen, "items looked at")
+    items: Iterable[Item] = queue.items(o.wanted)
+    if screen.shows_progress():
+        from pq_cli.render.counting import counted  # start-up: scripts are not looked at
+
+        items = counted(items, screen, "items looked at")
 
     def table(items: Iterable[Item], out: Console) -> None:
         if not _table(queue, o, iter(items), out):
@@ -118,7 +120,7 @@ def _list(queue: Queue, o: LsOptions, screen: Screen) -> bool:
 
 
 def _chosen(items: Iterable[Item], o: LsOptions, now: float) -> Iterator[Item]:
-    chosen = selection(o, states=())
+    chosen = o.selection(states=())
     if chosen != EVERYTHING:
         items = (item for item in items if chosen.fits(item, now))
     return islice(items, o.count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pq_cli.commands.choosing import act_on, selection
+from pq_cli.commands.choosing import act_on
 from pq_cli.core.item import State
 from pq_cli.options import OF_PRIORITY, PRIORITY, ChosenOptions, option
 from pq_cli.screen import Screen
@@ -27,9 +27,9 @@ def command(o: RetryOptions, screen: Screen) -> int:
     --all, and every choice without --state, means what failed: what was held or scheduled by
     somebody must be named by --state.
     """
-    only = selection(o)
+    only = o.selection()
     if not only.states and (o.everything or only.picks):
-        only = selection(o, states=_FAILED, failing=True)
+        only = o.selection(states=_FAILED, failing=True)
     return act_on(
         o, screen, _MAY, "pending again",
         lambda queue: partial(queue.retry, priority=o.priority), only,

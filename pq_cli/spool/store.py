@@ -264,12 +264,16 @@ class SpoolStore(SpoolAdmits, SpoolServes, SpoolAttends):
         return parsed
 
     def quarantined(self) -> int:
-        from pq_cli.spool.quarantine import count_asides
+        if not self.files.reader.names(layout.QUARANTINE):
+            return 0
+        from pq_cli.spool.quarantine import count_asides  # start-up: nearly never needed
 
         return count_asides(self.files.reader)
 
     def dropped(self) -> int:
-        from pq_cli.spool.doors.dropbox import waiting
+        if not self.files.reader.names(layout.NEW):
+            return 0
+        from pq_cli.spool.doors.dropbox import waiting  # start-up: nearly never needed
 
         return waiting(self.files)
 
