@@ -18,7 +18,7 @@ from queues import BACKENDS, Clock, make_queue
 from support import HANG, Pq, readable
 
 from pq_cli import EventsGoneError, PostgresQueue, Spool, TryAgainError, UsageError, host
-from pq_cli.spool.disk import eventlog, layout
+from pq_cli.spool.disk import layout, logs
 
 
 @pytest.fixture(params=BACKENDS)
@@ -103,7 +103,7 @@ def bound(queue, backend, monkeypatch):
             " (select number from pq.queue where name = %s)", name,
         )  # fmt: skip
     else:
-        monkeypatch.setattr(eventlog, "MAX_LOG_BYTES", 1000)
+        monkeypatch.setattr(logs, "MAX_LOG_BYTES", 1000)
         for _ in range(60):
             queue.pause()
 
@@ -134,7 +134,7 @@ def test_who_comes_back_too_late_is_told_so(backend, tmp_path, monkeypatch):
 
 def test_a_follower_goes_on_where_the_older_half_was_dropped(spool, monkeypatch):
     """However often; and who comes back with a number finds its place in the shorter file."""
-    monkeypatch.setattr(eventlog, "MAX_LOG_BYTES", 4000)
+    monkeypatch.setattr(logs, "MAX_LOG_BYTES", 4000)
     follower = spool.follow()
     number = None
     for n in range(1, 121):
@@ -152,7 +152,7 @@ def test_what_was_written_before_the_older_half_went_is_told_too(spool, monkeypa
     spool.enqueue(b"x")
     follower = spool.follow()
     assert take(follower, 1) == [("enqueued", 1)]
-    monkeypatch.setattr(eventlog, "MAX_LOG_BYTES", 4000)
+    monkeypatch.setattr(logs, "MAX_LOG_BYTES", 4000)
     while (count := len(spool)) == len(list(spool.log())):
         spool.enqueue(b"x")
     assert take(follower, count - 1) == [("enqueued", n) for n in range(2, count + 1)]

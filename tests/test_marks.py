@@ -18,7 +18,7 @@ from pq_cli.queue.request import Request
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.outputs import AttemptLogs
+from pq_cli.spool.disk.logs import AttemptLogs
 from pq_cli.spool.disk.spare import Spare
 
 WAITING = 6

@@ -1,6 +1,6 @@
 """Reading `SPOOL/log` without a lock: all of it, or from one event on, as it grows.
 
-`eventlog` says what the number of an event is.
+`disk.logs` says what the number of an event is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pq_cli.core.jsonio import parse_own
 from pq_cli.errors import EventsGoneError
 from pq_cli.opened import FOUND, Reading
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.eventlog import mark_of, now_number
+from pq_cli.spool.disk.logs import mark_of, now_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,11 +19,10 @@ from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.host import this_boot
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.eventlog import Log
 from pq_cli.spool.disk.index import Index
 from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import Afterwards, SpoolLock
-from pq_cli.spool.disk.outputs import AttemptLogs
+from pq_cli.spool.disk.logs import AttemptLogs, Log
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.spare import Spare
 from pq_cli.spool.disk.state import Counter, SpoolState, enter_mode, present_state, write_state

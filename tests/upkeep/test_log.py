@@ -10,8 +10,8 @@ import pytest
 from pq_cli import Spool
 from pq_cli.core.events import EVENTS
 from pq_cli.core.origin import Origin
-from pq_cli.spool.disk import eventlog as log_module
 from pq_cli.spool.disk import layout
+from pq_cli.spool.disk import logs as log_module
 
 
 class Clock:
