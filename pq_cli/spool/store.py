@@ -9,8 +9,7 @@ from itertools import chain
 from pq_cli.core.item import ACTIVE, LIVE, Item, State, printable
 from pq_cli.errors import DamagedItemError, UsageError
 from pq_cli.queue.looking import POLL
-from pq_cli.spool.claims.serving import SpoolServes
-from pq_cli.spool.claims.workers import SpoolAttends, claim_ended, claim_made
+from pq_cli.spool.claims.claims import SpoolClaims, claim_ended, claim_made
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.payload import open_verified, read_verified
 from pq_cli.spool.disk.spare import is_full
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class SpoolStore(SpoolAdmits, SpoolServes, SpoolAttends):
+class SpoolStore(SpoolAdmits, SpoolClaims):
     """The items of one spool.
 
     clock: returns Unix seconds. limits: those of a policy that the queue was given; None: of its
