@@ -126,14 +126,13 @@ class Porch:
 class _Admission(Porch):
     """Staged payloads on their way in: what has been admitted, and what stopped it."""
 
-    def __init__(self, files: Files, count: int, now: float, ready: Prepared, store: Store) -> None:
+    def __init__(self, files: Files, count: int, ready: Prepared, store: Store) -> None:
         super().__init__(files, count)
         self.admitted = Admitted.nothing()
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
         self.raised: list[Item] = []
         self.replaced: list[tuple[Item, Item]] = []
-        self._now = now
         self._ready = ready
         self._store = store
 
@@ -170,7 +169,8 @@ class _Admission(Porch):
                 del self._ready[staged.tmp]
                 files.disk.discard(prepared[1])
                 prepared = None
-        item = prepared[0] if prepared else new_item(request, 0, self._now, files.config, ends)
+        now = self._store.now
+        item = prepared[0] if prepared else new_item(request, 0, now(), files.config, ends)
         other = self.check(item, request.if_exists)
         stands = other and standing(other, item, request.if_exists)
         if other is not None and stands is not None:
@@ -313,8 +313,8 @@ class SpoolAdmits:
         Called under the lock. When it is free again, in "full" the admitted items are durable; the
         rest of the batch has left no trace.
         """
-        files, now = self.files, self.now()
-        work = _Admission(files, len(batch), now, self._ready, self)  # type: ignore[arg-type]
+        files = self.files
+        work = _Admission(files, len(batch), self._ready, self)  # type: ignore[arg-type]
         try:
             for staged in batch:
                 try:
@@ -323,7 +323,8 @@ class SpoolAdmits:
                     work.error = stop
                     break
             events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
-            files.log.note(*events, *(event_of("changed", item, now) for item in work.raised))
+            events += [event_of("changed", item, item.updated_at) for item in work.raised]
+            files.log.note(*events)
             if work.replaced:
                 work.drop_replaced()
         except OSError as error:
