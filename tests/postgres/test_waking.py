@@ -82,7 +82,7 @@ def test_who_waits_is_woken_and_costs_nothing(tmp_path, capsys):
 
 
 def test_news_come_and_may_be_lost(pq):
-    """What comes is told at once to who listens; what nobody told is found by a look."""
+    """What comes is told at once to who listens, also on a new connection; else a look finds it."""
     url = pq.env["PQ_SPOOL"]
     with open_queue(url) as queue, open_queue(url) as other:
         assert queue.ear()[1] == 0.0  # something may have come before it listened
@@ -91,6 +91,14 @@ def test_news_come_and_may_be_lost(pq):
         other.enqueue(b"x")
         assert readable(fd)
         other.hold(1)
+        end = "select pg_terminate_backend(pid, 60000) from pg_stat_activity"
+        server().sql(f"{end} where application_name = 'pq'")
+        assert queue.ear()[1] == 0.0  # something may have come meanwhile
+        fd, seconds = queue.ear()
+        assert seconds > 0
+        other.enqueue(b"y")
+        assert readable(fd)
+        other.remove(2)
         now = server().sql("select clock_timestamp()")[0][0]
         sessions = "select 1 from pg_stat_activity where application_name = 'pq'"
         with pq.start("next", "--wait") as waiting:

@@ -76,15 +76,16 @@ def cable(url):
     ends = []
 
     def pass_on(come, go):
-        while said := come.recv(65536):
-            if cut.is_set():
-                asked.set()
-            else:
-                go.sendall(said)
+        with contextlib.suppress(OSError):  # it was closed
+            while said := come.recv(65536):
+                if cut.is_set():
+                    asked.set()
+                else:
+                    go.sendall(said)
 
     def plug():
-        while True:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            while True:
                 near, far = listener.accept()[0], socket.socket(socket.AF_UNIX)
                 ends.extend((near, far))
                 if not cut.is_set():
@@ -96,7 +97,10 @@ def cable(url):
         threading.Thread(target=plug, daemon=True).start()
         port, name = listener.getsockname()[1], url.partition("#")[2]
         yield f"postgresql://pq@127.0.0.1:{port}/postgres?sslmode=disable#{name}", cut, asked
+        listener.shutdown(socket.SHUT_RDWR)  # who waits at it wakes up
     for end in ends:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
         end.close()
 
 
