@@ -75,6 +75,10 @@ class Presence:
             self._queues[queue] = duty
         return self
 
+    def is_at(self, queue: int) -> bool:
+        """Tell whether who is at this queue knows us."""
+        return queue in self._queues
+
     def describe(self, queue: int, duty: str) -> None:
         """Let others see what we are at, if they can see us."""
         if self._queues.get(queue, duty) != duty:

@@ -339,6 +339,10 @@ class PostgresStore(Claims):
         lock = self._present().work(self.number, self._duty).name if seen else None
         return this_process(bound=bound, lock=lock or None)
 
+    def _is_known(self) -> bool:
+        here = self._attending() or presence.known(self._address)
+        return here is not None and here.is_at(self.number)
+
     def _attending(self) -> Presence | None:
         here = self._attendance
         return None if here is None or here.closed else here

@@ -180,6 +180,10 @@ class Claims(Ends):
     def holder(self, *, bound: bool) -> Holder:
         raise NotImplementedError
 
+    def _is_known(self) -> bool:
+        """Tell whether others see this process as a worker at the queue."""
+        raise NotImplementedError
+
     def take(self, seconds: float, bound: bool) -> tuple[bool, Item | None]:
         """Claim the next item, in a transaction of its own.
 
@@ -191,6 +195,8 @@ class Claims(Ends):
             asked = time.monotonic() < self._next_census and self._known and not self._unheard
             if not asked or not self._whole or not self._link.stands():
                 return False, None
+            if bound and not self._is_known():
+                return False, None  # who finds nothing is no worker
             holder = self.holder(bound=bound)
             if self._stencil is None or self._stencil.holder is not holder:
                 self._stencil = _Stencil(holder)
