@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 _LOOK = 2.0
 """Seconds between looks while waiting: a notification may be lost."""
-_HOLDS = 1.0
+HOLDS = 1.0
 """Seconds for which new items go by what the server last said of the time, and a clock that runs
 on here; also for as long it is taken for granted that the server answers, if nothing says it does
 not. Then a transaction can be one trip."""
@@ -313,7 +313,7 @@ class PostgresStore(Claims):
         if self._config.durability == "fast":
             self._link.later(sql.SYNCED, "off")
         _, heard, event = self._known or (0.0, -math.inf, None)
-        if time.monotonic() > heard + _HOLDS or not self._link.stands():
+        if time.monotonic() > heard + HOLDS or not self._link.stands():
             self._known = self._server_time(), time.monotonic(), event
         now, _ = self._time_now()
         self._time = now, time.monotonic()

@@ -260,7 +260,7 @@ def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
     with PostgresQueue(url + "-own") as queue:  # the server's time comes along
         queue.enqueue(b"")
         for held, trip_count in ((3600.0, 1), (-1.0, 2)):  # it is asked again once in a while
-            monkeypatch.setattr("pq_cli.postgres.store._HOLDS", held)
+            monkeypatch.setattr("pq_cli.postgres.store.HOLDS", held)
             assert cost(lambda: queue.enqueue(b"x" * 100, priority=7))[1] == trip_count
     with PostgresQueue(url, clock=clock) as queue:
         queue.claim(bound=False)  # and looks for the dead, for once
@@ -277,7 +277,7 @@ def test_what_a_verb_costs_in_round_trips(url, monkeypatch):
 
 def test_a_session_that_the_server_has_ended_is_not_written_into(url, monkeypatch):
     """Who enqueues again soon has a new one before anything is sent: nothing is in doubt."""
-    monkeypatch.setattr("pq_cli.postgres.store._HOLDS", 3600.0)
+    monkeypatch.setattr("pq_cli.postgres.store.HOLDS", 3600.0)
     with PostgresQueue(url) as queue:
         for number in (1, 2):
             assert queue.enqueue(b"").id == number
