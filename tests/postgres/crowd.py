@@ -22,8 +22,8 @@ while True:
     try:
         item = open_queue(sys.argv[1]).enqueue(b"x", priority=3 + ord(sys.stdin.read(1)) % 3)
         print(item.id, flush=True)
-    except TryAgainError:
-        pass
+    except (PqError, OSError) as error:
+        print("-", type(error).__name__, flush=True)
 """
 WORK = """
 import os, sys, time
@@ -69,9 +69,10 @@ class Crowd:
                 self.running[number] = process
                 for line in process.stdout:
                     words = line.split()
-                    if not line.endswith("\n") or len(words) != (1 if script is PRODUCE else 2):
+                    told = script is PRODUCE and words[:1] != ["-"]
+                    if not line.endswith("\n") or len(words) != (1 if told else 2):
                         continue  # a piece of what it was about to tell when it was killed
-                    if script is PRODUCE:
+                    if told:
                         self.told.append(int(words[0]))
                     elif words[0] == "-":
                         self.refused.append(words[1])
