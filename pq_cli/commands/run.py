@@ -203,7 +203,7 @@ class _Run:
                 queue, self._screen, out, err, gate,
                 as_json=o.as_json, follow=o.follow, progress=o.progress,
             )  # fmt: skip
-            guard = Guard(o.jobs, attendance.name, attendance.fileno())
+            guard = Guard(o.jobs, attendance.fileno())
             held.callback(guard.close)
             held.callback(reporter.close)
             self._obey_signals()

@@ -136,7 +136,7 @@ class Foreground:
             env = {**self._environ, **environment(self._queue.name, item, payload.name)}
             argv = arguments(command, payload.name)
             try:
-                guard = Guard(1, self._attendance.name, self._attendance.fileno())
+                guard = Guard(1, self._attendance.fileno())
                 try:
                     status, sent = run_child(
                         argv, env, payload.fileno(), self._signals, guard, renewal.pause, renewal

@@ -38,12 +38,13 @@ def _script() -> list[str]:
 class Guard:
     """Watches over the children of one worker. `close` it at the end.
 
-    size: how many children there are at most. name: the worker's, which the children have in their
-    environment as PQ_WORKER. lock: the descriptor of a lock to hold on to, or None. Raises
-    OSError when the guard cannot be started.
+    size: how many children there are at most; in their environment they have as PQ_WORKER a name
+    that no other worker's have, of another spool or database either. lock: the descriptor of a
+    lock to hold on to, or None. Raises OSError when the guard cannot be started.
     """
 
-    def __init__(self, size: int, name: str, lock: int | None = None) -> None:
+    def __init__(self, size: int, lock: int | None = None) -> None:
+        name = os.urandom(8).hex()
         self.environment = {"PQ_WORKER": name}
         self._free = list(range(size))
         table = os.memfd_create("pq-guard")

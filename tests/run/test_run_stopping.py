@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support import HANG, need_tool
 
+from pq_cli.worker.guard import Guard
+
 STUBBORN = """
     trap '' TERM
     (trap '' TERM; exec sleep 1000) &
@@ -201,6 +203,14 @@ def test_killed_worker_and_a_child_that_hides(bench, tools):
     pid = int(bench.wait_for("child"))
     process.kill()
     until(lambda: not alive(pid), "the hidden child survived")
+
+
+def test_no_two_workers_have_one_name():
+    """Each kills what bears its name: of two databases both have a first worker and a claim 1.1."""
+    guards = [Guard(1) for _ in range(2)]
+    for guard in guards:
+        guard.close()
+    assert len({guard.environment["PQ_WORKER"] for guard in guards}) == 2
 
 
 def test_what_a_command_leaves_behind_on_purpose(bench, tools):
