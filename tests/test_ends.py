@@ -92,7 +92,7 @@ def test_each_end_is_told_when_it_comes(make, clock, threads):
     told = []
 
     def listen():
-        told.extend(end.id for end in q.ends([first, second, third]))
+        told.extend(end.id for end in q.ends([first, second, third], wait=2 * HANG))
 
     waiting = threads.submit(listen)
     claim = q.claim()
