@@ -13,14 +13,7 @@ from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import texts
 from pq_cli.queue.followers import ends_before
-from pq_cli.queue.request import (
-    Admitted,
-    Request,
-    check_key,
-    check_room,
-    new_item,
-    standing,
-)
+from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +37,7 @@ if TYPE_CHECKING:
         followers: PostgresFollowers
 
         def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
+        def put_changed(self, before: Item, after: Item) -> Item: ...
         def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged: ...
         def entry(self, keys: bool) -> Entry: ...
 
@@ -77,18 +71,14 @@ class Entry:
         for staged in batch:
             request = staged.request
             try:
-                item = new_item(request, 0, self._now, self._config, self._ends(request))
-                item = item.replace(size=staged.size, checksum=staged.checksum)
-                other = self._check(item, request.if_exists)
-                stands = other and standing(other, item, request.if_exists)
-                if other is not None and stands is not None:
-                    if stands is not other:
-                        self._store.put(other, stands)
-                        self._store.note(events.event_of("changed", stands, self._now))
-                    admitted.stand(stands, staged.size, staged.checksum)
-                    continue
-                said = events.event_of("enqueued", item, self._now)
-                self._enter(item, staged, other, said, admitted.items)
+                said = {"size": staged.size, "checksum": staged.checksum}
+                ends = self._ends(request)
+                item = new_item(request, 0, self._now, self._config, ends, **said)
+                rule = request.if_exists
+                other = self._check(item, rule)
+                if admitted.stand(other, item, rule, self._store.put_changed) is None:
+                    event = events.event_of("enqueued", item, self._now)
+                    self._enter(item, staged, other, event, admitted.items)
             except PqError as error:
                 return admitted.replace(error=error)
         return admitted

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from pq_cli.core.events import event_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
@@ -21,6 +23,11 @@ class Common:
     def put_many(self: Store, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:
             self.put(before, after)
+
+    def put_changed(self: Store, before: Item, after: Item) -> Item:
+        """Keep what the enqueuing of another item has changed of one, and tell of it."""
+        self.note(event_of("changed", after, after.updated_at))
+        return self.put(before, after)
 
     def prepare(self, batch: Sequence[Any]) -> None:
         pass

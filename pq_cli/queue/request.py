@@ -96,17 +96,27 @@ class Admitted(Record):
         """Return what is to be filled, or what it is when nothing went in."""
         return cls(items=[], found=[], differing=[], error=error)
 
-    def stand(self, other: Item, size: int, checksum: str | None) -> None:
-        """Let an item that has the key stand for one with this payload.
+    def stand(
+        self, other: Item | None, item: Item, rule: str, put: Callable[[Item, Item], Item]
+    ) -> Item | None:
+        """Return the item that stands for `item` from now on; None: `item` goes in.
 
-        Who did not claim it cannot end or renew its claim with it: no claim has the number 0.
+        other: as `check_key` gave it by this rule. put: keeps what becomes of it: with `raise` one
+        that waits has the more urgent of both priorities, and its place by id.
         """
-        item = other.replace(claims=0) if other.state is State.ACTIVE else other
-        self.items.append(item)
-        self.found.append(item)
-        known = None not in (other.checksum, checksum)
-        if other.size != size or (known and other.checksum != checksum):
-            self.differing.append(item)
+        if other is None or rule not in _STANDS:
+            return None
+        waits = other.state is not State.ACTIVE
+        if rule == "raise" and waits and item.priority < other.priority:
+            other = put(other, changed(other, item.created_at, item.priority, None))
+        # Who did not claim it cannot end or renew its claim by it: no claim has the number 0.
+        found = other if waits else other.replace(claims=0)
+        self.items.append(found)
+        self.found.append(found)
+        known = None not in (other.checksum, item.checksum)
+        if other.size != item.size or (known and other.checksum != item.checksum):
+            self.differing.append(found)
+        return other
 
 
 def checked(request: Request) -> Request:
@@ -256,20 +266,6 @@ def check_key(
     who = f"item {item.id}: " if if_exists is None else ""
     key = printable(item.key or "")
     raise KeyTakenError(f"{who}key '{key}' is taken by item {other.id}, {other.state}")
-
-
-def standing(other: Item, item: Item, if_exists: str) -> Item | None:
-    """Return what the other one is from now on if it stands for `item`; None: `item` goes in.
-
-    other: as `check_key` gave it. With `raise` one that waits has the more urgent of both
-    priorities, and is else as it was: so it keeps its place by id.
-    """
-    if if_exists not in _STANDS:
-        return None
-    waits = other.state is not State.ACTIVE
-    if if_exists == "raise" and waits and item.priority < other.priority:
-        return changed(other, item.created_at, item.priority, None)
-    return other
 
 
 def check_room(limit: int, live: int) -> None:

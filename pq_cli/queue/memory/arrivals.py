@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pq_cli.core import events
-from pq_cli.core.item import LIVE, Item, checksum_text
+from pq_cli.core.item import Item, checksum_text
 from pq_cli.core.origin import Origin, arriving, digest
 from pq_cli.core.record import Record
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError
-from pq_cli.queue.request import Request, check_key, check_room
+from pq_cli.queue.request import Request
 
 if TYPE_CHECKING:
     from typing import BinaryIO, Self
@@ -58,7 +58,8 @@ class MemoryArrivals:
         """Leave it to the garbage collector."""
 
     def add(self, received: MemoryPayload, item: Item, origin: Origin) -> None:
-        self._waiting.append((received, arriving(item, origin), origin))
+        said = {"size": received.size, "checksum": received.checksum}
+        self._waiting.append((received, arriving(item, origin).replace(**said), origin))
 
     @property
     def full(self) -> bool:
@@ -72,9 +73,7 @@ class MemoryArrivals:
     def _enter(self, received: MemoryPayload, item: Item, origin: Origin) -> Item | PqError:
         store = self._store
         try:
-            check_key(item, store.owner, "fail")
-            if item.state in LIVE:
-                check_room(store.config.max_items, store.count(LIVE))
+            store.check(item, "fail")
         except (KeyTakenError, QueueFullError) as error:
             return error
         item = store.enter(item, received)

@@ -23,14 +23,7 @@ from pq_cli.queue.followers import ends_before
 from pq_cli.queue.looking import POLL
 from pq_cli.queue.memory.arrivals import MemoryArrivals, MemoryPayload, taken_in
 from pq_cli.queue.memory.parts import MemoryAttends, MemoryEvents, MemoryFollowers, MemoryTail
-from pq_cli.queue.request import (
-    Admitted,
-    Request,
-    check_key,
-    check_room,
-    new_item,
-    standing,
-)
+from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -227,27 +220,27 @@ class MemoryStore(MemoryAttends, Common):
     def _admit(self, staged: MemoryPayload, now: float, admitted: Admitted) -> None:
         request = staged.request
         ends = ends_before(self, request.ids_before) if request.after else None
-        item = new_item(request, self._last_id + 1, now, self.config, ends)
-        other = check_key(item, self.owner, request.if_exists)
-        stands = other and standing(other, item, request.if_exists)
-        if other is not None and stands is not None:
-            if stands is not other:
-                self.note(events.event_of("changed", self.put(other, stands), now))
-            return admitted.stand(stands, staged.size, staged.checksum)
-        if other is not None:
-            self.drop(other)
-        elif item.state in LIVE:
+        said = {"size": staged.size, "checksum": staged.checksum}
+        item = new_item(request, self._last_id + 1, now, self.config, ends, **said)
+        other = self.check(item, request.if_exists)
+        if admitted.stand(other, item, request.if_exists, self.put_changed) is None:
+            if other is not None:
+                self.drop(other)
+            self.note(events.event_of("enqueued", item, now))
+            admitted.items.append(self.enter(item, staged))
+
+    def check(self, item: Item, if_exists: str) -> Item | None:
+        """As `check_key`, and raise QueueFullError if there is no room for one more."""
+        other = check_key(item, self.owner, if_exists)
+        if other is None and item.state in LIVE:
             check_room(self.config.max_items, self.count(LIVE))
-        self.note(events.event_of("enqueued", item, now))
-        admitted.items.append(self.enter(item, staged))
-        return None
+        return other
 
     def enter(self, item: Item, payload: MemoryPayload) -> Item:
         """Keep a new item under the next id."""
         self._last_id += 1
         self._payloads[self._last_id] = payload.content
-        size, checksum = payload.size, payload.checksum
-        return self.put(None, item.replace(id=self._last_id, size=size, checksum=checksum))
+        return self.put(None, item.replace(id=self._last_id))
 
     def finish(self, batch: Sequence[Any], admitted: int) -> None:
         """Leave what was staged to the garbage collector."""

@@ -24,7 +24,7 @@ from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError, SpoolIOError
 from pq_cli.host import NO_BOOT, boot_id, is_mine
 from pq_cli.opened import FOUND, Opened, checksum_of, open_file
-from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item, standing
+from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.state import allocate, last_given
@@ -170,16 +170,17 @@ class _Admission(Porch):
                 files.disk.discard(prepared[1])
                 prepared = None
         now = self._store.now
-        item = prepared[0] if prepared else new_item(request, 0, now(), files.config, ends)
+        if prepared is not None:
+            item = prepared[0]
+        else:
+            said = said_of(files, staged.size, staged.checksum)
+            item = new_item(request, 0, now(), files.config, ends, **said)
         other = self.check(item, request.if_exists)
-        stands = other and standing(other, item, request.if_exists)
-        if other is not None and stands is not None:
+        stands = self.admitted.stand(other, item, request.if_exists, self._raise)
+        if stands is not None:
             # Its id will be told, so it must last, and its key: who enqueued it may be dead.
-            if stands is not other:
-                stands = self._raise(other, stands)
             files.after.sync(files.place(stands).rpartition("/")[0])
             files.after.sync(layout.KEYS)
-            self.admitted.stand(stands, staged.size, staged.checksum)
             return
         item, meta, size = prepared or self._prepared_now(staged, item, synced)
         item, path = self.numbered(item)
@@ -208,7 +209,6 @@ class _Admission(Porch):
 
         synced: its payload was not left out, and is synced.
         """
-        item = item.replace(**said_of(self._files, staged.size, staged.checksum))
         meta, text = layout.tmp_name("meta"), encode(item, first=True)
         self._files.disk.write_new(meta, text)
         if not synced:
