@@ -8,7 +8,7 @@ from pq_cli.core import events
 from pq_cli.core.item import LIVE, Item
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.origin import Origin, arriving, digest
-from pq_cli.errors import KeyTakenError, NoSuchItemError, PqError, QueueFullError, TryAgainError
+from pq_cli.errors import KeyTakenError, PqError, QueueFullError, TryAgainError
 from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import texts
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.item import State
     from pq_cli.core.policy import QueueConfig
+    from pq_cli.errors import NoSuchItemError
     from pq_cli.postgres.followers import PostgresFollowers
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.payloads import Staged
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         followers: PostgresFollowers
 
         def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
+        def removed(self) -> NoSuchItemError: ...
         def put_changed(self, before: Item, after: Item) -> Item: ...
         def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged: ...
         def entry(self, keys: bool) -> Entry: ...
@@ -157,7 +159,7 @@ class Entry:
 
     def _number(self, rows: list[Row]) -> None:
         if len(rows) != len(self._new):
-            raise NoSuchItemError(f"{self._store.where}: this queue has been removed")
+            raise self._store.removed()
         new, self._new = self._new, []
         self._new_keys.clear()
         self._noted += rows

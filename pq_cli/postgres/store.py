@@ -172,14 +172,15 @@ class PostgresStore(Claims):
         given = None if self._clock is None else self._clock()
         row = self._link.row(sql.OPENING, given, self.number)
         if row is None:
-            raise self._removed()
+            raise self.removed()
         now, aged_at, paused, self._next_due, self._next_lease = row[:5]
         self._time = now, time.monotonic()
         self._state = QueueState(aged_at=aged_at, paused=_pause_of(paused))
         self._known = now, time.monotonic(), self.next_event()
 
-    def _removed(self) -> NoSuchItemError:
-        return NoSuchItemError(f"{self._address.shown}: this queue has been removed")
+    def removed(self) -> NoSuchItemError:
+        """Return the error that is raised where the queue's own row is gone."""
+        return NoSuchItemError(f"{self.where}: this queue has been removed")
 
     def state(self) -> QueueState:
         with self._lock:
@@ -189,7 +190,7 @@ class PostgresStore(Claims):
                 "select aged_at, paused from pq.queue where number = %s", self.number
             )
             if row is None:
-                raise self._removed()
+                raise self.removed()
             return QueueState(aged_at=row[0], paused=_pause_of(row[1]))
 
     def set_state(self, state: QueueState) -> None:
