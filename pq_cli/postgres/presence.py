@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from pq_cli.core.jsonio import to_json
@@ -27,16 +28,20 @@ _here: dict[tuple[int, str], Presence] = {}
 
 
 class Presence:
-    """One worker at some queues of a database, until `close`. Behind a pooler it has no number."""
+    """One worker at some queues of a database, until `close`. Behind a pooler it has no number.
+
+    Shared by all threads of a process, also where each has a queue of its own.
+    """
 
     def __init__(self, address: Address, patience: float) -> None:
+        self.pid = os.getpid()
         self.closed = False
         self.heard = False
         self._queues: dict[int, str | None] = {}
         self._listening: set[int] = set()
         self._number: int | None = None
+        self._lock = RLock()
         self._link = Link(address, patience, self._appear)
-        self._link.session  # noqa: B018
 
     @property
     def name(self) -> str:
@@ -58,22 +63,23 @@ class Presence:
 
     def hold(self, queue: int) -> Presence:
         """See to it that the session stands, and hears of what comes at this queue."""
-        self.stand()
-        if queue not in self._listening:
-            self._link.session  # noqa: B018
-            if not self._link.pooled:
-                self._link.rows(f"listen {channel(queue)}")
-                self.heard = True  # what came before we listened, nobody has told us
-            self._listening.add(queue)
-        return self
+        with self._lock:
+            self.stand()
+            if queue not in self._listening:
+                if not self._link.pooled:
+                    self._link.rows(f"listen {channel(queue)}")
+                    self.heard = True  # what came before we listened, nobody has told us
+                self._listening.add(queue)
+            return self
 
     def work(self, queue: int, duty: str | None) -> Presence:
         """See to it that who is at this queue knows us; duty: what we are at, as JSON."""
-        self.hold(queue)
-        if queue not in self._queues:
-            self._sign(self._link, queue, duty)
-            self._queues[queue] = duty
-        return self
+        with self._lock:
+            self.hold(queue)
+            if queue not in self._queues:
+                self._sign(self._link, queue, duty)
+                self._queues[queue] = duty
+            return self
 
     def is_at(self, queue: int) -> bool:
         """Tell whether who is at this queue knows us."""
@@ -81,10 +87,11 @@ class Presence:
 
     def describe(self, queue: int, duty: str) -> None:
         """Let others see what we are at, if they can see us."""
-        if self._queues.get(queue, duty) != duty:
-            self._queues[queue] = duty
-            if self._number is not None:
-                self._link.rows(DESCRIBE_WORKER, duty, queue, self._number)
+        with self._lock:
+            if self._queues.get(queue, duty) != duty:
+                self._queues[queue] = duty
+                if self._number is not None:
+                    self._link.rows(DESCRIBE_WORKER, duty, queue, self._number)
 
     def _sign(self, link: Link, queue: int, duty: str | None) -> None:
         if self._number is not None:
@@ -94,20 +101,22 @@ class Presence:
 
     def stand(self) -> None:
         """See to it that the session stands, and read what the server has said unasked."""
-        while True:
-            try:
-                self.heard = self._link.session.heard() or self.heard
-            except Refused:
-                self._link.forget()
-                self.heard = True  # and what was said meanwhile, nobody knows
-            else:
-                return
+        with self._lock:
+            while True:
+                try:
+                    self.heard = self._link.session.heard() or self.heard
+                except Refused:
+                    self._link.forget()
+                    self.heard = True  # and what was said meanwhile, nobody knows
+                else:
+                    return
 
     def has_heard(self, queue: int) -> bool:
         """Tell whether something has come at one of our queues since this was asked last."""
-        self.hold(queue)
-        heard, self.heard = self.heard, False
-        return heard
+        with self._lock:
+            self.hold(queue)
+            heard, self.heard = self.heard, False
+            return heard
 
     def wait(self, queue: int, seconds: float) -> None:
         """Wait until something has come at a queue, or for so long."""
@@ -125,17 +134,19 @@ class Presence:
 
     def fileno(self) -> int:
         """Return the session's descriptor; a process that inherits it keeps it from ending."""
-        return self._link.session.fileno()
+        with self._lock:
+            return self._link.session.fileno()
 
     def close(self) -> None:
         """End it: all claims have been settled."""
-        self.closed = True
-        try:
-            if self._number is not None:
-                self._link.rows("delete from pq.worker where number = %s", self._number)
-        except (PqError, OSError):
-            pass  # those who look after the dead will do it
-        self._link.close()
+        with self._lock:
+            self.closed = True
+            try:
+                if self._number is not None:
+                    self._link.rows("delete from pq.worker where number = %s", self._number)
+            except (PqError, OSError):
+                pass  # those who look after the dead will do it
+            self._link.close()
 
 
 def channel(queue: int) -> str:
@@ -145,10 +156,11 @@ def channel(queue: int) -> str:
 
 def of_this_process(address: Address, patience: float) -> Presence:
     """Return the presence of this process at a database, which ends with it and not before."""
-    here = known(address)
-    if here is None:
-        here = _here[os.getpid(), address.conninfo] = Presence(address, patience)
-    return here
+    # One for all threads, also for those that come at once: a session that nobody keeps would end,
+    # and with it the claims that name it.
+    return known(address) or _here.setdefault(
+        (os.getpid(), address.conninfo), Presence(address, patience)
+    )
 
 
 def known(address: Address) -> Presence | None:

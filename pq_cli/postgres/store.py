@@ -15,6 +15,7 @@ circle:
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -346,15 +347,15 @@ class PostgresStore(Claims):
 
     def _attending(self) -> Presence | None:
         here = self._attendance
-        return None if here is None or here.closed else here
+        return None if here is None or here.closed or here.pid != os.getpid() else here
 
     def _present(self) -> Presence:
         """Return what shows that this process is here."""
         return self._attending() or presence.of_this_process(self._address, self._patience)
 
     def _reappear(self) -> None:
-        for here in (self._attendance, presence.known(self._address)):
-            if here is not None and not here.closed:
+        for here in (self._attending(), presence.known(self._address)):
+            if here is not None:
                 here.stand()
 
     def attend(self) -> Presence:
