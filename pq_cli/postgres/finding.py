@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pq_cli.postgres.followers import PostgresFollowers
+    from pq_cli.postgres.wire.session import Row
 
 ORDER, KEYS, _REMOVALS = 0x7071_0001, 0x7071_0002, 0x7071_0003
 """Locks for all of a queue; see `store`."""
@@ -160,19 +161,25 @@ class Finds(Looks):
             )  # fmt: skip
 
     def _over(self, query: str, *how: object) -> Iterator[Item]:
+        for row, item in self._each(query, "lease_until = 'infinity', worker = null", *how):
+            self.followers.seen(row)
+            yield item
+
+    def _each(self, query: str, never: str, *how: object) -> Iterator[tuple[Row, Item]]:
+        """Yield what a query finds until that is nothing; the caller puts each elsewhere.
+
+        never: what is to stand in the row of one that cannot be read, so that it is found no more.
+        """
         while rows := self._link.rows(query, self.number, *how):
             for row in rows:
                 try:
                     item = item_of(row)
                 except DamagedItemError as error:
                     self._report(error)
-                    self._link.rows(
-                        "update pq.item set lease_until = 'infinity', worker = null"
-                        " where queue = %s and id = %s", self.number, row[0]
-                    )  # fmt: skip
+                    update = f"update pq.item set {never} where queue = %s and id = %s"
+                    self._link.rows(update, self.number, row[0])
                     continue
-                self.followers.seen(row)
-                yield item
+                yield row, item
 
     def _dead(self) -> list[int]:
         """Return the numbers of workers that are certainly gone; looked for once a second.
@@ -210,18 +217,8 @@ class Finds(Looks):
         if self._time is not None and (self._next_due is None or self._next_due > now):
             return
         self.exclude(ORDER, shared=True)
-        while rows := self._link.rows(sql.PROMOTE, self.number, now):
-            for row in rows:
-                try:
-                    item = item_of(row)
-                except DamagedItemError as error:
-                    self._report(error)
-                    self._link.rows(
-                        "update pq.item set not_before = 'infinity' where queue = %s and id = %s",
-                        self.number, row[0],
-                    )  # fmt: skip
-                    continue
-                self.put(item, transitions.due(item))
+        for _, item in self._each(sql.PROMOTE, "not_before = 'infinity'", now):
+            self.put(item, transitions.due(item))
 
     def next_event(self) -> float | None:
         if self._time is None:

@@ -13,7 +13,6 @@ from pq_cli.core.jsonio import parse_python
 from pq_cli.errors import DamagedItemError, EventsGoneError
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import COLUMNS, event_of, item_of
-from pq_cli.postgres.statements import AT_WORK, CLOCK, COMING, LOCK, WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ select count(*), min(not_before) from pq.item
 where queue = %s and state = 'delayed' and not_before > %s
 """
 _OLDEST = f"""
-select pid, coalesce(usename, '?'), {CLOCK} - extract(epoch from xact_start)::float8
+select pid, coalesce(usename, '?'), {sql.CLOCK} - extract(epoch from xact_start)::float8
 from pg_stat_activity where datname = current_database() and xact_start is not null
     and pid <> pg_backend_pid() and backend_type = 'client backend'
 order by xact_start limit 1
@@ -55,7 +54,7 @@ _LEFT = (
             where staging.queue = payload.queue and staging.blob = payload.blob)""",
      "orphan", "payloads belong to no item"),
     (f"""select count(*) from pq.staging where queue = %s
-        and touched < (select {CLOCK} - 86400)""",
+        and touched < (select {sql.CLOCK} - {sql.FORGOTTEN})""",
      "tmp", "payloads were left behind on their way in; the next large one clears them away"),
 )  # fmt: skip
 _ROWS = """
@@ -148,7 +147,7 @@ class Insight:
         for priority, limit, ids, times in self.ask(_WAITING, self.number, now):
             lanes[priority, limit] = ids
             created[priority, limit] = dict(zip(ids, times, strict=True))
-        active: dict[str, int] = dict(self.ask(AT_WORK, {"queue": self.number, "limit": None}))
+        active: dict[str, int] = dict(self.ask(sql.AT_WORK, {"queue": self.number, "limit": None}))
         delayed, next_due = self.ask(_DELAYED, self.number, now)[0]
         return Backlog(
             lanes=lanes,
@@ -160,7 +159,7 @@ class Insight:
 
     def workers(self) -> Iterator[Worker]:
         for number, host, pid, since, command, duty, alive in self.ask(
-            WORKERS, COMING, LOCK, self.number
+            sql.WORKERS, sql.COMING, sql.LOCK, self.number
         ):
             yield Worker(
                 lock=str(number), host=host, pid=pid, since=since, alive=alive,

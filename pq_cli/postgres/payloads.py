@@ -12,7 +12,7 @@ from pq_cli.core.arguments import valid_chunk
 from pq_cli.core.item import checksum_text, printable
 from pq_cli.errors import DamagedItemError, NoSuchItemError, SpoolIOError, TryAgainError
 from pq_cli.opened import Opened, open_file
-from pq_cli.postgres.statements import CLOCK
+from pq_cli.postgres.statements import CLOCK, FORGOTTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     Ask = Callable[..., list[tuple[Any, ...]]]
 
 CHUNK = 1024 * 1024
-_FORGOTTEN = 86400.0
-"""Seconds after which a payload that nobody has gone on with is taken for left behind."""
 
 _CHUNK_IN = "insert into pq.payload (queue, blob, no, data) values (%s, %s, %s, %s)"
 _NEW = f"insert into pq.staging select %s, nextval('pq.blob'), {CLOCK} returning blob"
@@ -77,7 +75,7 @@ def stage(link: Link, queue: int, payload: bytes | BinaryIO, request: Request) -
     first = _full(stream)
     if len(first) < CHUNK:
         return Staged(request, len(first), crc32(first), first)
-    link.rows(_SWEEP, queue, _FORGOTTEN)
+    link.rows(_SWEEP, queue, FORGOTTEN)
     row = link.row(_NEW, queue)
     assert row is not None
     blob = row[0]

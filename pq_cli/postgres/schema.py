@@ -181,16 +181,21 @@ _RIGHTS = (
 
 def check(link: Link) -> None:
     """Raise ConfigError unless the tables are there and of our version."""
-    row = link.row("select to_regclass('pq.version') is not null")
-    if row is None or not row[0]:
+    found = _version(link)
+    if found is None:
         raise no_schema(link.address)
-    row = link.row("select version from pq.version")
-    found = 0 if row is None else row[0]
     where = link.address.shown
     if found < VERSION:
         raise ConfigError(f"{where}: its tables are of an older pq ({found}): run `pq init`")
     if found > VERSION:
         raise ConfigError(f"{where}: its tables are of a newer pq ({found}): use that one")
+
+
+def _version(link: Link) -> int | None:
+    """Return the version of the tables, or None where there are none."""
+    if link.row("select to_regclass('pq.version') is not null") != (True,):
+        return None
+    return int((link.row("select version from pq.version") or (0,))[0])
 
 
 def set_up(url: str, grants: Sequence[str] = (), *, lock_timeout: float = 30.0) -> str:
@@ -239,17 +244,16 @@ def make(link: Link) -> None:
         raise ConfigError(
             f"{link.address.shown}: the database is in {printable(encoding)}; pq needs UTF8"
         )
-    row = link.row("select to_regclass('pq.version') is not null")
-    if row is not None and row[0]:
-        _upgrade(link)
+    found = _version(link)
+    if found is not None:
+        _upgrade(link, found)
         return
     for statement in _statements(_TABLES + _WALLS):
         link.rows(statement)
     link.rows("insert into pq.version values (%s)", VERSION)
 
 
-def _upgrade(link: Link) -> None:
-    (found,) = link.row("select version from pq.version") or (0,)
+def _upgrade(link: Link, found: int) -> None:
     while found in _UPGRADES:
         link.rows(_UPGRADES[found])
         found += 1

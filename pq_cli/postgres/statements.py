@@ -21,6 +21,8 @@ from pq.queue where number = %s
 
 LOCK = 0x7071_0000_0000_0000
 """What a worker's number is added to, for its advisory lock."""
+FORGOTTEN = 86400.0
+"""Seconds after which a payload that nobody has gone on with is taken for left behind."""
 COMING = 15.0
 """Seconds that workers have to come to a server that was restarted or took over."""
 ABSENT = f"""
