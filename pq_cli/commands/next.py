@@ -18,6 +18,7 @@ from pq_cli.errors import (
     UsageError,
 )
 from pq_cli.options import DEFER_ON, Options, option, span
+from pq_cli.queue.looking import POLL
 from pq_cli.render.present import NOT_TEXT, item_json
 
 TYPE_CHECKING = False
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Item
     from pq_cli.queue.verbs import Queue
     from pq_cli.screen import Screen
-
-_POLL = 0.2
-"""Seconds between looks while waiting, where nobody tells what comes."""
 
 
 def _patience(text: str) -> float:
@@ -128,7 +126,7 @@ def _open(o: NextOptions, screen: Screen, deadline: float | None, *, brief: bool
         except NoSpoolError:
             if deadline is None or time.monotonic() >= deadline:
                 raise
-            time.sleep(_POLL)
+            time.sleep(POLL)
 
 
 def _claim(queue: Queue, take: Callable[[], Item | None], deadline: float | None) -> Item | None:
@@ -145,7 +143,7 @@ def _listen(queue: Queue, seconds: float) -> None:
     """Wait until it is time to look again, at most so many seconds."""
     ear = queue.ear()
     if ear is None:
-        time.sleep(min(_POLL, seconds))
+        time.sleep(min(POLL, seconds))
         return
     from select import POLLIN, poll  # start-up
 

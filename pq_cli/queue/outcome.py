@@ -25,14 +25,15 @@ from pq_cli.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from pq_cli.queue.verbs import Queue
 
     T = TypeVar("T")
 
 END_AGAIN = 1.0
-"""Seconds between tries to write down how the work ended, while disk or lock refuse."""
+"""Seconds between tries to write down how work ended, or goes on, while disk or lock refuse."""
+LOOK_AGAIN = 0.5
+"""Seconds between looks whether claims still stand: what was cancelled is called off this soon."""
 _SILENT = 1.0
 """Seconds after which people are told what it is that has to wait."""
 
@@ -144,7 +145,7 @@ def settling(
     It is tried again whenever the caller, who pauses for END_AGAIN and knows whether somebody
     wants it given up, comes back: the work was done, and to forget that would do it twice. After
     `lease` seconds it raises what refused it. Raises StaleClaimError or NoSuchItemError when the
-    claim was lost. later: as of `settle`.
+    claim was lost. later: as of `_settle`.
     """
     waiting = Waiting(lease)
     while True:
@@ -183,12 +184,7 @@ class Claimed(Generic[Taken]):
                 raise
         return item
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> bool:
         if self._item is None:
             return False
         try:

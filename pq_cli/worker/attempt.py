@@ -14,7 +14,7 @@ from pq_cli.errors import (
     StaleClaimError,
 )
 from pq_cli.opened import os_error_text
-from pq_cli.queue.outcome import END_AGAIN, patiently, settling
+from pq_cli.queue.outcome import END_AGAIN, LOOK_AGAIN, patiently, settling
 from pq_cli.queue.verbs import Queue
 from pq_cli.worker.child import STOPPING, HeldSignals, lost_output, run_child
 from pq_cli.worker.contract import (
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 
     Claimed = TypeVar("Claimed", Item, Item | None)
 
-_RENEW_AGAIN = 1.0
-"""Seconds between tries to renew a lease, while disk or lock refuse."""
-_LOOK = 0.5
-"""Seconds between looks whether the claim still stands: what was cancelled is stopped this soon."""
 _GIVEN_BACK = Outcome(verdict=Verdict.RELEASE)
 
 
@@ -182,7 +178,7 @@ class _Renewal:
         self._late_at = time.monotonic() + limit
         self.late = False
         """Whether the attempt took longer than the item may."""
-        self.pause = min(_LOOK, lease / 3, limit)
+        self.pause = min(LOOK_AGAIN, lease / 3, limit)
         """Seconds until it should be called first."""
         self.lost: PqError | None = None
 
@@ -203,7 +199,7 @@ class _Renewal:
             if not self._refused:
                 self._warn(f"{claim}: the lease could not be renewed: {os_error_text(error)}")
             self._refused = True
-            return min(self._lease / 3, _RENEW_AGAIN)
+            return min(self._lease / 3, END_AGAIN)
         self._refused = False
         self._renew_at = time.monotonic() + self._lease / 3
         return self.pause

@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from pq_cli.core.item import Item, State
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError
+from pq_cli.queue.looking import POLL
 from pq_cli.queue.outcome import (
     END_AGAIN,
+    LOOK_AGAIN,
     Outcome,
     Verdict,
     Waiting,
@@ -25,11 +27,6 @@ from pq_cli.worker.events import COUNTED, Event, Notice, Stop, Summary, Telling,
 from pq_cli.worker.gate import GateKeeper
 from pq_cli.worker.handlers import Hands
 from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
-
-_POLL = 0.2
-"""Seconds between looks at an idle queue that nobody tells what comes."""
-_LONGEST_TICK = 0.5
-"""Seconds between looks at the claims: what was cancelled is called off this soon."""
 
 
 class _Claim:
@@ -269,7 +266,7 @@ class Pool:
     # -- leases ------------------------------------------------------------
 
     async def _keep_leases(self) -> None:
-        tick = min(_LONGEST_TICK, self._lease / 6)
+        tick = min(LOOK_AGAIN, self._lease / 6)
         while True:
             await asyncio.sleep(tick)
             self._notice_lost()
@@ -340,10 +337,10 @@ class Pool:
         """Wait until something ends or somebody asks; while a slot is free, for work too."""
         seconds, ear = None, None
         if not self._closing and len(self._attempts) < self._concurrency:
-            ear, seconds = self._queue.ear() or (None, _POLL)
+            ear, seconds = self._queue.ear() or (None, POLL)
             seconds = min(seconds, self._pace.wait(time.monotonic()) or seconds)
             if self._claiming is not None:
-                seconds = min(seconds, _POLL)
+                seconds = min(seconds, POLL)
         if ear is not None:
             self._loop.add_reader(ear, self._wake.set)
         try:
