@@ -8,7 +8,6 @@ from __future__ import annotations
 
 EXIT_OK = 0
 EXIT_NOTHING = 1
-EXIT_USAGE = 2
 EXIT_COMMAND_FAILED = 6
 EXIT_DATA = 65
 EXIT_NOT_EXECUTABLE = 126

@@ -115,6 +115,16 @@ def is_dead(holder: Holder) -> bool:
     return start_ticks(holder.pid) != holder.started
 
 
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the number where the system has no name for it."""
+    import pwd  # start-up: for people only
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def hide_secrets() -> None:
     """Take the passwords of URLs out of what `ps` shows: every user of the machine can read it.
 

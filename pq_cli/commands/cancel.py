@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pq_cli.commands.choosing import act_on
 from pq_cli.core.item import LIVE
 from pq_cli.errors import UsageError
+from pq_cli.host import user_name
 from pq_cli.options import ChosenOptions, option
 from pq_cli.screen import Screen
 
@@ -37,16 +38,7 @@ def command(o: CancelOptions, screen: Screen) -> int:
 
     def cancel(queue: Queue) -> Act:
         until = queue.removal() if o.remove else None
-        return partial(queue.cancel, hold=o.hold, remove=o.remove, by=_user(), kept_until=until)
+        me = user_name(os.getuid())
+        return partial(queue.cancel, hold=o.hold, remove=o.remove, by=me, kept_until=until)
 
     return act_on(o, screen, LIVE, did, cancel)
-
-
-def _user() -> str:
-    """Return the name of who runs this, or the number where the system has no name for it."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())

@@ -22,15 +22,14 @@ _SCHEMA = (
 class Ordered(Scratch):
     """Everything a reader yielded, sorted; a context manager that frees its disk space.
 
-    `states` counts items by state, `reasons` reports by reason, `warned` the items that carry
-    a warning. Consuming the reader happens at once, in the constructor.
+    `states` counts items by state, `reasons` reports by reason. Consuming the reader happens at
+    once, in the constructor.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         super().__init__(_SCHEMA)
         self.states: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.warned = 0
         try:
             for entry in entries:
                 self._take(entry)
@@ -45,7 +44,6 @@ class Ordered(Scratch):
             self.insert("INSERT INTO reported VALUES (?, ?, ?)", why)
             return
         self.states[entry.state] += 1
-        self.warned += bool(entry.warnings)
         # Pickle is safe here: the file is this process's own and has no name.
         body = pickle.dumps(entry, pickle.HIGHEST_PROTOCOL)
         row = (entry.created_us, to_key(entry.source[0]), body)

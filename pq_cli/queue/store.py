@@ -225,7 +225,7 @@ class Store(Protocol):
         is ever given twice. From what stopped it on nothing is left of the batch. A request whose
         key is taken and says `skip` gives the item that has it, as bystanders may have it, and that
         is among those `found`. One that is to come after others is as `new_item` has it by how they
-        stand (`following.ends_before`).
+        stand (`followers.ends_before`).
 
         at_once: the new items have their ids now; else some have 0 until the transaction is left,
         so that others, who wait for a store's next id, wait for less.

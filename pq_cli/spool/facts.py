@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import stat
 
 from pq_cli.core.insight.fact import Fact
 from pq_cli.core.insight.words import counted, human_size, lie_in_quarantine
+from pq_cli.host import user_name
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.lock import is_locked
 from pq_cli.spool.files import Files
@@ -26,7 +26,7 @@ _LITTLE = 100 * 1024 * 1024
 def facts(files: Files) -> Iterator[Fact]:
     """Yield what should be known of the folder. Looks only."""
     info = os.stat(files.root)
-    owner = _user(info.st_uid)
+    owner = user_name(info.st_uid)
     mine = os.geteuid() in (info.st_uid, 0)
     yield Fact(
         name="owner",
@@ -44,13 +44,6 @@ def facts(files: Files) -> Iterator[Fact]:
     aside = count_asides(files.reader)
     wrong = lie_in_quarantine(aside) if aside else None
     yield Fact(name="quarantine", value=counted(aside, "thing") if aside else "empty", wrong=wrong)
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _file_system(path: str) -> str:

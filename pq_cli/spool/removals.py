@@ -9,10 +9,6 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.files import Files
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 AT_ONCE = 500
 """Items let go of under one lock: others wait for it."""
 _MINUTE = 60.0

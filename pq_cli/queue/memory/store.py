@@ -298,9 +298,7 @@ class MemoryStore(MemoryAttends, Common):
 
     def open_payload(self, item: Item) -> BinaryIO:
         with self._lock:
-            if item.id not in self._payloads:
-                raise NoSuchItemError(f"there is no item {item.id}")
-            return io.BytesIO(self._payloads[item.id])
+            return io.BytesIO(self._payloads[self.find(item.id).id])
 
     def limits(self) -> set[str]:
         with self._lock:

@@ -54,10 +54,7 @@ class Quarantine:
         """
         aside = next((each for each in self.asides() if each.name == name), None)
         if aside is None:
-            raise NoSuchItemError(
-                f"nothing is called {printable(name)!r} in quarantine/:"
-                " `pq check` lists what is there"
-            )
+            raise NoSuchItemError(f"nothing is called {printable(name)!r} in quarantine/: {_LOOK}")
         with Arrivals(self._files) as arrivals:
             # Only in here: what a crash cut short is finished on entering, and then in the ledger.
             if digest(aside.name) in set(ledger.taken(self._files.root, REALM)):
