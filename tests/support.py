@@ -46,6 +46,64 @@ def wait_until(true: Callable[[], Any], what: str) -> Any:
     return value
 
 
+def runs(pid: int) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_renewed(spool: Spool, lease_until: float | None) -> None:
+    """Wait until item 1 has outlived this end of its lease; nobody else gets it meanwhile."""
+    first = lease_until or 0.0
+
+    def outlived() -> bool:
+        assert spool.claim() is None
+        return time.time() > first and (spool.get(1).lease_until or 0.0) > first
+
+    wait_until(outlived, "the lease was renewed")
+
+
+def die_at(
+    step: int, after: bool, work: Callable[[], object], *writes: tuple[object, Sequence[str]]
+) -> bool:
+    """Do the work in a child that ends, as by kill -9, at its step-th write; tell if it ended so.
+
+    after: right after the write instead of right before it. writes: what has functions of these
+    names that write.
+    """
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def deadly(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                left[0] -= 1
+                mine = left[0] == 0  # it may call another one that counts
+                if mine and not after:
+                    os._exit(9)
+                try:
+                    return real(*arguments, **options)
+                finally:
+                    if mine:
+                        os._exit(9)
+
+            return call
+
+        for owner, names in writes:
+            for name in names:
+                setattr(owner, name, deadly(getattr(owner, name)))
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9)
+    return code == 9
+
+
 def unpack(archive: tarfile.TarFile, folder: Path) -> None:
     """Extract one of this project's own archives. Python before 3.11.4 knows no filters."""
     safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import HANG, Pq, need_tool, wait_until
+from support import HANG, Pq, need_tool, wait_until_renewed
 
 
 def test_prints_the_payload_and_names_the_claim(pq: Pq) -> None:
@@ -146,13 +146,7 @@ def test_ack_renews_while_a_slow_reader_takes_the_payload(pq: Pq) -> None:
     with pq.start("next", "--ack", "--lease", "3") as process, pq.api() as spool:
         assert process.stdout
         taken = len(os.read(process.stdout.fileno(), 20_000))
-        first = spool.get(1).lease_until or 0.0
-
-        def outlived() -> bool:
-            assert spool.claim() is None
-            return time.time() > first and (spool.get(1).lease_until or 0.0) > first
-
-        wait_until(outlived, "the lease was renewed")
+        wait_until_renewed(spool, spool.get(1).lease_until)
         while taken < 400_000:
             taken += len(os.read(process.stdout.fileno(), 20_000))
         assert process.wait(HANG) == 0

@@ -7,11 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from support import HANG, Pq, wait_until
+from support import HANG, Pq, runs, wait_until, wait_until_renewed
 
 
 def test_command_gets_the_payload_and_the_environment(pq: Pq) -> None:
@@ -119,13 +118,7 @@ def test_lease_is_renewed_while_the_command_runs(pq: Pq, tmp_path: Path) -> None
     mark = tmp_path / "mark"
     with pq.start("next", "--lease", "3", "--", *worker(mark)) as process, pq.api() as spool:
         running(pq, mark)
-        first = spool.get(1).lease_until or 0.0
-
-        def outlived() -> bool:
-            assert spool.claim() is None
-            return time.time() > first and (spool.get(1).lease_until or 0.0) > first
-
-        wait_until(outlived, "the lease was renewed")
+        wait_until_renewed(spool, spool.get(1).lease_until)
         mark.unlink()
         assert process.wait(HANG) == 0
     assert pq.states() == {}
@@ -202,14 +195,6 @@ def test_killed_pq_takes_its_command_along(pq: Pq, tmp_path: Path, command: str)
 def children(pid: int) -> list[int]:
     """Return the children of a process."""
     return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def runs(pid: int) -> bool:
-    """Tell whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 _SIGNALLED = """

@@ -19,13 +19,6 @@ def shown(pq: Pq, item: int) -> dict[str, Any]:
     return found
 
 
-class Clock:
-    """Sets an item's past: a spool whose clock stands where the test wants it."""
-
-    def __init__(self, pq: Pq, now: float) -> None:
-        self.spool = Spool(pq.spool, clock=lambda: now)
-
-
 # -- naming items --------------------------------------------------------------------
 
 
@@ -370,7 +363,7 @@ def test_age_manual(pq: Pq) -> None:
     """With the manual clock the order changes when `age` says so, and not with --dry-run."""
     pq("init")
     (pq.spool / "queue.toml").write_text('aging_clock = "manual"\nmax_priority_boost = 9\n')
-    with Clock(pq, 1_000_000_000.0).spool as spool:
+    with Spool(pq.spool, clock=lambda: 1_000_000_000.0) as spool:
         spool.enqueue(b"old", priority=9)
     pq.fill(b"new", priority=3)
     pq("age", "--dry-run")

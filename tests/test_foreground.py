@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from support import HANG, Pq, wait_until
+from support import HANG, Pq, runs, wait_until
 
 VERBS = ("next", "submit")
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -34,14 +34,6 @@ def pids_in(file: Path, count: int) -> list[int]:
     """Wait until so many processes have written their number; return them."""
     wait_until(lambda: file.exists() and file.read_text().count("\n") >= count, "CMD has started")
     return [int(pid) for pid in file.read_text().split()]
-
-
-def runs(pid: int) -> bool:
-    """Tell whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @contextmanager

@@ -8,12 +8,11 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import HANG
+from support import HANG, die_at
 
 from pq_cli import Spool
 from pq_cli.core.unfinished import looks_unfinished
@@ -25,6 +24,11 @@ from pq_cli.spool.doors.dropbox import priority_in
 from pq_cli.spool.doors.resting import Resting
 
 NOBODY = 65534
+WRITES = (
+    (os, ("rename", "unlink", "rmdir", "mkdir", "fsync", "chmod", "symlink")),
+    (Disk, ("write_new", "copy_in")),
+)
+"""Every write of a pick-up."""
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to others needs root")
 
 
@@ -248,40 +252,6 @@ def test_one_call_takes_a_bounded_number(root: Path, monkeypatch: pytest.MonkeyP
     assert [name for name, _, _ in served(root)] == [f"f{n}" for n in range(1, 7)]
 
 
-def _die_at(step: int, after: bool, work: Callable[[], object]) -> bool:
-    """Do the work in a child that ends, as by kill -9, at its step-th write; tell if it did."""
-    child = os.fork()
-    if child == 0:
-        left = [step]
-
-        def deadly(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*arguments: Any, **options: Any) -> Any:
-                left[0] -= 1
-                mine = left[0] == 0
-                if mine and not after:
-                    os._exit(9)
-                try:
-                    return real(*arguments, **options)
-                finally:
-                    if mine:
-                        os._exit(9)
-
-            return call
-
-        for name in ("rename", "unlink", "rmdir", "mkdir", "fsync", "chmod", "symlink"):
-            setattr(os, name, deadly(getattr(os, name)))
-        Disk.write_new = deadly(Disk.write_new)  # type: ignore[method-assign]
-        Disk.copy_in = deadly(Disk.copy_in)  # type: ignore[method-assign]
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
-
-
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("check", [False, True])
 def test_killed_at_any_step_each_file_is_one_item(scratch: Path, after: bool, check: bool) -> None:
@@ -298,7 +268,7 @@ def test_killed_at_any_step_each_file_is_one_item(scratch: Path, after: bool, ch
         drop(root, "2.side.meta.json", b'{"priority": 9, "key": "k"}')
         drop(root, "2.side", b"side")
         os.link(drop(root, "linked", b"linked"), scratch / f"mine{step}")
-        died = _die_at(step, after, lambda at=root: Spool(at).claim())
+        died = die_at(step, after, lambda at=root: Spool(at).claim(), *WRITES)
         if check:
             looked = {finding.kind for finding in Check(str(root), 1.0).run(repair=False)}
             assert looked <= {"handover", "tmp", "key"}, (step, looked)

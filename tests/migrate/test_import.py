@@ -11,12 +11,11 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import unpack
+from support import die_at, unpack
 
 from pq_cli import Spool, State
 from pq_cli.core.timefmt import format_time
@@ -27,6 +26,11 @@ from pq_cli.spool.disk.durable import Disk
 from pq_cli.transfer.scratch import Taken
 
 STATES = (State.PENDING, State.HELD, State.FAILED, State.DONE)
+WRITES = (
+    (os, ("rename", "unlink", "rmdir", "mkdir", "fsync", "symlink")),
+    (Disk, ("write_new", "receive", "append_lines")),
+)
+"""Every write of an import."""
 
 
 def pq(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -179,44 +183,6 @@ def _import(root: Path, spool: Path, *, move: bool) -> None:
             pass
 
 
-def _die_at(step: int, after: bool, work: Callable[[], None]) -> bool:
-    """Do the work in a child that ends, as by kill -9, at its step-th write; tell if it ended so.
-
-    after: right after the write instead of right before it.
-    """
-    child = os.fork()
-    if child == 0:
-        left = [step]
-
-        def deadly(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*arguments: Any, **options: Any) -> Any:
-                left[0] -= 1
-                mine = left[0] == 0  # it may call another one that counts
-                if mine and not after:
-                    os._exit(9)
-                try:
-                    return real(*arguments, **options)
-                finally:
-                    if mine:
-                        os._exit(9)
-
-            return call
-
-        for module, names in ((os, ("rename", "unlink", "rmdir", "mkdir", "fsync", "symlink")),
-                              (Disk, ("write_new", "receive", "append_lines"))):  # fmt: skip
-            for name in names:
-                setattr(module, name, deadly(getattr(module, name)))
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, 9)
-    return code == 9
-
-
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("move", [False, True])
 def test_killed_at_any_step_nothing_is_lost_or_doubled(
@@ -230,7 +196,7 @@ def test_killed_at_any_step_nothing_is_lost_or_doubled(
         root, spool = scratch / f"src{step}", scratch / f"q{step}"
         _old_queue(root, 5)
         Spool(spool).close()
-        died = _die_at(step, after, lambda a=root, b=spool: _import(a, b, move=move))
+        died = die_at(step, after, lambda a=root, b=spool: _import(a, b, move=move), *WRITES)
         served = []
         queue = Spool(spool)
         while (item := queue.claim()) is not None:  # what has entered is served and gone

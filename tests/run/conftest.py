@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import HANG, wait_until
 
-from pq_cli import QueueConfig, Spool
+from pq_cli import MemoryQueue, QueueConfig, Spool
 
 
 class Bench:
@@ -67,7 +67,7 @@ class Bench:
     def wait_for(self, name: str) -> str:
         """Wait until a file under the root has content; return it."""
         file = self.root / name
-        until(lambda: file.exists() and file.read_text().endswith("\n"), f"{name} was not written")
+        wait_until(lambda: file.exists() and file.read_text().endswith("\n"), f"{name} is written")
         return file.read_text().strip()
 
     def clean_up(self) -> None:
@@ -88,20 +88,6 @@ def _heed_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def until(true: object, otherwise: str) -> None:
-    """Wait until `true()`; fail with `otherwise` when patience ends."""
-    wait_until(true, otherwise)
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs; a zombie does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
-
-
 def _hung(*_: object) -> None:
     raise AssertionError("the test hung")
 
@@ -120,7 +106,14 @@ def bench(tmp_path: Path):
         made.clean_up()
 
 
-@pytest.fixture
-def tools():
-    """Give (until, alive)."""
-    return until, alive
+@pytest.fixture(params=["spool", "memory"])
+def make(request, tmp_path):
+    """Give a maker of queues with a policy: each promise holds on disk and in memory."""
+
+    def made(**policy):
+        config = QueueConfig(durability="fast", **policy)
+        if request.param == "memory":
+            return MemoryQueue(config)
+        return Spool(tmp_path / "spool", config=config)
+
+    return made

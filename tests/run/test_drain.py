@@ -29,19 +29,6 @@ from pq_cli.worker.limits import Pace
 FAST = QueueConfig(durability="fast")
 
 
-@pytest.fixture(params=["spool", "memory"])
-def make(request, tmp_path):
-    """Give a maker of queues with a policy: each promise holds on disk and in memory."""
-
-    def made(**policy):
-        config = QueueConfig(durability="fast", **policy)
-        if request.param == "memory":
-            return MemoryQueue(config)
-        return Spool(tmp_path / "spool", config=config)
-
-    return made
-
-
 def run(queue, handler, **options):
     return asyncio.run(asyncio.wait_for(drain(queue, handler, **options), HANG))
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from support import wait_until
 
 HASTY = "import pq_cli.worker.gate as gate; gate.HOLDS = 0.02; from pq_cli.cli import main; main()"
 """pq with answers of the gate that hold for a moment only."""
@@ -31,20 +32,19 @@ def asks(bench):
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def test_following_tells_each_change_once(bench, gate, tools):
+def test_following_tells_each_change_once(bench, gate):
     """However often a gate is asked, its stderr and its state are told when the state changes."""
-    until, _ = tools
     bench.fill(1)
     argv = [sys.executable, "-c", HASTY, "run", "--follow", "--when", gate, "--", "true"]
     process = subprocess.Popen(argv, env=bench.env, stderr=subprocess.PIPE, text=True)
     bench.started.append(process)
-    until(lambda: asks(bench) >= 5, "the gate was not asked again")
+    wait_until(lambda: asks(bench) >= 5, "the gate was not asked again")
     (bench.root / "online").touch()
-    until(lambda: not bench.states(), "nothing was run when the gate had opened")
+    wait_until(lambda: not bench.states(), "nothing was run when the gate had opened")
     (bench.root / "online").unlink()
     bench.fill(1)
     before = asks(bench)
-    until(lambda: asks(bench) >= before + 5, "the gate was not asked again")
+    wait_until(lambda: asks(bench) >= before + 5, "the gate was not asked again")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate()
     lines = [line for line in err.splitlines() if "stopping" not in line]

@@ -16,9 +16,7 @@ from support import HANG, wait_until
 
 from pq_cli import (
     GiveUp,
-    MemoryQueue,
     Outcome,
-    QueueConfig,
     RetryLater,
     Spool,
     Stop,
@@ -27,19 +25,6 @@ from pq_cli import (
     drain,
     work,
 )
-
-
-@pytest.fixture(params=["spool", "memory"])
-def make(request, tmp_path):
-    """Give a maker of queues with a policy: each promise holds on disk and in memory."""
-
-    def made(**policy):
-        config = QueueConfig(durability="fast", **policy)
-        if request.param == "memory":
-            return MemoryQueue(config)
-        return Spool(tmp_path / "spool", config=config)
-
-    return made
 
 
 @pytest.fixture(params=["drain", "work"])

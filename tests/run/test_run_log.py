@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from support import wait_until
 
 
 def test_each_attempt_is_kept(bench):
@@ -134,9 +135,8 @@ def test_log_waits_for_a_patient_user(bench):
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_claim_that_waits_says_so(bench, tools, begun):
+def test_claim_that_waits_says_so(bench, begun):
     """A run that cannot claim for a second says what it waits for, and a first TERM ends it."""
-    until, _ = tools
     bench.spool()
     script = 'echo up >"$D/up"'
     words = ("run", "--follow", "--lock-timeout", "1h", "--", "sh", "-c", script)
@@ -144,7 +144,7 @@ def test_claim_that_waits_says_so(bench, tools, begun):
         run = bench.start(*words)
         bench.fill(1)
         bench.wait_for("up")
-        until(lambda: not bench.states(), "the first item was not settled")
+        wait_until(lambda: not bench.states(), "the first item was not settled")
     with Busy(bench):
         if not begun:
             run = bench.start(*words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from support import HANG
+from support import HANG, wait_until
 
 NOTE = 'echo "$PQ_ID" >> "$D/order"'
 
@@ -147,9 +147,8 @@ def test_output_to_a_full_disk(bench):
     assert 40 < len(bench.states()) < 50
 
 
-def test_slow_reader_does_not_cost_leases(bench, tools):
+def test_slow_reader_does_not_cost_leases(bench):
     """While nobody takes pq's output, it goes on renewing the leases of what runs."""
-    until, _ = tools
     spool = bench.spool(lease="3s")
     spool.enqueue(b"x")
     process = bench.start("run", "-j2", "--", "sh", "-c", "seq 500000; echo ready >&2")
@@ -157,9 +156,9 @@ def test_slow_reader_does_not_cost_leases(bench, tools):
     def lease():
         return [item.lease_until for item in spool.items() if item.lease_until is not None]
 
-    until(lease, "nothing was claimed")
+    wait_until(lease, "nothing was claimed")
     first = lease()[0]
-    until(lambda: lease()[0] > first + 3, "the lease was not renewed")
+    wait_until(lambda: lease()[0] > first + 3, "the lease was not renewed")
     out, _ = process.communicate()
     assert process.returncode == 0
     assert len(out.splitlines()) == 500_000

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from support import wait_until
 
 
 def dead(kind):
@@ -103,9 +104,8 @@ def test_output_is_passed_on_as_it_comes(bench):
     assert run.returncode == 0
 
 
-def test_an_attempt_ends_when_its_output_was_taken(bench, tools):
+def test_an_attempt_ends_when_its_output_was_taken(bench):
     """pq does not run ahead of a slow reader: what nobody took yet would be lost with it."""
-    until, _ = tools
     bench.fill(2)
     script = 'head -c 400000 /dev/zero; echo end > "$D/end$PQ_ID"'
     run = bench.start("run", "--", "sh", "-c", script)
@@ -115,7 +115,7 @@ def test_an_attempt_ends_when_its_output_was_taken(bench, tools):
     bench.wait_for("end2")
     assert bench.states() == {2: "active"}
     run.communicate()
-    until(lambda: not bench.states(), "the last was not settled")
+    wait_until(lambda: not bench.states(), "the last was not settled")
 
 
 def test_on_a_terminal_a_single_command_has_it_itself(bench):

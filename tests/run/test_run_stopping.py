@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import HANG, need_tool
+from support import HANG, need_tool, runs, wait_until
 
 from pq_cli.worker.guard import Guard
 
@@ -39,16 +39,15 @@ def children_of(pid):
     return found
 
 
-def test_timeout_ends_the_whole_group(bench, tools):
+def test_timeout_ends_the_whole_group(bench):
     """A child that ignores TERM is killed after --kill-after, with all it forked; exit code 124."""
-    until, alive = tools
     bench.fill(1)
     done = bench.pq(
         "run", "-j2", "--timeout", "3s", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN
     )
     assert done.returncode == 6
     for pid in pids(bench):
-        until(lambda pid=pid: not alive(pid), "a process of the group survived")
+        wait_until(lambda pid=pid: not runs(pid), "a process of the group survived")
     item = bench.spool().get(1)
     assert (item.history[-1]["exit"], str(item.state)) == (124, "delayed")
 
@@ -62,14 +61,13 @@ def test_timeout_asks_before_it_kills(bench):
     assert bench.spool().get(1).history[-1]["exit"] == 124
 
 
-def test_timeout_of_a_leader_that_goes_while_its_child_stays(bench, tools):
+def test_timeout_of_a_leader_that_goes_while_its_child_stays(bench):
     """What is left of the group when its leader obeyed TERM is killed as well."""
-    until, alive = tools
     bench.fill(1)
     script = """(trap '' TERM; exec sleep 1000) & echo $! > "$D/grandchild"; wait"""
     bench.pq("run", "--timeout", "3s", "--kill-after", "1h", "--", "sh", "-c", script)
     pid = int(bench.wait_for("grandchild"))
-    until(lambda: not alive(pid), "the grandchild survived")
+    wait_until(lambda: not runs(pid), "the grandchild survived")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -88,9 +86,8 @@ def test_first_signal_lets_children_finish(bench, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_second_signal_gives_items_back(bench, tools, number):
+def test_second_signal_gives_items_back(bench, number):
     """The second signal stops the children, groups and all, and their items go back uncounted."""
-    until, alive = tools
     bench.fill(2)
     process = bench.start("run", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN)
     group = pids(bench)
@@ -100,7 +97,7 @@ def test_second_signal_gives_items_back(bench, tools, number):
     process.communicate()
     assert process.returncode == 128 + number
     for pid in group:
-        until(lambda pid=pid: not alive(pid), "a process of the group survived")
+        wait_until(lambda pid=pid: not runs(pid), "a process of the group survived")
     assert [(str(i.state), i.attempts) for i in bench.spool().items()] == [("pending", 0)] * 2
 
 
@@ -121,9 +118,8 @@ def test_a_command_that_is_called_off_has_the_last_word(bench, status, states):
     assert all(item.attempts == (status == 100) for item in bench.spool().items())
 
 
-def test_second_signal_reaches_what_has_left_the_group(bench, tools):
+def test_second_signal_reaches_what_has_left_the_group(bench):
     """Stopping stops everything: also what has a session of its own, and no parent any more."""
-    _, alive = tools
     bench.fill(1)
     hide = """(setsid sh -c 'echo $$ > "$D/child"; exec sleep 1000' >/dev/null 2>&1 &)"""
     process = bench.start("run", "--", "sh", "-c", f"{hide}; exec sleep 1000 >/dev/null 2>&1")
@@ -132,7 +128,7 @@ def test_second_signal_reaches_what_has_left_the_group(bench, tools):
         process.send_signal(signal.SIGTERM)
         process.stderr.readline()
     process.communicate(timeout=HANG)
-    assert (bench.states(), alive(hidden)) == ({1: "pending"}, False)
+    assert (bench.states(), runs(hidden)) == ({1: "pending"}, False)
 
 
 def test_third_signal_does_not_wait(bench):
@@ -162,23 +158,21 @@ def test_ctrl_c_reaches_pq_alone(bench):
     assert bench.states() == {}
 
 
-def test_killed_worker(bench, tools):
+def test_killed_worker(bench):
     """kill -9: its children die with all they forked, and its items are free at once."""
-    until, alive = tools
     bench.spool(lease="1h")
     bench.fill(1)
     process = bench.start("run", "--", "sh", "-c", STUBBORN)
     group = pids(bench)
     process.kill()
     for pid in group:
-        until(lambda pid=pid: not alive(pid), "a process of the killed worker survived")
-    until(lambda: bench.pq("run", "--", "cat").stdout == b"0\n", "the item is not free")
+        wait_until(lambda pid=pid: not runs(pid), "a process of the killed worker survived")
+    wait_until(lambda: bench.pq("run", "--", "cat").stdout == b"0\n", "the item is not free")
     assert bench.states() == {}
 
 
-def test_killed_worker_whose_children_cannot_die_yet(bench, tools):
+def test_killed_worker_whose_children_cannot_die_yet(bench):
     """As long as a killed worker's guard has not ended its children, nobody else gets its items."""
-    until, alive = tools
     bench.spool(lease="1h")
     bench.fill(1)
     process = bench.start("run", "--", "sh", "-c", STUBBORN)
@@ -188,21 +182,20 @@ def test_killed_worker_whose_children_cannot_die_yet(bench, tools):
     process.kill()
     process.wait()
     assert bench.pq("run", "--", "cat").stdout == b""
-    assert alive(group[0])
+    assert runs(group[0])
     os.kill(guard, signal.SIGCONT)
-    until(lambda: bench.pq("run", "--", "cat").stdout == b"0\n", "the item is not free")
-    assert not alive(group[0])
+    wait_until(lambda: bench.pq("run", "--", "cat").stdout == b"0\n", "the item is not free")
+    assert not runs(group[0])
 
 
-def test_killed_worker_and_a_child_that_hides(bench, tools):
+def test_killed_worker_and_a_child_that_hides(bench):
     """kill -9 also reaches what has left the child's session, by the PQ_WORKER it still has."""
-    until, alive = tools
     bench.fill(1)
     script = """setsid sh -c 'echo $$ > "$D/child"; exec sleep 1000' & sleep 1000"""
     process = bench.start("run", "--", "sh", "-c", script)
     pid = int(bench.wait_for("child"))
     process.kill()
-    until(lambda: not alive(pid), "the hidden child survived")
+    wait_until(lambda: not runs(pid), "the hidden child survived")
 
 
 def test_no_two_workers_have_one_name():
@@ -213,26 +206,24 @@ def test_no_two_workers_have_one_name():
     assert len({guard.environment["PQ_WORKER"] for guard in guards}) == 2
 
 
-def test_what_a_command_leaves_behind_on_purpose(bench, tools):
+def test_what_a_command_leaves_behind_on_purpose(bench):
     """A run that ends in peace does not kill what a command has put into the background."""
-    _, alive = tools
     bench.fill(1)
     script = """sleep 1000 >/dev/null 2>&1 & echo $! > "$D/child" """
     assert bench.pq("run", "--", "sh", "-c", script).returncode == 0
     pid = int(bench.wait_for("child"))
-    assert alive(pid)
+    assert runs(pid)
     os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("status", [1, 75])
-def test_a_failed_command_leaves_nothing_at_work(bench, tools, status):
+def test_a_failed_command_leaves_nothing_at_work(bench, status):
     """What is tried again is not worked on by what the failed command has left in its group."""
-    until, alive = tools
     bench.fill(1)
     script = f"""sleep 1000 >/dev/null 2>&1 & echo $! > "$D/child"; exit {status}"""
     assert bench.pq("run", "--", "sh", "-c", script).returncode == 6
     pid = int(bench.wait_for("child"))
-    until(lambda: not alive(pid), "a process of the group survived")
+    wait_until(lambda: not runs(pid), "a process of the group survived")
 
 
 CLAIMER = """
@@ -260,9 +251,8 @@ def test_dead_worker_is_seen_from_elsewhere(bench):
     assert bench.pq("run", "--", "cat").stdout == b"x"
 
 
-def test_stopped_worker_loses_its_claim(bench, tools):
+def test_stopped_worker_loses_its_claim(bench):
     """A worker that was stopped past its lease ends its child; its result is refused."""
-    until, alive = tools
     bench.spool(lease="3s")
     bench.fill(1)
     process = bench.start("run", "--kill-after", "0.2s", "--", "sh", "-c", STUBBORN)
@@ -276,7 +266,7 @@ def test_stopped_worker_loses_its_claim(bench, tools):
     assert process.returncode == 6
     assert b"1.1: the claim was lost" in err
     for pid in group:
-        until(lambda pid=pid: not alive(pid), "the child of the lost claim survived")
+        wait_until(lambda pid=pid: not runs(pid), "the child of the lost claim survived")
     assert bench.spool().get(1).claim == "1.2"
     (bench.root / "go").touch()
     other.communicate()
@@ -301,9 +291,8 @@ ENDS = {"release": {}, "fail": {"dead": True}, "done": {}, "cancel": {}, "cancel
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_claim_that_ended_under_its_worker_stops_the_command(bench, tools, end):
+def test_a_claim_that_ended_under_its_worker_stops_the_command(bench, end):
     """Whoever releases, fails or cancels an item stops its command, with all that it started."""
-    until, alive = tools
     bench.spool(lease="9d")
     bench.fill(1)
     script = f'[ "$PQ_CLAIM" = 1.1 ] || exit 0; {STUBBORN}'
@@ -313,26 +302,25 @@ def test_a_claim_that_ended_under_its_worker_stops_the_command(bench, tools, end
     _, err = process.communicate(timeout=HANG)
     assert b"1.1: the claim was lost" in err
     for pid in group:
-        until(lambda pid=pid: not alive(pid), "the child of the lost claim survived")
+        wait_until(lambda pid=pid: not runs(pid), "the child of the lost claim survived")
 
 
-def test_follow_wakes_and_leaves_no_zombies(bench, tools):
+def test_follow_wakes_and_leaves_no_zombies(bench):
     """--follow runs what comes later, and reaps every child: no zombie, no descriptor stays."""
-    until, _ = tools
     bench.spool()
     process = bench.start("run", "--follow", "-j3", "--", "true")
-    until(lambda: list((bench.path / "workers").glob("*")), "the worker did not start")
+    wait_until(lambda: list((bench.path / "workers").glob("*")), "the worker did not start")
 
     def descriptors():
         return len(os.listdir(f"/proc/{process.pid}/fd"))
 
     bench.fill(1)
-    until(lambda: not bench.states(), "the first item was not run")
+    wait_until(lambda: not bench.states(), "the first item was not run")
     before = descriptors()
     for _ in range(3):
         bench.fill(20)
-        until(lambda: not bench.states(), "later items were not run")
-    until(lambda: len(children_of(process.pid)) == 1, "children remain beside the guard")
+        wait_until(lambda: not bench.states(), "later items were not run")
+    wait_until(lambda: len(children_of(process.pid)) == 1, "children remain beside the guard")
     assert [state for _, state in children_of(process.pid)] != ["Z"]
     assert descriptors() < before + 5  # one that leaks leaks sixty times; a look opens some
     process.send_signal(signal.SIGTERM)
@@ -358,21 +346,20 @@ def test_idle_follow_costs_next_to_nothing(bench):
     assert 0 < calls(2.2) - calls(0.2) < 600
 
 
-def test_gate_opens_while_following(bench, tools):
+def test_gate_opens_while_following(bench):
     """--follow waits at a closed gate and claims nothing; when it opens, work goes on."""
-    until, _ = tools
     bench.fill(2)
     words = ("run", "--follow", "--when", "test -e online", "--", "sh", "-c", 'echo > "$D/ran"')
     process = bench.start(*words, stderr=subprocess.PIPE)
     assert b"closed" in process.stderr.readline()
     assert [item.claims for item in bench.spool().items()] == [0, 0]
     (bench.root / "online").touch()
-    until(lambda: not bench.states(), "nothing was run when the gate had opened")
+    wait_until(lambda: not bench.states(), "nothing was run when the gate had opened")
     process.terminate()
     process.communicate()
 
 
-def test_locks_of_killed_workers_are_swept(bench, tools):
+def test_locks_of_killed_workers_are_swept(bench):
     """The next worker removes the lock file that a killed one left."""
     bench.fill(1)
     process = bench.start("run", "--", "sh", "-c", STUBBORN)
@@ -385,7 +372,7 @@ def test_locks_of_killed_workers_are_swept(bench, tools):
         bench.pq("run", "--", "true")
         return not list((bench.path / "workers").iterdir())
 
-    tools[0](swept, "the lock of the killed worker stays")
+    wait_until(swept, "the lock of the killed worker stays")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from support import HANG
+from support import HANG, wait_until
 
 from pq_cli import NoSuchItemError, Spool, drain
 from pq_cli.worker import events
@@ -126,15 +126,14 @@ main(sys.argv[1:])
 """
 
 
-def test_what_a_killed_run_has_left_is_cleared_by_the_next(bench, tools):
+def test_what_a_killed_run_has_left_is_cleared_by_the_next(bench):
     """SIGKILL before the sync: the items stay done, and the next run leaves nothing of them."""
-    until, _ = tools
     bench.fill(3)
     command = ["run", "--follow", "--", "sh", "-c", 'echo $PQ_ID >> "$D/ran"']
     argv = [sys.executable, "-c", _PATIENT, *command]
     with subprocess.Popen(argv, env=bench.env, cwd=bench.root) as process:
         try:
-            until(lambda: bench.states() == {}, "the items are done")
+            wait_until(lambda: bench.states() == {}, "the items are done")
         finally:
             process.kill()
     active = bench.path / "active"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from queues import Clock
 
 from pq_cli import Pause, QueueConfig, Spool, State
 from pq_cli.core.insight import explain as explaining
@@ -18,17 +19,6 @@ from pq_cli.core.insight.shape import AGE_EDGES, lane_shape
 from pq_cli.core.item import Item
 from pq_cli.core.order import serving_order
 from pq_cli.render.explain import WORDS, sentences
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 def reasons_of(spool, item_id, clock, *, pause=None):

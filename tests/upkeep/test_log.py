@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from itertools import count
 
 import pytest
 
@@ -14,22 +15,10 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk import logs as log_module
 
 
-class Clock:
-    """A clock that moves on by a second at each look."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        self.now += 1
-        return self.now
-
-
 @pytest.fixture
 def spool(tmp_path):
-    """A spool whose time goes on."""
-    return Spool(tmp_path / "s", clock=Clock())
+    """A spool whose time goes on, by a second at each look."""
+    return Spool(tmp_path / "s", clock=count(1_000_001.0).__next__)
 
 
 def events(spool):

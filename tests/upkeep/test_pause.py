@@ -10,26 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from queues import Clock
 from support import Pq, wait_until
 
 from pq_cli import MemoryQueue, Spool
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
 @pytest.fixture(params=["spool", "memory"])
 def queue(request, tmp_path):
     """Each promise holds on disk and in memory."""
-    clock = Clock()
+    clock = Clock(1_000_000.0)
     made = (
         MemoryQueue(clock=clock)
         if request.param == "memory"

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 
 import pytest
 
 from pq_cli import ConflictError, KeyTakenError, NoSuchItemError, QueueConfig, Spool, State
 from pq_cli.spool.disk import durable, layout
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    """A clock for one spool."""
-    return Clock()
 
 
 @pytest.fixture
@@ -107,7 +91,7 @@ def test_removals_of_one_batch_come_back_together(spool, clock):
     spool.remove(a, kept_until=until)
     spool.remove(b, kept_until=until)
     spool.remove(c)
-    assert until == 1_000_000 + 86400
+    assert until == clock.now + 86400
     assert list(spool.removed()) == [(until + 1, [c.id]), (until, [a.id, b.id])]
 
 
@@ -135,10 +119,9 @@ def test_an_active_item_is_refused(spool):
     assert spool.get(claim.id).state is State.ACTIVE
 
 
-@pytest.mark.parametrize("step", range(1, 3))
-def test_a_removal_cut_short_leaves_nothing_half_done(spool, monkeypatch, step):
-    """Whichever rename of a removal is the last: the item is there, or can be restored whole."""
-    item = spool.enqueue(b"payload")
+@contextmanager
+def renames_end_at(step):
+    """Let the step-th rename, and with it the verb, fail."""
     real, done = durable.Disk.rename, []
 
     def rename(disk, source, target):
@@ -147,10 +130,17 @@ def test_a_removal_cut_short_leaves_nothing_half_done(spool, monkeypatch, step):
             raise OSError(errno.EIO, "pulled the plug")
         real(disk, source, target)
 
-    monkeypatch.setattr(durable.Disk, "rename", rename)
-    with pytest.raises(OSError, match="plug"):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="plug"):
+        patch.setattr(durable.Disk, "rename", rename)
+        yield
+
+
+@pytest.mark.parametrize("step", range(1, 3))
+def test_a_removal_cut_short_leaves_nothing_half_done(spool, step):
+    """Whichever rename of a removal is the last: the item is there, or can be restored whole."""
+    item = spool.enqueue(b"payload")
+    with renames_end_at(step):
         spool.remove(item)
-    monkeypatch.undo()
     after = Spool(spool.path, config=spool.config)
     if step == 1:
         assert after.payload(item.id) == b"payload"
@@ -160,22 +150,12 @@ def test_a_removal_cut_short_leaves_nothing_half_done(spool, monkeypatch, step):
 
 
 @pytest.mark.parametrize("step", range(1, 3))
-def test_an_undo_cut_short_can_be_made_again(spool, monkeypatch, step):
+def test_an_undo_cut_short_can_be_made_again(spool, step):
     """Whichever rename of an undo is the last, the item is removed still, or there, whole."""
     item = spool.enqueue(b"payload")
     spool.remove(item)
-    real, done = durable.Disk.rename, []
-
-    def rename(disk, source, target):
-        done.append(target)
-        if len(done) == step:
-            raise OSError(errno.EIO, "pulled the plug")
-        real(disk, source, target)
-
-    monkeypatch.setattr(durable.Disk, "rename", rename)
-    with pytest.raises(OSError, match="plug"):
+    with renames_end_at(step):
         spool.restore(item.id)
-    monkeypatch.undo()
     after = Spool(spool.path, config=spool.config)
     if step == 1:
         after.restore(item.id)
