@@ -156,5 +156,11 @@ def _scheme_of(name: str | os.PathLike[str]) -> str:
     path = os.fspath(name)
     if not isinstance(path, str):
         raise wrong("name", name, "the path of a directory, as text")
+    scheme, colon, behind = path.partition(":")
+    if colon and scheme in POSTGRES and not behind.startswith("//"):
+        raise UsageError(
+            f"{scheme}:...: a URL begins with {scheme}://; the directory of that name is"
+            f" ./{scheme}:..."
+        )
     scheme, colon, _ = path.partition("://")
     return scheme if colon and scheme.replace("+", "").isalnum() else ""

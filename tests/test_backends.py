@@ -23,7 +23,13 @@ def test_a_directory_is_a_spool(tmp_path):
     assert Spool(str(tmp_path / "s")).claim().id == 1
 
 
-@pytest.mark.parametrize("url", ["mysql://user@host/db#reports", "redis://localhost", "s3://b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user@host/db#reports", "redis://localhost", "s3://b",
+        "postgresql:/host/db", "postgres:u@h/db", "postgresql:",
+    ],
+)  # fmt: skip
 def test_a_url_is_no_directory(tmp_path, monkeypatch, url):
     """It is refused, and no folder of that name is made."""
     monkeypatch.chdir(tmp_path)

@@ -28,16 +28,22 @@ _PASSING = ("08", "53", "57", "40")
 _LOST = ("08", "57P")
 _NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
 _DENIED = re.compile(
-    r"authentication failed|no pg_hba\.conf entry|permission denied for database"
-    r"|no password supplied|not permitted to log in|role \".*\" does not exist"
-    r"|certificate verify failed|does not match host name|does not support SSL"
+    r"authentication failed|pg_hba\.conf (entry|rejects)|permission denied for database"
+    r"|no password supplied|empty password|not permitted to log in|role \".*\" does not exist"
+    r"|certificate verify failed|valid client certificate|does not match host name"
+    r"|does not support SSL|authentication method requirement|requirepeer"
 )
 _WRONG_SETTING = re.compile(
     r"database \".*\" does not exist|(certificate|private key|CRL) (file|directory) \""
+    r"|definition of service|service (file|specifications)"
 )
 _WRONG_URL = re.compile(
-    r"invalid \w+ value: |invalid port number|could not parse port|service file"
+    r"invalid (\"?\w+\"? |integer )?value:? |invalid port number|could not (match \d|parse port)"
+    r"|weak sslmode|require_auth method \"|socket path \".*\" is too long"
 )
+_SET_UP = "`man pq-postgres` tells of set-up, roles and passwords"
+_LET_IN = "`pq init URL --grant ROLE`, by who owns the tables, lets a role in"
+_ASK = "`pg_isready -d URL` asks whether a server answers there"
 
 
 def no_schema(address: Address) -> ConfigError:
@@ -61,10 +67,10 @@ def why_not_connected(error: Exception, address: Address) -> PqError:
         told = "cannot connect; within a password write @ as %40, / as %2F, # as %23"
     text = f"{address.shown}: {told}"
     if _DENIED.search(said):
-        return PermissionDeniedError(text)
+        return PermissionDeniedError(f"{text}; {_SET_UP}")
     if _WRONG_SETTING.search(said):
-        return ConfigError(text)
-    return TryAgainError(text)
+        return ConfigError(f"{text}; {_SET_UP}")
+    return TryAgainError(f"{text}; {_ASK}")
 
 
 def is_lost(error: Refused) -> bool:
@@ -80,7 +86,7 @@ def translated(error: Refused, address: Address) -> PqError | OSError:
     if state in _NO_SCHEMA:
         return no_schema(address)
     if state == "42501":
-        return PermissionDeniedError(text)
+        return PermissionDeniedError(f"{text}; {_LET_IN}")
     if state == "25006":
         return TryAgainError(f"{address.shown}: the server is read-only, a standby?")
     if state == "55P03":

@@ -27,11 +27,13 @@ from pq_cli.errors import (
     PqError,
     SpoolIOError,
     TryAgainError,
+    UsageError,
 )
 from pq_cli.opened import os_error_status
 from pq_cli.postgres.address import Address
 from pq_cli.postgres.link import Link
-from pq_cli.postgres.wire.session import Session
+from pq_cli.postgres.trouble import why_not_connected
+from pq_cli.postgres.wire.session import Refused, Session
 
 ONLY_LIBPQ = """
 import sys
@@ -174,6 +176,45 @@ def test_what_a_server_refuses_has_its_status(url, state, error, status):
     else:
         assert type(refused.value) is error and refused.value.exit_code == status
     link.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ("host=h&port=notaport", UsageError), ("host=a,b&port=1,2,3", UsageError),
+        ("host=/" + "x" * 120, UsageError), ("sslmode=no", UsageError),
+        ("require_auth=nothing", UsageError), ("target_session_attrs=x", UsageError),
+        ("sslmode=allow&sslrootcert=system", UsageError), ("nonsense=1", UsageError),
+        ("service=missing", ConfigError), ("host=/nowhere", TryAgainError),
+    ],
+)  # fmt: skip
+def test_what_keeps_from_connecting_has_its_status(more, error):
+    """A URL that is wrong is told at once, not tried again; what to type next is always told."""
+    link = Link(Address(f"postgresql:///db?{more}"), 0.0)
+    with pytest.raises(PqError) as refused:
+        link.rows("select 1")
+    assert type(refused.value) is error
+    assert refused.value.told("enqueue").count("`") == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'pg_hba.conf rejects connection for host "h"', 'no pg_hba.conf entry for host "h"',
+        'password authentication failed for user "u"', 'role "u" does not exist',
+        "fe_sendauth: no password supplied", "empty password returned by client",
+        "connection requires a valid client certificate", "server does not support SSL",
+        'authentication method requirement "scram-sha-256" failed',
+        'role "u" is not permitted to log in',
+        'permission denied for database "d"', "SSL error: certificate verify failed",
+    ],
+)  # fmt: skip
+def test_who_is_not_let_in_need_not_try_again(said):
+    """Whatever the server objects to: 77, and where it is told how to be let in."""
+    error = why_not_connected(
+        Refused(None, f"connection failed: {said}"), Address("postgresql:///d")
+    )
+    assert type(error) is PermissionDeniedError and "`man pq-postgres`" in str(error)
 
 
 def test_a_connection_that_was_lost_is_made_anew(url):
