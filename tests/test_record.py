@@ -75,3 +75,12 @@ def test_an_item_is_one_value_however_it_was_made(item: Item) -> None:
 def test_the_same_request_in_two_forms(one: dict, two: dict) -> None:
     """Requests that ask for the same are one key of a dictionary."""
     assert Request(**one) == Request(**two) and hash(Request(**one)) == hash(Request(**two))
+
+
+def test_a_copy_has_the_same_fields() -> None:
+    """What is changed is changed in the copy alone, and a field that there is not is an error."""
+    request = Request(priority=2, key="k")
+    assert request.replace(priority=3) == Request(priority=3, key="k")
+    assert request == Request(priority=2, key="k") == request.replace()
+    with pytest.raises(TypeError, match="Request: missing or unknown fields: colour"):
+        request.replace(colour="red")

@@ -32,8 +32,10 @@ class Record:
         cls._defaults = cls._defaults | {n: cls.__dict__[n] for n in own if n in cls.__dict__}
 
     def __init__(self, **values: Any) -> None:
-        self.__dict__.update(self._defaults)
-        self.__dict__.update(values)
+        self.__dict__.update(self._defaults, **values)
+        self._check()
+
+    def _check(self) -> None:
         if len(self.__dict__) != len(self.FIELDS):
             wrong = ", ".join(sorted(set(self.FIELDS).symmetric_difference(self.__dict__)))
             raise TypeError(f"{type(self).__name__}: missing or unknown fields: {wrong}")
@@ -57,7 +59,10 @@ class Record:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with `changes` applied; an unknown field is a TypeError."""
-        return type(self)(**self.__dict__ | changes)
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__, **changes)
+        new._check()
+        return new
 
 
 def _hashable(value: object) -> object:
