@@ -118,13 +118,14 @@ def claim_ended(root: str, item_id: int) -> None:
         mine.claims.discard(item_id)
 
 
-def dead_workers(root: str) -> list[str]:
-    """Return the names of the locks that nobody holds any more."""
+def dead_workers(root: str, mine: Attendance | None) -> list[str]:
+    """Return the names of the locks that nobody holds any more. mine: need not be asked."""
     try:
         names = os.listdir(f"{root}/{layout.WORKERS}")
     except FileNotFoundError:
         return []
-    return [name for name in names if is_locked(f"{root}/{layout.WORKERS}/{name}") is False]
+    others = (name for name in names if mine is None or name != mine.name)
+    return [name for name in others if is_locked(f"{root}/{layout.WORKERS}/{name}") is False]
 
 
 def is_gone(holder: Holder, root: str) -> bool:
@@ -213,7 +214,7 @@ class SpoolClaims:
         are fine cost nothing.
         """
         files = self.files
-        dead = dead_workers(files.root)
+        dead = dead_workers(files.root, self._attended() or _of_this_process.get(files.root))
         floor = files.counter.floor
         if not dead and floor is not None and now < floor:
             return

@@ -57,8 +57,6 @@ class Log:
         if not lines:
             return
         try:
-            if self._fd >= 0 and not os.fstat(self._fd).st_nlink:
-                self.close()  # another process has put a shorter log there
             size = self._opened()
             if size != self._size:
                 lines = self._front(size) + lines
@@ -74,11 +72,14 @@ class Log:
             self.close()
 
     def _opened(self) -> int:
-        """Open the log unless it is open; return its size."""
-        if self._fd < 0:
+        """Open the log, unless it is open and no process has put a shorter one there; its size."""
+        info = os.fstat(self._fd) if self._fd >= 0 else None
+        if info is None or not info.st_nlink:
+            self.close()
             self._fd = self._disk.open_to_append(layout.LOG)
             self._size = -1
-        return os.fstat(self._fd).st_size
+            info = os.fstat(self._fd)
+        return info.st_size
 
     def _front(self, size: int) -> bytes:
         """Return what must come before the next event, where others have written last."""
