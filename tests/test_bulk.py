@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from pq_cli import Spool, host
 from pq_cli.errors import UsageError
 from pq_cli.queue.request import Request
 from pq_cli.spool.check.check import Check
-from pq_cli.spool.disk import durable, layout
+from pq_cli.spool.disk import ahead, durable, layout
 
 requests = st.builds(
     Request,
@@ -136,6 +137,35 @@ def test_a_batch_is_synced_before_its_metas_appear(tmp_path):
     queue = make_queue("spool-full", tmp_path, Clock())
     items = queue.enqueue_many([(b"whole", Request())] * 8).items
     assert {item.written_boot for item in items} == {None}
+
+
+def test_what_the_sync_of_many_payloads_lost_is_not_promised(tmp_path, monkeypatch):
+    """It runs while their metas are written, and the one behind it need not know of its error."""
+    sync, failing = durable.Disk.sync_file_system, [OSError(errno.EIO, os.strerror(errno.EIO))]
+
+    def first_fails(disk):
+        if failing:
+            raise failing.pop()
+        sync(disk)
+
+    monkeypatch.setattr(durable.Disk, "sync_file_system", first_fails)
+    queue = make_queue("spool-full", tmp_path, Clock())
+    many = [(b"x", Request())] * ahead.MANY
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        queue.enqueue_many(many)
+    assert len(queue) == 0 and os.listdir(f"{queue.path}/tmp") == []
+    assert len(queue.enqueue_many(many).items) == len(many)
+
+
+def test_many_enter_where_no_thread_is_to_be_had(tmp_path, monkeypatch):
+    """Under a limit of processes they are synced all the same: behind their metas."""
+
+    def none_left(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    queue = make_queue("spool-full", tmp_path, Clock())
+    assert len(queue.enqueue_many([(b"x", Request())] * ahead.MANY).items) == ahead.MANY
 
 
 def test_what_a_power_loss_tore_is_not_served(tmp_path, monkeypatch):
