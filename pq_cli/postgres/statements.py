@@ -205,9 +205,9 @@ with gone as (
         and not awaited and coalesce(abs({CLOCK} - %(now)s::float8) < 0.25, true)
     returning queue, blob, id
 ), logs as (
-    delete from pq.output using gone where output.queue = %(queue)s and output.id = gone.id
+    delete from pq.output where queue = %(queue)s and id = (select id from gone)
 ), content as (
-    delete from pq.payload using gone where payload.queue = gone.queue and payload.blob = gone.blob
+    delete from pq.payload where queue = %(queue)s and blob = (select blob from gone)
 )
 insert into pq.event (queue, said) select queue, %(said)s from gone returning seq
 """

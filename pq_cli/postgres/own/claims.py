@@ -48,79 +48,72 @@ _NAMED = f"""case when not {_UNNAMED} then
 stand in JSON as they are."""
 _PLAIN = f"""moving like %(fresh)s and created_at <= %(at)s::float8
         and ({_UNNAMED} or length({_NAMED}) <= 200)"""
-_TAKEN = ", ".join(f"taken.{name}" for name in COLUMNS.split(", "))
+_MADE = ", ".join(f"made.{name}" for name in COLUMNS.split(", "))
 
 # What most claims are: nothing is due, no lease is over, and of the lane whose head comes first one
 # of the next few is free that comes before the heads of all other lanes, and was never claimed.
-# Where it is not so nothing is locked or taken, and NEXT looks at all lanes. Here lanes are looked
-# at as long as age can have brought one of the rest before the best so far; what is taken is of the
-# rank of that. As there, what is locked is found by a loop over the primary key; `offset 0` keeps
-# the planner from asking the same thing twice.
+# Where it is not so nothing is locked or taken, and NEXT looks at all lanes: the first of the few
+# that is not `sure` ends the search, it is neither locked nor passed over. Lanes are looked at as
+# long as age can have brought one of the rest before the best so far; the first row of `head` is
+# none of them, but the queue. As in NEXT, what is locked is found by a loop over the primary key;
+# `offset 0` keeps the planner from asking the same thing twice. It has few parts: to set up its
+# plan takes the server as long as all that it then finds.
 TAKE = f"""
-with recursive opened as materialized (
-    select now, due, lease, case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
-        paused is null and coalesce(due > now, true) and coalesce(lease > now, true)
-            and abs(now - %(at)s::float8) < 0.25 as clear
+with recursive head as (
+    select now, next, case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
+        paused is null and coalesce(next > now, true) and abs(now - %(at)s::float8) < 0.25 as clear,
+        null::bigint as id, 0::smallint as priority, '' collate "C" as limited_by,
+        null::bigint as rank, 9223372036854775807 as best
     from (
-        select coalesce(%(now)s::float8, {_NOW}) as now, aged_at, paused,
+        select coalesce(%(now)s::float8, {_NOW}) as now, aged_at, paused, least(
             (select not_before from pq.item where item.queue = %(queue)s and state = 'delayed'
-             order by not_before limit 1) as due,
+             order by not_before limit 1),
             (select lease_until from pq.item where item.queue = %(queue)s and state = 'active'
-             order by lease_until limit 1) as lease
+             order by lease_until limit 1)) as next
         from pq.queue where number = %(queue)s offset 0
-    ) as coming
-), head as (
-    select t, found.*, rank as best from opened cross join lateral (
-        select id, priority, limited_by, {sql.rank("priority", "t - created_at")} as rank
-        from pq.item where queue = %(queue)s and state = 'pending'
-        order by priority, limited_by, id limit 1
-    ) as found where clear
+    ) as opened
     union all
-    select t, found.*, least(head.best, found.rank) from head cross join lateral (
+    select now, next, t, clear, found.*, least(best, found.rank) from head cross join lateral (
         select id, priority, limited_by, {sql.rank("priority", "t - created_at")} as rank
         from pq.item where queue = %(queue)s and state = 'pending'
             and (item.priority, item.limited_by) > (head.priority, head.limited_by)
         order by priority, limited_by, id limit 1
-    ) as found where {sql.floor("head.priority")} <= head.best
-), taken as materialized (
-    select taken.* from (
-        select id, priority, limited_by, t, rank,
-            lead(array[rank, id]) over (order by rank, id) as next
-        from head order by rank, id limit 1
-    ) as first cross join lateral (
-        select id, bool_and(plain) over (order by id) as plain,
-            max(array[{sql.rank("first.priority", "first.t - created_at")}, id])
-                over (order by id) as place
-        from (
-            select id, created_at, {_PLAIN} as plain from pq.item
-            where queue = %(queue)s and state = 'pending' and item.priority = first.priority
-                and limited_by = '' and first.limited_by = '' and id < first.id + {_NEAR}
-            order by id limit %(most)s
-        ) as front
-    ) as sure cross join lateral (
-        select {COLUMNS}, created_at, blob, {_NAMED} as named from pq.item
-        where queue = %(queue)s and id = sure.id and state >= 'pending' and state <= 'pending'
-            and moving like %(fresh)s
-        for update skip locked
-    ) as taken where plain and place < least(first.next, array[first.rank + 1, 0]) limit 1
+    ) as found where clear and {sql.floor("head.priority")} <= best
 ), made as (
     update pq.item set state = 'active', not_before = null, lease_until = %(until)s::float8,
-        worker = %(worker)s, moving = format(%(moving)s::text, taken.id, taken.priority)
-    from taken where item.queue = %(queue)s and item.id = taken.id
+        worker = %(worker)s, moving = format(%(moving)s::text, id, priority)
+    where queue = %(queue)s and id = (
+        select free.id from (
+            select * from head order by rank, id limit 1
+        ) as first cross join lateral (
+            select case when {_PLAIN} and limited_by = ''
+                and {sql.rank("priority", "first.t - created_at")} <= first.rank then id end as sure
+            from pq.item where queue = %(queue)s and state = 'pending'
+                and priority = first.priority and limited_by = first.limited_by
+                and id < least(first.id + {_NEAR},
+                    (select min(id) from head where rank = first.rank and id > first.id))
+            order by id limit %(most)s
+        ) as front left join lateral (
+            select id from pq.item where queue = %(queue)s and id = front.sure
+                and state >= 'pending' and state <= 'pending' and moving like %(fresh)s
+            for update skip locked
+        ) as free on true where free.id is not null or sure is null limit 1
+    )
+    returning {COLUMNS}, blob, created_at
 ), noted as (
     insert into pq.event (queue, said)
-    select %(queue)s, format(%(said)s::text, id, priority, ',"name":"' || named || '"',
+    select %(queue)s, format(%(said)s::text, id, priority, ',"name":"' || {_NAMED} || '"',
         round(greatest(0, %(at)s::float8 - created_at) * 1000) / 1000)
-    from taken returning seq
+    from made returning seq
 )
-select now, due, lease, clear, exists (select from head), (select seq from noted), {_TAKEN},
-    (select data from pq.payload
-     where payload.queue = %(queue)s and payload.blob = taken.blob and no = 0
+select now, next, clear, exists (select from head where id is not null),
+    (select seq from noted), {_MADE},
+    (select data from pq.payload where queue = %(queue)s and blob = made.blob and no = 0
         and octet_length(data) <= %(small)s)
-from opened left join taken on true
+from head left join made on true where head.id is null
 """
 """The time, when something is due, whether it was so, whether anything is pending, the number of
-the event, the item as it was, its payload."""
+the event, the item as it is now, its payload."""
 
 _GIVE_BACK = """
 update pq.item set state = 'pending', lease_until = null, worker = null, moving = %s
@@ -134,14 +127,6 @@ def _to_fill(text: str) -> str:
     for now, then in (("%", "%%"), *said, ('"priority":-2,', '"priority":%2$s,')):
         text = text.replace(now, then)
     return text
-
-
-def _filled(text: str, number: int, priority: int) -> str:
-    """Fill in what was left out; as `format` does."""
-    parts = text.split("%%")
-    return "%".join(
-        part.replace("%1$s", str(number)).replace("%2$s", str(priority)) for part in parts
-    )
 
 
 _FRESH = _to_fill(texts(_NEW)[1]).replace("%2$s", "%").replace(_AT, "%")
@@ -200,28 +185,27 @@ class Claims(Ends):
             holder = self.holder(bound=bound)
             if self._stencil is None or self._stencil.holder is not holder:
                 self._stencil = _Stencil(holder)
-            at, moving, row = self._taken(self._stencil, seconds)
-            if row is None or not row[3]:
+            at, row = self._taken(self._stencil, seconds)
+            if row is None or not row[2]:
                 return False, None
-            (now, due, lease), (there, seq), found = row[:3], row[4:6], row[6:]
-            times = [each for each in (due, lease) if each is not None and each < math.inf]
-            self._known = now, time.monotonic(), min(times, default=None)
+            (now, due, _, there, seq), found = row[:5], row[5:]
+            self._known = now, time.monotonic(), None if due == math.inf else due
             if seq is None:
                 return not there, None
-            said = _filled(moving, found[0], found[2])
             try:
-                item = transitions.claimed(item_of(found), at, seconds, holder)
+                item = item_of(found)
             except DamagedItemError:
                 self._whole = False  # from now on each is read before it is claimed
-                self._link.rows(_GIVE_BACK, found[6], self.number, found[0], said)
+                unread = _NEW.replace(id=found[0], priority=found[2], updated_at=at)
+                self._link.rows(_GIVE_BACK, texts(unread)[1], self.number, found[0], found[6])
                 return False, None
-            self._claimed(item, said)
+            self._claimed(item, found[6])
             self._came = item.id, found[-1]
             self._trim([(seq,)])
             return True, item
 
-    def _taken(self, stencil: _Stencil, seconds: float) -> tuple[float, str, Row | None]:
-        """Run TAKE; return the time of the claim, what it writes, to be filled in, and its row."""
+    def _taken(self, stencil: _Stencil, seconds: float) -> tuple[float, Row | None]:
+        """Run TAKE; return the time of the claim and its row."""
         at, guess = self._time_now()
         at = transitions.stamp(at)
         until = transitions.stamp(at + seconds)
@@ -243,4 +227,4 @@ class Claims(Ends):
         except BaseException:
             self._not_heard()  # an interrupt, too; what was refused is just not found
             raise
-        return at, moving, rows[0] if rows else None
+        return at, rows[0] if rows else None
