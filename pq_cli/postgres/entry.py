@@ -78,7 +78,8 @@ class Entry:
                 item = new_item(request, 0, self._now, self._config, ends, **said)
                 rule = request.if_exists
                 other = self._check(item, rule)
-                if admitted.stand(other, item, rule, self._store.put_changed) is None:
+                put = self._store.put_changed
+                if other is None or admitted.stand(other, item, rule, put) is None:
                     event = events.event_of("enqueued", item, self._now)
                     self._enter(item, staged, other, event, admitted.items)
             except PqError as error:

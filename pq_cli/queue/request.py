@@ -97,14 +97,14 @@ class Admitted(Record):
         return cls(items=[], found=[], differing=[], error=error)
 
     def stand(
-        self, other: Item | None, item: Item, rule: str, put: Callable[[Item, Item], Item]
+        self, other: Item, item: Item, rule: str, put: Callable[[Item, Item], Item]
     ) -> Item | None:
         """Return the item that stands for `item` from now on; None: `item` goes in.
 
-        other: as `check_key` gave it by this rule. put: keeps what becomes of it: with `raise` one
+        other: what `check_key` gave by this rule. put: keeps what becomes of it: with `raise` one
         that waits has the more urgent of both priorities, and its place by id.
         """
-        if other is None or rule not in _STANDS:
+        if rule not in _STANDS:
             return None
         waits = other.state is not State.ACTIVE
         if rule == "raise" and waits and item.priority < other.priority:

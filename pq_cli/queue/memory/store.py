@@ -222,8 +222,9 @@ class MemoryStore(MemoryAttends, Common):
         ends = ends_before(self, request.ids_before) if request.after else None
         said = {"size": staged.size, "checksum": staged.checksum}
         item = new_item(request, self._last_id + 1, now, self.config, ends, **said)
-        other = self.check(item, request.if_exists)
-        if admitted.stand(other, item, request.if_exists, self.put_changed) is None:
+        rule = request.if_exists
+        other = self.check(item, rule)
+        if other is None or admitted.stand(other, item, rule, self.put_changed) is None:
             if other is not None:
                 self.drop(other)
             self.note(events.event_of("enqueued", item, now))

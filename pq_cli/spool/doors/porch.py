@@ -177,7 +177,7 @@ class _Admission(Porch):
             said = said_of(files, staged.size, staged.checksum)
             item = new_item(request, 0, now(), files.config, ends, **said)
         other = self.check(item, request.if_exists)
-        stands = self.admitted.stand(other, item, request.if_exists, self._raise)
+        stands = other and self.admitted.stand(other, item, request.if_exists, self._raise)
         if stands is not None:
             # Its id will be told, so it must last, and its key: who enqueued it may be dead.
             files.after.sync(files.place(stands).rpartition("/")[0])
