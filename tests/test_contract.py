@@ -37,7 +37,7 @@ def put(queue, *priorities, **fields):
 # -- enqueue -------------------------------------------------------------------
 
 
-def test_a_new_item_is_pending_with_the_policys_defaults(make, clock):
+def test_a_new_item_is_pending_with_the_policys_defaults(make):
     """Ids count from 1; what was not said is as the policy says; what was said is kept."""
     q = make(default_priority=7, max_attempts=5)
     first = q.enqueue(b"abc")
@@ -237,7 +237,7 @@ def test_a_key_is_free_when_its_item_has_ended(make, clock, end):
     assert q.enqueue(b"", key="k", if_exists="fail").id == 2
 
 
-def test_a_live_item_keeps_its_key(make, clock):
+def test_a_live_item_keeps_its_key(make):
     """Through claim, retry wait, hold, a change of lane and release the key stays taken."""
     q = make()
     q.enqueue(b"", key="k")
@@ -279,7 +279,7 @@ def test_keys_that_look_alike_are_different(make):
         assert q.enqueue(b"", key=key).id == number
 
 
-def test_max_items_counts_what_is_live(make, clock):
+def test_max_items_counts_what_is_live(make):
     """Pending, delayed, active and held items fill the queue; done and failed ones do not."""
     q = make(max_items=4)
     put(q, 5, 5, 5)
@@ -433,7 +433,7 @@ def test_age_takes_only_a_time(make, at):
 # -- claims --------------------------------------------------------------------
 
 
-def test_a_claim_counts_an_attempt_and_has_a_lease(make, clock):
+def test_a_claim_counts_an_attempt_and_has_a_lease(make):
     """Claiming makes the item active under a number of its own, for the lease."""
     q = make(lease=60.0)
     q.enqueue(b"x")
@@ -604,13 +604,12 @@ def test_a_failed_attempt_waits_longer_each_time(make, clock):
     assert [e["error"] for e in q.claim().history] == ["no 1", "no 2", "no 3", "no 4"]
 
 
-def test_jitter_takes_off_up_to_a_tenth(request, tmp_path, clock):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_jitter_takes_off_up_to_a_tenth(tmp_path, clock, backend):
     """What failed together does not come back together: the wait is 90 to 100 per cent."""
-    for backend in BACKENDS:
-        (tmp_path / backend).mkdir()
-        q = make_queue(backend, tmp_path / backend, clock, jitter=lambda: 0.5, backoff=100.0)
-        put(q, 5)
-        assert q.fail(q.claim()).not_before == START + 95
+    q = make_queue(backend, tmp_path, clock, jitter=lambda: 0.5, backoff=100.0)
+    put(q, 5)
+    assert q.fail(q.claim()).not_before == START + 95
 
 
 def test_at_max_attempts_an_item_is_a_dead_letter(make, clock):
@@ -679,7 +678,7 @@ def test_a_released_item_is_uncounted_and_in_its_old_place(make):
     assert (again.id, again.attempts, again.claim) == (1, 1, "1.2")
 
 
-def test_only_the_latest_history_is_kept(make, clock):
+def test_only_the_latest_history_is_kept(make):
     """Twenty attempts are remembered, the oldest dropped first."""
     q = make(backoff=0.0, max_attempts=100)
     put(q, 5)
@@ -803,7 +802,7 @@ def test_what_was_due_before_it_came_is_pending(make):
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.HELD, State.DELAYED])
-def test_retry_keeps_id_place_and_history(make, clock, state):
+def test_retry_keeps_id_place_and_history(make, state):
     """A retried item is pending in its old place, its attempts reset, its history kept."""
     q = make(keep_done=60.0)
     put(q, 5, 5, 5)
@@ -887,7 +886,7 @@ def test_what_is_cancelled_has_failed_and_says_by_whom(make, state):
 
 
 @pytest.mark.parametrize("state", [State.ACTIVE, State.PENDING, State.DELAYED, State.HELD])
-def test_what_is_cancelled_can_be_held_or_removed_instead(make, state, clock):
+def test_what_is_cancelled_can_be_held_or_removed_instead(make, state):
     """cancel(hold=True) and cancel(remove=True) end a claim, too; `restore` brings back."""
     q = make()
     in_state(q, state)
@@ -1071,7 +1070,7 @@ def test_what_somebody_works_on_is_not_removed(make):
 # -- looking -------------------------------------------------------------------
 
 
-def everything(q, clock):
+def everything(q):
     """Fill a queue with items in every state; return their ids in listing order."""
     put(q, 5, 5, 5, 5, 5, 5, 3)
     q.done(q.claim())  # 7
@@ -1084,16 +1083,16 @@ def everything(q, clock):
     return [2, 8, 6, 5, 4, 3, 1, 7]
 
 
-def test_items_come_as_they_would_be_served(make, clock):
+def test_items_come_as_they_would_be_served(make):
     """Active, pending in serving order, delayed by due time, held, failed, done."""
     q = make(keep_done=60.0)
-    assert everything(q, clock) == ids(q)
+    assert everything(q) == ids(q)
 
 
-def test_items_can_be_asked_for_by_state(make, clock):
+def test_items_can_be_asked_for_by_state(make):
     """Any iterable of states; the order of listing stays."""
     q = make(keep_done=60.0)
-    everything(q, clock)
+    everything(q)
     wanted = [State.DONE, State.ACTIVE, State.HELD]
     assert ids(q, *wanted) == [2, 3, 7]
     assert [i.id for i in q.items(iter(wanted))] == [2, 3, 7]
@@ -1199,7 +1198,7 @@ def test_the_backlog_is_what_would_be_served(make, clock):
     assert backlog.created_in((1, ""))(4) == START
 
 
-def test_what_an_attempt_wrote_is_kept_as_long_as_its_item(make, clock):
+def test_what_an_attempt_wrote_is_kept_as_long_as_its_item(make):
     """`keep_log` is fenced; each attempt has its own; the oldest goes; none is left of an item."""
     q = make(max_attempts=100, backoff=0.0)
     q.enqueue(b"x")
@@ -1301,7 +1300,7 @@ def test_a_payload_that_comes_in_says_its_size_and_checksum(make):
         assert not arrivals.full
 
 
-def test_what_leaves_is_held_until_it_has_left(make, clock):
+def test_what_leaves_is_held_until_it_has_left(make):
     """`mark` holds what waits, and gives it as it is to arrive; `put_back` undoes that."""
     q = make()
     put(q, 5, 5, 5, 5)

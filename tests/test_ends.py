@@ -60,7 +60,7 @@ def test_an_item_that_was_done_before_it_was_removed_was_done(make):
     assert ends(q, 1) == {1: "done"}
 
 
-def test_what_has_not_ended_is_waited_for(make, clock):
+def test_what_has_not_ended_is_waited_for(make):
     """Pending, delayed, held, active and what is to be retried: none of them is an end."""
     q = make(backoff=10.0)
     for _ in range(4):
@@ -84,7 +84,7 @@ def test_what_never_was_is_told_at_once(make):
         list(q.ends([1, 7]))
 
 
-def test_each_end_is_told_when_it_comes(make, clock, threads):
+def test_each_end_is_told_when_it_comes(make, threads):
     """In the order of the ends, also of items that go through many states, and of many claims."""
     q = make()
     first, second, third = (q.enqueue(b"x") for _ in range(3))

@@ -114,7 +114,7 @@ def test_the_manual_shows_a_name_in_a_url(station):
     assert (station.server / "report.xml").read_bytes() == b"measured"
 
 
-def test_first_steps(tmp_path):
+def test_first_steps():
     """The first command of the README ends well, and what it queued has gone out, live first.
 
     So has what a worker had at hand that was killed: the next one gets it.

@@ -133,7 +133,7 @@ def test_mtime_is_rounded_down_and_held_to_real_years() -> None:
     assert values.mtime_us(Stamp(0, 2**70, 0)) == values.MAX_US
 
 
-def _persistent(state: str, updated: str, **more: Any) -> str:
+def _persistent(updated: str, **more: Any) -> str:
     return json.dumps({"updated_at": updated, "status": "pending", **more})
 
 
@@ -159,7 +159,7 @@ def test_newest_meta_gives_the_state(
     """PersistentQueue: which meta decides state and attempts, and completed never runs again."""
     number = ("pending", "processing", "suspended", "failed", "completed").index
     metas = {
-        f"a.{word}.meta.json": _persistent(word, updated, attempts=number(word))
+        f"a.{word}.meta.json": _persistent(updated, attempts=number(word))
         for word, updated in files.items()
     }
     item = read(fill({"a.pending.wsjf": "{}", **metas}), "pywats_persistent").only()

@@ -6,12 +6,21 @@ import pytest
 from database import need_postgres, server
 from support import Pq
 
+from pq_cli import PostgresQueue
+
 
 @pytest.fixture
 def url():
-    """A queue that nobody has used."""
+    """The URL of a queue that nobody has used."""
     need_postgres()
     return server().url()
+
+
+@pytest.fixture
+def queue(url):
+    """A queue that nobody has used."""
+    with PostgresQueue(url) as queue:
+        yield queue
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_somebody_else_was_faster(pq, place, editor, tmp_path):
         assert queue.config == QueueConfig(max_attempts=9)
 
 
-def test_who_sets_something_else_meanwhile_is_heard_too(pq, place):
+def test_who_sets_something_else_meanwhile_is_heard_too(place):
     """Several set a field of their own at once, again and again: none is forgotten."""
     with open_queue(place):
         pass

@@ -8,17 +8,10 @@ import pytest
 from database import server
 from support import wait_until
 
-from pq_cli import PostgresQueue, Request
+from pq_cli import Request
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.finding import KEYS
 from pq_cli.postgres.presence import channel
-
-
-@pytest.fixture
-def queue(url):
-    """A queue that nobody has used."""
-    with PostgresQueue(url) as queue:
-        yield queue
 
 
 @pytest.fixture
@@ -36,7 +29,7 @@ def limited(queue, *limits):
 WAITS = "select 1 from pg_locks where locktype = 'advisory' and not granted"
 
 
-def takes_the_slot(queue, url, number, take):
+def takes_the_slot(url, number, take):
     """Return what `take` gives while somebody else takes the slot of item 1's limit."""
     import psycopg
 
@@ -55,7 +48,7 @@ def takes_the_slot(queue, url, number, take):
 def test_who_comes_second_to_the_last_slot_looks_again(queue, url, number):
     """Somebody is just taking it: a claim waits for that, and then takes what has another limit."""
     limited(queue, "api", "api", "db", "db")
-    assert takes_the_slot(queue, url, number, queue.claim).id == 3
+    assert takes_the_slot(url, number, queue.claim).id == 3
     assert queue.claim() is None
 
 
@@ -85,7 +78,7 @@ def test_an_item_claimed_as_it_enters_waits_for_who_takes_the_slot(queue, url, n
     """`commit_claimed` asks under the limit's lock, too: then the item is queued."""
     limited(queue, "api")
     staged = queue.stage(b"", Request(limit="api"))
-    item = takes_the_slot(queue, url, number, lambda: queue.commit_claimed(staged))
+    item = takes_the_slot(url, number, lambda: queue.commit_claimed(staged))
     assert (item.id, item.claim) == (2, None)
 
 

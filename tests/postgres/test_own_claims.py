@@ -15,13 +15,6 @@ from pq_cli.postgres.presence import channel
 from pq_cli.postgres.wire.session import Refused, Session
 
 
-@pytest.fixture
-def queue(url):
-    """A queue that nobody has used."""
-    with PostgresQueue(url) as queue:
-        yield queue
-
-
 def test_a_claim_that_somebody_else_has_by_now_is_stale(queue, url):
     """Whoever ended it so would end what the other one works on."""
     queue.enqueue(b"x")

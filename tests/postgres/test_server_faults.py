@@ -22,7 +22,7 @@ SEED = int(os.environ.get("PQ_SEED", "1"))
 SECONDS = 60.0 if LONG else 5.0
 
 
-def hurt(crowd, what, seconds=SECONDS):
+def hurt(what, seconds=SECONDS):
     """Let `what(chance)` happen again and again for a while."""
     chance = random.Random(SEED)
     until = time.monotonic() + seconds
@@ -35,7 +35,7 @@ def test_clients_that_are_killed():
     """SIGKILL of producers and workers at random moments: told ids are served, no claim twice."""
     need_postgres()
     with Crowd(server().url()) as crowd:
-        hurt(crowd, crowd.kill_one)
+        hurt(crowd.kill_one)
     crowd.settle()
 
 
@@ -53,7 +53,7 @@ def test_sessions_that_are_terminated():
             TALLY["database sessions terminated under load"] += 1
 
     with Crowd(server().url()) as crowd:
-        hurt(crowd, terminate)
+        hurt(terminate)
         server().sql(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pq'"
         )

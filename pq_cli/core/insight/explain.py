@@ -110,7 +110,7 @@ def explain(
     if pause is not None and item.state is State.PENDING:
         reasons.append(Reason(kind="paused", values={"since": pause.since, "reason": pause.reason}))
     if position is not None:
-        reasons += _aging(config, item, position.youngest, now, t)
+        reasons += _aging(config, item, position.youngest, t)
     return reasons + [attempt(entry) for entry in item.history]
 
 
@@ -177,7 +177,7 @@ def _standing(item: Item, position: Position | None, now: float) -> list[Reason]
     return [Reason(kind="done", values={"at": item.updated_at})]
 
 
-def _aging(config: QueueConfig, item: Item, youngest: float, now: float, t: float) -> list[Reason]:
+def _aging(config: QueueConfig, item: Item, youngest: float, t: float) -> list[Reason]:
     if not config.enable_priority:
         return [Reason(kind="fifo")]
     cap = cap_age(config, item.priority)
