@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -44,6 +45,12 @@ def wait_until(true: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < deadline, f"waited {HANG} s: {what}"
         time.sleep(0.01)
     return value
+
+
+def heed_signals() -> None:
+    """Undo what a background job of a script inherits, INT ignored: pq rightly would ignore it."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def runs(pid: int) -> bool:

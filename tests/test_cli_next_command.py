@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import HANG, Pq, runs, wait_until, wait_until_renewed
+from support import HANG, Pq, heed_signals, runs, wait_until, wait_until_renewed
 
 
 def test_command_gets_the_payload_and_the_environment(pq: Pq) -> None:
@@ -96,7 +96,7 @@ def test_options_of_the_command_are_its_own(pq: Pq) -> None:
     )
 
 
-def running(pq: Pq, mark: Path) -> None:
+def running(mark: Path) -> None:
     """Wait until the command has come as far as making its mark."""
     wait_until(mark.exists, "CMD has started")
 
@@ -117,7 +117,7 @@ def test_lease_is_renewed_while_the_command_runs(pq: Pq, tmp_path: Path) -> None
     pq.fill(b"x")
     mark = tmp_path / "mark"
     with pq.start("next", "--lease", "3", "--", *worker(mark)) as process, pq.api() as spool:
-        running(pq, mark)
+        running(mark)
         wait_until_renewed(spool, spool.get(1).lease_until)
         mark.unlink()
         assert process.wait(HANG) == 0
@@ -137,7 +137,7 @@ def test_signal_reaches_the_command(pq: Pq, tmp_path: Path, number: signal.Signa
         "time.sleep(60)",
     )
     with pq.start("next", "--", sys.executable, "-c", "\n".join(code)) as process:
-        running(pq, mark)
+        running(mark)
         process.send_signal(number)
         _, err = process.communicate(timeout=HANG)
         assert (process.returncode, err) == (128 + number, b"")
@@ -157,7 +157,7 @@ def test_command_that_finishes_in_spite_of_a_signal(pq: Pq, tmp_path: Path) -> N
         "time.sleep(60)",
     )
     with pq.start("next", "--", sys.executable, "-c", "\n".join(code)) as process:
-        running(pq, mark)
+        running(mark)
         process.terminate()
         assert process.wait(HANG) == 0
     assert pq.states() == {}
@@ -230,18 +230,12 @@ def test_signal_between_claim_and_command(
         assert (item.state, item.attempts, len(item.history)) == ("pending", 0, 0)
 
 
-def heed_signals() -> None:
-    """Undo what a background job of a script inherits: INT ignored."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def test_lost_claim_is_said_and_its_result_refused(pq: Pq, tmp_path: Path) -> None:
     """When the claim is taken away while CMD runs, CMD is stopped, its result refused: exit 4."""
     pq.fill(b"x")
     mark = tmp_path / "mark"
     with pq.start("next", "--lease", "3", "--", *worker(mark)) as process:
-        running(pq, mark)
+        running(mark)
         with pq.api() as spool:
             spool.release(1)
             assert spool.claim().claim == "1.2"
@@ -261,7 +255,7 @@ def test_lock_that_is_held_does_not_orphan_the_command(pq: Pq, tmp_path: Path) -
     mark = tmp_path / "mark"
     args = ("next", "--lease", "0.3", "--lock-timeout", "0.1", "--", *worker(mark))
     with pq.start(*args) as process, (pq.spool / "lock").open() as lock:
-        running(pq, mark)
+        running(mark)
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert process.stderr
         assert b"could not be renewed" in process.stderr.readline()

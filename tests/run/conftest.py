@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import HANG, wait_until
+from support import HANG, heed_signals, wait_until
 
 from pq_cli import MemoryQueue, QueueConfig, Spool
 
@@ -45,7 +45,7 @@ class Bench:
         argv = [sys.executable, "-m", "pq_cli", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         process = subprocess.Popen(
-            argv, env=self.env, cwd=self.root, preexec_fn=_heed_signals, **pipes
+            argv, env=self.env, cwd=self.root, preexec_fn=heed_signals, **pipes
         )
         self.started.append(process)
         return process
@@ -80,12 +80,6 @@ class Bench:
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
-
-
-def _heed_signals() -> None:
-    """Undo what a background job of a script inherits, INT ignored: pq rightly would ignore it."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _hung(*_: object) -> None:
