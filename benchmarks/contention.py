@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import ROOT, Bench, Target, child_environment
+from benchmarks.harness import Bench, Target, at_once
 from pq_cli import QueueConfig, Spool
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def run(bench: Bench) -> None:
     seconds = 0.3 if bench.size == "small" else 3.0
     for durability in ("fast", "full"):
         cases = {
-            str(workers): functools.partial(_hammer, bench, durability, workers, seconds)
+            str(workers): functools.partial(_hammer, durability, workers, seconds)
             for workers in (1, _MANY)
         }
         samples = bench.alternate(cases, bench.pick(small=1, usual=5))
@@ -50,9 +49,7 @@ def run(bench: Bench) -> None:
         bench.report(NAME, f"{what}: smallest share of {_MANY}", fair, "of the fair share")
 
 
-def _hammer(
-    bench: Bench, durability: str, workers: int, seconds: float, folder: str
-) -> Mapping[str, float]:
+def _hammer(durability: str, workers: int, seconds: float, folder: str) -> Mapping[str, float]:
     spool = f"{folder}/spool"
     with Spool(spool, config=QueueConfig(durability="fast")) as queue:
         queue.write_config(f'durability = "{durability}"\n')
@@ -60,13 +57,7 @@ def _hammer(
             queue.enqueue(b"x", priority=1 + number % 10)
     start = time.time() + (0.3 if workers == 1 else 1.0)
     command = [sys.executable, "-m", "benchmarks.contention", spool, repr(start), repr(seconds)]
-    children = [
-        subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE)
-        for _ in range(workers)
-    ]
-    waits = [json.loads(child.communicate()[0]) for child in children]
-    if any(child.returncode for child in children):
-        raise RuntimeError("a worker failed")
+    waits = [json.loads(printed) for printed in at_once(command, workers)]
     every = sorted(wait for own in waits for wait in own)
     items = len(every) / 3
     return {

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import ROOT, Bench, Target, child_environment
+from benchmarks.harness import ROOT, Bench, Target, at_once, child_environment
 from pq_cli import Spool
 from pq_cli.queue.request import Request
 
@@ -57,11 +57,7 @@ def _together(verb: str, count: int, seconds: float, folder: str) -> Mapping[str
             queue.enqueue_many([(b"x", Request())] * 4000)
     start = time.time() + (0.5 if count == 1 else 1.5)
     command = [sys.executable, "-m", "benchmarks.durable", spool, repr(start), repr(seconds), verb]
-    children = [
-        subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE)
-        for _ in range(count)
-    ]
-    rate = sum(float(child.communicate()[0]) for child in children)
+    rate = sum(map(float, at_once(command, count)))
     return {"item": 1e6 / rate}
 
 

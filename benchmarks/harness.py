@@ -223,6 +223,18 @@ def process(
     return took
 
 
+def at_once(arguments: Sequence[str], count: int) -> list[bytes]:
+    """Run so many processes of this checkout at once; return what each printed."""
+    running = [
+        subprocess.Popen(arguments, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE)
+        for _ in range(count)
+    ]
+    printed = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise RuntimeError(f"one of {count} failed: {' '.join(arguments)}")
+    return printed
+
+
 def first_line(path: str) -> str:
     """Return the first line of a file that a process wrote."""
     with open(path, encoding="utf-8") as file:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -170,18 +170,13 @@ PQ_FAST = Peer(
     "pq fast", "pq-cli", sync=False, priority=True, ack=True, lease=True, processes=True,
     make=lambda folder: _Pq(folder, "fast"),
 )  # fmt: skip
-PQ_FULL = Peer(
-    "pq full", "pq-cli", sync=True, priority=True, ack=True, lease=True, processes=True,
-    make=lambda folder: _Pq(folder, "full"),
-)  # fmt: skip
-PQ_UNREAD = Peer(
-    "pq fast, payload unread", "pq-cli", sync=False, priority=True, ack=True, lease=True,
-    processes=True, make=lambda folder: PqUnread(folder, "fast"),
-)  # fmt: skip
-PQ_FULL_UNREAD = Peer(
-    "pq full, payload unread", "pq-cli", sync=True, priority=True, ack=True, lease=True,
-    processes=True, make=lambda folder: PqUnread(folder, "full"),
-)  # fmt: skip
+PQ_FULL = replace(PQ_FAST, name="pq full", sync=True, make=lambda folder: _Pq(folder, "full"))
+PQ_UNREAD = replace(
+    PQ_FAST, name="pq fast, payload unread", make=lambda folder: PqUnread(folder, "fast")
+)
+PQ_FULL_UNREAD = replace(
+    PQ_FULL, name="pq full, payload unread", make=lambda folder: PqUnread(folder, "full")
+)
 DIRQ = Peer(
     "dirq", "dirq", sync=False, priority=False, ack=True, lease=False, processes=True, make=_Dirq
 )
@@ -189,9 +184,9 @@ LOCALQUEUE = Peer(
     "localqueue relaxed", "localqueue", sync=False, priority=False, ack=True, lease=True,
     processes=True, make=lambda folder: _LocalQueue(folder, "relaxed"),
 )  # fmt: skip
-LOCALQUEUE_DURABLE = Peer(
-    "localqueue durable", "localqueue", sync=True, priority=False, ack=True, lease=True,
-    processes=True, make=lambda folder: _LocalQueue(folder, "durable"),
+LOCALQUEUE_DURABLE = replace(
+    LOCALQUEUE, name="localqueue durable", sync=True,
+    make=lambda folder: _LocalQueue(folder, "durable"),
 )  # fmt: skip
 LITEQUEUE = Peer(
     "litequeue", "litequeue", sync=False, priority=False, ack=True, lease=False, processes=True,

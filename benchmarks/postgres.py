@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from benchmarks import pgpeers
-from benchmarks.harness import ROOT, Bench, Target
+from benchmarks.harness import ROOT, Bench, Target, child_environment, pq_command, process
 from pq_cli import PostgresQueue, Request, State, open_queue
 
 POSTGRES = "postgres"
@@ -213,17 +213,11 @@ def _commands(bench: Bench, url: str) -> None:
     rounds = bench.pick(small=1, usual=15)
     own, bare = [], []
     for _ in range(rounds):
-        own.append(_process("-m", "pq_cli", "next", "-s", f"{url}#commands"))
-        bare.append(_process("-c", "import psycopg"))
+        own.append(process([pq_command(), "next", "-s", f"{url}#commands"], child_environment()))
+        bare.append(process([sys.executable, "-c", "import psycopg"], child_environment()))
     limit = Target("at most 1.15 times", 1.15)
     bench.report(POSTGRES, "pq next, as a process", own, "ms", to="python -c 'import psycopg'",
                  reference=bare, target=limit)  # fmt: skip
-
-
-def _process(*argv: str) -> float:
-    begun = time.perf_counter()
-    subprocess.run([sys.executable, *argv], stdout=subprocess.DEVNULL, check=True)
-    return (time.perf_counter() - begun) * 1e3
 
 
 def _peers(bench: Bench, url: str) -> None:

@@ -23,7 +23,7 @@ from pq_cli import QueueConfig, Spool
 from pq_cli.queue.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 NAME = "scale"
 _REFERENCE = 1000
@@ -97,8 +97,7 @@ def _refilled(path: str, count: int) -> None:
 
 def _ended(path: str, count: int) -> None:
     with Spool(path, config=_FAST) as spool:
-        delays = (Request(delay=86400.0 + n) for n in range(count))
-        _enqueue_each(spool, delays)
+        enqueue(spool, [Request(delay=86400.0 + n) for n in range(count)], count)
         enqueue(spool, [Request()], 2 * count)
         for number in range(2 * count):
             item = spool.claim()
@@ -108,16 +107,6 @@ def _ended(path: str, count: int) -> None:
             else:
                 spool.fail(item, "benchmark", dead=True)
     fill(path, _REFERENCE)
-
-
-def _enqueue_each(spool: Spool, requests: Iterable[Request]) -> None:
-    batch = []
-    for request in requests:
-        batch.append((b"x", request))
-        if len(batch) == _BATCH:
-            spool.enqueue_many(batch)
-            batch = []
-    spool.enqueue_many(batch)
 
 
 # -- figures ---------------------------------------------------------------------
