@@ -12,14 +12,12 @@ MANY = 500
 """Items from which on it pays. With few, they would wait for the disk twice."""
 
 
-def begin_sync(disk: Disk, items: int) -> Callable[[], None]:
-    """Begin to sync the file system, in "full", where many items come; return what awaits the end.
+def begin_sync(disk: Disk) -> Callable[[], None]:
+    """Begin to sync the file system; return what awaits the end.
 
     That raises OSError if it has failed: the kernel tells only those of it who had begun by then,
     so the next sync may know nothing of what this one has lost.
     """
-    if not disk.sync or items < MANY:
-        return lambda: None
     import threading  # start-up: well spent on so many
 
     failed: list[OSError] = []

@@ -25,8 +25,7 @@ from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError, SpoolIOErr
 from pq_cli.host import NO_BOOT, boot_id, is_mine
 from pq_cli.opened import FOUND, Opened, checksum_of, open_file
 from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item
-from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.ahead import begin_sync
+from pq_cli.spool.disk import ahead, layout
 from pq_cli.spool.disk.durable import SMALL
 from pq_cli.spool.disk.state import allocate, last_given
 from pq_cli.spool.files import Files
@@ -286,7 +285,8 @@ class SpoolAdmits:
         folders = set(files.folders)
         last = last_given(files.root) or 0
         now = self.now()
-        wait_for_payloads = begin_sync(disk, len(batch))
+        many = disk.sync and len(batch) >= ahead.MANY
+        wait_for_payloads = ahead.begin_sync(disk) if many else None
         for likely, staged in enumerate(batch, last + 1):
             request = staged.request
             if staged.tmp in ready or (
@@ -307,7 +307,8 @@ class SpoolAdmits:
                 break
             ready[staged.tmp] = item, meta, len(text)
             paths += (staged.tmp, meta)
-        wait_for_payloads()
+        if wait_for_payloads is not None:
+            wait_for_payloads()
         disk.sync_files(paths)
 
     def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
