@@ -15,7 +15,7 @@ from pq_cli.spool.disk.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Set
 
     from pq_cli.core.order import LaneName
 
@@ -24,15 +24,23 @@ _GONE = 0.0
 """The time of an item that is gone meanwhile: as if old, for the oldest go first."""
 
 
-def backlog(reader: Reader, now: float, most: Mapping[str, int]) -> Backlog:
-    """Return what waits at `now` (Unix seconds); see `Store.backlog`. most: see `slots`."""
+def _ids_at_work(reader: Reader, limit: str) -> set[int]:
+    names = map(layout.parse_name, reader.entries(layout.active_folder(limit)))
+    return {name[0] for name in names if name is not None}
+
+
+def backlog(reader: Reader, now: float, most: Mapping[str, int], ended: Set[int]) -> Backlog:
+    """Return what waits at `now` (Unix seconds); see `Store.backlog`. most: see `slots`.
+
+    ended: ids that are not to be counted.
+    """
     created_at: dict[int, float] = {}
     due: dict[LaneName, list[int]] = {}
     delayed, next_due = 0, None
     for folder, _ in reader.of(State.DELAYED):
         second = float(layout.second_of(folder))
         if second > now:
-            ids = reader.ids(folder)
+            ids = [item_id for item_id in reader.ids(folder) if item_id not in ended]
             delayed += len(ids)
             next_due = next_due or (second if ids else None)
             continue
@@ -60,12 +68,12 @@ def backlog(reader: Reader, now: float, most: Mapping[str, int]) -> Backlog:
     lanes = {}
     for lane in sorted({*reader.lanes(), *due}):
         blocks = (sorted(reader.ids(f)) for f, _ in reader.of(State.PENDING, lane=lane))
-        ids = [item_id for block in blocks for item_id in block]
+        ids = [item_id for block in blocks for item_id in block if item_id not in ended]
         if lane in due:
             ids = sorted({*ids, *due[lane]})
         if ids:
             lanes[lane] = ids
-    active = {n: len(reader.entries(layout.active_folder(n))) for n in reader.limits()}
+    active = {n: len(_ids_at_work(reader, n) - ended) for n in reader.limits()}
     return Backlog(
         lanes=lanes,
         created_in=created_in,

@@ -2,8 +2,7 @@
 
 `move` writes the new meta over the old one where it lies, then renames that one file to where
 its new state is, then lets the payload follow. The second rename is the commit instant: before it
-the item is in its old state, after it in its new one, whatever the meta says. pq-spool(5)
-lists what each crash leaves and what finishes it.
+the item is in its old state, after it in its new one, whatever the meta says: see pq-spool(5).
 """
 
 from __future__ import annotations
@@ -176,9 +175,13 @@ class Files:
 
     def _enter_mode(self) -> None:
         if self.state.boot not in (None, this_boot()):
+            from pq_cli.spool.disk.rolledback import rolled_back  # start-up: once a boot
+
             self.log.go_on_above()
             if self.state.after:
                 self.followers.relink(self.state.unsynced)
+            for item_id, path in rolled_back(self.reader).items():
+                self.clear_away(item_id, path)
         self.state = enter_mode(self.disk, self.counter, self.state)
 
     def set_state(self, state: SpoolState) -> None:
@@ -189,10 +192,6 @@ class Files:
     def place(self, item: Item) -> str:
         """Return the path of the item's payload in the spool: where it was found, if it was."""
         return layout.payload_path(item) if item.path is None else item.path[len(self.root) + 1 :]
-
-    def stands(self, item: Item) -> bool:
-        """Tell whether an item is where it was found, also where that cannot be seen."""
-        return self.reader.has_meta(self.place(item))
 
     # -- the movement --------------------------------------------------------
 
@@ -262,8 +261,7 @@ class Files:
         So when its claim is done, it says itself that it has ended: one sector is to be synced, not
         a folder with its journal. Wherever a power loss makes it turn up, there is no item.
 
-        later: that is left for `settle`. Until then a payload has a name that says so: who dies
-        meanwhile leaves nothing of which others do not know what it is.
+        later: that is left for `settle`. Until then a payload has a name that says what it is.
         """
         for item in items:
             self.heed(item, None)
@@ -272,9 +270,10 @@ class Files:
                 path += layout.ENDED
             meta = self.place(item) + layout.META
             own_end = self.disk.sync and not later and item.state is ACTIVE
-            if own_end and self.disk.patch(meta, end_over, item):
-                self.disk.rename(meta, meta + layout.ENDED)
-                self.after.metas.append(meta + layout.ENDED)
+            if own_end and self._renamed(meta, meta + layout.ENDED):
+                meta += layout.ENDED
+            if own_end and self._say_ended(meta, item):
+                self.after.metas.append(meta)
             else:
                 self.disk.unlink(meta)
                 if not later:
@@ -285,14 +284,18 @@ class Files:
             else:
                 self.after.ended.append((item, path))
 
-    def clear_ended(self) -> None:
-        """Remove items that have ended, and that a power loss has brought back. Under the lock."""
-        for path in self.index.ended:
-            item_id = (layout.parse_name(path.rpartition("/")[2]) or (0, None))[0]
-            self._discard_payload(item_id, path)
-            self.disk.discard(path + layout.META)
-            self.tidy(_folder(path))
-        self.index.ended.clear()
+    def _say_ended(self, meta: str, item: Item) -> bool:
+        """Let a meta say that its item has ended; tell whether it does."""
+        try:
+            return self.disk.patch(meta, end_over, item)
+        except OSError:
+            return False  # a disk that is full, and overwrites nothing in place
+
+    def clear_away(self, item_id: int, path: str) -> None:
+        """Remove an item that has ended, and that a power loss has brought back. Under the lock."""
+        self._discard_payload(item_id, path)
+        self.disk.discard(path + layout.META)
+        self.tidy(_folder(path))
 
     def _renamed(self, source: str, target: str) -> bool:
         """Rename a payload; tell whether it was there, and not left behind in another folder."""

@@ -84,9 +84,13 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         # Who ends a claim has most often made it, and then remembers what it says.
         files = self.files
         known = files.index.active_item(item_id) if files.held else None
-        if known is None or claim not in (None, known.claims) or not files.stands(known):
+        if known is None or claim not in (None, known.claims) or not self._stands(known):
             return files.reader.find(item_id, claim)
         return known
+
+    def _stands(self, item: Item) -> bool:
+        """Tell whether an item is where it was found, also where that cannot be seen."""
+        return self.files.reader.has_meta(self.files.place(item))
 
     def owner(self, key: str) -> Item | None:
         return self.files.keys.owner(key)
@@ -213,10 +217,17 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         return chain.from_iterable(map(listing.of, states))
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
-        return [item for item in items if not self.files.stands(item)]
+        return [item for item in items if not self._stands(item)]
 
     def count(self, states: Iterable[State]) -> int:
-        return self.files.reader.count(states)
+        wanted = list(states)
+        ended = sum(state in wanted for state in self._uncounted().values())
+        return self.files.reader.count(wanted) - ended
+
+    def _uncounted(self) -> Mapping[int, State]:
+        from pq_cli.spool.disk.rolledback import uncounted  # start-up: those who look pay for it
+
+        return uncounted(self.files.reader)
 
     def suggest(self, states: Sequence[State], prefix: str) -> Iterator[Item]:
         from pq_cli.spool import suggest  # start-up: for whoever types only
@@ -240,7 +251,7 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
     def backlog(self, now: float) -> Backlog:
         from pq_cli.spool.backlog import backlog
 
-        return backlog(self.files.reader, now, self._limits.now())
+        return backlog(self.files.reader, now, self._limits.now(), self._uncounted().keys())
 
     def keep_log(self, item: Item, content: bytes) -> None:
         self.files.attempt_logs.write(item.id, item.claims, content)

@@ -127,6 +127,20 @@ def served_until_empty(spool: Spool) -> list[tuple[int, bytes]]:
     return served
 
 
+def listed(spool: Spool) -> tuple[int, int, int]:
+    """Return how many live items are listed, of them those that wait, and those at work."""
+    states = [item.state for item in spool.items(LIVE)]
+    active = states.count(State.ACTIVE)
+    return len(states), len(states) - active - states.count(State.HELD), active
+
+
+def counted(spool: Spool) -> tuple[int, int, int]:
+    """Return the same as it is counted by names: for `max_items`, `pq stats`, `pq wait`."""
+    backlog = spool.backlog()
+    waiting = sum(map(len, backlog.lanes.values())) + backlog.delayed
+    return len(spool), waiting, spool.count([State.ACTIVE])
+
+
 def forgotten(spool: Spool) -> list[int]:
     """Return the items that stand otherwise than those that they come after let them."""
     states = {item.id: item.state for item in spool.items(EVERY)}

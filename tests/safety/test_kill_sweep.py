@@ -56,6 +56,7 @@ def verify(world: Path, name: str, told: list[int], died: bool) -> None:
     assert verb.source <= verbs.somewhere(world) or name == "import", "a payload is lost"
     with Spool(root, config=verb.config, clock=lambda: LATER, report=_refuse) as spool:
         before = crashlab.live_and_ended(spool)
+        assert crashlab.counted(spool) == crashlab.listed(spool), "counted is what is listed"
         missing = (template_ids | set(told)) - set(before) - verb.may_go
         assert not missing, f"lost: {missing}"
         if verb.config.max_items and len(spool):

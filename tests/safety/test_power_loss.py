@@ -119,6 +119,7 @@ class Sweep:
             # In one boot nothing that was written is forgotten, but ids depend on this file only.
             powerloss.build(state if boot else state | self._counter(count), self.world)
             self.set_boot(boot)
+            self.booted = boot is not None
             try:
                 self._check(count)
             finally:
@@ -139,6 +140,8 @@ class Sweep:
         clock = NOW + 11
         with Spool(self.root, config=self.config, clock=lambda: clock, report=report) as spool:
             found: View = {0: _about(spool)}
+            if self.booted and self.full:
+                self._counts_agree(spool)
             for item in spool.items():
                 if item.id in found:
                     raise Broken(f"item {item.id} is there twice")
@@ -156,6 +159,8 @@ class Sweep:
             spool.resume()
             clock = NOW + 30 * 86400
             extra = spool.enqueue(b"one more").id
+            if self.booted and self.full:
+                self._counts_agree(spool)  # also who has cleared away what was rolled back
             if extra in self.given(count):
                 raise Broken(f"id {extra} is given a second time")
             served = crashlab.served_until_empty(spool)
@@ -172,6 +177,12 @@ class Sweep:
         if self.full:
             self._served(found, ids, [i for e in done for i in e.value])
             self._source_is_once([payload for _, payload in served], torn)
+
+    def _counts_agree(self, spool: Spool) -> None:
+        """Who goes by names counts what is there."""
+        counted, listed = crashlab.counted(spool), crashlab.listed(spool)
+        if counted != listed:
+            raise Broken(f"counted are {counted}, listed {listed}")
 
     def _torn_before_pq_came(self, told: bool) -> set[bytes]:
         """Return what a dropped file may hold that its owner has not synced, and pq not yet."""

@@ -235,7 +235,7 @@ class SpoolClaims:
                 yield item, transitions.WORKER_DIED
             else:
                 floor = min(floor, item.lease_until)
-        files.clear_ended()
+        self._clear_ended()
         files.counter.set_floor(floor)
         for name in dead:
             files.disk.discard(f"{layout.WORKERS}/{name}")  # their claims have been taken back
@@ -254,7 +254,7 @@ class SpoolClaims:
                 if (item.not_before or 0.0) <= now:
                     files.move(item, transitions.due(item), sync=False, as_is=True)
             files.tidy(folder)
-        files.clear_ended()
+        self._clear_ended()
         files.index.due_changed()
 
     def next_event(self) -> float | None:
@@ -285,10 +285,17 @@ class SpoolClaims:
             for folder in index.empty_folders:
                 files.tidy(folder)
             index.empty_folders.clear()
-            files.clear_ended()
+            self._clear_ended()
             item = None if found is None else index.head(found[0])
             if item is None or self._servable(item):
                 return item
+
+    def _clear_ended(self) -> None:
+        """Remove items that have ended, and that were come across."""
+        for path in self.files.index.ended:
+            item_id = (layout.parse_name(path.rpartition("/")[2]) or (0, None))[0]
+            self.files.clear_away(item_id, path)
+        self.files.index.ended.clear()
 
     def _servable(self, item: Item) -> bool:
         """Tell whether a head can be served; if not it is reported, or removed as superseded."""
