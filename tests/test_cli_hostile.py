@@ -24,7 +24,7 @@ def test_nothing_drives_the_terminal(pq: Pq, tmp_path: Path) -> None:
     pq("enqueue", "--name", evil, "-m", f"k{ESCAPE}={evil}", stdin=b"x")
     pq("fail", "--dead", "--error", evil, pq("next", "--claim").text.strip())
     for args in (("ls",), ("ls", "--json"), ("show", 1, 2), ("show", "--json", 1, 2), ("log",),
-                 ("explain", 1), ("stats",)):  # fmt: skip
+                 ("explain", 1), ("stats",), ("export",)):  # fmt: skip
         ran = pq(*args)
         assert all(sign not in ran.text for sign in DRIVES), args
         shown = pq.on_terminal(*args, "--color=never") if args == ("ls",) else pq.on_terminal(*args)
@@ -32,6 +32,8 @@ def test_nothing_drives_the_terminal(pq: Pq, tmp_path: Path) -> None:
         assert all(sign not in shown for sign in hostile), args
     json_names = [json.loads(line)["name"] for line in pq("ls", "--json").out.splitlines()]
     assert json_names == [evil, source.name]
+    events = pq("run", "--json", "--", "true").text
+    assert "name" in events and all(sign not in events for sign in DRIVES)
 
 
 def test_error_messages_escape_what_they_quote(pq: Pq) -> None:

@@ -8,7 +8,7 @@ import time
 
 from pq_cli.commands.idle import idle_text
 from pq_cli.core.item import Item, State
-from pq_cli.core.jsonio import to_json
+from pq_cli.core.jsonio import to_safe_json
 from pq_cli.core.timefmt import format_duration
 from pq_cli.opened import os_error_text
 from pq_cli.queue.verbs import Queue
@@ -216,7 +216,7 @@ class Reporter:
             self._screen.warn(message)
 
     def _write(self, record: dict[str, Any]) -> None:
-        self._out.write(to_json(record) + b"\n")
+        self._out.write(to_safe_json(record) + b"\n")
 
 
 _WORDS = {

@@ -6,6 +6,7 @@ They are derived and may be lost; nothing that matters is known only there.
 from __future__ import annotations
 
 from pq_cli.core.item import ACTIVE, Item, State, printable
+from pq_cli.core.jsonio import parse_own
 from pq_cli.core.timefmt import format_time
 
 TYPE_CHECKING = False
@@ -33,6 +34,15 @@ def event_of(event: str, item: Item, at: float) -> dict[str, Any]:
     if name:
         said["name"] = printable(name, _MAX_TEXT)
     return said
+
+
+def parsed(text: bytes | str) -> dict[str, Any] | None:
+    """Return the event that was written so; None for what makes no sense: that is passed over."""
+    try:
+        said = parse_own(text)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and isinstance(said.get("event"), str) else None
 
 
 def transition(before: Item, after: Item, *, own: bool = False) -> dict[str, Any] | None:

@@ -68,7 +68,7 @@ def parse_python(text: bytes | str) -> Any:
     return json.loads(text)
 
 
-def parse_own(text: bytes) -> Any:
+def parse_own(text: bytes | str) -> Any:
     """Return the value of what pq wrote and no user's numbers are in. Raises ValueError."""
     try:
         import orjson  # start-up: see above

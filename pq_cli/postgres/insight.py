@@ -69,6 +69,19 @@ _PATIENCE = 2.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.002, 0.05
 
 
+def _parsed(text: str | None) -> Any:
+    """Return what a worker has told of itself; None for what makes no sense."""
+    try:
+        return None if text is None else parse_python(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _words(text: str) -> tuple[str, ...]:
+    told = _parsed(text)
+    return tuple(map(str, told)) if isinstance(told, list) else ()
+
+
 class EventTail:
     """See `queue.following.Tail`. after: the number of the last event that is known.
 
@@ -91,7 +104,8 @@ class EventTail:
             for row in rows:
                 if row[0] > self._after:
                     self._after = row[0]
-                    yield event_of(row)
+                    if event := event_of(row):
+                        yield event
 
     def _newest(self) -> int:
         """Return the number of an event that was seen, some hundreds further on or less."""
@@ -163,8 +177,7 @@ class Insight:
         ):
             yield Worker(
                 lock=str(number), host=host, pid=pid, since=since, alive=alive,
-                command=tuple(parse_python(command)),
-                duty=duty_of(None if duty is None else parse_python(duty)),
+                command=_words(command), duty=duty_of(_parsed(duty)),
             )  # fmt: skip
 
     def facts(self) -> Iterator[Fact]:

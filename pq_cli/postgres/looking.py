@@ -155,7 +155,7 @@ class Looks(Insight, Common):
         return rows[0][0] if rows else None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        return map(event_of, self.ask(sql.EVENTS, self.number))
+        return filter(None, map(event_of, self.ask(sql.EVENTS, self.number)))
 
 
 def _ranges(number: str, whole: bool) -> Iterator[tuple[int, int]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING
 
-from pq_cli.core.item import ACTIVE, Item, State
-from pq_cli.core.jsonio import parse_python, to_json
+from pq_cli.core.events import parsed
+from pq_cli.core.item import ACTIVE, Item, State, valid_limit
+from pq_cli.core.jsonio import to_json
 from pq_cli.core.meta import as_dict, decode
+from pq_cli.errors import DamagedItemError
 
 if TYPE_CHECKING:
     from typing import Any
@@ -50,14 +52,23 @@ def item_of(row: tuple[Any, ...]) -> Item:
     """Return the item of a row of `COLUMNS`. Raises DamagedItemError."""
     item_id, state, priority, limited_by, kept_until, fixed, moving = row[:7]
     text = f"{fixed[:-1]},{moving[1:]}".encode()
-    item = decode(
-        text, item_id=item_id, state=State(state), priority=priority, path="its row in pq.item"
-    )
-    return item.replace(path=None, kept_until=kept_until, limit=limited_by or None)
+    try:
+        place = State(state)
+        limit = valid_limit(limited_by) if limited_by else None
+    except ValueError as wrong:
+        raise DamagedItemError(f"item {item_id}: its row in pq.item: {wrong}") from None
+    item = decode(text, item_id=item_id, state=place, priority=priority, path="its row in pq.item")
+    return item.replace(path=None, kept_until=kept_until, limit=limit)
 
 
-def event_of(row: tuple[Any, ...]) -> dict[str, Any]:
-    """Return the event of a row: number, what was said, and the id of a new item, not said yet."""
-    number, said, item_id = row
-    event = {"number": number, **parse_python(said)}
+def event_of(row: tuple[Any, ...]) -> dict[str, Any] | None:
+    """Return the event of a row: number, what was said, and the id of a new item, not said yet.
+
+    None: it makes no sense.
+    """
+    number, text, item_id = row
+    said = parsed(text)
+    if said is None:
+        return None
+    event = {"number": number, **said}
     return event if item_id is None else {**event, "id": item_id}

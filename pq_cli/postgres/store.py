@@ -231,8 +231,9 @@ class PostgresStore(Claims):
     # -- waiting ----------------------------------------------------------------
 
     def lost(self, items: Sequence[Item]) -> list[Item]:
-        if items:
-            self._present().hold(self.number)  # soon back, if the server has ended the session
+        here = self._present()
+        if here.is_at(self.number):  # who only looks needs no session to be seen by
+            here.hold(self.number)  # soon back, if the server has ended the session
         return super().lost(items)
 
     def idle(self, seconds: float) -> None:

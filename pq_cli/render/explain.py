@@ -121,13 +121,15 @@ def _aged(values: dict[str, Any], _: float) -> str:
 
 def _limit(values: dict[str, Any]) -> str:
     at_work = "is at work" if values["active"] == 1 else "are at work"
-    return f"{values['active']} of {counted(values['most'], 'item')} {at_work}"
+    of = f"{values['active']} of {counted(values['most'], 'item')}"
+    return f"limit {printable(values['limit'])}: {of} {at_work}"
 
 
 def _waits_for(values: dict[str, Any], _: float) -> str:
     named = ", ".join(f"{each['id']} ({each['state']})" for each in values["items"])
     items = "item" if len(values["items"]) == 1 else "items"
-    held = f"; {values['error']}: `pq retry` serves it all the same" if values["error"] else ""
+    error = printable(values["error"] or "")
+    held = f"; {error}: `pq retry` serves it all the same" if error else ""
     return f"it waits until {items} {named} {'is' if items == 'item' else 'are'} done{held}"
 
 
@@ -147,10 +149,9 @@ def _followers(values: dict[str, Any], _: float) -> str:
 
 WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
     "limit_full": lambda v, now: (
-        f"it waits for limit {v['limit']}: {_limit(v)}; when one of them ends it has its place"
-        " in the order"
+        f"it waits for {_limit(v)}; when one of them ends it has its place in the order"
     ),
-    "limit": lambda v, now: f"it counts for limit {v['limit']}: {_limit(v)}",
+    "limit": lambda v, now: f"it counts for {_limit(v)}",
     "next": lambda v, now: "it is the next to be served",
     "ahead_by_priority": lambda v, now: _ahead(v["count"], "more urgent"),
     "ahead_by_age": lambda v, now: _ahead(v["count"], "as urgent, and enqueued earlier"),

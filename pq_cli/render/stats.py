@@ -191,7 +191,7 @@ def facts(stats: Stats) -> list[tuple[str, str, str]]:
         left = whole_duration(stats.next_due - stats.now)
         facts.append(("next due", f"a delayed item in {left}", ""))
     for number, (limit, slots) in enumerate(stats.slots.items()):
-        text, style = f"{limit}: {slots.active:,} of {slots.most:,} at work", ""
+        text, style = f"{printable(limit)}: {slots.active:,} of {slots.most:,} at work", ""
         if slots.waiting:
             text += f", {counted(slots.waiting, 'item')} {'waiting' if slots.full else 'pending'}"
             style = "yellow" if slots.full else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.jsonio import parse_own
+from pq_cli.core.events import parsed
 from pq_cli.errors import EventsGoneError
 from pq_cli.opened import FOUND, Reading
 from pq_cli.spool.disk import layout
@@ -56,7 +56,7 @@ class LogTail:
                 if self._number <= self._after:
                     continue
                 self._after = self._number
-                record = _record(line) if mark is None else None
+                record = parsed(line) if mark is None else None
                 if record is not None:
                     yield {"number": self._number, **record}
 
@@ -98,12 +98,3 @@ class LogTail:
         file, self._file = self._file, None
         if file is not None:
             file.close()
-
-
-def _record(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = parse_own(line)
-    except (ValueError, RecursionError):
-        return None
-    known = isinstance(record, dict) and isinstance(record.get("event"), str)
-    return record if known else None

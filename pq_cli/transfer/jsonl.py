@@ -11,7 +11,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from typing import Any, BinaryIO
 
-from pq_cli.core.jsonio import JsonError, parse_kept, to_json
+from pq_cli.core.jsonio import JsonError, parse_kept, to_safe_json
 from pq_cli.errors import DataError
 from pq_cli.transfer.stream import Sent, Source, read_header
 
@@ -28,7 +28,7 @@ class JsonWriter:
 
     def header(self, header: dict[str, Any]) -> None:
         """See Writer."""
-        self._out.write(to_json(header) + b"\n")
+        self._out.write(to_safe_json(header) + b"\n")
 
     def item(self, values: dict[str, Any], payload: BinaryIO, size: int) -> None:
         """See Writer."""

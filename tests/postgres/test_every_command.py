@@ -282,6 +282,7 @@ def test_a_server_that_only_shows(pq):
     pq("enqueue", stdin=b"x")
     pq.env["PGOPTIONS"] = "-c default_transaction_read_only=on"
     assert states(pq) == {1: "pending"}
+    assert "has not ended" in pq("wait", "1", "--timeout", "0s", expect=75).err
     assert pq("enqueue", "--lock-timeout", "0.2s", stdin=b"y", expect=75).err.count("\n") == 1
     assert "read-only" in pq("next", "--lock-timeout", "0.2s", expect=75).err
 

@@ -10,7 +10,7 @@ import tempfile
 
 import psycopg
 import pytest
-from database import Server, need_postgres
+from database import Server, need_postgres, server
 from support import need_tool
 
 from pq_cli.cli import main
@@ -185,8 +185,33 @@ def test_nothing_from_a_database_drives_the_terminal(pq):
     pq("enqueue", "--name", evil, "-m", f"k={evil}", stdin=evil.encode())
     pq("enqueue", "--name", evil, stdin=b"x")
     pq("fail", "--dead", "--error", evil, pq("next", "--claim").text.strip())
-    for args in (("ls", "--all"), ("show", 1, 2), ("explain", 2), ("log",)):
+    name = pq.env["PQ_SPOOL"].partition("#")[2]
+    mine = "queue = (select number from pq.queue where name = %s)"
+    server().sql(f"update pq.item set limited_by = %s where {mine} and id = 2", evil, name)
+    for args in (("ls", "--all"), ("show", 1), ("log",), ("stats",), ("export",)):
         shown = pq.on_terminal(*args)
-        assert "owned" in shown or "explain" in args
+        assert "owned" in shown
         assert all(sign not in shown for sign in DRIVES), args
     assert "\x1b]" not in pq.on_terminal("cat", 1, expect=2)
+    assert "\x1b" not in pq.on_terminal("explain", 2, expect=74)
+    server().sql(
+        f"update pq.item set state = %s, limited_by = '' where {mine} and id = 2", evil, name
+    )
+    for args in (("show", 2), ("explain", 2)):
+        assert "its row" in pq(*args, expect=74).err
+    assert "meta" in pq("check", expect=5).text
+
+
+@pytest.mark.parametrize("nonsense", ["\x1b[2J{", "[1]", '{"event": 5}'])
+def test_what_others_wrote_into_rows_harms_nothing_beside_them(pq, nonsense):
+    """Events and what workers tell of themselves: what makes no sense there is passed over."""
+    pq("enqueue", stdin=b"x")
+    number = f"(select number from pq.queue where name = '{pq.env['PQ_SPOOL'].partition('#')[2]}')"
+    server().sql(f"insert into pq.event (queue, said) values ({number}, %s)", nonsense)
+    server().sql(
+        f"insert into pq.worker (queue, number, host, pid, command, duty) values"
+        f" ({number}, -{10 + len(nonsense)}, 'h', 1, %s, %s)", nonsense, nonsense,
+    )  # fmt: skip
+    assert [line.split("\t")[1] for line in pq("log").text.splitlines()] == ["enqueued"]
+    assert "1 item" in pq("stats").text
+    pq("workers", expect=1)  # it is gone, and held nothing
