@@ -47,7 +47,7 @@ class Staged(Protocol):
 
 
 class Attendance(Protocol):
-    """What shows others that this process lives; see `Attends.attend`."""
+    """What shows others that this process lives; see `Store.attend`."""
 
     @property
     def name(self) -> str:

@@ -34,7 +34,6 @@ _APART = (layout.LIMITS, layout.UNTOLD)
 """Folders among others of another kind; they are walked by themselves."""
 _UNMADE = (layout.LOGS, layout.IMPORTS, layout.WORKERS, layout.QUARANTINE, layout.AFTER)
 """Folders that are made at the first need: none of them is missing."""
-_BATCH = f"{layout.IMPORTS}/batch"
 
 
 class Paths:
@@ -178,8 +177,8 @@ class Paths:
         return self.rights(path)
 
     def _import(self, path: str) -> list[Finding]:
-        if path == _BATCH:
-            if not self._is_left(path, f"{layout.IMPORTS}/lock"):
+        if path == layout.BATCH:
+            if not self._is_left(path, layout.IMPORT_LOCK):
                 return []
             return [Finding(kind="tmp", path=path, detail="its import did not come to its end")]
         ours = path == layout.HANDOVER or path.endswith(("/lock", "/left", ".taken", ".json"))

@@ -33,6 +33,8 @@ KEYS = "keys"
 NEW = "new"
 IMPORTS = "imports"
 HANDOVER = f"{IMPORTS}/handover"
+BATCH = f"{IMPORTS}/batch"
+IMPORT_LOCK = f"{IMPORTS}/lock"
 QUARANTINE = "quarantine"
 LOGS = "logs"
 LOG_END = ".log"
@@ -170,6 +172,11 @@ def follower_path(item_id: int, follower: int) -> str:
 def untold_path(item_id: int) -> str:
     """Return the path of the link that says that an item's followers are to be told of its end."""
     return f"{UNTOLD}/{stem(item_id)}"
+
+
+def log_path(item_id: int, claim: int) -> str:
+    """Return the path of the log of one attempt at an item."""
+    return f"{log_folder(item_id)}/{claim}{LOG_END}"
 
 
 def parse_log_name(name: str) -> int | None:

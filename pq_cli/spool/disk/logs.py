@@ -174,8 +174,7 @@ class AttemptLogs:
 
         Raises OSError (ENOSPC) when only the spare is left, which settling may need.
         """
-        folder = layout.log_folder(item_id)
-        path = f"{folder}/{claim}{layout.LOG_END}"
+        folder, path = layout.log_folder(item_id), layout.log_path(item_id, claim)
         if not self._has_room():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{self._disk.root}/{path}")
         if not self.any():
@@ -184,7 +183,7 @@ class AttemptLogs:
         try:
             self._disk.make_dir(folder)
             for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
-                self._disk.discard(f"{folder}/{old}{layout.LOG_END}")
+                self._disk.discard(layout.log_path(item_id, old))
             # Not synced: a torn log after a power loss says little less than none.
             self._disk.write_new(path, content, sync=False)
         except OSError:
@@ -202,7 +201,7 @@ class AttemptLogs:
 
     def path(self, item_id: int, claim: int) -> str:
         """Return where the log of one attempt lies."""
-        return f"{self._disk.root}/{layout.log_folder(item_id)}/{claim}{layout.LOG_END}"
+        return f"{self._disk.root}/{layout.log_path(item_id, claim)}"
 
     def open(self, item_id: int, claim: int) -> BinaryIO:
         """Return the log of one attempt, from its start. Raises FileNotFoundError."""
@@ -220,10 +219,9 @@ class AttemptLogs:
         claims = self.claims(item_id)
         if not claims:
             return
-        folder = layout.log_folder(item_id)
         for claim in claims:
-            self._disk.discard(f"{folder}/{claim}{layout.LOG_END}")
-        self._tidy(folder)
+            self._disk.discard(layout.log_path(item_id, claim))
+        self._tidy(layout.log_folder(item_id))
 
     def _tidy(self, folder: str) -> None:
         if self._disk.remove_dir(folder):

@@ -30,7 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO, Self
 
-BATCH = f"{layout.IMPORTS}/batch"
 MOST = 500
 """Items in a batch: enough that syncing is cheap, few enough for the lock to be held shortly."""
 MOST_BYTES = 64 * 1024 * 1024
@@ -55,7 +54,7 @@ class Arrivals:
         self._files = files
         # Nothing is synced by itself: the batch is synced as a whole.
         self._loose = Disk(files.root, sync=False)
-        self._lock = SpoolLock(f"{files.root}/{layout.IMPORTS}/lock", 0.0, files.disk.owner)
+        self._lock = SpoolLock(f"{files.root}/{layout.IMPORT_LOCK}", 0.0, files.disk.owner)
         self._clear()
 
     def __enter__(self) -> Self:
@@ -92,9 +91,9 @@ class Arrivals:
 
     def _empty_batch(self) -> None:
         """Remove what an import that did not come to its commit has left."""
-        for name in self._files.reader.names(BATCH):
-            self._files.disk.discard(f"{BATCH}/{name}")
-        self._files.disk.remove_dir(BATCH)
+        for name in self._files.reader.names(layout.BATCH):
+            self._files.disk.discard(f"{layout.BATCH}/{name}")
+        self._files.disk.remove_dir(layout.BATCH)
         self._clear()
 
     def describe(self, realm: str, reader: str) -> None:
@@ -106,8 +105,8 @@ class Arrivals:
     def receive(self, stream: BinaryIO) -> Received:
         """Copy a payload into the batch in bounded memory; `add` or `discard` it then."""
         if not self._count:
-            self._loose.make_dir(BATCH)
-        path = f"{BATCH}/payload-{self._count}"
+            self._loose.make_dir(layout.BATCH)
+        path = f"{layout.BATCH}/payload-{self._count}"
         size, checksum = self._loose.receive(stream, path)
         self._count += 1
         return Received(path=path, size=size, checksum=checksum)
@@ -148,7 +147,7 @@ class Arrivals:
         files = self._files
         batch = self._with_ids()
         for received, item in batch:
-            name = f"{BATCH}/{layout.stem(item.id)}"
+            name = f"{layout.BATCH}/{layout.stem(item.id)}"
             self._loose.rename(received.path, name)
             self._loose.write_new(name + layout.META, encode(item))
         if files.disk.sync:
@@ -158,7 +157,7 @@ class Arrivals:
             outcome = self._refuse(batch)
             accepted = [entry for entry in outcome if isinstance(entry, Item)]
             if accepted:
-                files.disk.rename(BATCH, layout.HANDOVER)
+                files.disk.rename(layout.BATCH, layout.HANDOVER)
                 if files.disk.sync:
                     files.disk.sync_dir(layout.IMPORTS)
                 handover.hand_over(files, accepted, event)
@@ -193,7 +192,7 @@ class Arrivals:
                 outcome.append(item)
             except (KeyTakenError, QueueFullError) as error:
                 outcome.append(error)
-                name = f"{BATCH}/{layout.stem(item.id)}"
+                name = f"{layout.BATCH}/{layout.stem(item.id)}"
                 self._files.disk.discard(name + layout.META)
                 self._files.disk.discard(name)
         return outcome
