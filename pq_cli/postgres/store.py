@@ -372,4 +372,12 @@ class PostgresStore(Claims):
 
 
 def _pause_of(text: str | None) -> Pause | None:
-    return None if text is None else Pause(**parse_python(text))
+    """Return the pause that was written so; what makes no sense is one, too."""
+    if text is None:
+        return None
+    try:
+        told = parse_python(text)
+        reason = told["reason"]
+        return Pause(since=float(told["since"]), reason=None if reason is None else str(reason))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return Pause(since=0.0, reason="(what stands in the database makes no sense)")

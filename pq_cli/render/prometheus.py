@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pq_cli.core.insight.workers import STATES
+from pq_cli.core.item import printable
 from pq_cli.render.stats import Stats
 
 Family = tuple[str, str, list[tuple[dict[str, str], float]]]
@@ -86,5 +87,5 @@ def _last_hour(stats: Stats) -> Iterator[Family]:
 
 
 def _escaped(text: str) -> str:
-    clean = text.encode("utf-8", "replace").decode()
+    clean = "\n".join(map(printable, text.encode("utf-8", "replace").decode().split("\n")))
     return clean.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

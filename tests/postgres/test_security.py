@@ -188,7 +188,8 @@ def test_nothing_from_a_database_drives_the_terminal(pq):
     name = pq.env["PQ_SPOOL"].partition("#")[2]
     mine = "queue = (select number from pq.queue where name = %s)"
     server().sql(f"update pq.item set limited_by = %s where {mine} and id = 2", evil, name)
-    for args in (("ls", "--all"), ("show", 1), ("log",), ("stats",), ("export",)):
+    for args in (("ls", "--all"), ("show", 1), ("log",), ("stats",), ("export",),
+                 ("stats", "--prometheus")):  # fmt: skip
         shown = pq.on_terminal(*args)
         assert "owned" in shown
         assert all(sign not in shown for sign in DRIVES), args
@@ -215,3 +216,7 @@ def test_what_others_wrote_into_rows_harms_nothing_beside_them(pq, nonsense):
     assert [line.split("\t")[1] for line in pq("log").text.splitlines()] == ["enqueued"]
     assert "1 item" in pq("stats").text
     pq("workers", expect=1)  # it is gone, and held nothing
+    server().sql(f"update pq.queue set paused = %s where number = {number}", nonsense)
+    assert "makes no sense" in pq("next", expect=75).err and pq("ls").text
+    pq("resume")
+    assert pq("next").out == b"x"
