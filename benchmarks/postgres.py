@@ -62,8 +62,8 @@ _GROW = """
 with last as (update pq.counter set last_id = last_id + %(more)s where queue = %(queue)s
               returning queue, last_id),
 one as (select item.* from pq.item join last using (queue) order by id desc limit 1)
-insert into pq.item (queue, id, state, priority, created_at, blob, fixed, moving)
-select queue, number, state, priority, created_at, blob, fixed, moving
+insert into pq.item (queue, id, state, priority, created_at, blob, fixed, moving, called)
+select queue, number, state, priority, created_at, blob, fixed, moving, called
 from one, generate_series(one.id + 1, one.id + %(more)s) as number
 """
 

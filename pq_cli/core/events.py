@@ -30,9 +30,9 @@ def event_of(event: str, item: Item, at: float) -> dict[str, Any]:
         "priority": item.priority,
         "state": item.state.value,
     }
-    name = item.name or item.key
+    name = name_of(item)
     if name:
-        said["name"] = printable(name, _MAX_TEXT)
+        said["name"] = name
     return said
 
 
@@ -43,6 +43,11 @@ def parsed(text: bytes | str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) and isinstance(said.get("event"), str) else None
+
+
+def name_of(item: Item) -> str:
+    """Return what events call an item; empty: nothing."""
+    return printable(item.name or item.key or "", _MAX_TEXT)
 
 
 def transition(before: Item, after: Item, *, own: bool = False) -> dict[str, Any] | None:

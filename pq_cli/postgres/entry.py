@@ -11,7 +11,7 @@ from pq_cli.core.origin import Origin, arriving, digest
 from pq_cli.errors import KeyTakenError, PqError, QueueFullError, TryAgainError
 from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
-from pq_cli.postgres.rows import texts
+from pq_cli.postgres.rows import called, texts
 from pq_cli.queue.followers import ends_before
 from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item
 
@@ -187,6 +187,7 @@ class Entry:
             "data": [each.content for each in staged],
             "fixed": [fixed for fixed, _ in halves],
             "moving": [moving for _, moving in halves],
+            "called": [called(item) for item in items],
             "said": [new[2] for new in self._new],
         }
 

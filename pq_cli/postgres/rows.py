@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING
 
-from pq_cli.core.events import parsed
+from pq_cli.core.events import name_of, parsed
 from pq_cli.core.item import ACTIVE, Item, State, valid_limit
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.meta import as_dict, decode
@@ -40,6 +40,12 @@ def texts(item: Item, before: Item | None = None) -> tuple[str | None, str]:
     if before is not None and all(map(is_, _fixed(before), _fixed(item))):
         return None, moving
     return to_json(values).decode(), moving
+
+
+def called(item: Item) -> str:
+    """Return what events call an item, as JSON; empty: nothing."""
+    name = name_of(item)
+    return to_json(name).decode() if name else ""
 
 
 def worker_of(item: Item) -> int | None:

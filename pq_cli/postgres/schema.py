@@ -14,7 +14,7 @@ from pq_cli.postgres.trouble import no_schema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION = 2
+VERSION = 3
 _LOCK = 0x7071_0000
 """The advisory lock under which the schema is changed."""
 
@@ -56,6 +56,7 @@ create table pq.item (
     key text collate "C",
     blob bigint not null,
     awaited boolean not null default false, -- whether others ever came after it
+    called text, -- what events call it, as JSON; empty: nothing; null: nobody has written it down
     fixed text not null,
     moving text not null,
     primary key (queue, id)
@@ -152,7 +153,10 @@ create table pq.access (
     primary key (queue, role)
 );
 """
-_UPGRADES = {1: "alter table pq.event add column item bigint"}
+_UPGRADES = {
+    1: "alter table pq.event add column item bigint",
+    2: "alter table pq.item add column called text",
+}
 """What makes tables of an older version those of the next."""
 _ROWS = ("item", "follower", "payload", "staging", "worker", "event", "output", "origin", "realm")
 _MINE = "(select queue from pq.access where pg_has_role(role, 'member'))"

@@ -189,7 +189,7 @@ update pq.item set state = %s, priority = %s, not_before = %s, lease_until = %s,
     worker = %s, moving = %s
 where queue = %s and id = %s
 """
-PUT_ALL = PUT.replace("moving = %s", "moving = %s, fixed = %s, limited_by = %s")
+PUT_ALL = PUT.replace("moving = %s", "moving = %s, fixed = %s, limited_by = %s, called = %s")
 
 DROP = """
 with gone as (delete from pq.item where queue = %s and id = any(%s::bigint[])
@@ -238,10 +238,11 @@ with counted as (
 ), line as materialized (
     select * from unnest(%(state)s::text[], %(priority)s::int[], %(created_at)s::float8[],
         %(not_before)s::float8[], %(limited_by)s::text[], %(key)s::text[], %(blob)s::bigint[],
-        %(data)s::bytea[], %(fixed)s::text[], %(moving)s::text[], %(said)s::text[])
+        %(data)s::bytea[], %(fixed)s::text[], %(moving)s::text[], %(called)s::text[],
+        %(said)s::text[])
     with ordinality as line(
-        state, priority, created_at, not_before, limited_by, key, blob, data, fixed, moving, said,
-        place)
+        state, priority, created_at, not_before, limited_by, key, blob, data, fixed, moving, called,
+        said, place)
 ), numbered as materialized (
     select before + place as id, coalesce(blob, nextval('pq.blob')) as number, line.*
     from counted cross join line
@@ -250,9 +251,10 @@ with counted as (
     select number, %(queue)s, 0, data from numbered where blob is null and data <> ''
 ), entered as (
     insert into pq.item
-        (queue, id, state, priority, created_at, not_before, limited_by, key, blob, fixed, moving)
+        (queue, id, state, priority, created_at, not_before, limited_by, key, blob, fixed, moving,
+        called)
     select %(queue)s, id, state, priority, created_at, not_before, limited_by, key, number, fixed,
-        moving
+        moving, called
     from numbered
 )
 insert into pq.event (queue, item, said) select %(queue)s, id, said from numbered order by id

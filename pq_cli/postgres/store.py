@@ -35,7 +35,7 @@ from pq_cli.postgres.finding import KEYS, ORDER
 from pq_cli.postgres.followers import PostgresFollowers
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.own.claims import Claims
-from pq_cli.postgres.rows import texts, worker_of
+from pq_cli.postgres.rows import called, texts, worker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -274,7 +274,7 @@ class PostgresStore(Claims):
         statement = sql.PUT
         if fixed is not None:
             statement = sql.PUT_ALL
-            values += (fixed, after.limit or "")
+            values += (fixed, after.limit or "", called(after))
         self._link.later(statement, *values, self.number, after.id)
         self._stirred = self._stirred or after.state in (State.PENDING, State.DELAYED)
         self._free(before, after.state)

@@ -267,6 +267,7 @@ def test_tables_of_an_older_pq_are_brought_up(pq):
 
     with psycopg.connect(old, autocommit=True) as connection:
         connection.execute("alter table pq.event drop column item")
+        connection.execute("alter table pq.item drop column called")
         connection.execute("update pq.version set version = 1")
     assert "pq init" in pq("enqueue", "-s", old, stdin=b"x", expect=78).err
     pq("init", old)

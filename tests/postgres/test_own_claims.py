@@ -199,6 +199,23 @@ def test_a_claim_in_one_statement_makes_what_any_other_makes(url):
     assert [list(event) for event in told[0]] == [list(event) for event in told[1]]
 
 
+def test_a_claim_in_one_statement_tells_the_name_of_by_now(url):
+    """One that was changed since the item was enqueued; also one that an older pq wrote."""
+    with PostgresQueue(url) as queue:
+        queue.claim(bound=False)
+        for name in ("first", "second", "third"):
+            queue.enqueue(b"x", name=name)
+        queue.change(1, name="new")
+        server().sql("update pq.item set called = null where queue = %s and id > 1", number_of(url))
+        for _ in range(3):
+            queue.claim(bound=False)
+    told = server().sql(
+        "select said from pq.event where queue = %s and said like '%%\"claimed\"%%' order by seq",
+        number_of(url),
+    )
+    assert [json.loads(said).get("name") for (said,) in told] == ["new", "second", "third"]
+
+
 def test_a_claim_in_one_statement_passes_over_nothing(url):
     """What was claimed before has its place; also what others are taking away from behind it."""
     clock = Clock()

@@ -34,20 +34,6 @@ _NEW = Item(id=-1, priority=-2, created_at=0.0, updated_at=0.0)
 """An item that nobody ever claimed, with what is to be filled in."""
 _AT, _UNTIL = f'"{format_time(0.0)}"', f'"{format_time(1.0)}"'
 _NOW = "date_part('epoch', statement_timestamp())"
-_WORD = (  # of Latin, Greek, Cyrillic, Japanese, Chinese and Korean
-    r"[ !#-\[\]-~\u00a1-\u00ac\u00ae-\u0377\u0400-\u052f\u3041-\u3096\u30a0-\u30ff"
-    r"\u4e00-\u9ffc\uac00-\ud7a3]"
-)
-_KEY = r'^\{"id":0,"created_at":"[^"]*","key":'
-_UNNAMED = """fixed like
-        '{"id":0,"created_at":"___________________________","key":null,"name":null,%'"""
-_NAMED = f"""case when not {_UNNAMED} then
-        coalesce(substring(fixed from '{_KEY}(?:null|"{_WORD}*"),"name":"({_WORD}+)"'),
-            substring(fixed from '{_KEY}"({_WORD}+)"')) end"""
-"""The name by which events call an item, if it is a plain one: of characters that are printable and
-stand in JSON as they are."""
-_PLAIN = f"""moving like %(fresh)s and created_at <= %(at)s::float8
-        and ({_UNNAMED} or length({_NAMED}) <= 200)"""
 _MADE = ", ".join(f"made.{name}" for name in COLUMNS.split(", "))
 
 # What most claims are: nothing is due, no lease is over, and of the lane whose head comes first one
@@ -86,7 +72,8 @@ with recursive head as (
         select free.id from (
             select * from head order by rank, id limit 1
         ) as first cross join lateral (
-            select case when {_PLAIN} and limited_by = ''
+            select case when moving like %(fresh)s and created_at <= %(at)s::float8
+                and called is not null and limited_by = ''
                 and {sql.rank("priority", "first.t - created_at")} <= first.rank then id end as sure
             from pq.item where queue = %(queue)s and state = 'pending'
                 and priority = first.priority and limited_by = first.limited_by
@@ -99,17 +86,17 @@ with recursive head as (
             for update skip locked
         ) as free on true where free.id is not null or sure is null limit 1
     )
-    returning {COLUMNS}, blob, created_at
+    returning {COLUMNS}, blob, created_at, called
 ), noted as (
     insert into pq.event (queue, said)
-    select %(queue)s, format(%(said)s::text, id, priority, ',"name":"' || {_NAMED} || '"',
+    select %(queue)s, format(%(said)s::text, id, priority, ',"name":' || nullif(called, ''),
         round(greatest(0, %(at)s::float8 - created_at) * 1000) / 1000)
     from made returning seq
 )
 select now, next, clear, exists (select from head where id is not null),
     (select seq from noted), {_MADE},
     (select data from pq.payload where queue = %(queue)s and blob = made.blob and no = 0
-        and octet_length(data) <= %(small)s)
+        and octet_length(data) <= {_SMALL})
 from head left join made on true where head.id is null
 """
 """The time, when something is due, whether it was so, whether anything is pending, the number of
@@ -213,7 +200,6 @@ class Claims(Ends):
         values = {
             **self._policy_values, "now": at if guess is None else None, "at": at, "until": until,
             "worker": stencil.worker, "moving": moving, "said": said, "fresh": _FRESH,
-            "small": _SMALL,
         }  # fmt: skip
         self._new_claims = [(until, moving)]
         link = self._link
