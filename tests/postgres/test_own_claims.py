@@ -10,7 +10,14 @@ from database import server
 from queues import Clock
 from support import wait_until
 
-from pq_cli import DamagedItemError, PostgresQueue, StaleClaimError, State, TryAgainError
+from pq_cli import (
+    DamagedItemError,
+    NoSuchItemError,
+    PostgresQueue,
+    StaleClaimError,
+    State,
+    TryAgainError,
+)
 from pq_cli.postgres.presence import channel
 from pq_cli.postgres.wire.session import Refused, Session
 
@@ -240,6 +247,35 @@ def test_what_cannot_be_read_is_given_back_as_it_was(url):
         assert queue.claim(bound=False).id == 2
         assert [type(error) for error in reported] == [DamagedItemError]
         assert server().sql(f"select * from pq.item {where[0]}", where[1]) == before
+
+
+def test_what_cannot_be_read_is_passed_over_when_its_time_has_come(url):
+    """Where its lease is over, or it is due: it is told of once, and the others are served."""
+    reported, clock = [], Clock()
+    with PostgresQueue(url, clock=clock, report=reported.append) as queue:
+        queue.enqueue(b"x")
+        queue.claim(lease=10.0, bound=False)
+        for _ in range(2):
+            queue.enqueue(b"x", delay=10.0)
+        number = server().sql("select number from pq.queue where name = %s", url.partition("#")[2])
+        damage = "update pq.item set fixed = fixed || '!' where queue = %s and id < 3"
+        server().sql(damage, number[0][0])
+        clock.pass_(20.0)
+        assert queue.claim(bound=False).id == 3
+        assert queue.claim(bound=False) is None
+        assert [type(error) for error in reported] == [DamagedItemError] * 2
+
+
+def test_a_queue_that_is_removed_meanwhile_is_said_to_be(queue, url):
+    """By what puts in, to which the server gives no ids then, and by what asks for the queue."""
+    queue.enqueue(b"x")
+    server().sql(
+        "with one as (delete from pq.queue where name = %s returning number)"
+        " delete from pq.counter using one where queue = one.number", url.partition("#")[2],
+    )  # fmt: skip
+    for verb in (lambda: queue.enqueue(b"x"), queue.pause, queue.claim):
+        with pytest.raises(NoSuchItemError, match="this queue has been removed"):
+            verb()
 
 
 def test_a_claim_whose_renewal_nobody_has_heard_of_stands(queue, monkeypatch):
