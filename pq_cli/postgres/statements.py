@@ -266,10 +266,8 @@ NOTE = """
 insert into pq.event (queue, said) select %s, said from unnest(%s::text[]) as said returning seq
 """
 TRIM = """
-delete from pq.event where (queue, seq) in (
-    select queue, seq from pq.event where queue = %s and seq <= (
-        select seq from pq.event where queue = %s order by seq desc offset %s limit 1)
-    for update skip locked)
+delete from pq.event where queue = %s and seq <= (
+    select seq from pq.event where queue = %s order by seq desc offset %s limit 1)
 """
 EVENTS = "select seq, said, item from pq.event where queue = %s order by seq"
 NEWEST_EVENT = """

@@ -18,6 +18,7 @@ from pq_cli import (
     State,
     TryAgainError,
 )
+from pq_cli.postgres.own import ends
 from pq_cli.postgres.presence import channel
 from pq_cli.postgres.wire.session import Refused, Session
 
@@ -302,3 +303,17 @@ def test_a_claim_of_a_worker_that_was_struck_off_is_free(queue, url):
         assert other.claim().claim == "2.1"  # of one that is listed, and lives
         with PostgresQueue(url) as third:
             assert third.claim() is None
+
+
+def test_the_log_of_a_database_stays_bounded(queue, url, monkeypatch):
+    """Old events go, those of this queue alone, and the newest are left."""
+    monkeypatch.setattr(ends, "MOST_EVENTS", 10)
+    monkeypatch.setattr(ends, "TRIM_EVERY", 1)
+    with PostgresQueue(f"{url}-other") as other:
+        other.enqueue(b"x")
+        for _ in range(8):
+            queue.enqueue(b"x")
+            queue.done(queue.claim())
+        assert len(list(other.log())) == 1
+    told = [(event["event"], event["id"]) for event in queue.log()]
+    assert len(told) == 10 and told[-3:] == [("enqueued", 8), ("claimed", 8), ("done", 8)]

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from pq_cli.postgres.wire.session import Row
 
-_MOST_EVENTS = 10_000
-_TRIM_EVERY = 2000
-"""Events after which old ones go: to find where they begin costs as much as to drop hundreds."""
+MOST_EVENTS = 10_000
+TRIM_EVERY = 2000
+"""Events after which old ones go: to find where they begin costs more than to drop them."""
 _SESSION_ENDS = 90.0
 """Seconds after which the server has ended any session that was cut off in a transaction."""
 _MOST_OWN = 1000
@@ -129,8 +129,8 @@ class Ends(Finds):
 
     def _trim(self, noted: list[Row]) -> None:
         """Let old events go, once in a while; noted: those that have just come, by number."""
-        if any(row[0] % _TRIM_EVERY == 0 for row in noted):
+        if any(row[0] % TRIM_EVERY == 0 for row in noted):
             try:
-                self._link.rows(sql.TRIM, self.number, self.number, _MOST_EVENTS)
+                self._link.rows(sql.TRIM, self.number, self.number, MOST_EVENTS)
             except (PqError, OSError):
                 pass  # the change stands, and others will do it
