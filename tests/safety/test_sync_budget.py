@@ -80,6 +80,21 @@ def test_each_command_keeps_to_its_budget(spool: Path, command: str) -> None:
     assert not trace.under_the_lock or command.split()[0] not in NEVER_WAITED_FOR
 
 
+def test_what_is_synced_in_turn_is_written_at_once(spool: Path) -> None:
+    """The meta is on its way before the payload is waited for: the journal need not be twice."""
+    need_tool("strace")
+    log = spool.parent / "strace.log"
+    subprocess.run(
+        ["strace", "-f", "-y", "-o", str(log), "--trace=fadvise64,fsync", sys.executable, "-m",
+         "pq_cli", "enqueue"],
+        input=b"x", check=True, timeout=60, stdout=subprocess.DEVNULL,
+        env={**os.environ, "PQ_SPOOL": str(spool)},
+    )  # fmt: skip
+    calls = re.findall(rf"(\w+)\(\d+<{spool}/(tmp/in|tmp/meta|pending)", log.read_text())
+    assert calls == [("fadvise64", "tmp/meta"), ("fsync", "tmp/in"), ("fsync", "tmp/meta"),
+                     ("fsync", "pending")]  # fmt: skip
+
+
 MANY = {
     "enqueue --lines": b"line\n" * 300,
     "enqueue -0": b"record\0" * 300,
