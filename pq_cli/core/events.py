@@ -47,7 +47,8 @@ def parsed(text: bytes | str) -> dict[str, Any] | None:
 
 def name_of(item: Item) -> str:
     """Return what events call an item; empty: nothing."""
-    return printable(item.name or item.key or "", _MAX_TEXT)
+    name = item.name or item.key
+    return printable(name, _MAX_TEXT) if name else ""
 
 
 def transition(before: Item, after: Item, *, own: bool = False) -> dict[str, Any] | None:
