@@ -28,6 +28,7 @@ _TARGETS = {
     "produce": Target("at least 2.2 times the rate of one", 1 / 2.2),
     "work": Target("at least 2 times the rate of one", 1 / 2),
 }
+_NEVER = Target("never slower than one, in no round", 1.0)
 _FILES = Target("within 3 times the cost of the same as lines", 3.0)
 _CLAIMS = Target("within 1.2 times the cost with none", 1.2)
 
@@ -45,6 +46,12 @@ def run(bench: Bench) -> None:
         bench.report(
             NAME, f"{verb}, full: {_MANY} processes together", many, "us an item",
             to="1 process", reference=one, target=target,
+        )  # fmt: skip
+        slowest, beside = max(zip(many, one, strict=True), key=lambda pair: pair[0] / pair[1])
+        bench.report(
+            NAME, f"{verb}, full: {_MANY} processes together, the slowest round", [slowest],
+            "us an item", to="1 process", reference=[beside],
+            target=_NEVER if verb == "produce" else None,
         )  # fmt: skip
     _files(bench, bench.pick(small=20, usual=2000))
     _claims(bench, bench.pick(small=20, usual=10_000))

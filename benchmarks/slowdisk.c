@@ -20,3 +20,4 @@ static int slowly(const char *name, int fd)
 
 int fsync(int fd) { return slowly("fsync", fd); }
 int fdatasync(int fd) { return slowly("fdatasync", fd); }
+int syncfs(int fd) { return slowly("syncfs", fd); }

@@ -90,6 +90,7 @@ def test_every_target_of_the_issue_has_a_row(small):
         ("commands", "at most 1.15 times the usual imports"),
         ("commands", "the prize: at most 3 times bare Python"),
         ("durable", "at least 2.2 times the rate of one"),
+        ("durable", "never slower than one, in no round"),
         ("durable", "at least 2 times the rate of one"),
         ("durable", "within 3 times the cost of the same as lines"),
         ("durable", "within 1.2 times the cost with none"),
