@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,25 @@ def test_who_must_be_waited_for_keeps_no_id_back(pq: Pq, files: list[Path], tmp_
         assert process.wait(timeout=60) == 0
     with pq.api() as spool:
         assert spool.payload(3) == b"at last"
+
+
+SLOWLY = """
+import itertools, sys
+from pq_cli import Spool
+from pq_cli.cli import main
+from pq_cli.commands import enqueue
+
+enqueue.monotonic = itertools.count(0, 0.03).__next__
+commit = Spool.commit
+Spool.commit = lambda self, batch: print(len(batch), file=sys.stderr) or commit(self, batch)
+main()
+"""
+"""Whenever it looks, 30 ms have passed; it tells how many FILEs each commit has."""
+
+
+def test_who_is_read_slowly_has_an_id_soon(pq: Pq, files: list[Path]) -> None:
+    """A commit waits for no FILE after 50 ms, however few they are by then."""
+    argv = [sys.executable, "-c", SLOWLY, "enqueue", *map(str, files)]
+    ran = subprocess.run(argv, env=pq.env, check=True, capture_output=True, text=True)
+    assert ran.stdout.split() == ["1", "2", "3", "4", "5"]
+    assert ran.stderr.split() == ["2", "2", "1"]

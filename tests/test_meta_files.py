@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pq_cli import DamagedItemError, Spool
-from pq_cli.core.meta import MAX_META_BYTES
+from pq_cli import DamagedItemError, QueueConfig, Spool
+from pq_cli.core.meta import MAX_META_BYTES, SECTOR
 
 
 @pytest.fixture
@@ -49,3 +49,22 @@ def test_what_is_no_meta_is_named(meta, text, said):
     meta.write_bytes(text)
     with pytest.raises(DamagedItemError, match=f"item 1: .*pending/05/0000000/0000000001.* {said}"):
         found(meta)
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+def test_a_claim_and_a_renewal_overwrite_one_sector(tmp_path, durability):
+    """Nothing is made: the meta is the same file, of which the last sector alone is another."""
+    spool = Spool(tmp_path / "spool", config=QueueConfig(durability=durability))
+
+    def look(item):
+        path = Path(f"{item.path}.meta.json")
+        return path.stat().st_ino, path.read_bytes()
+
+    looks = [look(spool.enqueue(b"x", key="k", metadata={"long": "y" * 2000}))]
+    item = spool.claim(bound=False)
+    looks.append(look(item))
+    looks.append(look(spool.renew(item, 500)))
+    assert len({inode for inode, _ in looks}) == 1
+    assert len({text[:-SECTOR] for _, text in looks}) == 1
+    assert len({text[-SECTOR:] for _, text in looks}) == 3
+    assert {len(text) % SECTOR for _, text in looks} == {0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 from support import need_tool
 
-from pq_cli import QueueConfig, errors
+from pq_cli import QueueConfig, Spool, errors
 from pq_cli.commands.table import COMMANDS, load
 from pq_cli.core.events import EVENTS
+from pq_cli.core.item import Holder
 from pq_cli.core.policy import config_from
+from pq_cli.worker.events import SHARED
 
 MAN = Path(__file__).parents[2] / "man"
 PAGES = sorted(MAN.glob("*.[1-8]"))
@@ -108,6 +111,27 @@ def test_every_page_belongs_to_something_that_exists():
     assert referred == pages - {"pq.1"}
     listed = re.findall(r"^\.It Cm (\S+)$", page("pq.1"), re.M)
     assert listed == list(COMMANDS)
+
+
+def test_what_a_spool_holds_stands_in_its_page(tmp_path):
+    """Every name in a meta and in state.json is there, and which of them a claim overwrites."""
+    spool = Spool(tmp_path / "spool")
+    spool.enqueue(b"x", after=[spool.enqueue(b"y").id])
+    spool.pause()
+    item = spool.get(1)
+    text = Path(f"{item.path}.meta.json").read_text(encoding="utf-8")
+    state = json.loads(Path(spool.path, "state.json").read_text(encoding="utf-8"))
+    lines = re.findall(r"^\.(?:Li|It Li|Pq Li) (.*)$", page("pq-spool.5"), re.M)
+    named = {word for line in lines for word in re.findall(r"[a-z_]+", line)}
+    assert {*json.loads(text), *Holder.FIELDS, *state} <= named
+    second = page("pq-spool.5").split("The second has")[1].split(".Pq Li ")[1].split("\n")[0]
+    assert second.split(" , ") == list(json.loads("{" + text.splitlines()[1].lstrip(",")))
+
+
+@pytest.mark.parametrize("name", ["pq-run.1", "pq-spool.5"])
+def test_how_long_an_end_waits_for_its_sync_is_told(name):
+    """What a power loss may run again is what has ended in so many milliseconds."""
+    assert f"at most {SHARED * 1000:.0f} milliseconds" in page(name)
 
 
 def test_every_reference_leads_to_a_page():

@@ -95,12 +95,22 @@ def test_what_is_synced_in_turn_is_written_at_once(spool: Path) -> None:
                      ("fsync", "pending")]  # fmt: skip
 
 
+def test_a_done_that_is_kept_costs_two(spool: Path) -> None:
+    """Its meta is a new one then, as that of every verb that says why an attempt ended."""
+    need_tool("strace")
+    (spool / "queue.toml").write_text('keep_done = "1d"\n')
+    trace = Trace(spool, ["done", "1.1"])
+    assert trace.syncs - trace.made <= 2
+
+
 MANY = {
     "enqueue --lines": b"line\n" * 300,
     "enqueue -0": b"record\0" * 300,
     "enqueue --jsonl": b'{"payload": "x"}\n' * 300,
     "import": b"",
     "next": b"",
+    "migrate": b"",
+    "migrate --move": b"",
 }
 
 
@@ -111,9 +121,9 @@ that a loaded machine makes some more of them. One by one a hundred cost 300."""
 
 @pytest.mark.parametrize("command", MANY)
 def test_many_at_once_cost_a_handful(spool: Path, command: str, tmp_path: Path) -> None:
-    """Records, an import, and what lies in the drop box: a few syncs for all of a batch."""
+    """Records, imports, and what lies in the drop box: a few syncs for all of a batch."""
     need_tool("strace")
-    stdin = MANY[command]
+    stdin, words = MANY[command], command.split()
     if command == "import":
         with Spool(tmp_path / "other") as other:
             other.enqueue_many([(b"%d" % n, Request()) for n in range(100)])
@@ -122,9 +132,15 @@ def test_many_at_once_cost_a_handful(spool: Path, command: str, tmp_path: Path) 
     elif command == "next":
         for number in range(100):
             (spool / "new" / f"{number}.txt").write_bytes(b"x")
-    trace = Trace(spool, command.split(), stdin)
+    elif words[0] == "migrate":
+        words.append(str(tmp_path / "old"))
+        (tmp_path / "old").mkdir()
+        for number in range(100):
+            (tmp_path / "old" / f"{number}.txt").write_bytes(b"x")
+    trace = Trace(spool, words, stdin)
     assert trace.syncs - trace.made <= A_FEW
-    assert not trace.under_the_lock or command in ("import", "next")
+    assert not trace.under_the_lock or words[0] != "enqueue"
+    assert not os.listdir(spool / "new")
 
 
 def test_files_that_are_given_together_cost_a_handful(spool: Path, tmp_path: Path) -> None:
