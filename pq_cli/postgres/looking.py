@@ -113,6 +113,10 @@ class Looks(Insight, Common):
             return io.BytesIO(content)
         return payloads.open_stream(self.ask, self.number, item)
 
+    def file_of(self, item: Item) -> BinaryIO:
+        with self.open_payload(item) as payload:
+            return payloads.local_copy(payload, item.id)
+
     def limits(self) -> set[str]:
         rows = self.ask(sql.LANES, {"queue": self.number, "now": 0.0})
         rows += self.ask("select 0, limited_by from pq.item where queue = %s and state = 'active'"

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
-from typing import TYPE_CHECKING
+import time
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from functools import cache
+from typing import TYPE_CHECKING, cast
 from zlib import crc32
 
 from pq_cli.core.arguments import valid_chunk
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
     Ask = Callable[..., list[tuple[Any, ...]]]
 
 CHUNK = 1024 * 1024
+_COPY = re.compile(r"pq-[0-9]+-\w{8}")
+_YOUNG = 60.0
+"""Seconds for which a copy is left alone that nobody has locked."""
 
 _CHUNK_IN = "insert into pq.payload (queue, blob, no, data) values (%s, %s, %s, %s)"
 _NEW = f"insert into pq.staging select %s, nextval('pq.blob'), {CLOCK} returning blob"
@@ -197,3 +205,42 @@ def open_stream(ask: Ask, queue: int, item: Item) -> BinaryIO:
         missing = "is missing" if size is None else f"has {size} bytes, not {item.size}"
         raise DamagedItemError(f"item {item.id}: its payload {missing}")
     return io.BufferedReader(_Stream(ask, queue, item, blob, first or b""), CHUNK)
+
+
+def local_copy(payload: BinaryIO, item_id: int) -> BinaryIO:
+    """Return a temporary file with a payload, at its start; it is gone once it is closed.
+
+    Locked meanwhile: of those that nobody has locked, what a killed worker has left goes now.
+    """
+    from tempfile import NamedTemporaryFile  # start-up: what only puts in or takes out goes without
+
+    file = NamedTemporaryFile(prefix=f"pq-{item_id}-")  # noqa: SIM115
+    try:
+        with suppress(OSError):  # where there are no locks nothing is swept
+            flock(file.fileno(), LOCK_SH)
+        _sweep(os.path.dirname(file.name))
+        while part := payload.read(CHUNK):
+            file.write(part)
+        file.flush()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return cast("BinaryIO", file)
+
+
+@cache
+def _sweep(folder: str) -> None:
+    """Remove copies that nobody has open, once; what has just been made may not be locked yet."""
+    before = time.time() - _YOUNG
+    for entry in os.scandir(folder):
+        if _COPY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            with suppress(OSError), open(entry.path, "rb", opener=_unfollowed) as left:
+                state = os.fstat(left.fileno())
+                if state.st_uid == os.geteuid() and state.st_mtime < before:
+                    flock(left.fileno(), LOCK_EX | LOCK_NB)
+                    os.unlink(entry.path)
+
+
+def _unfollowed(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

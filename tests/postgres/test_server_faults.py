@@ -193,6 +193,28 @@ def test_a_restart_takes_no_work_away(tmp_path):
         own.remove()
 
 
+def test_who_is_not_back_yet_is_given_time():
+    """After a restart: whose session is missed for five seconds has its items, for sixteen not."""
+    need_postgres()
+    url = server().url()
+    with open_queue(url) as queue:
+        queue.enqueue(b"x")
+        assert queue.claim().claim == "1.1"
+        (number,) = server().sql("select number from pq.queue where name = %s", url.split("#")[1])[
+            0
+        ]
+        server().sql("update pq.item set worker = 77 where queue = %s", number)
+        sign = "insert into pq.worker values (%s, 77, 'h', 1, 0, '[]', null, 'epoch', null)"
+        server().sql(sign, number)
+        missed = "update pq.worker set doubted = date_part('epoch', clock_timestamp()) - %s"
+        for seconds, claim in ((None, None), (5, None), (16, "1.2")):
+            if seconds is not None:
+                server().sql(f"{missed} where queue = %s and number = 77", seconds, number)
+            with open_queue(url) as other:
+                found = other.claim()
+                assert (found and found.claim) == claim, seconds
+
+
 def test_a_worker_does_not_bury_itself():
     """Its session was ended while it lives: it comes back before it looks who has died.
 

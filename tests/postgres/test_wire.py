@@ -366,3 +366,15 @@ def test_the_payload_that_came_along_goes_with_its_item(url):
         queue.done(claimed)
         with pytest.raises(NoSuchItemError):
             queue.payload(claimed)
+
+
+def test_a_listing_shows_one_moment(url):
+    """What is held while others are listing stands where it was when they began, and only there."""
+    with PostgresQueue(url) as queue, PostgresQueue(url) as other:
+        for _ in range(3):
+            queue.enqueue(b"")
+        queue.hold(3)
+        listing = queue.items()
+        assert next(listing).id == 1
+        other.hold(2)
+        assert [(item.id, str(item.state)) for item in listing] == [(2, "pending"), (3, "held")]

@@ -1,0 +1,86 @@
+"""Payloads on their way into rows, and as files for the commands that work on them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+import pytest
+from database import server
+
+from pq_cli import Request, TryAgainError, open_queue
+from pq_cli.errors import SpoolIOError
+from pq_cli.postgres import payloads
+
+
+@pytest.fixture
+def queue(url):
+    """The queue, opened."""
+    with open_queue(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Let something happen when a payload has been read, and before it has an item."""
+
+    def let(happen):
+        real = payloads._send
+
+        def send(link, queue, blob, first, stream):
+            sent = real(link, queue, blob, first, stream)
+            happen(link)
+            return sent
+
+        monkeypatch.setattr(payloads, "_send", send)
+
+    return let
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_taken(queue, url, tmp_path, meanwhile):
+    """It is named, and nothing of it stays in the tables."""
+    file = tmp_path / "report"
+    file.write_bytes(bytes(3_000_000))
+    meanwhile(lambda link: file.write_bytes(b"new"))
+    with pytest.raises(SpoolIOError, match="report: it changed"):
+        queue.stage_file(str(file), Request())
+    name = "select number from pq.queue where name = %s"
+    number = server().sql(name, url.partition("#")[2])[0][0]
+    assert server().sql("select count(*) from pq.payload where queue = %s", number) == [(0,)]
+
+
+def test_a_payload_that_was_taken_for_left_behind_makes_no_item(queue, meanwhile):
+    """It came too slowly and was cleared away: to be sent again, and no item lacks its payload."""
+    meanwhile(lambda link: link.rows("delete from pq.staging"))
+    with pytest.raises(TryAgainError, match="cleared away"):
+        queue.enqueue(bytes(3_000_000))
+    assert list(queue.items()) == []
+
+
+def test_what_a_killed_worker_left_goes_with_the_next(pq, tmp_path):
+    """Its copy of the payload; not what somebody has locked, is young, or is called otherwise."""
+    pq.env["TMPDIR"] = str(tmp_path)
+    left, held, other = (tmp_path / name for name in ("pq-7-abcdefgh", "pq-8-abcdefgh", "pq-9"))
+    for file in (left, held, other):
+        file.write_bytes(b"x")
+        os.utime(file, (1, 1))
+    young = tmp_path / "pq-6-abcdefgh"
+    young.touch()
+    pq("enqueue", stdin=b"payload")
+    with held.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert pq("run", "--", "sh", "-c", "cat; ls").out.startswith(b"payload")
+    there = {file.name for file in tmp_path.iterdir() if file.name.startswith("pq-")}
+    assert there == {held.name, other.name, young.name}
+
+
+def test_a_copy_is_locked_as_long_as_it_is_open(queue):
+    """So nobody sweeps it, however long its command takes; then it is gone."""
+    queue.enqueue(b"x")
+    with (
+        queue.file_of(1) as copy,
+        open(copy.name, "rb") as again,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not os.path.exists(copy.name)
