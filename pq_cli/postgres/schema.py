@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERSION = 3
-_LOCK = 0x7071_0000
+LOCK = 0x7071_0000
 """The advisory lock under which the schema is changed."""
 
 _TABLES = """
@@ -210,7 +210,7 @@ def set_up(url: str, grants: Sequence[str] = (), *, lock_timeout: float = 30.0) 
     """
     link = Link(Address(url), lock_timeout)
     with closing(link), link.transaction():
-        link.rows("select pg_advisory_xact_lock(%s)", _LOCK)
+        link.rows("select pg_advisory_xact_lock(%s)", LOCK)
         make(link)
         number = make_queue(link)
         for role in grants:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from database import server
+from support import wait_until
 
 from pq_cli import QueueConfig, open_queue
+from pq_cli.postgres.schema import LOCK, set_up
 
 
 @pytest.fixture(params=["folder", "database"])
@@ -131,3 +136,44 @@ def test_who_sets_something_else_meanwhile_is_heard_too(place):
         thread.join()
     with open_queue(place) as queue:
         assert {field: getattr(queue.config, field) for field in fields} == dict.fromkeys(fields, 8)
+
+
+WAITING = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and pid <> any(%s)"
+
+
+@contextmanager
+def at_once(*statements):
+    """Let somebody else be within a transaction that has run these; it ends well afterwards."""
+    before = [pid for (pid,) in server().sql("select pid from pg_stat_activity")]
+    with psycopg.connect(server().conninfo) as other:
+        for text, *values in statements:
+            other.execute(text, values)
+        yield lambda: wait_until(lambda: server().sql(WAITING, before), "it waits for the other")
+
+
+def test_who_sets_something_reads_what_another_has_just_set(url):
+    """It waits for him, and then his text is what it changes: both hold."""
+    with open_queue(url) as queue:
+        mine = (
+            "update pq.queue set policy = %s where name = %s",
+            "max_items = 5",
+            url.partition("#")[2],
+        )
+        change = threading.Thread(target=queue.change_policy, args=({"max_attempts": "7"},))
+        with at_once(mine) as waits:
+            change.start()
+            waits()
+        change.join()
+    with open_queue(url) as queue:
+        assert (queue.config.max_items, queue.config.max_attempts) == (5, 7)
+
+
+def test_two_who_set_up_come_one_after_the_other(url):
+    """Whoever makes or upgrades the tables: the second waits, and finds them as they are to be."""
+    setting_up = threading.Thread(target=set_up, args=(url,))
+    with at_once(("select pg_advisory_xact_lock(%s)", LOCK)) as waits:
+        setting_up.start()
+        waits()
+    setting_up.join()
+    with open_queue(url, create=False) as queue:
+        assert len(queue) == 0

@@ -25,14 +25,14 @@ def meanwhile(monkeypatch):
     """Let something happen when a payload has been read, and before it has an item."""
 
     def let(happen):
-        real = payloads._send
+        real = payloads.stage
 
-        def send(link, queue, blob, first, stream):
-            sent = real(link, queue, blob, first, stream)
+        def stage(link, *what):
+            staged = real(link, *what)
             happen(link)
-            return sent
+            return staged
 
-        monkeypatch.setattr(payloads, "_send", send)
+        monkeypatch.setattr(payloads, "stage", stage)
 
     return let
 
