@@ -9,7 +9,7 @@ import pytest
 from database import server
 
 from pq_cli import Request, TryAgainError, open_queue
-from pq_cli.errors import SpoolIOError
+from pq_cli.errors import KeyTakenError, SpoolIOError
 from pq_cli.postgres import payloads
 
 
@@ -37,6 +37,25 @@ def meanwhile(monkeypatch):
     return let
 
 
+def rows(url):
+    """Return how many rows of payloads a queue has."""
+    count = "select count(*) from pq.payload join pq.queue on queue = number where name = %s"
+    return server().sql(count, url.partition("#")[2])[0][0]
+
+
+def test_no_payload_outlives_its_item(queue, url):
+    """Replaced, or done with others behind it; nor is anything left of one that was refused."""
+    content = bytes(2_500_000)
+    queue.enqueue(content, key="k")
+    queue.enqueue(content, key="k", if_exists="replace")
+    with pytest.raises(KeyTakenError):
+        queue.enqueue(content, key="k", if_exists="fail")
+    assert rows(url) == 3
+    queue.enqueue(b"", after=[2])
+    assert queue.done(queue.claim()).id == 2
+    assert rows(url) == 0
+
+
 def test_a_file_that_changes_while_it_is_read_is_not_taken(queue, url, tmp_path, meanwhile):
     """It is named, and nothing of it stays in the tables."""
     file = tmp_path / "report"
@@ -44,9 +63,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken(queue, url, tmp_path,
     meanwhile(lambda link: file.write_bytes(b"new"))
     with pytest.raises(SpoolIOError, match="report: it changed"):
         queue.stage_file(str(file), Request())
-    name = "select number from pq.queue where name = %s"
-    number = server().sql(name, url.partition("#")[2])[0][0]
-    assert server().sql("select count(*) from pq.payload where queue = %s", number) == [(0,)]
+    assert rows(url) == 0
 
 
 def test_a_payload_that_was_taken_for_left_behind_makes_no_item(queue, meanwhile):
