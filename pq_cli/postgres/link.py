@@ -234,7 +234,7 @@ class Link:
                 self.forget()
                 raise TryAgainError(
                     f"{self.address.shown}: the connection was lost at the end of a change:"
-                    " whether it was made is not known"
+                    " whether it was made is not known; `pq log` tells what was done"
                 ) from None
             self._undo()
             raise translated(error, self.address) from None

@@ -101,7 +101,7 @@ def need_psycopg() -> None:
         from pq_cli.postgres.wire import libpq  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            f"a queue in PostgreSQL needs psycopg: pip install 'pq-cli[postgres]' ({error})"
+            f"a queue in PostgreSQL needs psycopg ({error}): `pip install 'pq-cli[postgres]'`"
         ) from None
 
 

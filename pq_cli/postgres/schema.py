@@ -192,7 +192,9 @@ def check(link: Link) -> None:
     if found < VERSION:
         raise ConfigError(f"{where}: its tables are of an older pq ({found}): run `pq init`")
     if found > VERSION:
-        raise ConfigError(f"{where}: its tables are of a newer pq ({found}): use that one")
+        raise ConfigError(
+            f"{where}: its tables are of a newer pq ({found}); `pq --version` tells which this is"
+        )
 
 
 def _version(link: Link) -> int | None:
@@ -246,7 +248,8 @@ def make(link: Link) -> None:
     encoding = (link.row("select current_setting('server_encoding')") or ("",))[0]
     if encoding != "UTF8":
         raise ConfigError(
-            f"{link.address.shown}: the database is in {printable(encoding)}; pq needs UTF8"
+            f"{link.address.shown}: the database is in {printable(encoding)}; pq needs UTF8:"
+            " `createdb -E UTF8 -T template0 NAME` makes one"
         )
     found = _version(link)
     if found is not None:

@@ -254,7 +254,11 @@ def test_tables_that_are_not_ours(pq):
     for version, word in ((0, "pq init"), (99, "newer")):
         with psycopg.connect(empty, autocommit=True) as connection:
             connection.execute("update pq.version set version = %s", (version,))
-        assert word in pq("ls", "-s", empty, expect=78).err
+        said = pq("ls", "-s", empty, expect=78).err
+        assert word in said and said.count("`") == 2
+    server().sql("create database latin template template0 encoding 'LATIN1'")
+    latin = server().conninfo.replace("/postgres?", "/latin?")
+    assert "; pq needs UTF8: `createdb" in pq("init", latin, expect=78).err
 
 
 def test_tables_of_an_older_pq_are_brought_up(pq):
