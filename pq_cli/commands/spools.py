@@ -33,7 +33,15 @@ def open_spool(
     brief: for a process that waits again and again: while it waits for the lock it heeds no signal.
     """
     seconds = min(o.lock_timeout, _BRIEF) if brief else o.lock_timeout
-    return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
+
+    def opened() -> Queue:
+        return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
+
+    if not brief:
+        return opened()
+    from pq_cli.queue.outcome import patiently  # start-up: the plain forms wait by themselves
+
+    return patiently(opened, o.lock_timeout, screen.warn)
 
 
 def open_own_folder(o: LookOptions, screen: Screen, command: str, *, create: bool = False) -> Spool:

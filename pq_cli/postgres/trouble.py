@@ -70,7 +70,7 @@ def why_not_connected(error: Exception, address: Address) -> PqError:
         return PermissionDeniedError(f"{text}; {_SET_UP}")
     if _WRONG_SETTING.search(said):
         return ConfigError(f"{text}; {_SET_UP}")
-    return TryAgainError(f"{text}; {_ASK}")
+    return LockTimeoutError(f"{text}; {_ASK}")  # who waits patiently goes on waiting
 
 
 def is_lost(error: Refused) -> bool:

@@ -146,7 +146,7 @@ def test_no_connection_left():
 
 
 def test_a_worker_goes_on_after_a_restart(tmp_path):
-    """`pq run` finds a server that was gone for a while, and works off what comes then."""
+    """`pq run` finds a server that was gone for a while, also at its start; and works on."""
     from support import readable
 
     own = new_server()
@@ -161,6 +161,12 @@ def test_a_worker_goes_on_after_a_restart(tmp_path):
             own.start()
             pq("enqueue", stdin=b"b")
             assert readable(run.stdout.fileno()) and os.read(run.stdout.fileno(), 9) == b"b"
+        own.stop()
+        with pq.start("run", "--follow", "--", "cat") as run:
+            assert readable(run.stderr.fileno()) and b"yet" in os.read(run.stderr.fileno(), 99)
+            own.start()
+            pq("enqueue", stdin=b"c")
+            assert readable(run.stdout.fileno()) and os.read(run.stdout.fileno(), 9) == b"c"
     finally:
         own.remove()
 

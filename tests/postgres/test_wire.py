@@ -185,7 +185,7 @@ def test_what_a_server_refuses_has_its_status(url, state, error, status):
         ("host=/" + "x" * 120, UsageError), ("sslmode=no", UsageError),
         ("require_auth=nothing", UsageError), ("target_session_attrs=x", UsageError),
         ("sslmode=allow&sslrootcert=system", UsageError), ("nonsense=1", UsageError),
-        ("service=missing", ConfigError), ("host=/nowhere", TryAgainError),
+        ("service=missing", ConfigError), ("host=/nowhere", LockTimeoutError),
     ],
 )  # fmt: skip
 def test_what_keeps_from_connecting_has_its_status(more, error):
