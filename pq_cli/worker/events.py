@@ -10,12 +10,14 @@ from typing import Any, Protocol
 from pq_cli.core.insight.workers import Duty
 from pq_cli.core.item import Item
 from pq_cli.core.record import Record
-from pq_cli.errors import PqError
-from pq_cli.queue.outcome import Outcome, Verdict
+from pq_cli.errors import PqError, TryAgainError
+from pq_cli.queue.outcome import END_AGAIN, Outcome, Verdict
 from pq_cli.queue.verbs import Queue
 
 SHARED = 0.05
 """Seconds that what is done waits at most for a sync, which others then share."""
+_PATIENCE = 60.0
+"""Seconds for which a sync that is refused for now is tried again."""
 
 
 class Event(Record):
@@ -178,7 +180,7 @@ class Telling:
                 except TimeoutError:
                     pass
                 events, self._waiting = self._waiting, []
-                await asyncio.to_thread(self._queue.settle)
+                await self._settled()
                 for event in events:
                     self._hear(event)
         except Exception as error:
@@ -187,6 +189,18 @@ class Telling:
         events, self._waiting = self._waiting, []
         for event in events:
             self.tell(event)
+
+    async def _settled(self) -> None:
+        """Sync; a server that is gone for a while is waited for, as it is where claims end."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                await asyncio.to_thread(self._queue.settle)
+                return
+            except TryAgainError:
+                if time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(END_AGAIN)
 
     def _hear(self, event: Event) -> None:
         if self._watch is not None:

@@ -11,7 +11,7 @@ import sys
 import pytest
 from support import HANG, wait_until
 
-from pq_cli import NoSuchItemError, Spool, drain
+from pq_cli import NoSuchItemError, Spool, TryAgainError, drain
 from pq_cli.worker import events
 
 NEVER = 3600.0
@@ -142,3 +142,18 @@ def test_what_a_killed_run_has_left_is_cleared_by_the_next(bench):
     assert not os.listdir(active) and bench.states() == {}
     assert (bench.root / "ran").read_text().split() == ["1", "2", "3"]
     assert bench.pq("check").returncode == 0
+
+
+def test_a_sync_that_is_refused_for_now_is_made_later(spool, monkeypatch):
+    """As by a server that is restarted: the pool goes on, and nothing is told before it is made."""
+    real, refused = Spool.settle, [TryAgainError("gone"), TryAgainError("starting")]
+
+    def settle(queue):
+        if refused:
+            raise refused.pop()
+        return real(queue)
+
+    monkeypatch.setattr(Spool, "settle", settle)
+    spool.enqueue(b"1")
+    spool.enqueue(b"2")
+    assert run(spool, lambda item: None).done == 2 and not refused
