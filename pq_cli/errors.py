@@ -168,7 +168,7 @@ class TryAgainError(PqError):
 
 
 class LockTimeoutError(TryAgainError):
-    """Another process held the spool's lock for longer than the lock timeout."""
+    """Nothing was done: others held a lock, or no server answered, for the lock timeout."""
 
 
 class QueueFullError(TryAgainError):

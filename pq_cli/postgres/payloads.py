@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Ask = Callable[..., list[tuple[Any, ...]]]
 
 CHUNK = 1024 * 1024
-_COPY = re.compile(r"pq-[0-9]+-\w{8}")
+_COPY = re.compile(r"pq-payload-[0-9]+-\w{8}")
 _YOUNG = 60.0
 """Seconds for which a copy is left alone that nobody has locked."""
 
@@ -214,11 +214,11 @@ def local_copy(payload: BinaryIO, item_id: int) -> BinaryIO:
     """
     from tempfile import NamedTemporaryFile  # start-up: what only puts in or takes out goes without
 
-    file = NamedTemporaryFile(prefix=f"pq-{item_id}-")  # noqa: SIM115
+    file = NamedTemporaryFile(prefix=f"pq-payload-{item_id}-")  # noqa: SIM115
     try:
-        with suppress(OSError):  # where there are no locks nothing is swept
+        with suppress(OSError):  # where there are no locks, or no list of what is there
             flock(file.fileno(), LOCK_SH)
-        _sweep(os.path.dirname(file.name))
+            _sweep(os.path.dirname(file.name))
         while part := payload.read(CHUNK):
             file.write(part)
         file.flush()

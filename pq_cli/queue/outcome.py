@@ -125,7 +125,7 @@ class Waiting:
 
 
 def patiently(take: Callable[[], T], patience: float, warn: Callable[[object], None]) -> T:
-    """Return what `take` gives, tried again while the lock is busy and patience lasts (seconds)."""
+    """Return what `take` gives, tried again while it is kept waiting, for `patience` seconds."""
     waiting = Waiting(patience)
     while True:
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import tempfile
 
 import pytest
 from database import server
@@ -77,11 +79,14 @@ def test_a_payload_that_was_taken_for_left_behind_makes_no_item(queue, meanwhile
 def test_what_a_killed_worker_left_goes_with_the_next(pq, tmp_path):
     """Its copy of the payload; not what somebody has locked, is young, or is called otherwise."""
     pq.env["TMPDIR"] = str(tmp_path)
-    left, held, other = (tmp_path / name for name in ("pq-7-abcdefgh", "pq-8-abcdefgh", "pq-9"))
+    left, held, other = (
+        tmp_path / f"pq-{name}"
+        for name in ("payload-7-abcdefgh", "payload-8-abcdefgh", "9-abcdefgh")
+    )
     for file in (left, held, other):
         file.write_bytes(b"x")
         os.utime(file, (1, 1))
-    young = tmp_path / "pq-6-abcdefgh"
+    young = tmp_path / "pq-payload-6-abcdefgh"
     young.touch()
     pq("enqueue", stdin=b"payload")
     with held.open() as lock:
@@ -101,3 +106,16 @@ def test_a_copy_is_locked_as_long_as_it_is_open(queue):
     ):
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not os.path.exists(copy.name)
+
+
+def test_a_folder_that_may_not_be_listed_takes_a_copy(queue, tmp_path, monkeypatch):
+    """As a shared one of mode 1733: what others left there stays, and the work goes on."""
+
+    def closed(_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    queue.enqueue(b"x")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "scandir", closed)
+    with queue.file_of(1) as copy:
+        assert copy.read() == b"x"
