@@ -217,7 +217,7 @@ def test_keys_come_back_as_they_were_given(tmp_path):
     assert answer(spool, "undo", "")[0][0] == str(removed.id)
 
 
-def test_completing_loads_no_more_than_the_options_of_one_command():
+def test_completing_loads_no_more_than_the_options_of_one_command(spool):
     """`pq __complete` is quick: it imports one command, no parser, no rich and no event loop."""
     code = (
         "import sys, json\n"
@@ -225,7 +225,10 @@ def test_completing_loads_no_more_than_the_options_of_one_command():
         "try: cli.main(['__complete', 'show', ''])\n"
         "except SystemExit: print(json.dumps(sorted(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PQ_SPOOL": spool.path},
+    )  # fmt: skip
     modules = json.loads(done.stdout.splitlines()[-1])
     assert "pq_cli.commands.complete" in modules
     assert not {"typer", "click", "rich", "asyncio", "tomllib"} & set(modules)
