@@ -244,7 +244,7 @@ def test_threads_share_one_queue(tmp_path, kind):
 
 def test_looking_does_not_undo_a_pause(tmp_path, monkeypatch):
     """A thread that read the state before a pause, and goes on after it, changes nothing by it."""
-    spool = Spool(tmp_path / "spool", config=FAST)
+    spool = Spool(tmp_path / "spool", config=FAST.replace(aging_clock="manual"))
     spool.enqueue(b"x")
     has_read, paused = threading.Event(), threading.Event()
     looker = threading.Thread(target=lambda: list(spool.items()))
@@ -259,7 +259,7 @@ def test_looking_does_not_undo_a_pause(tmp_path, monkeypatch):
 
     monkeypatch.setattr(store, "read_state", slow)
     looker.start()
-    has_read.wait(30)
+    assert has_read.wait(30)
     spool.pause()
     paused.set()
     looker.join()

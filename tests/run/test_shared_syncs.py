@@ -131,8 +131,10 @@ def test_what_a_killed_run_has_left_is_cleared_by_the_next(bench):
     bench.fill(3)
     command = ["run", "--follow", "--", "sh", "-c", 'echo $PQ_ID >> "$D/ran"']
     argv = [sys.executable, "-c", _PATIENT, *command]
+    ran = bench.root / "ran"
     with subprocess.Popen(argv, env=bench.env, cwd=bench.root) as process:
         try:
+            wait_until(lambda: ran.exists() and ran.read_text().count("\n") == 3, "all ran")
             wait_until(lambda: bench.states() == {}, "the items are done")
         finally:
             process.kill()
@@ -140,7 +142,7 @@ def test_what_a_killed_run_has_left_is_cleared_by_the_next(bench):
     assert os.listdir(active)
     assert bench.pq("run", "--", "false").returncode in (0, 1)
     assert not os.listdir(active) and bench.states() == {}
-    assert (bench.root / "ran").read_text().split() == ["1", "2", "3"]
+    assert ran.read_text().split() == ["1", "2", "3"]
     assert bench.pq("check").returncode == 0
 
 
