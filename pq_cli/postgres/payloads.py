@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from pq_cli.core.arguments import valid_chunk
@@ -18,6 +18,7 @@ from pq_cli.core.item import checksum_text, printable
 from pq_cli.errors import DamagedItemError, NoSuchItemError, SpoolIOError, TryAgainError
 from pq_cli.opened import Opened, open_file
 from pq_cli.postgres.statements import CLOCK, FORGOTTEN
+from pq_cli.queue.common import filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -215,18 +216,10 @@ def local_copy(payload: BinaryIO, item_id: int) -> BinaryIO:
     from tempfile import NamedTemporaryFile  # start-up: what only puts in or takes out goes without
 
     file = NamedTemporaryFile(prefix=f"pq-payload-{item_id}-")  # noqa: SIM115
-    try:
-        with suppress(OSError):  # where there are no locks, or no list of what is there
-            flock(file.fileno(), LOCK_SH)
-            _sweep(os.path.dirname(file.name))
-        while part := payload.read(CHUNK):
-            file.write(part)
-        file.flush()
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return cast("BinaryIO", file)
+    with suppress(OSError):  # where there are no locks, or no list of what is there
+        flock(file.fileno(), LOCK_SH)
+        _sweep(os.path.dirname(file.name))
+    return filled(file, payload)
 
 
 @cache

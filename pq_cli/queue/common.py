@@ -8,8 +8,7 @@ from pq_cli.core.events import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
-    from typing import Any, BinaryIO
+    from typing import IO, Any, BinaryIO
 
     from pq_cli.core.item import Item
     from pq_cli.queue.store import Store
@@ -36,23 +35,27 @@ class Common:
         with self.open_payload(item) as stream:
             return stream.read()
 
-    def file_of(self: Store, item: Item) -> AbstractContextManager[BinaryIO]:
+    def file_of(self: Store, item: Item) -> BinaryIO:
         from tempfile import NamedTemporaryFile
 
-        file = NamedTemporaryFile(prefix=f"pq-{item.id}-")  # noqa: SIM115
-        try:
-            with self.open_payload(item) as payload:
-                while part := payload.read(_CHUNK):
-                    file.write(part)
-            file.flush()
-            file.seek(0)
-        except BaseException:
-            file.close()
-            raise
-        return cast("AbstractContextManager[BinaryIO]", file)
+        with self.open_payload(item) as payload:
+            return filled(NamedTemporaryFile(prefix=f"pq-{item.id}-"), payload)
 
     def quarantined(self) -> int:
         return 0
 
     def dropped(self) -> int:
         return 0
+
+
+def filled(file: IO[bytes], payload: BinaryIO) -> BinaryIO:
+    """Return a new temporary file with a payload in it, at its start; closed where that fails."""
+    try:
+        while part := payload.read(_CHUNK):
+            file.write(part)
+        file.flush()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return cast("BinaryIO", file)
