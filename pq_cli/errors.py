@@ -171,6 +171,10 @@ class LockTimeoutError(TryAgainError):
     """Nothing was done: others held a lock, or no server answered, for the lock timeout."""
 
 
+class ConnectionLostError(TryAgainError):
+    """The connection to the server was lost on the way: whether it was done is not known."""
+
+
 class QueueFullError(TryAgainError):
     """`max_items` live items are already in the queue."""
 

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pq_cli.errors import TryAgainError
+from pq_cli.errors import ConnectionLostError, TryAgainError
 from pq_cli.postgres.trouble import is_lost, translated, why_not_connected
 from pq_cli.postgres.wire.connecting import WrongConninfoError, connect
 from pq_cli.postgres.wire.session import Refused
@@ -232,7 +232,7 @@ class Link:
         except Refused as error:
             if is_lost(error):
                 self.forget()
-                raise TryAgainError(
+                raise ConnectionLostError(
                     f"{self.address.shown}: the connection was lost at the end of a change:"
                     " whether it was made is not known; `pq log` tells what was done"
                 ) from None

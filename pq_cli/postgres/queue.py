@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING
 
 from pq_cli.core.arguments import valid_flag, valid_making, valid_reference
 from pq_cli.core.policy import QueueConfig, valid_config
-from pq_cli.errors import ConfigError, DamagedItemError, NoSpoolError, PermissionDeniedError
+from pq_cli.errors import (
+    ConfigError,
+    ConnectionLostError,
+    DamagedItemError,
+    NoSpoolError,
+    PermissionDeniedError,
+)
 from pq_cli.postgres.address import Address
 from pq_cli.queue.policytext import parse_policy
 from pq_cli.queue.verbs import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
     from pq_cli.core.item import Item
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.store import PostgresStore
+    from pq_cli.queue.store import Attendance
+
+    T = TypeVar("T")
+
+_PAUSE = 0.05
 
 
 class PostgresQueue(Queue):
@@ -69,11 +81,33 @@ class PostgresQueue(Queue):
         config = config or parse_policy(policy, address.shown)
         store = PostgresStore(address, link, number, config, clock, lock_timeout, report, limits)
         super().__init__(store, config, jitter)
+        self._patience = lock_timeout
 
     def _claim_now(self, lease: float | None, bound: bool) -> Item | None:
         """As that of any `Queue`; nearly all claims are one round trip."""
+        return self._anew(lambda: self._take(lease, bound))
+
+    def _take(self, lease: float | None, bound: bool) -> Item | None:
         settled, item = self._store.take(self.config.lease if lease is None else lease, bound)
         return item if settled else super()._claim_now(lease, bound)
+
+    def attend(self) -> Attendance:
+        """As that of any `Queue`."""
+        return self._anew(super().attend)
+
+    def _anew(self, take: Callable[[], T]) -> T:
+        """Return what `take` gives, tried again for as long as the connection is lost on the way.
+
+        For what may be done twice: a claim of which nobody heard, the store gives back.
+        """
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return take()
+            except ConnectionLostError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_PAUSE * (0.5 + random.random()))
 
     def done(
         self, item: Item | int | str, *, status: int | None = None, later: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pq_cli.core.item import printable
 from pq_cli.errors import (
     ConfigError,
+    ConnectionLostError,
     KeyTakenError,
     LockTimeoutError,
     PermissionDeniedError,
@@ -95,6 +96,8 @@ def translated(error: Refused, address: Address) -> PqError | OSError:
         return KeyTakenError(f"{address.shown}: the key is taken by an item that has just come")
     if state in ("53100", "58030"):
         return OSError(errno.ENOSPC if state == "53100" else errno.EIO, said, address.shown)
-    if not state or state.startswith(_PASSING):
+    if is_lost(error):
+        return ConnectionLostError(text)
+    if state.startswith(_PASSING):
         return TryAgainError(text)
     return SpoolIOError(text)

@@ -128,8 +128,6 @@ def test_a_claim_that_nobody_has_heard_of_is_over(queue, monkeypatch):
     """
     queue.enqueue(b"x")
     cut_at_the_end(monkeypatch)
-    with pytest.raises(TryAgainError):
-        queue.claim()
     again = queue.claim()
     assert again.claim == "1.2"
     assert again.history[-1]["error"] == "the connection was lost while it was claimed"
@@ -144,9 +142,10 @@ def test_a_claim_in_one_statement_that_nobody_has_heard_of_is_over(queue, monkey
         queue.enqueue(b"x")
     queue.claim()
     cut_at_the_end(monkeypatch, error)
-    with pytest.raises((TryAgainError, KeyboardInterrupt)):
-        queue.claim()
-    assert [queue.get(number).state for number in (1, 2)] == [State.ACTIVE, State.ACTIVE]
+    if error is not None:
+        with pytest.raises(KeyboardInterrupt):
+            queue.claim()
+        assert [queue.get(number).state for number in (1, 2)] == [State.ACTIVE, State.ACTIVE]
     again = queue.claim()
     assert again.claim == "2.2"
     assert again.history[-1]["error"] == "the connection was lost while it was claimed"
