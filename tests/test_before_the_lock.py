@@ -1,14 +1,16 @@
-"""What others do while an enqueue writes and syncs, before it takes the lock."""
+"""What others do while an enqueue, or an end, writes and syncs, before it takes the lock."""
 
 from __future__ import annotations
 
 import json
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from queues import Clock, make_queue
+from queues import Clock, make_queue, plain
 
-from pq_cli import KeyTakenError, QueueFullError, Spool
+from pq_cli import KeyTakenError, QueueFullError, Spool, StaleClaimError
 from pq_cli.core.item import State
 from pq_cli.queue.request import Request
 from pq_cli.spool import store
@@ -28,6 +30,25 @@ def between(monkeypatch):
                 waiting.pop()()
 
         monkeypatch.setattr(store.SpoolStore, "prepare", prepare)
+
+    return let
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Return a function that lets something happen once, when what a claim ends as is written."""
+
+    def let(happen):
+        real, waiting = store.SpoolStore.foreseen, [happen]
+
+        @contextmanager
+        def foreseen(*args):
+            with real(*args) as seen:
+                if waiting:
+                    waiting.pop()()
+                yield seen
+
+        monkeypatch.setattr(store.SpoolStore, "foreseen", foreseen)
 
     return let
 
@@ -159,3 +180,86 @@ def test_a_batch_admits_what_was_ready(spools, between):
     assert admitted.error is None and [item.key for item in admitted.items] == list("012345678")
     numbers = [item.id for item in admitted.items if item.key != "3"]
     assert numbers == sorted(numbers) and [item.id for item in admitted.found] == [1]
+
+
+ENDS = {
+    "done": lambda queue: queue.done(1, status=0),
+    "fail": lambda queue: queue.fail(1, "no", status=1),
+    "dead": lambda queue: queue.fail(1, "no", dead=True),
+    "defer": lambda queue: queue.defer(1, "later", status=75),
+}
+
+
+@pytest.fixture
+def claimed(tmp_path):
+    """Two processes' views of a spool with a claimed item, and a queue in memory that agrees."""
+    clock = Clock()
+    one, memory = (
+        make_queue(kind, tmp_path, clock, keep_done=60.0) for kind in ("spool-full", "memory")
+    )
+    for queue in (one, memory):
+        queue.enqueue(b"x", priority=7, metadata={"n": [1, 2.5, None]})
+        queue.claim(lease=50)
+    with one, Spool(one.path, config=one.config, clock=clock) as two:
+        yield one, two, memory, clock
+
+
+def is_in_order(spool):
+    """Nothing is left in `tmp/`, and of what was to come at most an empty folder."""
+    found = Check(spool.path, 5.0, patience=0.0).run(repair=False)
+    return not os.listdir(f"{spool.path}/tmp") and {each.kind for each in found} <= {"empty"}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_takes_what_was_written_before_the_lock(claimed, meanwhile, end):
+    """The very file that was synced is the item's meta then, and says what it always said."""
+    one, two, memory, clock = claimed
+    ready = []
+    meanwhile(lambda: ready.extend(os.scandir(f"{one.path}/tmp")))
+    clock.now += 5.25
+    item = ENDS[end](one)
+    (written,) = ready
+    assert os.stat(f"{item.path}.meta.json").st_ino == written.inode()
+    assert plain(item) == plain(ENDS[end](memory)) == plain(two.get(1)) and is_in_order(one)
+
+
+CHANGES = {
+    "renewed": lambda queue: queue.renew("1.1", 90),
+    "changed": lambda queue: queue.change(1, priority=2),
+    "claimed anew": lambda queue: (queue.release(1), queue.claim(lease=70)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_counts_what_was_changed_meanwhile(claimed, meanwhile, end, change):
+    """What becomes of the item goes by how it stands under the lock, and when that was."""
+    one, two, memory, clock = claimed
+
+    def happen():
+        clock.now += 2.5
+        CHANGES[change](two)
+
+    meanwhile(happen)
+    item = ENDS[end](one)
+    CHANGES[change](memory)
+    assert plain(item) == plain(ENDS[end](memory)) == plain(two.get(1)) and is_in_order(one)
+
+
+@pytest.mark.parametrize(
+    ("loss", "state"),
+    [
+        (lambda queue: queue.cancel(1, hold=True), State.HELD),
+        (lambda queue: queue.cancel(1, remove=True), State.REMOVED),
+        (lambda queue: queue.done("1.1"), State.DONE),
+        (lambda queue: (queue.release("1.1"), queue.claim()), State.ACTIVE),
+    ],
+)
+def test_an_end_is_refused_if_the_claim_is_gone_meanwhile(claimed, meanwhile, loss, state):
+    """What others have made of the item stays, and nothing is left of what was written."""
+    one, two, *_ = claimed
+    meanwhile(lambda: loss(two))
+    with pytest.raises(StaleClaimError):
+        one.done("1.1")
+    assert two.get(1).state is state and is_in_order(one)
+    assert two.payload(1) == b"x"

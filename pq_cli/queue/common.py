@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, cast
 
 from pq_cli.core.events import event_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import IO, Any, BinaryIO
 
     from pq_cli.core.item import Item
@@ -18,6 +19,9 @@ _CHUNK = 1024 * 1024
 
 class Common:
     """The part of a `Store` that is the same in most; `queue.store` says what it promises."""
+
+    def foreseen(self, look: Callable[[], tuple[Item, Item]]) -> nullcontext[None]:
+        return nullcontext()
 
     def put_many(self: Store, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
@@ -183,6 +183,16 @@ class Store(Protocol):
 
         Keys follow: a live item has its key, and one that ends or is removed gives it up. In a
         transaction.
+        """
+
+    def foreseen(
+        self, look: Callable[[], tuple[Item, Item]]
+    ) -> AbstractContextManager[tuple[Item, Item] | None]:
+        """Do ahead what a `put` needs and others need not wait for. Not in a transaction.
+
+        look: finds an item, and returns it with what it is to become; both are the context's value,
+        and a `put` of these two, in a transaction within it, is quick. None where nothing was
+        done ahead, as when `look` has raised: then all is to be done, and told, in the transaction.
         """
 
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:

@@ -251,12 +251,12 @@ class Working(Looking):
         later: nobody is told of it before the next `settle`, which makes it survive a power loss
         together with others; one before that runs the item again.
         """
+        if self.config.keep_done:
+            return self._end(item, lambda before, now: transitions.completed(before, now, status))
         store = self._store
         with store.transaction():
             before = self._claimed(item)
             after = transitions.completed(before, store.now(), status)
-            if self.config.keep_done:
-                return self._put(before, after)
             store.drop(before, later=valid_flag("later", later))
             self._note(before, after)
             self._tell()
@@ -279,22 +279,22 @@ class Working(Looking):
         status: the exit status of the command that failed, for the history.
         """
         how = transitions.Ending(error=error, status=status)
-        with self._store.transaction():
-            before = self._claimed(item)
-            now = self._store.now()
-            after = transitions.failed(before, now, how, dead, self.config, self._jitter())
-            return self._put(before, after)
+
+        def become(before: Item, now: float) -> Item:
+            return transitions.failed(before, now, how, dead, self.config, self._jitter())
+
+        return self._end(item, become)
 
     def defer(
         self, item: Item | int | str, error: str | None = None, *, status: int | None = None
     ) -> Item:
         """Put an item off: retried after a growing wait, uncounted. Raises StaleClaimError."""
         how = transitions.Ending(error=error, status=status)
-        with self._store.transaction():
-            before = self._claimed(item)
-            now = self._store.now()
-            after = transitions.deferred(before, now, how, self.config, self._jitter())
-            return self._put(before, after)
+
+        def become(before: Item, now: float) -> Item:
+            return transitions.deferred(before, now, how, self.config, self._jitter())
+
+        return self._end(item, become)
 
     def release(
         self, item: Item | int | str, error: str | None = None, *, only: Selection | None = None
@@ -316,6 +316,20 @@ class Working(Looking):
         with self._store.transaction():
             before = self._claimed(item)
             return self._put(before, transitions.renewed(before, self._store.now(), seconds))
+
+    def _end(self, ref: Item | int | str, become: Callable[[Item, float], Item]) -> Item:
+        """End a claim and keep the item as what `become` makes of it as it stands, and the time."""
+        store = self._store
+
+        def look() -> tuple[Item, Item]:
+            before = self._claimed(ref)
+            return before, become(before, store.now())
+
+        with store.foreseen(look) as seen, store.transaction():
+            before = self._claimed(ref)
+            if seen is not None and seen[0] == before:
+                return self._put(*seen)
+            return self._put(before, become(before, store.now()))
 
     def _claimed(self, ref: Item | int | str) -> Item:
         item_id, claim = valid_reference(ref)

@@ -15,7 +15,6 @@ from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
 from pq_cli.core.meta import claim_over, encode, end_over
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError, LockTimeoutError
-from pq_cli.host import this_boot
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.index import Index
@@ -57,6 +56,7 @@ class Files:
         self.state = state
         self.held = False
         self.after: Afterwards
+        self.foreseen: dict[int, str] = {}
         self._later: list[tuple[Item, str]] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout, self.disk.owner)
         self._pid = host.pid
@@ -170,11 +170,11 @@ class Files:
             self.__dict__.pop("followers", None)
             if self.counter.last_id is not None:
                 self.counter.write(self.counter.last_id)
-        if self.state.boot != this_boot() or self.state.unsynced is self.disk.sync:
+        if self.state.boot != host.this_boot() or self.state.unsynced is self.disk.sync:
             self.spare.behind(self._enter_mode)
 
     def _enter_mode(self) -> None:
-        if self.state.boot not in (None, this_boot()):
+        if self.state.boot not in (None, host.this_boot()):
             from pq_cli.spool.disk.rolledback import rolled_back  # start-up: once a boot
 
             self.log.go_on_above()
@@ -242,7 +242,11 @@ class Files:
         meta = path + layout.META
         if after.state is ACTIVE and self.disk.patch(meta, claim_over, after):
             return
-        self.disk.replace(layout.tmp_name("meta"), meta, encode(after))
+        ready = self.foreseen.pop(id(after), None)
+        if ready is None:
+            self.disk.replace(layout.tmp_name("meta"), meta, encode(after))
+        else:
+            self.disk.rename(ready, meta)
 
     def _rename_pair(self, item_id: int, source: str, target: str) -> None:
         """Rename the meta, the commit instant, and then the payload. Can be done twice."""
@@ -301,23 +305,20 @@ class Files:
         """Rename a payload; tell whether it was there, and not left behind in another folder."""
         try:
             self.disk.rename(source, target)
+            return True
         except FileNotFoundError:
             return False
-        return True
 
     def settle(self) -> int:
         """Make durable what was erased `later`, and let its payloads go; return of how many.
 
         Called without the lock, by any thread.
         """
-        ended, self._later = self._later, []
-        if ended:
-            after = Afterwards()
-            for _, path in ended:
-                after.sync(_folder(path))
-            after.ended = ended
-            self._settle(after)
-        return len(ended)
+        after = Afterwards()
+        after.ended, self._later = self._later, []
+        after.folders = dict.fromkeys(_folder(path) for _, path in after.ended)
+        self._settle(after)
+        return len(after.ended)
 
     def _lets_go_alone(self, ended: Sequence[tuple[Item, str]]) -> bool:
         """Tell whether nothing but the payloads is left of what has ended, as is most usual."""
@@ -344,8 +345,7 @@ class Files:
         try:
             self.disk.unlink(path)
         except FileNotFoundError:
-            stray = self.reader.stray_payload(item_id, path)
-            if stray is not None:
+            if (stray := self.reader.stray_payload(item_id, path)) is not None:
                 self.disk.discard(stray)
 
     def fetch_payload(self, item_id: int, target: str) -> bool:

@@ -133,6 +133,13 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         # A claim or a renewal that a power loss takes back was promised to nobody.
         return self._put(before, after, sync=after.state is not ACTIVE)
 
+    def foreseen(
+        self, look: Callable[[], tuple[Item, Item]]
+    ) -> AbstractContextManager[tuple[Item, Item] | None]:
+        from pq_cli.spool.foreseen import foreseen  # start-up: most that is done is not kept
+
+        return foreseen(self.files, look)
+
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         # Each new meta is synced before it takes the place of the old one; the moves together.
         for before, after in changes:

@@ -95,12 +95,15 @@ def test_what_is_synced_in_turn_is_written_at_once(spool: Path) -> None:
                      ("fsync", "pending")]  # fmt: skip
 
 
-def test_a_done_that_is_kept_costs_two(spool: Path) -> None:
-    """Its meta is a new one then, as that of every verb that says why an attempt ended."""
+@pytest.mark.parametrize(("command", "made"), [("done 1.1", 1), ("fail --dead 1.1", 0)])
+def test_an_end_that_is_kept_costs_two_and_nobody_waits(
+    spool: Path, command: str, made: int
+) -> None:
+    """Its meta is a new one, synced before the lock as its folder is if that is new, too."""
     need_tool("strace")
     (spool / "queue.toml").write_text('keep_done = "1d"\n')
-    trace = Trace(spool, ["done", "1.1"])
-    assert trace.syncs - trace.made <= 2
+    trace = Trace(spool, command.split())
+    assert (trace.syncs, trace.made, trace.under_the_lock) == (2 + made, made, 0)
 
 
 MANY = {
