@@ -242,11 +242,10 @@ class Files:
         meta = path + layout.META
         if after.state is ACTIVE and self.disk.patch(meta, claim_over, after):
             return
-        ready = self.foreseen.pop(id(after), None)
-        if ready is None:
-            self.disk.replace(layout.tmp_name("meta"), meta, encode(after))
+        if id(after) in self.foreseen:
+            self.disk.rename(self.foreseen.pop(id(after)), meta)
         else:
-            self.disk.rename(ready, meta)
+            self.disk.replace(layout.tmp_name("meta"), meta, encode(after))
 
     def _rename_pair(self, item_id: int, source: str, target: str) -> None:
         """Rename the meta, the commit instant, and then the payload. Can be done twice."""
@@ -389,7 +388,8 @@ class Files:
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""
-        self.settle()
+        if self._later:
+            self.settle()
         for part in ("counter", "log", "_lock"):
             if part in self.__dict__:
                 self.__dict__[part].close()
