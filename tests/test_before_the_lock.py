@@ -124,6 +124,15 @@ def test_room_is_asked_for_again(tmp_path, between):
     assert ids(one) == [1, 2]
 
 
+def test_what_is_refused_leaves_no_time_at_which_something_comes_due(spools, between):
+    """The folder of its second was made, and goes: whoever waits would wait for nothing."""
+    one, two = spools
+    between(lambda: two.enqueue(b"two", key="k", delay=5000))
+    one.enqueue(b"one", key="k", delay=50)
+    assert one.next_event() == two.next_event() == Clock()() + 5000
+    assert not list(Check(one.path, 5.0, patience=0.0).run(repair=False))
+
+
 def test_ids_are_given_in_the_order_in_which_items_appear(spools, between):
     """A lane goes by id: nothing ever appears before what may be served already."""
     one, two = spools

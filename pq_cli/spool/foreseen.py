@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from pq_cli.core.item import Item, State
 from pq_cli.core.meta import encode
 from pq_cli.errors import PqError
 from pq_cli.spool.disk import layout
@@ -17,6 +16,8 @@ from pq_cli.spool.files import Files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pq_cli.core.item import Item
 
     Look = Callable[[], tuple[Item, Item]]
 
@@ -42,8 +43,7 @@ def _written(files: Files, look: Look, meta: str) -> tuple[Item, Item] | None:
     """Write what an item becomes, and make its new folder; None where that cannot be."""
     try:
         seen = look()
-        if seen[1].state is not State.DELAYED:  # an empty due folder would look like work
-            files.disk.make_dir(layout.folder_of(seen[1]))
+        files.disk.make_dir(layout.folder_of(seen[1]))
         files.disk.write_new(meta, encode(seen[1]), sync=True)
     except (PqError, OSError):
         return None  # whoever does it all under the lock is told, or has the spare

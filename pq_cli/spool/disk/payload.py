@@ -1,4 +1,4 @@
-"""Payloads on the way out: verified."""
+"""Payloads on the way out: verified; and on the way in: measured."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from pq_cli.spool.disk.durable import SMALL
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
+
+
+def measure(path: str, *, read: bool) -> tuple[int, str | None]:
+    """Return the size of a file and its checksum: of a big one only if that is to be `read`."""
+    with Opened(os.open(path, FOUND), path) as fd:
+        size = os.fstat(fd).st_size
+        return size, checksum_of(fd) if read or size <= SMALL else None
 
 
 def open_verified(item: Item) -> BinaryIO:

@@ -18,15 +18,15 @@ import stat
 from zlib import crc32
 
 from pq_cli.core.events import event_of
-from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, checksum_text, printable
+from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State, checksum_text, printable
 from pq_cli.core.meta import encode, second_line
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError, SpoolIOError
 from pq_cli.host import NO_BOOT, boot_id, is_mine
-from pq_cli.opened import FOUND, Opened, checksum_of, open_file
+from pq_cli.opened import Opened, open_file
 from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item
 from pq_cli.spool.disk import ahead, layout
-from pq_cli.spool.disk.durable import SMALL
+from pq_cli.spool.disk.payload import measure
 from pq_cli.spool.disk.state import allocate, last_given
 from pq_cli.spool.files import Files
 
@@ -257,7 +257,7 @@ class SpoolAdmits:
         disk, tmp = self.files.disk, layout.tmp_name("in")
         outside = path if move else None
         if move and disk.adopt(path, tmp):
-            size, checksum = _measure(f"{disk.root}/{tmp}", read=not disk.sync)
+            size, checksum = measure(f"{disk.root}/{tmp}", read=not disk.sync)
             return Staged(
                 tmp=tmp, size=size, checksum=checksum, request=request, outside=path, adopted=True
             )
@@ -300,8 +300,8 @@ class SpoolAdmits:
             meta, text = layout.tmp_name("meta"), encode(item, first=True)
             try:
                 disk.write_new(meta, text, sync=False)
-                if disk.sync and item.state is PENDING:  # an empty due folder would look like work
-                    _make_folder(files, layout.pending_folder(item.lane, likely), folders)
+                if disk.sync:
+                    _make_folder(files, layout.folder_of(item.replace(id=likely)), folders)
             except OSError:
                 disk.discard(meta)
                 break
@@ -326,6 +326,9 @@ class SpoolAdmits:
                 except (PqError, OSError) as stop:
                     work.error = stop
                     break
+            for ready in filter(None, (self._ready.get(staged.tmp) for staged in batch)):
+                if ready[0].state is State.DELAYED:  # an empty due folder would look like work
+                    files.tidy(layout.folder_of(ready[0]))
             events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
             events += [event_of("changed", item, item.updated_at) for item in work.raised]
             files.log.note(*events)
@@ -358,12 +361,6 @@ class SpoolAdmits:
             except OSError:
                 break  # what is left lies in tmp/ for `check`
         return stop
-
-
-def _measure(path: str, *, read: bool) -> tuple[int, str | None]:
-    with Opened(os.open(path, FOUND), path) as fd:
-        size = os.fstat(fd).st_size
-        return size, checksum_of(fd) if read or size <= SMALL else None
 
 
 def _make_folder(files: Files, folder: str, there: set[str]) -> None:
