@@ -28,6 +28,8 @@ _PASSING = ("08", "53", "57", "40")
 """Classes of SQLSTATE that pass: connection, resources, intervention, rollback for others' sake."""
 _LOST = ("08", "57P")
 _NO_SCHEMA = ("3F000", "42P01", "42703", "42883")
+_NOT_LET_IN = ("28000", "28P01", "42501")
+_NO_DATABASE = "3D000"
 _DENIED = re.compile(
     r"authentication failed|pg_hba\.conf (entry|rejects)|permission denied for database"
     r"|no password supplied|empty password|not permitted to log in|role \".*\" does not exist"
@@ -67,9 +69,11 @@ def why_not_connected(error: Exception, address: Address) -> PqError:
     if address.unclear:
         told = "cannot connect; within a password write @ as %40, / as %2F, # as %23"
     text = f"{address.shown}: {told}"
-    if _DENIED.search(said):
+    # The words are those of libpq, or of a server that speaks English; the state is any server's.
+    state = getattr(error, "state", None)
+    if state in _NOT_LET_IN or _DENIED.search(said):
         return PermissionDeniedError(f"{text}; {_SET_UP}")
-    if _WRONG_SETTING.search(said):
+    if state == _NO_DATABASE or _WRONG_SETTING.search(said):
         return ConfigError(f"{text}; {_SET_UP}")
     return LockTimeoutError(f"{text}; {_ASK}")  # who waits patiently goes on waiting
 

@@ -10,7 +10,7 @@ import tempfile
 
 import psycopg
 import pytest
-from database import Server, need_postgres, server
+from database import Server, need_postgres, new_server, server
 from support import need_tool
 
 from pq_cli.cli import main
@@ -177,6 +177,36 @@ def test_tls_is_as_the_url_says(guarded, pq):
 
 
 DRIVES = ("\x1b[2J", "\x1b]", "\x07", "\x9b31", "\x7f", "\u202e", "\x08")
+
+
+@pytest.fixture
+def foreign(monkeypatch):
+    """A server that speaks German."""
+    monkeypatch.setenv("LANGUAGE", "de")
+    made = new_server("lc_messages=C.UTF-8")
+    try:
+        with psycopg.connect(made.conninfo) as connection, pytest.raises(psycopg.Error) as refused:
+            connection.execute("select 1/0")
+        if "Null" not in str(refused.value):
+            assert not os.environ.get("CI"), "PostgreSQL's German words are missing"
+            pytest.skip("PostgreSQL speaks English only")
+        yield made
+    finally:
+        made.remove()
+
+
+def test_who_is_not_let_in_is_told_apart_in_any_language(foreign, pq):
+    """An unknown role, one that may not log in or connect: 77; no database: 78; not 75, later."""
+    foreign.sql("create role asleep")
+    foreign.sql("create role outside login")
+    foreign.sql("revoke connect on database postgres from public")
+    for status, there, instead in (
+        (77, "&user=pq", "&user=nobody"), (77, "&user=pq", "&user=asleep"),
+        (77, "&user=pq", "&user=outside"), (78, "/postgres?", "/nowhere?"),
+    ):  # fmt: skip
+        bad = foreign.conninfo.replace(there, instead)
+        said = pq("next", "-s", bad, "--lock-timeout", "0", expect=status)
+        assert "FATAL: " in said.err and "LOCATION" not in said.err and said.err.count("\n") == 1
 
 
 def test_nothing_from_a_database_drives_the_terminal(pq):

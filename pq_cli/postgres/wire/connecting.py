@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _FOREVER = 130.0
 """Seconds that a kernel tries on its own; for a timeout that says so."""
+_STATE = re.compile(r":  ([0-9A-Z]{5}): ")
+_WHERE = re.compile(r"^LOCATION:.*\n?", re.MULTILINE)
+"""What libpq adds to a refusal: the SQLSTATE, and a line of the server's source."""
 
 
 class WrongConninfoError(Exception):
@@ -50,8 +54,9 @@ def connect(conninfo: str, defaults: Mapping[str, str]) -> Session:
         try:
             return _connected(attempt, _seconds(meant))
         except Refused as refused:
-            refusals.append(str(refused))
-    raise Refused(None, "; ".join(dict.fromkeys(refusals)))
+            refusals.append(refused)
+    state = next((refused.state for refused in refusals if refused.state), None)
+    raise Refused(state, "; ".join(dict.fromkeys(map(str, refusals))))
 
 
 def _seconds(meant: Options) -> float:
@@ -107,9 +112,11 @@ def _connected(options: Options, seconds: float) -> Session:
     deadline = time.monotonic() + seconds
     try:
         wire = libpq.PGconn.connect_start(conninfo.encode())
+        libpq.tell_states(wire, True)  # before anything is heard
         while wire.status != libpq.ConnStatus.BAD:
             state = wire.connect_poll()
             if state == libpq.PollingStatus.OK:
+                libpq.tell_states(wire, False)
                 return Session(wire)
             if state == libpq.PollingStatus.FAILED:
                 break
@@ -120,7 +127,14 @@ def _connected(options: Options, seconds: float) -> Session:
         wire.finish()
     except libpq.Error as error:
         raise Refused(None, str(error)) from None
-    raise Refused(None, f"connection failed: {' '.join(said.split())}")
+    raise _refusal(said)
+
+
+def _refusal(said: str) -> Refused:
+    """Return what libpq says, with the SQLSTATE apart: the words are in the server's language."""
+    state = _STATE.search(said)
+    words = _STATE.sub(": ", _WHERE.sub("", said)).split()
+    return Refused(None if state is None else state[1], f"connection failed: {' '.join(words)}")
 
 
 def _quoted(value: str) -> str:

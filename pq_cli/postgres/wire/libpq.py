@@ -7,6 +7,7 @@ modules are found in it from the first. Raises ImportError where psycopg or libp
 
 from __future__ import annotations
 
+import ctypes  # psycopg.pq has it, too
 import sys
 from types import ModuleType
 from typing import Any
@@ -62,8 +63,33 @@ if version < 140000:
     raise ImportError(f"its libpq is {pq.version_pretty(version)}; pq needs 14 or later")
 
 PGconn = pq.PGconn
+_DEFAULT, _VERBOSE = 1, 2
+
+
+def _set_error_verbosity() -> Any:
+    """Return libpq's function, which psycopg does not wrap; None where it cannot be had."""
+    try:
+        if pq.__impl__ == "python":
+            library = sys.modules["psycopg.pq._pq_ctypes"].pq
+        else:  # a library that is loaded is looked through together with those that it needs
+            library = ctypes.CDLL(sys.modules[PGconn.__module__].__file__)
+        function = library["PQsetErrorVerbosity"]
+    except (OSError, AttributeError, KeyError, TypeError):
+        return None
+    function.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    return function
+
+
+_set_verbosity = _set_error_verbosity()
+
+
+def tell_states(wire: Any, wanted: bool) -> None:
+    """Let what a server says against this PGconn have its SQLSTATE, or no longer."""
+    if _set_verbosity is not None:
+        _set_verbosity(wire.pgconn_ptr, _VERBOSE if wanted else _DEFAULT)
+
 
 __all__ = [
     "ConnStatus", "Conninfo", "DiagnosticField", "Error", "ExecStatus", "PGconn", "PollingStatus",
-    "TransactionStatus", "version",
+    "TransactionStatus", "tell_states", "version",
 ]  # fmt: skip
