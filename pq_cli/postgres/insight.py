@@ -10,9 +10,10 @@ from pq_cli.core.insight.shape import Backlog, slots
 from pq_cli.core.insight.workers import Worker, duty_of
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_python
-from pq_cli.errors import DamagedItemError, EventsGoneError
+from pq_cli.core.timefmt import MAX_TIME, MIN_TIME
+from pq_cli.errors import ConfigError, DamagedItemError, EventsGoneError
 from pq_cli.postgres import statements as sql
-from pq_cli.postgres.rows import COLUMNS, event_of, item_of
+from pq_cli.postgres.rows import COLUMNS, OUT_OF_RANGE, event_of, item_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,14 +27,20 @@ if TYPE_CHECKING:
     Ask = Callable[..., list[tuple[Any, ...]]]
 
 
-_WAITING = """
-select priority, limited_by, array_agg(id order by id), array_agg(created_at order by id)
+def _fits(column: str) -> str:
+    """Return the condition that a time can be written; none is, too. NaN is above all others."""
+    return f"coalesce({column}, 0) between {MIN_TIME} and {MAX_TIME}"
+
+
+_WAITING = f"""
+select priority, limited_by, array_agg(id order by id), array_agg(
+    case when {_fits("created_at")} then created_at else {sql.CLOCK} end order by id)
 from pq.item
 where queue = %s and (state = 'pending' or (state = 'delayed' and not_before <= %s))
 group by priority, limited_by order by priority, limited_by
 """
-_DELAYED = """
-select count(*), min(not_before) from pq.item
+_DELAYED = f"""
+select count(*), min(not_before) filter (where {_fits("not_before")}) from pq.item
 where queue = %s and state = 'delayed' and not_before > %s
 """
 _OLDEST = f"""
@@ -44,7 +51,8 @@ order by xact_start limit 1
 """
 _PAGE = f"""
 select {COLUMNS}, (select sum(octet_length(data)) from pq.payload
-                   where payload.queue = item.queue and payload.blob = item.blob)::bigint
+                   where payload.queue = item.queue and payload.blob = item.blob)::bigint,
+    {" and ".join(map(_fits, ("created_at", "not_before", "lease_until")))}
 from pq.item where queue = %s and id > %s order by id limit 500
 """
 _LEFT = (
@@ -139,6 +147,7 @@ class Insight:
     _config: QueueConfig
     _lock: RLock
     _given_limits: str | None
+    where: str
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query, between whatever else threads do with the queue."""
@@ -150,7 +159,13 @@ class Insight:
         if self._given_limits is not None:
             return self._config.limits
         rows = self.ask("select limits::text from pq.queue where number = %s", self.number)
-        return dict(parse_python(rows[0][0])) if rows else {}
+        most = parse_python(rows[0][0]) if rows else {}
+        if not isinstance(most, dict) or not all(type(n) is int and n > 0 for n in most.values()):
+            raise ConfigError(
+                f"{self.where}: what its row in pq.queue says of limits makes no sense:"
+                " `pq config set limits.NAME=N` writes it anew"
+            )
+        return most
 
     def tail(self, after: int) -> EventTail:
         return EventTail(self.ask, self.number, after)
@@ -222,10 +237,13 @@ class Insight:
                 except DamagedItemError as error:
                     yield "meta", row[0], str(error)
                     continue
-                if row[-1] is None and item.size:
+                size, times_fit = row[-2:]
+                if not times_fit:
+                    yield "meta", item.id, f"item {item.id}: its row in pq.item: {OUT_OF_RANGE}"
+                if size is None and item.size:
                     yield "missing", item.id, "there is no payload"
-                elif (row[-1] or 0) != item.size:
-                    yield "torn", item.id, f"the payload has {row[-1]} bytes, not {item.size}"
+                elif (size or 0) != item.size:
+                    yield "torn", item.id, f"the payload has {size} bytes, not {item.size}"
             last = rows[-1][0]
             yield None
         given = self.ask("select last_id from pq.counter where queue = %s", self.number)

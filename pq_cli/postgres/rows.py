@@ -9,6 +9,7 @@ from pq_cli.core.events import name_of, parsed
 from pq_cli.core.item import ACTIVE, Item, State, valid_limit
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.meta import as_dict, decode
+from pq_cli.core.timefmt import MAX_TIME, MIN_TIME
 from pq_cli.errors import DamagedItemError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = "id, state, priority, limited_by, kept_until, fixed, moving, awaited"
 """What `item_of` is made of."""
+OUT_OF_RANGE = "a time is out of range"
 _MOVING = (
     "state", "priority", "updated_at", "not_before", "attempts", "claims", "lease_until", "holder",
     "claim",
@@ -61,6 +63,8 @@ def item_of(row: tuple[Any, ...]) -> Item:
     try:
         place = State(state)
         limit = valid_limit(limited_by) if limited_by else None
+        if kept_until is not None and not MIN_TIME <= kept_until <= MAX_TIME:
+            raise ValueError(OUT_OF_RANGE)
     except ValueError as wrong:
         raise DamagedItemError(f"item {item_id}: its row in pq.item: {wrong}") from None
     item = decode(text, item_id=item_id, state=place, priority=priority, path="its row in pq.item")

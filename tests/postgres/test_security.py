@@ -250,3 +250,37 @@ def test_what_others_wrote_into_rows_harms_nothing_beside_them(pq, nonsense):
     assert "makes no sense" in pq("next", expect=75).err and pq("ls").text
     pq("resume")
     assert pq("next").out == b"x"
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "infinity"])
+def test_times_in_rows_that_no_calendar_has_are_told(pq, wrong):
+    """What cannot be written down is damage: `check` names it, and no look is an internal error."""
+    pq("enqueue", "--lines", stdin=b"a\nb\nc\nd\n")
+    pq("rm", "4")
+    name = pq.env["PQ_SPOOL"].partition("#")[2]
+    number = server().sql("select number from pq.queue where name = %s", name)[0][0]
+    where = f"where queue = {number} and id ="
+    server().sql(f"update pq.item set created_at = '{wrong}' {where} 1")
+    server().sql(f"update pq.item set not_before = '{wrong}', state = 'delayed' {where} 2")
+    server().sql(f"update pq.item set lease_until = '{wrong}', state = 'active' {where} 3")
+    server().sql(f"update pq.item set kept_until = '{wrong}' {where} 4")
+    found = pq("check", expect=5).text
+    assert [line.split("\t")[1:3] for line in found.splitlines()] == [
+        ["meta", str(n)] for n in range(1, 5)
+    ]
+    for looks in ("stats", "stats --json", "explain 1", "ls --json", "show 1", "doctor"):
+        pq(*looks.split())
+    assert "out of range" in pq("show", "4", expect=74).err
+
+
+@pytest.mark.parametrize("wrong", ["[1]", '{"a": null}'])
+def test_limits_in_a_row_that_make_no_sense_are_told(pq, wrong):
+    """What counts limits says what is wrong there, and what to type; then all is well again."""
+    pq("enqueue", "--limit", "a", stdin=b"x")
+    name = pq.env["PQ_SPOOL"].partition("#")[2]
+    server().sql("update pq.queue set limits = %s where name = %s", wrong, name)
+    for looks in ("stats", "stats --json", "stats --prometheus", "explain 1"):
+        assert "pq config set limits." in pq(*looks.split(), expect=78).err
+    assert pq("ls").text
+    pq("config", "set", "limits.a=2")
+    assert pq("stats").text and pq("next").out == b"x"

@@ -20,6 +20,7 @@ from support import wait_until
 from pq_cli import PostgresQueue
 from pq_cli.errors import (
     ConfigError,
+    ConnectionLostError,
     KeyTakenError,
     LockTimeoutError,
     NoSuchItemError,
@@ -161,8 +162,8 @@ def test_one_refused_statement_of_several_undoes_all(url):
         ("42501", PermissionDeniedError, 77), ("3F000", ConfigError, 78),
         ("42P01", ConfigError, 78), ("23505", KeyTakenError, 4), ("55P03", LockTimeoutError, 75),
         ("25006", TryAgainError, 75), ("40P01", TryAgainError, 75), ("53200", TryAgainError, 75),
-        ("57014", TryAgainError, 75), ("08006", TryAgainError, 75), ("53100", errno.ENOSPC, 74),
-        ("58030", errno.EIO, 74),
+        ("57014", TryAgainError, 75), ("08006", ConnectionLostError, 75),
+        ("53100", errno.ENOSPC, 74), ("58030", errno.EIO, 74),
         ("XX001", SpoolIOError, 74),
     ],
 )  # fmt: skip
