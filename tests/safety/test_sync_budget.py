@@ -81,6 +81,16 @@ def test_each_command_keeps_to_its_budget(spool: Path, command: str) -> None:
     assert not trace.under_the_lock or command.split()[0] not in NEVER_WAITED_FOR
 
 
+def test_the_first_claim_of_a_limit_waits_for_no_disk(spool: Path) -> None:
+    """The folder of what is at work of it was made durable with the item's lane."""
+    need_tool("strace")
+    with Spool(spool) as queue:
+        queue.enqueue(b"x", priority=1, limit="api")
+    trace = Trace(spool, ["next", "--claim"])
+    assert os.listdir(spool / "active" / "limits" / "api")
+    assert (trace.made, trace.syncs) == (0, 0)
+
+
 def test_what_is_synced_in_turn_is_written_at_once(spool: Path) -> None:
     """The meta is on its way before the payload is waited for: the journal need not be twice."""
     need_tool("strace")

@@ -302,6 +302,8 @@ class SpoolAdmits:
                 disk.write_new(meta, text, sync=False)
                 if disk.sync:
                     _make_folder(files, layout.folder_of(item.replace(id=likely)), folders)
+                    if item.limit is not None and item.state is PENDING:  # for its first claim
+                        _make_folder(files, layout.active_folder(item.limit), folders)
             except OSError:
                 disk.discard(meta)
                 break
