@@ -190,6 +190,7 @@ class Insight:
         for number, host, pid, since, command, duty, alive in self.ask(
             sql.WORKERS, sql.COMING, sql.LOCK, self.number
         ):
+            since = since if MIN_TIME <= since <= MAX_TIME else 0.0  # what they say of themselves
             yield Worker(
                 lock=str(number), host=host, pid=pid, since=since, alive=alive,
                 command=_words(command), duty=duty_of(_parsed(duty)),
@@ -229,7 +230,7 @@ class Insight:
 
         The kinds are those of `pq check` that there can be. Nothing is changed or locked.
         """
-        last = -1
+        last = -(2**63)
         while rows := self.ask(_PAGE, self.number, last):
             for row in rows:
                 try:

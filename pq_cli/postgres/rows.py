@@ -61,6 +61,8 @@ def item_of(row: tuple[Any, ...]) -> Item:
     item_id, state, priority, limited_by, kept_until, fixed, moving = row[:7]
     text = f"{fixed[:-1]},{moving[1:]}".encode()
     try:
+        if item_id <= 0:
+            raise ValueError("its id is not one")
         place = State(state)
         limit = valid_limit(limited_by) if limited_by else None
         if kept_until is not None and not MIN_TIME <= kept_until <= MAX_TIME:

@@ -13,6 +13,7 @@ import pytest
 from database import Server, need_postgres, new_server, server
 from support import need_tool
 
+from pq_cli import PostgresQueue
 from pq_cli.cli import main
 from pq_cli.commands.table import COMMANDS
 
@@ -255,7 +256,7 @@ def test_what_others_wrote_into_rows_harms_nothing_beside_them(pq, nonsense):
 @pytest.mark.parametrize("wrong", ["NaN", "infinity"])
 def test_times_in_rows_that_no_calendar_has_are_told(pq, wrong):
     """What cannot be written down is damage: `check` names it, and no look is an internal error."""
-    pq("enqueue", "--lines", stdin=b"a\nb\nc\nd\n")
+    pq("enqueue", "--lines", stdin=b"a\nb\nc\nd\ne\n")
     pq("rm", "4")
     name = pq.env["PQ_SPOOL"].partition("#")[2]
     number = server().sql("select number from pq.queue where name = %s", name)[0][0]
@@ -264,13 +265,19 @@ def test_times_in_rows_that_no_calendar_has_are_told(pq, wrong):
     server().sql(f"update pq.item set not_before = '{wrong}', state = 'delayed' {where} 2")
     server().sql(f"update pq.item set lease_until = '{wrong}', state = 'active' {where} 3")
     server().sql(f"update pq.item set kept_until = '{wrong}' {where} 4")
+    server().sql(f"update pq.item set id = -5 {where} 5")
     found = pq("check", expect=5).text
     assert [line.split("\t")[1:3] for line in found.splitlines()] == [
-        ["meta", str(n)] for n in range(1, 5)
+        ["meta", str(n)] for n in (-5, 1, 2, 3, 4)
     ]
     for looks in ("stats", "stats --json", "explain 1", "ls --json", "show 1", "doctor"):
         pq(*looks.split())
     assert "out of range" in pq("show", "4", expect=74).err
+    assert "item -5" in pq("export").err
+    with PostgresQueue(pq.env["PQ_SPOOL"]) as queue:
+        queue.claim()
+        server().sql(f"update pq.worker set since = '{wrong}' where queue = {number}")
+        assert "1970-01-01" in pq("workers").text
 
 
 @pytest.mark.parametrize("wrong", ["[1]", '{"a": null}'])
