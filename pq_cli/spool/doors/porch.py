@@ -300,10 +300,12 @@ class SpoolAdmits:
             meta, text = layout.tmp_name("meta"), encode(item, first=True)
             try:
                 disk.write_new(meta, text, sync=False)
-                if disk.sync:
-                    _make_folder(files, layout.folder_of(item.replace(id=likely)), folders)
-                    if item.limit is not None and item.state is PENDING:  # for its first claim
+                if disk.sync and item.state is PENDING:
+                    _make_folder(files, layout.pending_folder(item.lane, likely), folders)
+                    if item.limit is not None:  # for its first claim
                         _make_folder(files, layout.active_folder(item.limit), folders)
+                elif disk.sync:
+                    _make_folder(files, layout.folder_of(item.replace(id=likely)), folders)
             except OSError:
                 disk.discard(meta)
                 break
