@@ -11,7 +11,7 @@ from database import need_postgres, server
 
 def test_soak(tmp_path: Path, capsys) -> None:
     """Under kills and stops each told item is done, run again only for a reason, never by two."""
-    default = 60.0 if os.environ.get("CI") else 10.0
+    default = 40.0 if os.environ.get("CI") else 10.0
     seconds = float(os.environ.get("PQ_SOAK_SECONDS", default))
     figures = soak.Soak(str(tmp_path / "spool"), seconds, int(os.environ.get("PQ_SEED", "1"))).run()
     with capsys.disabled():
