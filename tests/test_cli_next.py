@@ -91,9 +91,11 @@ def test_wait_wakes(pq: Pq, event: str) -> None:
 
 
 def test_wait_gives_up(pq: Pq) -> None:
-    """`--wait=D` is exit 1 after D, also where there is no spool."""
+    """`--wait=D` is exit 1 after D; where there was no spool, who waited has made it."""
+    pq("next", "--wait=0", expect=1)
+    pq("ls", expect=1)
     pq("next", "--wait=0.1", expect=1)
-    pq("init")
+    pq("ls")
     assert pq("next", "--wait=0.1", expect=1).err == ""
     pq("next", "--wait=soon", expect=2)
 

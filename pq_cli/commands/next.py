@@ -11,7 +11,6 @@ from pq_cli.commands.spools import open_spool
 from pq_cli.core.timefmt import format_duration, format_time, parse_duration
 from pq_cli.errors import (
     DamagedItemError,
-    NoSpoolError,
     NoSuchItemError,
     PausedError,
     StaleClaimError,
@@ -71,7 +70,8 @@ def command(o: NextOptions, screen: Screen) -> int:
     deadline = None if o.wait is None else time.monotonic() + o.wait
     if o.cmd:
         return _run(o, screen, deadline)
-    queue = _open(o, screen, deadline)
+    # Who waits makes the queue, as `run --follow` does: it hears of what comes there.
+    queue = open_spool(o, screen, create=bool(o.wait))
     item = _claim(queue, lambda: queue.claim(lease=o.lease, bound=o.ack), deadline)
     if item is None:
         refuse_paused(queue)
@@ -117,16 +117,6 @@ def _deliver(queue: Queue, item: Item, o: NextOptions, screen: Screen) -> None:
         screen.warn(f"claimed {item.claim}{binary} {how_on}")
     elif not (o.claim or o.path or o.as_json):
         screen.warn(f"claimed {item.claim}")
-
-
-def _open(o: NextOptions, screen: Screen, deadline: float | None, *, brief: bool = False) -> Queue:
-    while True:
-        try:
-            return open_spool(o, screen, brief=brief)
-        except NoSpoolError:
-            if deadline is None or time.monotonic() >= deadline:
-                raise
-            time.sleep(POLL)
 
 
 def _claim(queue: Queue, take: Callable[[], Item | None], deadline: float | None) -> Item | None:
@@ -182,7 +172,7 @@ def _run(o: NextOptions, screen: Screen, deadline: float | None) -> int:
     from pq_cli.worker.attempt import Foreground
     from pq_cli.worker.contract import judging
 
-    queue = _open(o, screen, deadline, brief=True)
+    queue = open_spool(o, screen, create=bool(o.wait), brief=True)
     judge = judging(o.defer_on, queue.config)
     seconds = o.lease or queue.config.lease
     with Foreground(queue, seconds, o.lock_timeout, os.environ, screen.warn) as foreground:

@@ -81,6 +81,13 @@ def test_who_waits_is_woken_and_costs_nothing(tmp_path, capsys):
             print("\nwaking: " + ", ".join(told))
 
 
+def test_who_waits_first_makes_the_queue(pq, url):
+    """So that it hears what comes there: else it would ask for the queue again and again."""
+    made = "select 1 from pq.queue where name = %s"
+    with pq.start("next", "--wait"):
+        wait_until(lambda: server().sql(made, url.partition("#")[2]), "the queue is there")
+
+
 def test_news_come_and_may_be_lost(pq):
     """What comes is told at once to who listens, also on a new connection; else a look finds it."""
     url = pq.env["PQ_SPOOL"]
