@@ -65,6 +65,10 @@ class Screen:
         self.warn(f"{before}{error.told(self.command, behind)}")
         return error.exit_code
 
+    def passed_over(self, error: PqError) -> None:
+        """Say what is wrong with an item without which the command goes on."""
+        self.warn(error.told(self.command))
+
     def is_terminal(self) -> bool:
         """Tell whether people are looking at stdout."""
         return sys.stdout is not None and os.isatty(1)

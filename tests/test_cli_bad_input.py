@@ -387,7 +387,7 @@ def test_bad_meta(pq: Pq, what: str) -> None:
     if what != "wrong size":
         listed = pq("ls")
         assert listed.out == b""
-        assert "item 1" in listed.err
+        assert "item 1" in listed.err and "`pq check`" in listed.err
     assert "item 1" in pq("cat", 1, expect=74).err
     assert (meta.read_bytes(), path.read_bytes()) == before
 

@@ -17,7 +17,7 @@ from pq_cli.core.meta import SECTOR, as_dict, claim_over, decode, encode
 
 def read(data, item):
     """Read a meta in the item's place."""
-    return decode(data, item_id=item.id, state=item.state, priority=item.priority, path="p")
+    return decode(data, item_id=item.id, state=item.state, priority=item.priority, where="p")
 
 
 @given(items())
@@ -26,7 +26,7 @@ def test_an_item_survives_as_text(item):
     data = encode(item)
     assert data.decode("utf-8").endswith("}\n") and data.count(b"\n") == 2
     again = read(data, item)
-    assert again == item.replace(path="p")
+    assert again == item.replace(path=None)
     assert encode(again) == data
 
 
@@ -107,7 +107,7 @@ def test_a_claim_is_one_sector_of_the_meta(item, claims, holder, until):
         offset, line = claim_over(encode(old), new)
         assert (offset % SECTOR, len(line), encode(old)[offset - 1]) == (0, SECTOR, ord("\n"))
         text = encode(old)[:offset] + line
-        assert text == encode(new) and read(text, new) == new.replace(path="p")
+        assert text == encode(new) and read(text, new) == new.replace(path=None)
         values = json.loads(text, object_pairs_hook=only_once)
         assert as_dict(new).items() <= values.items()
 
@@ -130,7 +130,7 @@ def test_a_holder_too_long_for_a_sector_is_not_written_over():
     """A claim whose line takes two sectors is a new meta, and is read like any other."""
     long = ONE.replace(claims=1, holder=HOLDER.replace(host="h" * 600))
     assert claim_over(encode(ONE), long) is claim_over(encode(long), long) is None
-    assert read(encode(long), long) == long.replace(path="p")
+    assert read(encode(long), long) == long.replace(path=None)
 
 
 JUNK = [
@@ -163,7 +163,7 @@ def test_a_number_that_fits_no_file_name_is_damage(field, number):
     """Counts are from 0 to 10^17: a claim beyond could not be found again by its name."""
     data = minimal(**{field: number}).encode()
     with pytest.raises(DamagedItemError, match=f"{field} is out of range"):
-        decode(data, item_id=7, state=State.PENDING, priority=None, path="p")
+        decode(data, item_id=7, state=State.PENDING, priority=None, where="p")
 
 
 def goes_on(item):
@@ -186,7 +186,7 @@ def goes_on(item):
 def test_any_bytes_are_an_item_or_damage(data):
     """Nothing but DamagedItemError ever comes out of a meta."""
     try:
-        found = decode(data, item_id=1, state=State.PENDING, priority=5, path="pending/x")
+        found = decode(data, item_id=1, state=State.PENDING, priority=5, where="pending/x")
     except DamagedItemError as error:
         assert "pending/x" in str(error)
         return
@@ -202,7 +202,7 @@ def minimal(**fields):
 @pytest.mark.parametrize("around", ["{}", "\n {}\n\n", "{} \t\r\n"])
 def test_a_meta_is_read_however_an_editor_left_it(encoding, around):
     """Spaces around it, a byte order mark and UTF-16 are no damage; a second value is."""
-    place = {"item_id": 7, "state": State.PENDING, "priority": None, "path": "p"}
+    place = {"item_id": 7, "state": State.PENDING, "priority": None, "where": "p"}
     text = around.format(minimal(name="ü"))
     assert decode(text.encode(encoding), **place).name == "ü"
     with pytest.raises(DamagedItemError, match="is not JSON"):
@@ -212,7 +212,7 @@ def test_a_meta_is_read_however_an_editor_left_it(encoding, around):
 @pytest.mark.parametrize("field", ["id", "priority", "created_at"])
 def test_what_there_is_no_item_without_is_named(field):
     """A meta that lacks it says so, and so does one that says null."""
-    place = {"item_id": 7, "state": State.PENDING, "priority": None, "path": "p"}
+    place = {"item_id": 7, "state": State.PENDING, "priority": None, "where": "p"}
     null = json.loads(minimal()) | {field: None}
     for said in (null, {name: value for name, value in null.items() if name != field}):
         with pytest.raises(DamagedItemError, match=f"{field} is missing"):
@@ -224,13 +224,13 @@ def test_a_history_of_anything_but_attempts_is_damage(history):
     """Each entry is an object; the verbs look into the last."""
     with pytest.raises(DamagedItemError, match="history has a wrong type"):
         decode(
-            minimal(history=history).encode(), item_id=7, state=State.FAILED, priority=3, path="p"
+            minimal(history=history).encode(), item_id=7, state=State.FAILED, priority=3, where="p"
         )
 
 
 def test_a_claim_that_never_came_about_counts_no_attempt():
     """A meta that says active, but lies elsewhere: its attempt is taken back, and never below 0."""
-    place = {"item_id": 7, "state": State.PENDING, "priority": 3, "path": "p"}
+    place = {"item_id": 7, "state": State.PENDING, "priority": 3, "where": "p"}
     for attempts, expected in ((2, 1), (0, 0)):
         text = minimal(state="active", attempts=attempts).encode()
         assert decode(text, **place).attempts == expected
@@ -239,7 +239,7 @@ def test_a_claim_that_never_came_about_counts_no_attempt():
 
 def test_a_short_meta_by_hand_is_enough():
     """id, priority and created_at; the rest is as for a new item."""
-    found = decode(minimal().encode(), item_id=7, state=State.PENDING, priority=None, path="p")
+    found = decode(minimal().encode(), item_id=7, state=State.PENDING, priority=None, where="p")
     assert (found.priority, found.attempts, found.max_attempts) == (3, 0, 3)
     assert found.updated_at == found.created_at
 
@@ -251,13 +251,13 @@ def test_what_must_be_said_is_named(field):
     del values[field]
     with pytest.raises(DamagedItemError, match=rf"^item 7: a/b\.meta: {field} is missing$"):
         decode(json.dumps(values).encode(), item_id=7, state=State.HELD, priority=None,
-               path="a/b.meta")  # fmt: skip
+               where="a/b.meta")  # fmt: skip
 
 
 def test_the_place_wins_over_what_the_meta_says():
     """Lane and state are those of the folder; a claim that never came about is not counted."""
     data = minimal(state="active", attempts=2, claims=4, lease_until="2026-01-01T00:05:00Z")
-    found = decode(data.encode(), item_id=7, state=State.PENDING, priority=9, path="p")
+    found = decode(data.encode(), item_id=7, state=State.PENDING, priority=9, where="p")
     assert (found.state, found.priority, found.attempts, found.claims) == (State.PENDING, 9, 1, 4)
     assert found.lease_until is None and found.claim is None
 
@@ -265,7 +265,7 @@ def test_the_place_wins_over_what_the_meta_says():
 def test_the_meta_of_another_item_is_damage():
     """A meta whose id is not that of its name is never served."""
     with pytest.raises(DamagedItemError, match="says id 7"):
-        decode(minimal().encode(), item_id=8, state=State.PENDING, priority=3, path="p")
+        decode(minimal().encode(), item_id=8, state=State.PENDING, priority=3, where="p")
 
 
 @given(text)

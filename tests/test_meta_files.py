@@ -47,7 +47,8 @@ def test_a_long_meta_is_read_whole(meta, place, size):
 def test_what_is_no_meta_is_named(meta, text, said):
     """Which file it is and what is wrong with it."""
     meta.write_bytes(text)
-    with pytest.raises(DamagedItemError, match=f"item 1: .*pending/05/0000000/0000000001.* {said}"):
+    where = r"pending/05/0000000/0000000001\.meta\.json"
+    with pytest.raises(DamagedItemError, match=f"item 1: {where}:? {said}"):
         found(meta)
 
 

@@ -35,7 +35,7 @@ def open_spool(
     seconds = min(o.lock_timeout, _BRIEF) if brief else o.lock_timeout
 
     def opened() -> Queue:
-        return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.warn)
+        return open_queue(o.spool, create=create, lock_timeout=seconds, report=screen.passed_over)
 
     if not brief:
         return opened()
@@ -47,7 +47,8 @@ def open_spool(
 def open_own_folder(o: LookOptions, screen: Screen, command: str, *, create: bool = False) -> Spool:
     """Open the spool for a command that is about what its folder holds, as `open_spool`."""
     seconds = o.lock_timeout
-    return open_folder(o.spool, command, create=create, lock_timeout=seconds, report=screen.warn)
+    report = screen.passed_over
+    return open_folder(o.spool, command, create=create, lock_timeout=seconds, report=report)
 
 
 def taken_text(item: Item, instead: str, *, raised: bool = False, differs: bool = False) -> str:

@@ -154,20 +154,30 @@ def state_in(text: bytes) -> State:
         return State.PENDING
 
 
-def decode(text: bytes, *, item_id: int, state: State, priority: int | None, path: str) -> Item:
+def decode(
+    text: bytes,
+    *,
+    item_id: int,
+    state: State,
+    priority: int | None,
+    where: str,
+    path: str | None = None,
+) -> Item:
     """Return the item of a `.meta.json`; its place (`state`, `priority`) wins over what it says.
 
-    A meta that says `active` but lies elsewhere belongs to a claim that never came about:
-    its attempt is taken back. Raises DamagedItemError naming what is wrong, EndedError where
-    there is no item any more.
+    where: what errors call the text. path: of the payload. A meta that says `active` but lies
+    elsewhere belongs to a claim that never came about: its attempt is taken back. Raises
+    DamagedItemError naming what is wrong, EndedError where there is no item any more.
     """
     try:
         fields = _checked(parse_edited(text))
+        if fields["state"] == ENDED:
+            raise EndedError(f"item {item_id}: {where}: it has ended")
         return _build(fields, item_id, state, priority, path)
     except UsageError as wrong:
-        raise DamagedItemError(f"item {item_id}: {path}: {wrong}") from None
+        raise DamagedItemError(f"item {item_id}: {where}: {wrong}") from None
     except (ValueError, RecursionError):
-        raise DamagedItemError(f"item {item_id}: {path} is not JSON") from None
+        raise DamagedItemError(f"item {item_id}: {where} is not JSON") from None
 
 
 class EndedError(DamagedItemError):
@@ -175,11 +185,9 @@ class EndedError(DamagedItemError):
 
 
 def _build(
-    fields: dict[str, Any], item_id: int, state: State, priority: int | None, path: str
+    fields: dict[str, Any], item_id: int, state: State, priority: int | None, path: str | None
 ) -> Item:
     said = fields["state"]
-    if said == ENDED:
-        raise EndedError(f"item {item_id}: {path}: it has ended")
     if fields["id"] not in (0, item_id):
         raise UsageError(f"says id {fields['id']}")
     fields["id"], fields["state"], fields["path"] = item_id, state, path

@@ -69,8 +69,8 @@ def item_of(row: tuple[Any, ...]) -> Item:
             raise ValueError(OUT_OF_RANGE)
     except ValueError as wrong:
         raise DamagedItemError(f"item {item_id}: its row in pq.item: {wrong}") from None
-    item = decode(text, item_id=item_id, state=place, priority=priority, path="its row in pq.item")
-    return item.replace(path=None, kept_until=kept_until, limit=limit)
+    item = decode(text, item_id=item_id, state=place, priority=priority, where="its row in pq.item")
+    return item.replace(kept_until=kept_until, limit=limit)
 
 
 def event_of(row: tuple[Any, ...]) -> dict[str, Any] | None:

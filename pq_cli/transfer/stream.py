@@ -86,7 +86,7 @@ def read_item(values: dict[str, Any], where: str) -> Item:
     try:
         check_depth(values, 2 * MAX_DEPTH)  # an older queue's lies deeper than its own did
         text = to_json(values)
-        item = decode(text, item_id=item_id, state=State(str(state)), priority=None, path=where)
+        item = decode(text, item_id=item_id, state=State(str(state)), priority=None, where=where)
         if item.key is not None:
             valid_key(item.key)
         checked(Request(max_attempts=item.max_attempts, timeout=item.timeout, name=item.name))

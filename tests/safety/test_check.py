@@ -358,4 +358,4 @@ def test_what_a_hand_over_cannot_read_is_set_aside_with_its_reason(tmp_path: Pat
         aside = {p.name.partition("-")[2]: p.read_bytes() for p in (root / "quarantine").iterdir()}
         assert aside["0000000006"] == body(1) and aside["0000000006.meta.json"] == b'{"id": 6'
         reason = aside["0000000006.reason"]
-        assert b"imports/handover/" in reason and b"is not JSON" in reason
+        assert b"item 6: imports/handover/0000000006.meta.json is not JSON" in reason

@@ -245,11 +245,13 @@ class Reader:
 
         limit: that of the place, of a pending or active item. Raises like `read`.
         """
-        whole = f"{self.root}/{path}"
+        whole, meta = f"{self.root}/{path}", path + layout.META
         while True:
-            text = self.meta_text(path + layout.META, item_id)
+            text = self.meta_text(meta, item_id)
             try:
-                item = decode(text, item_id=item_id, state=state, priority=priority, path=whole)
+                item = decode(
+                    text, item_id=item_id, state=state, priority=priority, where=meta, path=whole
+                )
                 if state in (PENDING, ACTIVE) and item.limit != limit:
                     item = item.replace(limit=limit)  # the place wins
                 return item
@@ -257,7 +259,7 @@ class Reader:
                 raise HasEndedError(errno.ENOENT, "the item has ended", whole) from None
             except DamagedItemError:
                 # A claim that is written over it just now may be seen half.
-                if text == self.meta_text(path + layout.META, item_id):
+                if text == self.meta_text(meta, item_id):
                     raise
 
     def said(self, item: Item) -> object:

@@ -94,7 +94,7 @@ def _read(files: Files, name: str) -> Item | None:
         if item_id is None:
             raise DamagedItemError(f"{path}: not the name of an item")
         text = files.reader.meta_text(path, item_id)
-        return decode(text, item_id=item_id, state=state_in(text), priority=None, path="")
+        return decode(text, item_id=item_id, state=state_in(text), priority=None, where=path)
     except DamagedItemError as error:
         files.report(error)
         set_aside(files.disk, path, str(error), pair=True)

@@ -97,7 +97,7 @@ class Quarantine:
                 state = state_in(text)
                 if state in (State.ACTIVE, State.REMOVED):  # nobody works at it now
                     state = State.PENDING
-                return decode(text, item_id=aside.id or 0, state=state, priority=None, path=path)
+                return decode(text, item_id=aside.id or 0, state=state, priority=None, where=path)
             except DamagedItemError as error:
                 lost = DamagedItemError(f"{error}: its priority, key and name are lost")
                 self._files.report(lost)
