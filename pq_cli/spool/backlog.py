@@ -59,8 +59,10 @@ def backlog(reader: Reader, now: float, most: Mapping[str, int], ended: Set[int]
                 try:
                     item = reader.read(folder, stem, State.PENDING, lane[0])
                     created_at[item_id] = item.created_at
-                except (FileNotFoundError, DamagedItemError):
+                except FileNotFoundError:
                     created_at[item_id] = _GONE
+                except DamagedItemError:
+                    created_at[item_id] = now  # nobody knows: let it be the oldest of nothing
             return created_at[item_id]
 
         return created

@@ -184,6 +184,15 @@ def test_the_three_forms_agree_with_the_listing(spool):
     assert "2 x HTTP 500" in picture
 
 
+def test_what_cannot_be_read_is_not_the_oldest(spool):
+    """An item whose meta is damaged is counted; nothing is told of an age that nobody knows."""
+    Path(f"{spool.get(2).path}.meta.json").write_text("x")
+    told = json.loads(run(spool, "--json"))
+    (lane,) = (lane for lane in told["lanes"] if lane["priority"] == 8)
+    assert (lane["total"], lane["starving"], lane["oldest_id"]) == (3, 0, 3)
+    assert lane["oldest_age"] < 3600
+
+
 def test_prometheus_reads_the_metrics(spool):
     """Prometheus' own parser finds described gauges, each sample once, with the spool's path."""
     spool.pause()
