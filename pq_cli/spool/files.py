@@ -352,10 +352,9 @@ class Files:
         stray = self.reader.stray_payload(item_id, target)
         return stray is not None and self._renamed(stray, target)
 
-    def make_folder(self, folder: str) -> None:
-        """Make a state's folder, unless it is remembered to be there."""
-        if folder not in self.folders:
-            self.disk.make_dir(folder)
+    def make_folder(self, folder: str, *, later: bool = False) -> None:
+        """Make a state's folder, unless it is known to be there; later: as `after` will sync it."""
+        if folder not in self.folders and self.disk.make_dir(folder, later=later):
             self.folders.add(folder)
 
     def left(self, item: Item, folder: str) -> None:

@@ -156,6 +156,8 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
             claim_ended(files.root, before.id)
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
+        if after.limit not in (None, before.limit):  # for its first claim
+            files.spare.behind(files.disk.make_dir, layout.active_folder(after.limit))
         removed = after.state is State.REMOVED
         as_is = removed or (
             before.state is State.REMOVED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -81,14 +82,36 @@ def test_each_command_keeps_to_its_budget(spool: Path, command: str) -> None:
     assert not trace.under_the_lock or command.split()[0] not in NEVER_WAITED_FOR
 
 
+def test_nobody_waits_for_the_folder_of_what_comes_after(spool: Path) -> None:
+    """It is synced when the lock is free; and what comes due later is, as all that is enqueued."""
+    need_tool("strace")
+    with Spool(spool) as queue:
+        queue.enqueue(b"x", after=[8])
+    trace = Trace(spool, ["enqueue", "--after", "7"])
+    assert trace.made == 1 and not trace.under_the_lock
+
+
 def test_the_first_claim_of_a_limit_waits_for_no_disk(spool: Path) -> None:
-    """The folder of what is at work of it was made durable with the item's lane."""
+    """The folder of what is at work of it was made durable when the item got the limit."""
     need_tool("strace")
     with Spool(spool) as queue:
         queue.enqueue(b"x", priority=1, limit="api")
+        queue.enqueue(b"x", delay=500, limit="later")
+        queue.change(6, limit="set")
     trace = Trace(spool, ["next", "--claim"])
-    assert os.listdir(spool / "active" / "limits" / "api")
+    at_work = spool / "active" / "limits"
+    assert os.listdir(at_work / "api")
     assert (trace.made, trace.syncs) == (0, 0)
+    modes = {folder.name: stat.S_IMODE(folder.stat().st_mode) for folder in at_work.iterdir()}
+    assert modes == dict.fromkeys(("api", "later", "set"), 0o700)  # sticky until it is durable
+
+
+def test_the_first_worker_of_a_spool_waits_for_no_disk(spool: Path) -> None:
+    """No lock outlasts a boot, so neither need the folder in which they lie."""
+    need_tool("strace")
+    (spool / "workers").rmdir()
+    trace = Trace(spool, ["next", "--", "true"])
+    assert trace.made == 1 and trace.syncs == 1 and not trace.under_the_lock
 
 
 def test_what_is_synced_in_turn_is_written_at_once(spool: Path) -> None:

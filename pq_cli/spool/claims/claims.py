@@ -66,7 +66,7 @@ class Attendance:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self.name = f"{os.getpid()}-{os.urandom(8).hex()}"
-        disk.make_dir(layout.WORKERS)
+        disk.make_dir(layout.WORKERS, durable=False)  # no lock outlasts a boot
         self._path = f"{layout.WORKERS}/{self.name}"
         self._lock = SpoolLock(f"{disk.root}/{self._path}", _PROBED, disk.owner)
         self._lock.__enter__()

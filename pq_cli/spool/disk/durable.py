@@ -83,12 +83,12 @@ class Disk:
 
     # -- folders -----------------------------------------------------------
 
-    def make_dir(self, path: str, *, durable: bool = True) -> None:
-        """Make a folder (0700) with the parents it lacks; in "full" it is durable afterwards.
+    def make_dir(self, path: str, *, durable: bool = True, later: bool = False) -> bool:
+        """Make a folder (0700) with the parents it lacks, durably in "full"; tell whether it is so.
 
-        Until it is, it has the sticky bit: whoever finds that may not build on it before it has
-        synced the entry, for its maker may be dead. durable=False: for a folder in `tmp/` that
-        nobody else will put anything in.
+        Until it is, it has the sticky bit: who finds that, for its maker may be dead, syncs it
+        first. durable=False: for one in which nothing needs to last. later: only what is new
+        enters, and the caller calls `let_last` before it promises that.
         """
         sync = self.sync and durable
         try:
@@ -98,25 +98,25 @@ class Disk:
         except FileNotFoundError:
             if "/" not in path:
                 raise  # the spool itself is gone
-            self.make_dir(os.path.dirname(path))
-            self.make_dir(path, durable=durable)
-            return
+            self.make_dir(os.path.dirname(path), later=later)
+            return self.make_dir(path, durable=durable, later=later)
         else:
             if self.owner is not None:
                 os.chown(self._at(path), *self.owner, follow_symlinks=False)
-        if sync:
-            self._let_last(path)
+        if sync and not later:
+            self.let_last(path)
+        return not (sync and later and _is_loose(self._at(path)))
 
-    def _let_last(self, path: str) -> None:
+    def let_last(self, path: str) -> None:
         """Make the entry of a folder durable, and those above it, unless they are."""
         full = self._at(path)
-        if stat.S_IMODE(os.lstat(full).st_mode) & ~stat.S_ISGID != _LOOSE:
+        if not _is_loose(full):
             return
         parent = os.path.dirname(path)
         # By its descriptor: meanwhile it may be removed, and another made that is not durable.
         with Opened(os.open(full, _FOLDER | os.O_NOFOLLOW), full) as fd:
             if parent:
-                self._let_last(parent)
+                self.let_last(parent)
             self.sync_dir(parent)
             os.fchmod(fd, 0o700)
 
@@ -124,12 +124,10 @@ class Disk:
         """Remove a folder if it is empty; tell whether it is gone."""
         try:
             os.rmdir(self._at(path))
-        except FileNotFoundError:
-            return True
         except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                return False
-            raise
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return error.errno == errno.ENOENT
         return True
 
     def sync_dir(self, path: str) -> None:
@@ -197,8 +195,7 @@ class Disk:
                 _closed(os.open(full, _READ | os.O_NONBLOCK), full, do)
             except OSError as error:
                 if do is how and error.errno not in (errno.ENOENT, errno.ELOOP, errno.EINVAL):
-                    raise
-                # Somebody has put another there: whoever works on with it notices.
+                    raise  # else somebody has put another there: who works on with it notices
 
     def open_to_append(self, path: str) -> int:
         """Return a descriptor for `append`, also to read; the file (0600) is made when missing."""
@@ -214,7 +211,7 @@ class Disk:
     def link_text(self, path: str, text: str, tmp: str, *, sync: bool) -> None:
         """Make or replace, atomically, a link that holds a `text`; `sync`: unless `together`."""
         for folder in (os.path.dirname(tmp), os.path.dirname(path)):
-            self.make_dir(folder)  # somebody may have swept empty folders away
+            self.make_dir(folder, later=not sync)  # somebody may have swept empty folders away
         try:
             os.symlink(text, self._at(tmp))
         except OSError as error:
@@ -373,6 +370,10 @@ def _closed(fd: int, name: str, do: Callable[[int], T]) -> T:
             os.close(fd)  # some file systems tell only now that a write has failed
     except OSError as error:
         raise named(error, fd, name) from None
+
+
+def _is_loose(path: str) -> bool:
+    return stat.S_IMODE(os.lstat(path).st_mode) & ~stat.S_ISGID == _LOOSE
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -245,6 +245,7 @@ class Afterwards:
         if len(self.folders) < MANY:
             try:
                 for folder in self.folders:
+                    disk.let_last(folder)
                     disk.sync_dir(folder)
                 return
             except FileNotFoundError:

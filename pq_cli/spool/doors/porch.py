@@ -285,8 +285,7 @@ class SpoolAdmits:
         folders = set(files.folders)
         last = last_given(files.root) or 0
         now = self.now()
-        many = disk.sync and len(batch) >= ahead.MANY
-        wait_for_payloads = ahead.begin_sync(disk) if many else None
+        wait = ahead.begin_sync(disk) if disk.sync and len(batch) >= ahead.MANY else None
         for likely, staged in enumerate(batch, last + 1):
             request = staged.request
             if staged.tmp in ready or (
@@ -302,17 +301,15 @@ class SpoolAdmits:
                 disk.write_new(meta, text, sync=False)
                 if disk.sync and item.state is PENDING:
                     _make_folder(files, layout.pending_folder(item.lane, likely), folders)
-                    if item.limit is not None:  # for its first claim
-                        _make_folder(files, layout.active_folder(item.limit), folders)
-                elif disk.sync:
-                    _make_folder(files, layout.folder_of(item.replace(id=likely)), folders)
+                if disk.sync and item.limit is not None:  # for its first claim
+                    _make_folder(files, layout.active_folder(item.limit), folders)
             except OSError:
                 disk.discard(meta)
                 break
             ready[staged.tmp] = item, meta, len(text)
             paths += (staged.tmp, meta)
-        if wait_for_payloads is not None:
-            wait_for_payloads()
+        if wait is not None:
+            wait()
         disk.sync_files(paths)
 
     def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
@@ -383,7 +380,7 @@ def _place(files: Files, staged: Staged, meta: str, item: Item, size: int, path:
     folder = path.rpartition("/")[0]
     try:
         files.heed(None, item)
-        files.make_folder(folder)
+        files.make_folder(folder, later=True)
         if staged.adopted:
             disk.own(staged.tmp)
         disk.write_end(meta, size, second_line(item))
