@@ -22,7 +22,7 @@ keys = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_s
 holders = st.builds(
     Holder, host=text, pid=counts, boot=st.none() | text, started=st.none() | counts, since=times
 )
-KNOWN = {"id", "state", "claim", "path", "effective", *Item.FIELDS}
+KNOWN = {"claim", "effective", "first", *Item.FIELDS}
 extras = st.dictionaries(text.filter(lambda name: name not in KNOWN), values, max_size=3)
 
 
