@@ -102,10 +102,12 @@ class CommandAfterDashes(Parser):
         args = self.whole(args)
         after = len(args) - args.index("--") - 1 if "--" in args else 0
         rest = super().parse_args(ctx, list(args))
-        words = ctx.params.get("cmd") or []
+        words = list(ctx.params.get("cmd") or [])
+        if words[:1] == [""]:  # a shell gives that for "$UPLOAD" where nothing sets it
+            raise UsageError("-- '': give a command; the first word behind -- is empty")
         if len(words) > after:
             own = args[: len(args) - len(words)]
-            raise UsageError(_misplaced((ctx.info_name or "").split()[-1], own, list(words)))
+            raise UsageError(_misplaced((ctx.info_name or "").split()[-1], own, words))
         return rest
 
 
