@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pq_cli.commands.spools import open_spool
-from pq_cli.core.item import State
+from pq_cli.core.insight.words import counted
+from pq_cli.core.item import State, printable
 from pq_cli.core.timefmt import format_time
-from pq_cli.errors import PqError, UsageError
+from pq_cli.errors import CommandFailedError, PqError, UsageError
 from pq_cli.options import STATES, Options, option
 from pq_cli.render.counting import Counting
 from pq_cli.screen import Screen
 from pq_cli.transfer.jsonl import JsonWriter
-from pq_cli.transfer.sending import Sending, into
+from pq_cli.transfer.sending import Sending
 from pq_cli.transfer.tarred import TarWriter
+from pq_cli.worker.contract import not_runnable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _DEFAULT = (State.PENDING, State.DELAYED, State.HELD, State.FAILED)
 
@@ -60,7 +67,7 @@ def command(o: ExportOptions, screen: Screen) -> int:
     sending = Sending(queue, states, queue.departures() if o.move else None, trouble)
     with Counting(screen, "items", lambda: queue.count(states)) as counting:
         try:
-            with into(o.cmd) if o.move else nullcontext(counting.watched(screen)) as stream:
+            with _into(o.cmd) if o.move else nullcontext(counting.watched(screen)) as stream:
                 writer = TarWriter(stream) if o.tar else JsonWriter(stream)
                 for sent in sending.send(writer, uuid, os.uname().nodename, at):
                     counting.tick(sent)
@@ -70,5 +77,28 @@ def command(o: ExportOptions, screen: Screen) -> int:
             raise
         screen.flush()
     if o.move:
-        screen.warn(f"{sending.settle()} items have left")
+        left = sending.settle()
+        screen.warn(f"{counted(left, 'item')} {'has' if left == 1 else 'have'} left")
     return status
+
+
+@contextmanager
+def _into(cmd: Sequence[str]) -> Iterator[BinaryIO]:
+    """Run a command, and give its standard input; its exit status is the receipt.
+
+    Raises CommandFailedError when it ends with another status than 0 or does not read to the end;
+    CommandNotFoundError, NotExecutableError.
+    """
+    try:
+        process = subprocess.Popen(list(cmd), stdin=subprocess.PIPE)
+    except OSError as error:
+        raise not_runnable(cmd[0], error) from None
+    name = printable(cmd[0])
+    with process:
+        try:
+            with cast("BinaryIO", process.stdin) as pipe:
+                yield pipe
+        except BrokenPipeError:
+            raise CommandFailedError(f"{name} did not read to the end") from None
+    if process.returncode:
+        raise CommandFailedError(f"{name} ended with status {process.returncode}")

@@ -1,26 +1,18 @@
-"""Sending the items of a queue, oldest id first, to keep or for good.
-
-For good they go into a command: its exit status is the receipt.
-"""
+"""Sending the items of a queue, oldest id first, to keep or for good."""
 
 from __future__ import annotations
 
-import subprocess
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
-from pq_cli.core.item import Item, State, printable
+from pq_cli.core.item import Item, State
 from pq_cli.core.origin import as_sent
 from pq_cli.core.transitions import stayed
 from pq_cli.errors import (
-    CommandFailedError,
-    CommandNotFoundError,
     DamagedItemError,
     DataError,
     NoSuchItemError,
-    NotExecutableError,
     PqError,
 )
 from pq_cli.opened import Reading
@@ -32,33 +24,6 @@ if TYPE_CHECKING:
 
 _TOGETHER = 100
 """Items marked, or put back, under one lock and one sync."""
-
-
-@contextmanager
-def into(cmd: Sequence[str]) -> Iterator[BinaryIO]:
-    """Run a command, and give its standard input.
-
-    Raises CommandFailedError when it ends with another status than 0 or does not read to the end;
-    CommandNotFoundError, NotExecutableError.
-    """
-    name = printable(cmd[0])
-    with _started(cmd) as process:
-        try:
-            with cast("BinaryIO", process.stdin) as pipe:
-                yield pipe
-        except BrokenPipeError:
-            raise CommandFailedError(f"{name} did not read to the end") from None
-    if process.returncode:
-        raise CommandFailedError(f"{name} ended with status {process.returncode}")
-
-
-def _started(cmd: Sequence[str]) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(list(cmd), stdin=subprocess.PIPE)
-    except FileNotFoundError:
-        raise CommandNotFoundError(f"{printable(cmd[0])}: no such command") from None
-    except PermissionError:
-        raise NotExecutableError(f"{printable(cmd[0])} cannot be executed") from None
 
 
 class Sending:

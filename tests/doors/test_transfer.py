@@ -227,10 +227,18 @@ def test_what_leaves_a_spool_without_a_uuid_is_known_wherever_it_lies(a: Path) -
     assert Spool(elsewhere).uuid() == uuid
 
 
-def test_a_command_that_does_not_exist(a: Path) -> None:
-    """127, one line, and nothing was marked."""
+def test_a_command_that_cannot_be_run(a: Path) -> None:
+    """127 or 126, one line as of `pq run`, and nothing was marked."""
     done = pq("export", "-s", a, "--move", "--", "/no/such/command")
     assert done.returncode == 127 and len(done.stderr.splitlines()) == 1
+    script = a.with_name("script")
+    script.write_bytes(b"")
+    for mode, why in ((0o600, b"Permission denied"), (0o700, b"Exec format error")):
+        script.chmod(mode)
+        done = pq("export", "-s", a, "--move", "--", script)
+        name = bytes(script)
+        told = b"pq: %b: %b; `ls -l %b` tells who may run it\n" % (name, why, name)
+        assert (done.returncode, done.stderr) == (126, told)
     assert Spool(a).claim() is not None
 
 
