@@ -61,6 +61,7 @@ MEANT = {
     "fail": "nack reject",
     "renew": "extend touch heartbeat",
     "ls": "list jobs items queued pending",
+    "ls --watch": "watch",
     "ls --state active": "active running ps top",
     "ls --state failed": "dlq dead failed deadletters",
     "show": "info inspect describe",

@@ -175,7 +175,7 @@ def os_error_text(error: Exception) -> str:
     name = second or error.filename
     if not isinstance(name, str | bytes):
         return what
-    return f"{os.fsdecode(name) or repr('')}: {what}"
+    return f"{printable(os.fsdecode(name)) or repr('')}: {what}"
 
 
 def os_error_status(error: OSError) -> int:

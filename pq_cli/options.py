@@ -164,15 +164,13 @@ def grammar(options: type[Declared]) -> dict[str, tuple[str, Option]]:
 # -- what a value means --------------------------------------------------------
 
 
-def number(low: int = 0, high: int | None = None) -> Callable[[str], int]:
+def number(low: int, high: int) -> Callable[[str], int]:
     """Return what reads a whole number in this range."""
 
     def read(text: str) -> int:
         value = whole(text)
-        if value is None or value < low or (high is not None and value > high):
-            within = f" from {low}" if low or high else ""
-            within += f" to {high}" if high else ""
-            raise Misread(text, f"give a whole number{within}")
+        if value is None or not low <= value <= high:
+            raise Misread(text, f"give a whole number from {low} to {high}")
         return value
 
     return read
@@ -271,7 +269,9 @@ class ItemsOptions(Options):
     as_json: bool = EACH_AS_JSON
 
 
-MAX_ATTEMPTS = option("--max-attempts N", "Attempts before it counts as failed.", read=number(1))
+MAX_ATTEMPTS = option(
+    "--max-attempts N", "Attempts before it counts as failed.", read=number(1, 1_000_000)
+)
 NAME = option("--name NAME", "A name to show.")
 
 
@@ -304,9 +304,7 @@ class NewItemOptions(Options):
         "--if-exists WHAT", "If the key is taken: skip, fail, replace or raise.", default="skip"
     )
     max_attempts: int | None = MAX_ATTEMPTS
-    timeout: float | None = option(
-        "--timeout D", "Stop an attempt that takes longer.", read=parse_duration
-    )
+    timeout: float | None = option("--timeout D", "Stop an attempt that takes longer.", read=span)
     limit: str | None = LIMIT
     after: tuple[str, ...] = option(
         "--after ITEM,...", "Wait until these are done.", many=True, read=_after

@@ -16,7 +16,7 @@ _REMEDIES = {
     errno.EACCES: "`ls -ld {path}` tells who may",
     errno.EPERM: "`ls -ld {path}` tells who may",
     errno.EROFS: "`df {folder}` tells what is mounted there",
-    errno.ENOSPC: "`df -h` tells what is full",
+    errno.ENOSPC: "`df -h` and `df -i` tell what is full",
     errno.EDQUOT: "`quota` tells what is allowed",
     errno.EBADF: "`ls -l /proc/$$/fd` tells what is open",
     errno.EMFILE: "`ulimit -n` tells how many files may be open",

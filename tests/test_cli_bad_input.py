@@ -66,6 +66,9 @@ def test_priority_everywhere(pq: Pq, command: str) -> None:
         (("--delay", "1", "--at", "2099-01-01"), "exclude each other"),
         (("--max-attempts", "0"), "max"),
         (("--max-attempts", "many"), "whole number"),
+        (("--max-attempts", "9" * 30), "a whole number from 1 to 1000000"),
+        (("--timeout", "0"), "--timeout '0': must be longer than 0"),
+        (("--after", ""), "'' is not an item"),
         (("-m", "novalue"), "KEY=VALUE"),
         (("-m", "=x"), "KEY=VALUE"),
         (("--name", "n" * 1025), "at most 1024 bytes"),
@@ -164,6 +167,15 @@ def test_bad_files(pq: Pq, tmp_path: Path) -> None:
     refused(pq, "enqueue", "--lines", tmp_path, status=74, said="Is a directory")
     refused(pq, "enqueue", "--jsonl", tmp_path / "none", status=74, said="No such file")
     refused(pq, "enqueue", f"{tmp_path}/{ESCAPE}", status=74, said="\\x1b[2J")
+    refused(pq, "enqueue", "no\nsuch", status=74, said="no\\nsuch: No such file")
+    refused(pq, "ls", "-n", "9" * 30, status=2, said="a whole number from 0 to 10")
+
+
+@pytest.mark.parametrize("command", ["run", "next", "submit", "export --move"])
+def test_a_command_without_a_name_costs_nothing(pq: Pq, command: str) -> None:
+    """`pq run -- "$UPLOAD"` where nothing sets it: exit 2, and no item has lost an attempt."""
+    pq.fill(b"x")
+    refused(pq, *command.split(), "--", "", status=2, said="the first word behind -- is empty")
 
 
 # -- the spool ---------------------------------------------------------------------------

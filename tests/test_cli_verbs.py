@@ -324,7 +324,7 @@ def test_purge_of_what_was_removed_is_for_good(pq: Pq) -> None:
     pq("rm", 1)
     for more in (("--state", "failed"), ("--older-than", "1h"), ("--dry-run",)):
         pq("purge", "--state", "removed", *more, expect=2)
-    assert "1 items are gone" in pq("purge", "--state", "removed").err
+    assert "1 item is gone" in pq("purge", "--state", "removed").err
     pq("undo", 1, expect=3)
     assert pq.states() == {2: "pending"}
 

@@ -26,6 +26,7 @@ MAN = Path(__file__).parents[1] / "man"
         ("push", "enqueue"), ("put", "enqueue"), ("add", "enqueue"), ("pop", "next"),
         ("get", "next"), ("take", "next"), ("unhold", "retry"), ("ack", "done"),
         ("status", "stats"), ("active", "ls --state active"), ("list", "ls"),
+        ("watch", "ls --watch"),
         ("enqeue", "enqueue"), ("dne", "done"), ("explian", "explain"), ("lst", "ls"),
         ("purg", "purge"), ("complet", "completion"),
     ],

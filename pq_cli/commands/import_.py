@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from pq_cli.commands.spools import open_spool
+from pq_cli.core.insight.words import counted
 from pq_cli.errors import EXIT_DATA, PqError, SpoolIOError
 from pq_cli.options import Options
 from pq_cli.render.counting import Counting
@@ -21,7 +22,7 @@ def command(o: Options, screen: Screen) -> int:
     """
     screen.check()
     if sys.stdin is None:
-        raise SpoolIOError("standard input is closed")
+        raise SpoolIOError("standard input is closed; `pq import < FILE` reads a stream")
     queue = open_spool(o, screen, create=True)
     refused: list[PqError] = []
 
@@ -45,5 +46,6 @@ def command(o: Options, screen: Screen) -> int:
                 screen.flush()
                 counting.tick()
     finally:
-        screen.warn(f"{entered} items imported" + (f"; {known} had come before" if known else ""))
+        before = f"; {known:,} had come before" if known else ""
+        screen.warn(f"{counted(entered, 'item')} imported{before}")
     return EXIT_DATA if refused else 0

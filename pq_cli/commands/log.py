@@ -28,7 +28,7 @@ class LogOptions(LookOptions):
     """The command line of `pq log`, as typed."""
 
     items: tuple[str, ...] = option("[ITEM...]", "Only about these items.", many=True)
-    count: int | None = option("-n N", "The last N only.", read=number())
+    count: int | None = option("-n N", "The last N only.", read=number(0, 10**15))
     ended: bool = option("--ended", "One line an attempt that has ended.")
     since: float | None = option("--since D", "Only the last D.", read=parse_duration)
     after_event: int | None = option(

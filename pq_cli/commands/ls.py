@@ -32,7 +32,7 @@ _LEAST, _WIDE = 3, 80
 class LsOptions(SelectOptions):
     """The command line of `pq ls`, as typed."""
 
-    count: int | None = option("-n N", "The first N only.", read=number())
+    count: int | None = option("-n N", "The first N only.", read=number(0, 10**15))
     everything: bool = option("--all", "All of them, also where a terminal gets a screenful.")
     watch: float | None = option(
         "--watch [=D]",

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pq_cli.backends import folder_of
 from pq_cli.commands.spools import open_spool
-from pq_cli.core.insight.words import human_size
+from pq_cli.core.insight import words
 from pq_cli.core.item import printable
 from pq_cli.core.timefmt import format_time
 from pq_cli.errors import EXIT_DATA, NoSpoolError, UsageError
@@ -159,7 +159,7 @@ def _columns(event: Fate | Reported, *, for_people: bool = False) -> tuple[str, 
     at, size = legacy.created_us / 1e6, legacy.payload_size
     created = wall_time(at, time()) if for_people else format_time(at)
     numbers = (str(legacy.priority), created, str(legacy.attempts))
-    bytes_there = human_size(size) if for_people else str(size)
+    bytes_there = words.human_size(size) if for_people else str(size)
     return (event.action, legacy.state, *numbers, bytes_there, legacy.source[0])
 
 
@@ -204,11 +204,11 @@ def _told(
 
 
 def _sum_up(seen: Counter[str], o: MigrateOptions, screen: Screen) -> None:
-    parts = [f"{seen['import']} items {'would be ' if o.dry_run else ''}imported"]
+    parts = [f"{words.counted(seen['import'], 'item')} {'would be ' if o.dry_run else ''}imported"]
     if seen["known"]:
         parts.append(f"{seen['known']} taken before")
     if seen["leave"]:
         parts.append(f"{seen['leave']} done left (--include-done takes them)")
     if seen["file"]:
-        parts.append(f"{seen['file']} files left, named above: `pq help migrate`")
+        parts.append(f"{words.counted(seen['file'], 'file')} left, named above: `pq help migrate`")
     screen.warn("; ".join(parts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pq_cli.commands.spools import open_spool
+from pq_cli.core.insight import words
 from pq_cli.core.item import State
 from pq_cli.core.timefmt import parse_duration
 from pq_cli.errors import ConflictError, NoSuchItemError, UsageError
@@ -59,7 +60,8 @@ def command(o: PurgeOptions, screen: Screen) -> int:
         else:
             screen.emit(str(item.id))
         count += 1
-    screen.warn(f"{count} items {'would be' if o.dry_run else 'were'} removed")
+    did = "would be" if o.dry_run else "was" if count == 1 else "were"
+    screen.warn(f"{words.counted(count, 'item')} {did} removed")
     return 0
 
 
@@ -69,5 +71,5 @@ def _for_good(queue: Queue, screen: Screen) -> int:
     with Counting(screen, "items", count) as counting:
         for let_go in queue.expire():
             counting.tick(let_go)
-    screen.warn(f"{count} items are gone for good")
+    screen.warn(f"{words.counted(count, 'item')} {'is' if count == 1 else 'are'} gone for good")
     return 0

@@ -35,7 +35,9 @@ def command(o: SelftestOptions, screen: Screen) -> int:
     """
     folder(o.folder, "selftest")  # no URL
     if not os.path.isdir(o.folder):
-        raise CannotCreateError(f"{printable(o.folder)} is not a directory")
+        raise CannotCreateError(
+            f"{printable(o.folder)} is not a directory; `pq selftest DIR` tries one"
+        )
     broken = []
 
     def results() -> Iterator[Result]:
@@ -47,7 +49,8 @@ def command(o: SelftestOptions, screen: Screen) -> int:
 
     present(results(), screen, as_json=o.as_json, record=_record, line=_line, table=promise_sheet)
     if broken:
-        raise DamageError(f"not kept on this file system: {', '.join(broken)}")
+        names = ", ".join(broken)
+        raise DamageError(f"not kept on this file system: {names}; `man pq-spool` says why")
     return 0
 
 

@@ -139,7 +139,9 @@ def parse_reference(text: str) -> tuple[int, int | None]:
     item_id, count = whole(number), whole(claim)
     if item_id is not None and (not dot or count is not None):
         return item_id, count
-    raise UsageError(f"{printable(text)} is not an item: give an id (1742) or a claim (1742.2)")
+    raise UsageError(
+        f"{printable(text) or repr('')} is not an item: give an id (1742) or a claim (1742.2)"
+    )
 
 
 def whole(text: str, digits: int = 18) -> int | None:

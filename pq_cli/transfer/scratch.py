@@ -32,7 +32,7 @@ class ScratchError(PqError):
     """The temporary index cannot be written (full disk, no permission)."""
 
     exit_code = 74
-    then = "`df -h` tells which disk is full; TMPDIR names another"
+    then = "`df -h` and `df -i` tell which disk is full; TMPDIR names another"
 
 
 class Scratch:

@@ -36,7 +36,8 @@ def test_a_dead_reader_costs_no_attempts(bench, jobs, stream, kind, status):
         assert err == (
             b""
             if kind == "pipe"
-            else b"pq: standard output: No space left on device; `df -h` tells what is full\n"
+            else b"pq: standard output: No space left on device;"
+            b" `df -h` and `df -i` tell what is full\n"
         )
     left = list(bench.spool().items())
     assert len(left) == 5 - int(jobs[2])
