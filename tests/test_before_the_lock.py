@@ -15,6 +15,7 @@ from pq_cli.core.item import State
 from pq_cli.queue.request import Request
 from pq_cli.spool import store
 from pq_cli.spool.check.check import Check
+from pq_cli.spool.disk.durable import Disk
 
 
 @pytest.fixture
@@ -221,15 +222,44 @@ def is_in_order(spool):
 
 @pytest.mark.parametrize("end", ENDS)
 def test_an_end_takes_what_was_written_before_the_lock(claimed, meanwhile, end):
-    """The very file that was synced is the item's meta then, and says what it always said."""
+    """The very file that was synced is the item's meta then; of what is done it stays the one."""
     one, two, memory, clock = claimed
-    ready = []
-    meanwhile(lambda: ready.extend(os.scandir(f"{one.path}/tmp")))
+    ready, was = [], os.stat(f"{two.get(1).path}.meta.json").st_ino
+    meanwhile(lambda: ready.extend(entry.inode() for entry in os.scandir(f"{one.path}/tmp")))
     clock.now += 5.25
     item = ENDS[end](one)
-    (written,) = ready
-    assert os.stat(f"{item.path}.meta.json").st_ino == written.inode()
+    assert [os.stat(f"{item.path}.meta.json").st_ino] == (ready or [was])
+    assert (ready == []) is (end == "done")
     assert plain(item) == plain(ENDS[end](memory)) == plain(two.get(1)) and is_in_order(one)
+
+
+def test_what_is_done_after_many_attempts_is_kept_whole(claimed):
+    """Its history has no room for one more: the meta is a new one, and says what it always said."""
+    one, two, memory, clock = claimed
+    for attempt in range(1, 25):
+        one.defer(f"1.{attempt}"), memory.defer(f"1.{attempt}")
+        clock.now += 9999
+        one.claim(lease=50), memory.claim(lease=50)
+    item = one.done("1.25")
+    assert plain(item) == plain(memory.done("1.25")) == plain(two.get(1)) and is_in_order(one)
+    assert b"ending" not in Path(f"{item.path}.meta.json").read_bytes()
+
+
+def test_what_is_kept_done_later_is_done_for_everybody(claimed):
+    """It is there at once, as it stays; `settle` says of how many."""
+    one, two, memory, _ = claimed
+    assert plain(one.done(1, later=True)) == plain(memory.done(1)) == plain(two.get(1))
+    assert (one.settle(), one.settle()) == (1, 0) and is_in_order(one)
+
+
+def test_what_others_have_moved_on_is_settled_all_the_same(claimed, monkeypatch):
+    """Its last sector lies elsewhere then, and need not have been written by whoever moved it."""
+    one, two, *_ = claimed
+    one.done(1, later=True)
+    two.remove(1)
+    all_written = []
+    monkeypatch.setattr(Disk, "sync_file_system", lambda disk: all_written.append(disk))
+    assert (one.settle(), len(all_written)) == (1, 1)
 
 
 CHANGES = {

@@ -38,14 +38,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_TIMES, (str, _NONE)),
     "created_at": (str,), "metadata": (dict,), "holder": (dict, _NONE), "history": (list,),
     "timeout": (int, float, _NONE), "after": (list,), "if_failed": (str, _NONE),
-    "follows": (bool,),
+    "follows": (bool,), "ending": (dict, _NONE),
 }  # fmt: skip
 _HOLDER_TYPES: dict[str, tuple[type, ...]] = {
     "host": (str,), "pid": (int,), "since": (str,),
     "boot": (str, _NONE), "started": (int, _NONE), "lock": (str, _NONE),
 }  # fmt: skip
 _MISSING = {
-    **dict.fromkeys((*_STORED, "claim", "path", "effective", "first")),
+    **dict.fromkeys((*_STORED, "claim", "path", "effective", "first", "ending")),
     **{name: value for name, value in Item._defaults.items() if name in _STORED},
     "history": [],
     "after": [],
@@ -82,7 +82,9 @@ def as_dict(item: Item) -> dict[str, Any]:
     return values
 
 
-def encode(item: Item, *, first: bool = False, said: str | None = None) -> bytes:
+def encode(
+    item: Item, *, first: bool = False, said: str | None = None, apart: bool = False
+) -> bytes:
     """Return the text of the item's `.meta.json`: one JSON object in UTF-8, on two lines.
 
     The second line has what a claim changes and is one sector, but for the longest holders; the
@@ -91,16 +93,18 @@ def encode(item: Item, *, first: bool = False, said: str | None = None) -> bytes
     given: the name of the file says it.
 
     first: whether it is the item's first meta, as it was enqueued, and says so. said: what it says
-    instead of the item's state.
+    instead of the item's state. apart: whether the last entry of the history is on the second line.
     """
     values = as_dict(item)
+    if apart:
+        values["ending"] = values["history"].pop()
     if first:
         values["first"] = True
     if said is not None:
         values["state"] = said
     lower = _second_line(values)
-    for name in _CLAIMED:
-        del values[name]
+    for name in (*_CLAIMED, "ending"):
+        values.pop(name, None)
     return whole_sectors(to_json(values)[:-1], b"\n") + lower
 
 
@@ -110,7 +114,7 @@ def second_line(item: Item) -> bytes:
 
 
 def _second_line(values: dict[str, Any]) -> bytes:
-    changing = {name: values[name] for name in _CLAIMED}
+    changing = {name: values[name] for name in (*_CLAIMED, "ending") if name in values}
     return whole_sectors(b"," + to_json(changing)[1:-1], b"}\n")
 
 
@@ -120,14 +124,15 @@ def whole_sectors(text: bytes, end: bytes) -> bytes:
     return text.ljust(size - len(end)) + end
 
 
-def claim_over(text: bytes, item: Item) -> tuple[int, bytes] | None:
+def claim_over(text: bytes, item: Item, apart: bool = False) -> tuple[int, bytes] | None:
     """Return (offset, one sector) that turn the present `text` of a meta into that of `item`.
 
     None where more than the second line would change, or it takes more than a sector, or the text
-    is not as we write it: then a new meta is needed.
+    is not as we write it: then a new meta is needed. apart: see `encode`.
     """
     first = b'"first":true' in text
-    return _over(text, encode(item, first=first)) or _over(text, encode(item, first=not first))
+    texts = (encode(item, first=is_first, apart=apart) for is_first in (first, not first))
+    return next((over for over in (_over(text, new) for new in texts) if over), None)
 
 
 def end_over(text: bytes, item: Item) -> tuple[int, bytes] | None:
@@ -236,7 +241,9 @@ def _checked(values: Any) -> dict[str, Any]:
             valid(fields[name])
     if fields["holder"] is not None:
         fields["holder"] = _holder(fields["holder"])
-    history = fields["history"] = tuple(fields["history"])
+    ending = fields.pop("ending")
+    history = (*fields["history"], *([] if ending is None else [ending]))
+    fields["history"] = history
     if history and not all(isinstance(entry, dict) for entry in history):
         raise UsageError("history has a wrong type")
     after = fields["after"] = tuple(fields["after"])

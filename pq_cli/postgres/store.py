@@ -259,8 +259,9 @@ class PostgresStore(Claims):
 
     # -- keeping -----------------------------------------------------------------
 
-    def put(self, before: Item, after: Item) -> Item:
-        if self._config.durability == "fast":
+    def put(self, before: Item, after: Item, *, later: bool = False) -> Item:
+        self._link.unsettled += later
+        if later or self._config.durability == "fast":
             self._relax(before, after)
         self.followers.moved(before, after)
         fixed, moving = texts(after, before)

@@ -178,11 +178,11 @@ class Store(Protocol):
 
     # -- keeping -----------------------------------------------------------------
 
-    def put(self, before: Item, after: Item) -> Item:
+    def put(self, before: Item, after: Item, *, later: bool = False) -> Item:
         """Bring an item from what `find` (or `next`) gave to what it is now; return it so.
 
         Keys follow: a live item has its key, and one that ends or is removed gives it up. In a
-        transaction.
+        transaction. later: as for `drop`.
         """
 
     def foreseen(
@@ -205,7 +205,7 @@ class Store(Protocol):
         """
 
     def settle(self) -> int:
-        """Let all survive that was dropped `later`; return how many. Not in a transaction."""
+        """Let all survive that has ended `later`; return how many. Not in a transaction."""
 
     def removals(self) -> Iterator[tuple[float, list[int]]]:
         """See `Queue.removed`."""

@@ -251,13 +251,15 @@ class Working(Looking):
         later: nobody is told of it before the next `settle`, which makes it survive a power loss
         together with others; one before that runs the item again.
         """
+        valid_flag("later", later)
         if self.config.keep_done:
-            return self._end(item, lambda before, now: transitions.completed(before, now, status))
+            become = lambda before, now: transitions.completed(before, now, status)  # noqa: E731
+            return self._end(item, become, later=later)
         store = self._store
         with store.transaction():
             before = self._claimed(item)
             after = transitions.completed(before, store.now(), status)
-            store.drop(before, later=valid_flag("later", later))
+            store.drop(before, later=later)
             self._note(before, after)
             self._tell()
             return after
@@ -317,7 +319,9 @@ class Working(Looking):
             before = self._claimed(item)
             return self._put(before, transitions.renewed(before, self._store.now(), seconds))
 
-    def _end(self, ref: Item | int | str, become: Callable[[Item, float], Item]) -> Item:
+    def _end(
+        self, ref: Item | int | str, become: Callable[[Item, float], Item], *, later: bool = False
+    ) -> Item:
         """End a claim and keep the item as what `become` makes of it as it stands, and the time."""
         store = self._store
 
@@ -329,7 +333,7 @@ class Working(Looking):
             before = self._claimed(ref)
             if seen is not None and seen[0] == before:
                 return self._put(*seen)
-            return self._put(before, become(before, store.now()))
+            return self._put(before, become(before, store.now()), later=later)
 
     def _claimed(self, ref: Item | int | str) -> Item:
         item_id, claim = valid_reference(ref)
@@ -352,14 +356,16 @@ class Working(Looking):
 
     # -- what every change ends with ---------------------------------------------
 
-    def _put(self, before: Item, after: Item, *, own: bool = False) -> Item:
+    def _put(self, before: Item, after: Item, *, own: bool = False, later: bool = False) -> Item:
         """Keep what became of an item, and tell of it; own: see `events.transition`."""
-        after = self._put_only(before, after, own=own)
+        after = self._put_only(before, after, own=own, later=later)
         self._tell()
         return after
 
-    def _put_only(self, before: Item, after: Item, *, own: bool = False) -> Item:
-        after = self._store.put(before, after)
+    def _put_only(
+        self, before: Item, after: Item, *, own: bool = False, later: bool = False
+    ) -> Item:
+        after = self._store.put(before, after, later=later)
         self._note(before, after, own=own)
         return after
 

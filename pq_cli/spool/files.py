@@ -57,7 +57,7 @@ class Files:
         self.held = False
         self.after: Afterwards
         self.foreseen: dict[int, str] = {}
-        self._later: list[tuple[Item, str]] = []
+        self._later: list[Afterwards] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout, self.disk.owner)
         self._pid = host.pid
 
@@ -129,6 +129,9 @@ class Files:
             after.told = self.followers.settled()
         if error[0] is not None:
             self.forget()  # a change may have stopped half way
+        if after.later and error[0] is None:
+            self._later.append(after)
+            after = Afterwards()
         self._lock.__exit__()
         self._settle(after)
 
@@ -232,15 +235,17 @@ class Files:
     def _rewrite(self, path: str, target: str, after: Item) -> None:
         """Put the meta of `after` over the one beside the payload `path`, and make its new home.
 
-        A claim is written over the second line of the meta that is there, unsynced: after a power
-        loss that sector is old or new, and nobody was promised anything by it.
+        Over the second line alone where that is all: after a power loss it is old or new. Nobody is
+        promised anything by a claim; of what is done, and kept, it is synced after the lock.
         """
         if target != path:
             self.make_folder(_folder(target))
         elif self.index.active_item(after.id) is None:
             self.counter.mark()  # who claimed it may remember it as it was
         meta = path + layout.META
-        if after.state is ACTIVE and self.disk.patch(meta, claim_over, after):
+        done = after.state is State.DONE and path.startswith(f"{ACTIVE}/")
+        if (done or after.state is ACTIVE) and self.disk.patch(meta, claim_over, after, done):
+            self.after.kept += [target + layout.META] * done
             return
         if id(after) in self.foreseen:
             self.disk.rename(self.foreseen.pop(id(after)), meta)
@@ -279,13 +284,10 @@ class Files:
                 self.after.metas.append(meta)
             else:
                 self.disk.unlink(meta)
-                if not later:
-                    self.after.sync(_folder(path))
+                self.after.sync(_folder(path))
             self.index.moved(item, None)
-            if later and self.disk.sync:
-                self._later.append((item, path))
-            else:
-                self.after.ended.append((item, path))
+            self.after.ended.append((item, path))
+            self.after.later += later and self.disk.sync
 
     def _say_ended(self, meta: str, item: Item) -> bool:
         """Let a meta say that its item has ended; tell whether it does."""
@@ -309,15 +311,14 @@ class Files:
             return False
 
     def settle(self) -> int:
-        """Make durable what was erased `later`, and let its payloads go; return of how many.
+        """Make durable what has ended `later`, and let its payloads go; return of how many.
 
         Called without the lock, by any thread.
         """
         after = Afterwards()
-        after.ended, self._later = self._later, []
-        after.folders = dict.fromkeys(_folder(path) for _, path in after.ended)
+        after.take_in(self._later)
         self._settle(after)
-        return len(after.ended)
+        return after.later
 
     def _lets_go_alone(self, ended: Sequence[tuple[Item, str]]) -> bool:
         """Tell whether nothing but the payloads is left of what has ended, as is most usual."""
@@ -387,8 +388,7 @@ class Files:
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""
-        if self._later:
-            self.settle()
+        self.settle()
         for part in ("counter", "log", "_lock"):
             if part in self.__dict__:
                 self.__dict__[part].close()

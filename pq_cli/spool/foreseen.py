@@ -1,13 +1,15 @@
 """What an item is about to become, written and synced before the lock: nobody waits for the disk.
 
 The new meta lies in `tmp/` like that of an enqueue, and is renamed over the old one under the lock
-if the item is then what it was when it was looked at. If not, it is written there and then.
+if the item is then what it was when it was looked at. If not, it is written there and then. That an
+item is done is told by a sector of the meta that is there; so only its new folder is made before.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 
+from pq_cli.core.item import State
 from pq_cli.core.meta import encode
 from pq_cli.errors import PqError
 from pq_cli.spool.disk import layout
@@ -44,6 +46,8 @@ def _written(files: Files, look: Look, meta: str) -> tuple[Item, Item] | None:
     try:
         seen = look()
         files.disk.make_dir(layout.folder_of(seen[1]))
+        if seen[1].state is State.DONE:
+            return None
         files.disk.write_new(meta, encode(seen[1]), sync=True)
     except (PqError, OSError):
         return None  # whoever does it all under the lock is told, or has the spare

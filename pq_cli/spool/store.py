@@ -129,14 +129,15 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
 
     # -- keeping -----------------------------------------------------------------
 
-    def put(self, before: Item, after: Item) -> Item:
+    def put(self, before: Item, after: Item, *, later: bool = False) -> Item:
+        self.files.after.later += later and self.files.disk.sync
         # A claim or a renewal that a power loss takes back was promised to nobody.
         return self._put(before, after, sync=after.state is not ACTIVE)
 
     def foreseen(
         self, look: Callable[[], tuple[Item, Item]]
     ) -> AbstractContextManager[tuple[Item, Item] | None]:
-        from pq_cli.spool.foreseen import foreseen  # start-up: most that is done is not kept
+        from pq_cli.spool.foreseen import foreseen  # start-up: most are done, and not kept
 
         return foreseen(self.files, look)
 

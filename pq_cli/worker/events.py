@@ -148,8 +148,7 @@ class Telling:
         self, queue: Queue, watch: Watch | None, failed: Callable[[BaseException], None]
     ) -> None:
         self._queue, self._watch, self._failed = queue, watch, failed
-        config = queue.config
-        self.shares = config.durability == "full" and not config.keep_done
+        self.shares = queue.config.durability == "full"
         """Whether what is done may be left for a shared sync."""
         self._waiting: list[Event] = []
         self._now = asyncio.Event()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from database import need_postgres, new_server, server
 
 from pq_cli import PostgresQueue
+from pq_cli.core.policy import QueueConfig
 
 
 def test_what_was_settled_survives_a_crash_and_what_was_lost_with_it_is_not_counted():
@@ -31,7 +33,8 @@ def test_what_was_settled_survives_a_crash_and_what_was_lost_with_it_is_not_coun
         own.remove()
 
 
-def test_an_end_that_is_told_later_does_not_wait_for_the_disk(url):
+@pytest.mark.parametrize("kept", [0.0, 60.0])
+def test_an_end_that_is_told_later_does_not_wait_for_the_disk(url, kept):
     """The server is told so for this one transaction; the next claim, or settle, waits again."""
     need_postgres()
     sql = server().sql
@@ -45,7 +48,7 @@ def test_an_end_that_is_told_later_does_not_wait_for_the_disk(url):
         " execute function waits()"
     )
     try:
-        with PostgresQueue(url) as queue:
+        with PostgresQueue(url, config=QueueConfig(keep_done=kept)) as queue:
             for later in (False, True, False):
                 queue.enqueue(b"x")
                 queue.done(queue.claim(bound=False), later=later)

@@ -29,8 +29,10 @@ def run(queue, handler, **options):
     return asyncio.run(asyncio.wait_for(drain(queue, handler, **options), HANG))
 
 
-def test_the_ends_of_many_items_cost_one_sync(spool, monkeypatch):
-    """However many are done while one waits: a run of many costs a handful of syncs."""
+@pytest.mark.parametrize("kept", [0.0, 60.0])
+def test_the_ends_of_many_items_cost_one_sync(spool, monkeypatch, kept):
+    """However many are done while one waits, and if they are kept: a handful of syncs for all."""
+    spool.config = spool.config.replace(keep_done=kept)
     for number in range(200):
         spool.enqueue(b"%d" % number)
     synced = []

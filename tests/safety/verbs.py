@@ -362,6 +362,7 @@ def _told(item: object) -> list[int]:
 
 FAST = QueueConfig(durability="fast")
 LIMITED = QueueConfig(max_items=100)
+KEPT = QueueConfig(keep_done=1000.0)
 ENQUEUED = {"lay_out": _one_file, "source": frozenset([body(5)])}
 MIGRATED = {"lay_out": _old_queue, "source": frozenset(map(body, (5, 6, 7))), "again": True}
 VERBS = {
@@ -409,7 +410,8 @@ VERBS = {
     "done later": Verb(_done_later, _keyed_claimed, may_go={3, 5}),
     "done next": Verb(lambda s: _told(s.done(s.claim(lease=60))), _claimed, may_go={1, 3}),
     "done limited": Verb(lambda s: _told(s.done(3)), _claimed, may_go={3}, config=LIMITED),
-    "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=QueueConfig(keep_done=1000.0)),
+    "done kept": Verb(lambda s: _told(s.done(3)), _claimed, config=KEPT),
+    "done kept later": Verb(_done_later, _keyed_claimed, config=KEPT),
     "done with limit": Verb(lambda s: _told(s.done(5)), _of_limit_claimed, may_go={5}),
     "fail with limit": Verb(lambda s: _told(s.fail(5, "no")), _of_limit_claimed),
     "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),

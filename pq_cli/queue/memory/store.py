@@ -145,7 +145,7 @@ class MemoryStore(MemoryAttends, Common):
 
     # -- keeping ---------------------------------------------------------------
 
-    def put(self, before: Item | None, after: Item) -> Item:
+    def put(self, before: Item | None, after: Item, *, later: bool = False) -> Item:
         """Keep an item, and the lanes, heaps, keys and counts in step; before: None for a new one.
 
         See `Store.put`.

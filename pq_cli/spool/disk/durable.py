@@ -176,17 +176,14 @@ class Disk:
         except FileNotFoundError:
             pass
 
-    def sync_files(self, paths: Sequence[str], *, data: bool = False) -> None:
-        """Make files durable, in "full": a few each for itself, many by one call for all.
-
-        data: only what was overwritten in them; for that no journal need be written.
-        """
-        if not self.sync:
-            return
-        if len(paths) >= MANY:
-            self.sync_file_system()
-            return
-        how = os.fdatasync if data else os.fsync
+    def sync_files(self, paths: Sequence[str], *, data: bool = False) -> bool:
+        """Make files (`data`: what was overwritten) durable, in "full"; tell if all were there."""
+        if len(paths) >= MANY and self.sync:
+            self.sync_file_system()  # one call for many
+        if len(paths) >= MANY or not self.sync:
+            return True
+        whole = True
+        how = os.fdatasync if data else os.fsync  # what is overwritten needs no journal
         # Begun before, the others are in the commit of the journal that the first one waits for.
         first = [(lambda fd: os.posix_fadvise(fd, 0, 0, _BEGIN), p) for p in paths[1:]]
         for do, path in first + [(how, p) for p in paths]:
@@ -195,7 +192,9 @@ class Disk:
                 _closed(os.open(full, _READ | os.O_NONBLOCK), full, do)
             except OSError as error:
                 if do is how and error.errno not in (errno.ENOENT, errno.ELOOP, errno.EINVAL):
-                    raise  # else somebody has put another there: who works on with it notices
+                    raise
+                whole = False  # somebody has put another there: who works on with it notices
+        return whole
 
     def open_to_append(self, path: str) -> int:
         """Return a descriptor for `append`, also to read; the file (0600) is made when missing."""

@@ -217,20 +217,33 @@ class Afterwards:
     """What one transaction leaves to be done.
 
     ended: items whose metas are gone, each with where its payload lies. metas: those that say
-    that their items have ended, to be removed when that is durable. freed: items that give up their
-    keys. untied: ids of items, with those for which they wait no longer. told: marks of items
-    whose followers know. take_back: called under the lock if what was put could not be made
-    durable.
+    that their items have ended, to be removed when that is durable. kept: those that were
+    overwritten to say that their items are done. freed: items that give up their keys. untied: ids
+    of items, with those for which they wait no longer. told: marks of items whose followers know.
+    take_back: called under the lock if what was put could not be made durable. later: how many
+    ends are in it that wait for `settle`.
     """
 
     def __init__(self) -> None:
         self.folders: dict[str, None] = {}
         self.ended: list[tuple[Item, str]] = []
         self.metas: list[str] = []
+        self.kept: list[str] = []
         self.freed: list[Item] = []
         self.untied: list[tuple[int, Sequence[int]]] = []
         self.told: dict[int, str] = {}
         self.take_back: Callable[[], None] | None = None
+        self.later = 0
+
+    def take_in(self, many: list[Afterwards]) -> None:
+        """Let what many have left be done together; somebody may add one to them meanwhile."""
+        while many:
+            more = many.pop()
+            self.folders |= more.folders
+            for name in ("ended", "metas", "kept", "freed", "untied"):
+                getattr(self, name).extend(getattr(more, name))
+            self.told |= more.told
+            self.later += more.later
 
     def sync(self, folder: str) -> None:
         """Have a folder synced."""
@@ -240,6 +253,9 @@ class Afterwards:
         """Sync the metas and folders, in "full"."""
         if self.metas:
             disk.sync_files(self.metas, data=True)
+        if self.kept and not disk.sync_files(self.kept, data=True):
+            disk.sync_file_system()  # somebody has moved one on, with its sector
+            return
         if not disk.sync or not self.folders:
             return
         if len(self.folders) < MANY:
