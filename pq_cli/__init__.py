@@ -16,7 +16,7 @@ Start with these:
     work(queue, handler)    run a function on everything in a queue, several at once
     drain(queue, handler)   the same in a program that has an event loop
 
-Then: `Queue` says what both queues can do, and `Item` what is known of an item; `claimed` and
+Then: `Queue` says what all queues can do, and `Item` what is known of an item; `claimed` and
 `each_claimed` take work in a context, `claim`, `done`, `fail` and `release` by hand. `RetryLater`
 and `GiveUp` are raised by what works on an item. Times are Unix seconds, durations seconds, sizes
 bytes. Every error derives from `PqError`.

@@ -132,7 +132,7 @@ def command(o: RunOptions, screen: Screen) -> int:
     """Run CMD on the items, the most urgent first, until none is pending (or for ever: --follow).
 
     The payload is CMD's stdin. Exit 0 ends the item, 75 or 111 puts it off, 100 fails it for good,
-    anything else retries it until max_attempts. Exit 6: some attempt failed.
+    anything else retries it until max_attempts. Exit 6: some attempt failed or was put off.
     """
     if not o.cmd and not o.commands:
         raise UsageError("give the command to run: pq run [OPTIONS] -- CMD...")

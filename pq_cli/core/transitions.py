@@ -1,6 +1,6 @@
 """What each verb makes of an item. Pure: item and `now` in, new item out, or ConflictError.
 
-`Spool` and `MemoryQueue` both use these, so the two cannot disagree about what a verb means.
+The verbs ask these, whatever store is below, so no two queues disagree about what a verb means.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Queue(Working):
-    """What `Spool` and `MemoryQueue` both are: a program can be given either.
+    """What `Spool`, `MemoryQueue` and `PostgresQueue` are: a program can be given any of them.
 
     An item is named by its id (int or text), by a claim (`"1742.2"`), or by the Item itself. What
     is no argument of a verb is a UsageError that says what is wanted, and changes nothing. Threads

@@ -236,6 +236,12 @@ def test_mandoc_finds_nothing_wrong(path):
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_a_literal_ends_with_its_line():
+    """What is quoted goes to the end of the line: `No` or another `Ql` there would stand in it."""
+    for path in MAN.iterdir():
+        assert not re.findall(r"^\.(?:.* )?Ql .*\b(?:No|Ql) .*", path.read_text(), re.M), path
+
+
 def test_man_shows_a_page(tmp_path):
     """`man pq-enqueue` finds the page where the wheel puts it, and renders it."""
     man = need_tool("man")
