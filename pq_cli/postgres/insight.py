@@ -10,10 +10,9 @@ from pq_cli.core.insight.shape import Backlog, slots
 from pq_cli.core.insight.workers import Worker, duty_of
 from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_python
-from pq_cli.core.timefmt import MAX_TIME, MIN_TIME
 from pq_cli.errors import ConfigError, DamagedItemError, EventsGoneError
 from pq_cli.postgres import statements as sql
-from pq_cli.postgres.rows import COLUMNS, OUT_OF_RANGE, event_of, item_of
+from pq_cli.postgres.rows import COLUMNS, OUT_OF_RANGE, event_of, fits, item_of, sql_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,20 +26,15 @@ if TYPE_CHECKING:
     Ask = Callable[..., list[tuple[Any, ...]]]
 
 
-def _fits(column: str) -> str:
-    """Return the condition that a time can be written; none is, too. NaN is above all others."""
-    return f"coalesce({column}, 0) between {MIN_TIME} and {MAX_TIME}"
-
-
 _WAITING = f"""
 select priority, limited_by, array_agg(id order by id), array_agg(
-    case when {_fits("created_at")} then created_at else {sql.CLOCK} end order by id)
+    case when {sql_fits("created_at")} then created_at else {sql.CLOCK} end order by id)
 from pq.item
 where queue = %s and (state = 'pending' or (state = 'delayed' and not_before <= %s))
 group by priority, limited_by order by priority, limited_by
 """
 _DELAYED = f"""
-select count(*), min(not_before) filter (where {_fits("not_before")}) from pq.item
+select count(*), min(not_before) filter (where {sql_fits("not_before")}) from pq.item
 where queue = %s and state = 'delayed' and not_before > %s
 """
 _OLDEST = f"""
@@ -52,7 +46,7 @@ order by xact_start limit 1
 _PAGE = f"""
 select {COLUMNS}, (select sum(octet_length(data)) from pq.payload
                    where payload.queue = item.queue and payload.blob = item.blob)::bigint,
-    {" and ".join(map(_fits, ("created_at", "not_before", "lease_until")))}
+    {" and ".join(map(sql_fits, ("created_at", "not_before", "lease_until")))}
 from pq.item where queue = %s and id > %s order by id limit 500
 """
 _LEFT = (
@@ -190,7 +184,7 @@ class Insight:
         for number, host, pid, since, command, duty, alive in self.ask(
             sql.WORKERS, sql.COMING, sql.LOCK, self.number
         ):
-            since = since if MIN_TIME <= since <= MAX_TIME else 0.0  # what they say of themselves
+            since = since if fits(since) else 0.0  # what they say of themselves
             yield Worker(
                 lock=str(number), host=host, pid=pid, since=since, alive=alive,
                 command=_words(command), duty=duty_of(_parsed(duty)),

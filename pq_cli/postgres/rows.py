@@ -29,6 +29,16 @@ _fixed = attrgetter(
 """Fields of an Item that may change all the same; then that text is written anew."""
 
 
+def fits(at: float | None) -> bool:
+    """Tell whether a time can be written; none can, too."""
+    return MIN_TIME <= (at or 0.0) <= MAX_TIME
+
+
+def sql_fits(column: str) -> str:
+    """Return the same as a condition: also for the server NaN is out of range."""
+    return f"coalesce({column}, 0) between {MIN_TIME} and {MAX_TIME}"
+
+
 def texts(item: Item, before: Item | None = None) -> tuple[str | None, str]:
     """Return the two halves of an item's meta: what a claim leaves alone, and what it writes.
 
@@ -65,7 +75,7 @@ def item_of(row: tuple[Any, ...]) -> Item:
             raise ValueError("its id is not one")
         place = State(state)
         limit = valid_limit(limited_by) if limited_by else None
-        if kept_until is not None and not MIN_TIME <= kept_until <= MAX_TIME:
+        if not fits(kept_until):
             raise ValueError(OUT_OF_RANGE)
     except ValueError as wrong:
         raise DamagedItemError(f"item {item_id}: its row in pq.item: {wrong}") from None

@@ -12,6 +12,7 @@ from pq_cli.spool.check.pairs import home_of
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.keys import Keys
+from pq_cli.spool.disk.logs import remove_empty
 from pq_cli.spool.disk.reader import Reader
 from pq_cli.spool.disk.state import (
     RESERVE_STEP,
@@ -111,7 +112,7 @@ class Mender:
 
     def _mend_log(self, finding: Finding) -> None:
         self._disk.discard(finding.path)
-        self._tidy(os.path.dirname(finding.path))
+        remove_empty(self._disk, os.path.dirname(finding.path))
 
     def _mend_worker(self, finding: Finding) -> None:
         self._disk.discard(finding.path)
@@ -122,7 +123,7 @@ class Mender:
         keep = "/".join(places[-1][:2])
         for folder, name, *_ in places[:-1]:
             self._yield_to(keep, f"{folder}/{name}")
-            self._tidy(folder)
+            remove_empty(self._disk, folder)
 
     def _yield_to(self, keep: str, path: str) -> None:
         """Set a second meta aside, and its payload, unless the kept one has none."""
@@ -184,10 +185,6 @@ class Mender:
     def _item_at(self, path: str) -> Item:
         folder, name = os.path.split(path)
         return self._reader.read(folder, name, *layout.state_of(folder))
-
-    def _tidy(self, folder: str) -> None:
-        if self._disk.remove_dir(folder):
-            self._disk.remove_dir(os.path.dirname(folder))
 
     def _recency(self, path: str) -> tuple[bool, float, int]:
         """Return what the places of one item are sorted by: the last one is to be kept."""

@@ -161,6 +161,12 @@ def _number_at(file: BinaryIO, least: int) -> tuple[int, int]:
     return number, offset
 
 
+def remove_empty(disk: Disk, folder: str) -> None:
+    """Remove a folder if it is empty, and then the one that it was in."""
+    if disk.remove_dir(folder):
+        disk.remove_dir(os.path.dirname(folder))
+
+
 class AttemptLogs:
     """What the attempts wrote; written under the lock only. has_room: whether they may take any."""
 
@@ -187,7 +193,7 @@ class AttemptLogs:
             # Not synced: a torn log after a power loss says little less than none.
             self._disk.write_new(path, content, sync=False)
         except OSError:
-            self._tidy(folder)
+            remove_empty(self._disk, folder)
             raise
 
     def claims(self, item_id: int) -> list[int]:
@@ -221,8 +227,4 @@ class AttemptLogs:
             return
         for claim in claims:
             self._disk.discard(layout.log_path(item_id, claim))
-        self._tidy(layout.log_folder(item_id))
-
-    def _tidy(self, folder: str) -> None:
-        if self._disk.remove_dir(folder):
-            self._disk.remove_dir(os.path.dirname(folder))
+        remove_empty(self._disk, layout.log_folder(item_id))
