@@ -160,6 +160,12 @@ class DamagedItemError(SpoolIOError):
     then = "`pq check` tells all that is damaged"
 
 
+class LeftInDropBoxError(DamagedItemError):
+    """A file in the drop box cannot become an item as it is."""
+
+    then = "`man pq-drop` tells what becomes one"
+
+
 class TryAgainError(PqError):
     """A passing obstacle: try again later."""
 

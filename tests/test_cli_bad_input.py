@@ -302,7 +302,7 @@ CONFIGS = {
     'lease = "0s"': "lease",
     'aging_clock = "atomic"': 'allowed is "live" or "manual"',
     'durability = "none"': 'allowed is "full" or "fast"',
-    "max_items = -1": "max_items = -1",
+    "max_items = -1": "max_items = -1: allowed is 0 to 1000000000000000",
     "backoff_factor = nan": "backoff_factor",
     "aging_threshold_seconds = 0": "aging_threshold_seconds",
     "[section]\na = 1": "unknown key 'section'",

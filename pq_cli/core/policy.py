@@ -127,7 +127,7 @@ def _config_value(key: str, value: object) -> object:
         raise _wrong(key, value, "a whole number" if whole else "a number")
     low, high = _RANGES.get(key, (0, 3.2e9))
     if not low <= value <= high:
-        raise _wrong(key, value, f"{low:g} to {high:g}")
+        raise _wrong(key, value, f"{low:.16g} to {high:.16g}")
     return value if whole else float(value)
 
 

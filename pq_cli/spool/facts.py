@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 
 from pq_cli.core.insight.fact import Fact
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 _DOUBTFUL = frozenset(("nfs", "nfs4", "cifs", "smb3", "vfat", "exfat", "9p", "fuse.sshfs"))
 """File systems that may break what pq-spool(5) assumes about locks, renames or syncs."""
-_LITTLE = 100 * 1024 * 1024
+_LITTLE, _FEW = 100 * 1024 * 1024, 1000
 
 
 def facts(files: Files) -> Iterator[Fact]:
@@ -36,8 +35,11 @@ def facts(files: Files) -> Iterator[Fact]:
     kind = _file_system(files.root)
     doubt = "see ASSUMPTIONS in pq-spool(5); a local file system is safer"
     yield Fact(name="file system", value=kind, wrong=doubt if kind in _DOUBTFUL else None)
-    free = shutil.disk_usage(files.root).free
+    disk = os.statvfs(files.root)
+    free = disk.f_bavail * disk.f_frsize
     full = "the disk is nearly full" if free < _LITTLE else None
+    if disk.f_files and disk.f_favail < _FEW:  # some file systems have no number of them
+        full = "the disk has nearly no inodes left: `df -i`"
     yield Fact(name="free", value=human_size(free), wrong=full)
     held = is_locked(f"{files.root}/{layout.LOCK}")
     yield Fact(name="lock", value="held by somebody just now" if held else "free")

@@ -35,7 +35,8 @@ def test_what_cannot_be_taken_is_said_once(pq: Pq, kind: str) -> None:
     """Cron runs `pq run` every five minutes: one mail, and another only when it is another file."""
     pq("init")
     KINDS[kind](pq.spool / "new" / "bad")
-    assert "new/bad is left there" in pq("run", "--", "true").err
+    said = pq("run", "--", "true").err
+    assert "new/bad is left there" in said and "; `man pq-drop` tells" in said
     for command in (("run", "--", "true"), ("next", "--ack")):
         assert "new/bad" not in pq(*command, expect=int("next" in command)).err
     pq("check")

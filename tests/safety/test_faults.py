@@ -251,6 +251,7 @@ def test_many_removals_on_a_disk_without_inodes(no_inodes: Path) -> None:
         for item in list(spool.items())[:25]:
             spool.remove(item)
         assert len(list(spool.removed())) == 1
+    assert b"the disk has nearly no inodes left" in pq(no_inodes, "doctor").stdout
     assert pq(no_inodes, "run", "--", "true").returncode == 0
     assert pq(no_inodes, "undo").returncode == 0
 

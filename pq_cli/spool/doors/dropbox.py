@@ -21,7 +21,7 @@ from pq_cli.core.meta import encode
 from pq_cli.core.origin import digest
 from pq_cli.core.record import Record
 from pq_cli.core.unfinished import looks_unfinished, marks
-from pq_cli.errors import DamagedItemError, KeyTakenError, QueueFullError, UsageError
+from pq_cli.errors import KeyTakenError, LeftInDropBoxError, QueueFullError, UsageError
 from pq_cli.opened import FOUND, checksum_of
 from pq_cli.queue.request import Request, checked, new_item
 from pq_cli.spool.disk import layout
@@ -303,4 +303,4 @@ class Dropbox:
                     pass  # a full disk: it will be said again
         for line, why in self._left.items():
             if line not in before:
-                self._files.report(DamagedItemError(why))
+                self._files.report(LeftInDropBoxError(why))
