@@ -149,6 +149,8 @@ def test_what_pq_wrote_is_read_with_names_that_are_not_utf_8() -> None:
     record = {"name": "caf\udce9", "took": 0.25}
     assert parse_own(to_json(record)) == record
     assert "orjson" in sys.modules
+    with pytest.raises(ValueError, match="nested too deep"):
+        parse_own("[" * 4000)
 
 
 KEPT = (

@@ -277,10 +277,11 @@ def test_a_lock_that_is_just_being_made_is_nobody_yet(tmp_path):
     with open_at(tmp_path / "spool") as q:
         folder = tmp_path / "spool" / "workers"
         folder.mkdir()
-        for n, content in enumerate((b"", b"{", b"[]\n", b"{}\n", b'{"pid": "x"}\n', b"\xff\n")):
+        bad = (b"", b"{", b"[]\n", b"{}\n", b'{"pid": "x"}\n', b"\xff\n", b"[" * 4000)
+        for n, content in enumerate(bad):
             (folder / f"{n}-00").write_bytes(content)
-        (folder / "6-00").mkdir()
-        (folder / "7-00").symlink_to("0-00")
+        (folder / "7-00").mkdir()
+        (folder / "8-00").symlink_to("0-00")
         assert q.workers() == []
 
 

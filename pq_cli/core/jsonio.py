@@ -73,12 +73,19 @@ def parse_own(text: bytes | str) -> Any:
     try:
         import orjson  # start-up: see above
     except ImportError:
-        return json.loads(text)  # pq.pyz has nothing that is compiled for one machine
+        return _shallow(text)  # pq.pyz has nothing that is compiled for one machine
 
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return json.loads(text)  # a name that is not UTF-8
+        return _shallow(text)  # a name that is not UTF-8
+
+
+def _shallow(text: bytes | str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise JsonError("nested too deep") from None
 
 
 def _decoded(decoder: json.JSONDecoder, text: bytes | str) -> Any:
