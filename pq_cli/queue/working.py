@@ -252,13 +252,16 @@ class Working(Looking):
         together with others; one before that runs the item again.
         """
         valid_flag("later", later)
+
+        def become(before: Item, now: float) -> Item:
+            return transitions.completed(before, now, status)
+
         if self.config.keep_done:
-            become = lambda before, now: transitions.completed(before, now, status)  # noqa: E731
             return self._end(item, become, later=later)
         store = self._store
         with store.transaction():
             before = self._claimed(item)
-            after = transitions.completed(before, store.now(), status)
+            after = become(before, store.now())
             store.drop(before, later=later)
             self._note(before, after)
             self._tell()
