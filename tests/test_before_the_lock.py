@@ -302,3 +302,46 @@ def test_an_end_is_refused_if_the_claim_is_gone_meanwhile(claimed, meanwhile, lo
         one.done("1.1")
     assert two.get(1).state is state and is_in_order(one)
     assert two.payload(1) == b"x"
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_was_written_before_the_lock_may_be_swept_away(claimed, meanwhile, end):
+    """Then it is written there and then."""
+    one, two, memory, _ = claimed
+    meanwhile(lambda: [os.unlink(entry.path) for entry in os.scandir(f"{one.path}/tmp")])
+    assert plain(ENDS[end](one)) == plain(ENDS[end](memory)) == plain(two.get(1))
+    assert is_in_order(one)
+
+
+def test_what_others_have_told_is_durable_before_their_mark_goes(spools, monkeypatch):
+    """They sync it when the lock is free: who takes it in between finds their mark, and may not
+    remove it before that is so."""
+    one, two = spools
+    parent = one.enqueue(b"x")
+    follower = one.enqueue(b"x", after=[parent.id])
+    one.claim()
+    one.done(parent.id, later=True)  # it is synced at the next `settle`
+    seen = []
+    for name in ("sync_dir", "discard"):
+        real = getattr(Disk, name)
+        monkeypatch.setattr(
+            Disk, name, lambda disk, path, real=real: (seen.append(path), real(disk, path))
+        )
+    assert two.claim(lease=9).id == follower.id
+    mark = seen.index(f"after/untold/{parent.id:010d}")
+    assert os.path.dirname(os.path.relpath(two.get(follower.id).path, two.path)) in seen[:mark]
+
+
+def test_a_link_that_a_power_loss_took_is_made_again_and_no_end_is_forgotten(spools):
+    """That the item before it was done says the mark alone: the log was lost as well."""
+    one = spools[0]
+    parent, follower = one.enqueue(b"x"), one.enqueue(b"y", after=[1])
+    root = Path(one.path)
+    for path in (*root.glob("pending/*/*/*"), root / "after/0000000001/0000000002", root / "log"):
+        path.unlink()
+    (root / "after/untold").mkdir()
+    (root / "after/untold/0000000001").symlink_to("done.x")
+    state = json.loads((root / "state.json").read_bytes())
+    (root / "state.json").write_text(json.dumps(state | {"boot": "another"}))
+    with Spool(root) as after_the_boot:
+        assert after_the_boot.claim().id == follower.id != parent.id

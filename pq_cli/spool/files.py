@@ -126,7 +126,7 @@ class Files:
         after = self.after
         del self.after  # what it would take back knows the store, which would never be collected
         if "followers" in self.__dict__:
-            after.told = self.followers.settled()
+            self.followers.settled(after)
         if error[0] is not None:
             self.forget()  # a change may have stopped half way
         if after.later and error[0] is None:
@@ -247,9 +247,8 @@ class Files:
         if (done or after.state is ACTIVE) and self.disk.patch(meta, claim_over, after, done):
             self.after.kept += [target + layout.META] * done
             return
-        if id(after) in self.foreseen:
-            self.disk.rename(self.foreseen.pop(id(after)), meta)
-        else:
+        ahead = self.foreseen.pop(id(after), None)
+        if ahead is None or not self._renamed(ahead, meta):
             self.disk.replace(layout.tmp_name("meta"), meta, encode(after))
 
     def _rename_pair(self, item_id: int, source: str, target: str) -> None:

@@ -34,7 +34,8 @@ def link_again(disk: Disk, item: Item) -> None:
     parents = _links(item)
     _tie(disk, item.id, parents, sync=True)
     for parent in parents:
-        _mark(disk, parent, "unknown")
+        if not os.path.lexists(f"{disk.root}/{layout.untold_path(parent)}"):  # that may say more
+            _mark(disk, parent, "unknown")
 
 
 def unlinked(reader: Reader, item: Item) -> list[int]:
@@ -88,6 +89,7 @@ class Followers:
         self._forget = forget
         self._seen = False
         self._marks: dict[int, str] = {}
+        self._found: set[int] = set()
         self._told: list[int] = []
 
     def of(self, item_id: int) -> list[int]:
@@ -125,6 +127,7 @@ class Followers:
         for item_id in self._ids(layout.UNTOLD):
             text = self._read(layout.untold_path(item_id))
             self._marks[item_id] = text
+            self._found.add(item_id)
             how = text.partition(".")[0]
             self.untold[item_id] = next((state for state in State if state == how), None)
 
@@ -189,10 +192,18 @@ class Followers:
         self.untold.pop(item_id, None)
         self._told.append(item_id)
 
-    def settled(self) -> dict[int, str]:
-        """Return the marks of those whose followers were told since the last call."""
-        told, self._told = self._told, []
-        return {item_id: self._marks.pop(item_id, "") for item_id in told}
+    def settled(self, later: Afterwards) -> None:
+        """Let the marks go of those whose followers were told, as soon as that is durable.
+
+        What was done by a mark of others, they may not have synced: they died, or are about to.
+        """
+        for item_id in self._told:
+            later.told[item_id] = self._marks.pop(item_id, "")
+            if item_id in self._found:
+                for follower in self.of(item_id):
+                    for folder, *_ in self._reader.places(follower):
+                        later.sync(folder)
+        self._told.clear()
 
     def _untie(self, item_id: int, parents: Sequence[int]) -> None:
         """Remove the links of an item that waits for those no longer, unless it does so again.
