@@ -202,6 +202,43 @@ def test_cancelled_drain_gives_items_back(make):
     assert [(str(i.state), i.attempts) for i in queue.items()] == [("pending", 0)]
 
 
+def test_a_drain_that_was_cancelled_claims_no_more(make):
+    """Not even for the slot of a handler that ends well at that very moment."""
+    queue = make()
+    for _ in range(2):
+        queue.enqueue(b"")
+
+    async def main():
+        async def handler(_):
+            task.cancel()
+
+        task = asyncio.create_task(drain(queue, handler))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, HANG)
+
+    asyncio.run(main())
+    assert [(item.id, str(item.state), item.claims) for item in queue.items()] == [
+        (2, "pending", 0)
+    ]
+
+
+def test_a_watch_that_raises_ends_the_drain(make):
+    """Whatever it is told of: not the first start alone, whose claim `drain` itself has made."""
+    for number in (1, 2):
+        queue = make()
+        for _ in range(3):
+            queue.enqueue(b"")
+        told = []
+
+        def watch(event, told=told, number=number):
+            told.append(event.kind)
+            if told.count("start") == number:
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            run(queue, lambda item: None, watch=watch)
+
+
 def test_handler_that_cancels_itself_is_no_endless_loop(make):
     """A handler that raises CancelledError on its own has failed; its item is not given back."""
     queue = make()
