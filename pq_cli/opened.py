@@ -170,7 +170,7 @@ def os_error_text(error: Exception) -> str:
     """
     if not isinstance(error, OSError):
         return str(error)
-    what = error.strerror or str(error)
+    what = error.strerror or " ".join(map(str, error.args))
     second = error.filename2 if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
     name = second or error.filename
     if not isinstance(name, str | bytes):

@@ -11,7 +11,7 @@ from pq_cli.opened import os_error_text
 
 _REMEDIES = {
     errno.ENOENT: "`ls {folder}` lists what is there",
-    errno.ENOTDIR: "`ls -ld {folder}` tells what it is",
+    errno.ENOTDIR: "`ls -ld {there}` tells what it is",
     errno.EISDIR: "`ls {path}` lists what is in it",
     errno.EACCES: "`ls -ld {path}` tells who may",
     errno.EPERM: "`ls -ld {path}` tells who may",
@@ -31,9 +31,11 @@ def told(error: OSError, behind: str = "") -> str:
     """Return what went wrong, and where, and what is to stand `behind` that, then what to type."""
     name = error.filename
     path = os.fsdecode(name) if isinstance(name, str | bytes) else ""
-    remedy = _REMEDIES.get(error.errno or 0, _ELSE)
-    shown = {"path": printable(quote(path)), "folder": printable(quote(_nearest(path)))}
-    return f"{os_error_text(error)}{behind}; {remedy.format(**shown)}"
+    folder = _nearest(path)
+    paths = {"path": path, "folder": folder, "there": path if os.path.lexists(path) else folder}
+    shown = {name: printable(quote(each)) for name, each in paths.items()}
+    remedy = _REMEDIES.get(error.errno or 0, _ELSE).format(**shown)
+    return f"{os_error_text(error)}{behind}; {remedy}"
 
 
 def _nearest(path: str) -> str:

@@ -187,6 +187,9 @@ def test_spool_that_is_a_file(pq: Pq) -> None:
     for command in (("enqueue",), ("next",), ("ls",), ("init",), ("done", "1")):
         ran = pq(*command, stdin=b"x", expect=73)
         assert ran.err == f"pq: {pq.spool} is not a directory; `-s DIR` names another place\n"
+    pq("init", "-s", f"{pq.spool}-2")
+    (pq.spool.with_name(f"{pq.spool.name}-2") / "workers").write_text("")
+    refused(pq, "workers", "-s", f"{pq.spool}-2", status=74, said=f"`ls -ld {pq.spool}-2/workers`")
     inside = pq.spool / "in" / "side"
     assert pq("enqueue", "-s", inside, stdin=b"x", expect=73).err.count("\n") == 1
     assert pq.spool.read_text() == "mine"

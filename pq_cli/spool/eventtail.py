@@ -66,7 +66,7 @@ class LogTail:
         None when there is no log; that is an error, too, where there was one.
         """
         try:
-            file = os.fdopen(os.open(self._path, FOUND), "rb")
+            file = open(self._path, "rb", opener=_found)  # noqa: SIM115  kept: it is read on
         except FileNotFoundError:
             if self._after:
                 raise EventsGoneError.after(self._after, 0) from None
@@ -98,3 +98,7 @@ class LogTail:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+
+def _found(path: str, _: int) -> int:
+    return os.open(path, FOUND)

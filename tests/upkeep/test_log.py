@@ -81,6 +81,15 @@ def test_losing_or_damaging_the_log_harms_nothing(spool):
     assert events(spool) == [("enqueued", 2)]
 
 
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("/", path)])
+def test_what_is_no_log_is_named(pq, make):
+    """Another thing in its place: the error says which, and what looks at it; nobody waits."""
+    pq("init")
+    make(pq.spool / "log")
+    (line,) = pq("log", expect=74).err.splitlines()
+    assert line.startswith(f"pq: {pq.spool}/log: ") and "; `" in line and "None" not in line
+
+
 def test_a_log_that_cannot_be_written_stops_nothing(spool):
     """A folder in its place, a full disk: the verbs go on, the item is safe."""
     os.mkdir(f"{spool.path}/{layout.LOG}")
