@@ -65,6 +65,14 @@ class Opened(About):
                 raise
 
 
+def present_folder() -> str:
+    """Return the present folder. Raises UsageError: somebody has removed it."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the present folder is gone: cd to one that is there") from None
+
+
 def open_file(path: str, *, pipes: bool = True) -> int:
     """Return a descriptor of a FILE that somebody named: a regular file, or a pipe, which ends.
 

@@ -184,6 +184,14 @@ def span(text: str) -> float:
     return seconds
 
 
+def moment(text: str) -> float:
+    """Return the Unix seconds of a time from 1970 on. Raises Misread, UsageError."""
+    seconds = parse_time(text)
+    if seconds < 0:
+        raise Misread(text, "give a time from 1970 on")
+    return seconds
+
+
 def one_of(allowed: Iterable[str]) -> Callable[[str], str]:
     """Return what reads one of these words."""
 
@@ -283,7 +291,7 @@ def limit_or_none(text: str) -> str:
 LIMIT = option("--limit LIMIT", "At most so many of it at once.", read=valid_limit)
 METADATA = option("-m, --metadata K=V", "May be repeated.", many=True, read=metadata_of)
 DELAY = option("--delay D", "Not before D from now.", read=parse_duration)
-AT = option("--at T", "Not before this time.", read=parse_time)
+AT = option("--at T", "Not before this time.", read=moment)
 
 
 def _after(texts: Iterable[str]) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ def test_priority_everywhere(pq: Pq, command: str) -> None:
         (("--delay", "9" * 30), "longer than 100 years"),
         (("--at", "tomorrow"), "'tomorrow' is not a time"),
         (("--delay", "1", "--at", "2099-01-01"), "exclude each other"),
+        (("--at", "1969-12-30"), "--at '1969-12-30': give a time from 1970 on"),
         (("--max-attempts", "0"), "max"),
         (("--max-attempts", "many"), "whole number"),
         (("--max-attempts", "9" * 30), "a whole number from 1 to 1000000"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pq_cli.commands.spools import open_spool
 from pq_cli.core.item import State
 from pq_cli.core.order import aged_groups
-from pq_cli.core.timefmt import parse_time
-from pq_cli.options import AS_JSON, Options, option
+from pq_cli.options import AS_JSON, Options, moment, option
 from pq_cli.render.counting import counted
 from pq_cli.render.present import present
 from pq_cli.render.sheet import age_sheet
@@ -17,7 +16,7 @@ class AgeOptions(Options):
     """The command line of `pq age`, as typed."""
 
     dry_run: bool = option("--dry-run", "Report; move nothing.")
-    at: float | None = option("--at T", "As of this time.", read=parse_time)
+    at: float | None = option("--at T", "As of this time.", read=moment)
     as_json: bool = AS_JSON
 
 

@@ -10,7 +10,7 @@ from time import monotonic
 from pq_cli.commands.spools import open_spool, taken_text
 from pq_cli.core.item import MAX_NAME_BYTES, State, printable
 from pq_cli.errors import OutputError, PqError, UsageError
-from pq_cli.opened import About, open_file
+from pq_cli.opened import About, open_file, present_folder
 from pq_cli.options import AT, DELAY, NewItemOptions, option
 from pq_cli.queue.request import Request, checked
 
@@ -108,14 +108,10 @@ def _order_of(words: Sequence[str]) -> tuple[Order, str]:
     if is_line and shutil.which(line) is None:
         better = printable(as_command(words))
         raise UsageError(f"{printable(line)}: it is one word, and no shell reads it: `-- {better}`")
-    try:
-        cwd = os.getcwd()
-    except FileNotFoundError:
-        raise UsageError("the present folder is gone: cd to one that is there") from None
     name, shown = shlex.join(words), MAX_NAME_BYTES // 4  # a character has four at most
     if len(name) > shown:
         name = name[: shown - 3] + "..."
-    return Order(argv=list(words), cwd=cwd), name
+    return Order(argv=list(words), cwd=present_folder()), name
 
 
 def _size_of_stdin() -> int | None:

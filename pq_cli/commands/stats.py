@@ -43,7 +43,7 @@ def command(o: StatsOptions, screen: Screen) -> int:
     Columns are ages: an item under `5m` is 5 minutes old or older, and younger than the next.
     Throughput and waiting times come from the log and may lack an event. Nothing is changed.
     """
-    forms = {"--json": o.as_json, "--prometheus": o.prometheus, "--html": bool(o.html)}
+    forms = {"--json": o.as_json, "--prometheus": o.prometheus, "--html": o.html is not None}
     if sum(forms.values()) > 1:
         given = " and ".join(name for name, asked in forms.items() if asked)
         raise UsageError(f"{given} exclude each other")
@@ -56,7 +56,7 @@ def command(o: StatsOptions, screen: Screen) -> int:
 
         for line in metrics(stats):
             screen.emit(line)
-    elif o.html:
+    elif o.html is not None:
         made = web_page(queue, stats)
         if o.html == "-":
             screen.write(made)

@@ -19,6 +19,7 @@ from pq_cli.errors import (
     PermissionDeniedError,
     UsageError,
 )
+from pq_cli.opened import present_folder
 from pq_cli.queue.verbs import Queue
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
@@ -127,7 +128,7 @@ def absolute(path: str | os.PathLike[str]) -> str:
         raise UsageError("--spool: give a directory; the path is empty")
     if not isinstance(text, str) or "\0" in text:
         raise wrong("path", path, "a directory")
-    return os.path.abspath(text)
+    return os.path.normpath(text if os.path.isabs(text) else f"{present_folder()}/{text}")
 
 
 def check_path(path: str) -> None:

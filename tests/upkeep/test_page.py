@@ -256,3 +256,4 @@ def test_a_link_is_followed_and_what_is_no_file_is_refused(tmp_path, pq: Pq):
     pq.fill(b"x")
     said = pq("stats", "--html", tmp_path / "none" / "pq.html", expect=74).err
     assert "none/pq.html" in said
+    assert "is no file" in pq("stats", "--html", "", expect=2).err  # "$PAGE", which nothing sets
