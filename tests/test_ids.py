@@ -10,6 +10,7 @@ from queues import Clock, drain, make_queue
 
 from pq_cli import QueueConfig, Spool, host
 from pq_cli.core.jsonio import to_json
+from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk import durable, state
 from pq_cli.spool.disk.durable import Disk
 
@@ -194,6 +195,18 @@ def test_a_damaged_state_is_told_and_nothing_is_changed(tmp_path, text):
     with pytest.raises(state.DamagedStateError, match=r"state\.json"):
         use(tmp_path, "full")
     assert path.read_bytes() == text
+
+
+def test_a_state_that_is_gone_is_not_made_anew(tmp_path):
+    """Ids would begin at 1 again, those of what has ended among them: so only a repair makes it."""
+    given = use(tmp_path, "full")
+    end_all(tmp_path)
+    (tmp_path / "spool/state.json").unlink()
+    for _ in range(2):
+        with pytest.raises(state.DamagedStateError, match=r"state\.json is gone: `pq check --rep"):
+            use(tmp_path, "full")
+    list(Check(str(tmp_path / "spool"), 5.0).run(repair=True))
+    assert min(use(tmp_path, "full")) > max(given)
 
 
 def test_what_a_newer_pq_wrote_into_the_state_is_kept(tmp_path):

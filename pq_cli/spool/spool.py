@@ -25,7 +25,14 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import SpoolLock
 from pq_cli.spool.disk.spare import Spare
-from pq_cli.spool.disk.state import SpoolState, new_state, read_config, read_state, write_state
+from pq_cli.spool.disk.state import (
+    SpoolState,
+    new_state,
+    present_state,
+    read_config,
+    read_state,
+    write_state,
+)
 from pq_cli.spool.files import Files
 from pq_cli.spool.store import SpoolStore
 
@@ -162,7 +169,8 @@ def check_path(path: str) -> None:
 def open_state(path: str) -> SpoolState:
     """Return the state of the spool at `path`.
 
-    Raises NoSpoolError when there is none yet, CannotCreateError when something else is there.
+    Raises NoSpoolError when there is none yet, CannotCreateError when something else is there,
+    DamagedStateError when it is damaged or gone.
     """
     check_path(path)
     try:
@@ -187,6 +195,8 @@ def open_state(path: str) -> SpoolState:
         raise CannotCreateError(
             f"{printable(path)} is not a pq spool: it holds {printable(foreign, 60)!r}"
         )
+    if layout.COUNTER in found:  # there was one, or is just now: made anew, it would give ids twice
+        return present_state(path)
     raise NoSpoolError(f"the spool at {printable(path)} is not made yet; `pq init` makes it")
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import chain
 
 from pq_cli.core.item import State, printable
-from pq_cli.errors import ConfigError, NoSpoolError
+from pq_cli.errors import ConfigError
 from pq_cli.host import this_boot
 from pq_cli.spool.check.findings import Finding
 from pq_cli.spool.check.mend import Mender
@@ -64,9 +64,6 @@ class Check:
             open_state(self.root)
         except DamagedStateError:
             pass
-        except NoSpoolError:
-            if not os.path.lexists(f"{self.root}/{layout.COUNTER}"):
-                raise
         self._reader = Reader(self.root)
         self._disk = Disk(self.root, sync=True)
         self._keys = Keys(self._reader, self._disk)
