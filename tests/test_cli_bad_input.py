@@ -284,7 +284,7 @@ def test_newer_format(pq: Pq) -> None:
     for state in ({"format": 2}, {"format": 99, "reserved_id": "many", "boot": [], "aged_at": 3}):
         (pq.spool / "state.json").write_text(json.dumps(state))
         for command in commands if state["format"] == 99 else commands[:1]:
-            said = f"has format {state['format']}, this pq knows 1: use a newer pq"
+            said = f"has format {state['format']}, of a newer pq; `pq --version` tells which"
             refused(pq, *command, status=78, said=said)
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import stat
 
-from pq_cli.core.item import printable
 from pq_cli.core.jsonio import parse_python, to_json
 from pq_cli.core.policy import Pause, QueueConfig, QueueState
 from pq_cli.core.timefmt import format_time, parse_time
@@ -96,7 +95,7 @@ def read_state(root: str) -> SpoolState | None:
         number = values.get("format")
         if type(number) is int and number > layout.FORMAT:  # anything else may mean something else
             raise ConfigError(
-                f"{root} has format {number}, this pq knows {layout.FORMAT}: use a newer pq"
+                f"{root} has format {number}, of a newer pq; `pq --version` tells which this is"
             )
         known = {name: values.pop(name) for name in ("format", "reserved_id", "boot", "aged_at")}
         if not all(type(known[name]) is int for name in ("format", "reserved_id")):
@@ -177,7 +176,7 @@ def read_policy(path: str) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file_name}: {printable(str(error))}") from None
+        raise ConfigError(f"{file_name}: its byte {error.start + 1} is not UTF-8") from None
 
 
 def last_given(root: str) -> int | None:
