@@ -89,14 +89,12 @@ class Pool:
         self._attempts: set[_Attempt] = set()
         self._counts: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
-        self._caller = asyncio.current_task()
         self._wake = asyncio.Event()
         self._closing = False
         self._obeyed = 0
         self._lock_timeout = limits.lock_timeout or 0.0
         self._claiming: Waiting | None = None
         self._error: BaseException | None = None
-        self._broken: Exception | None = None
 
     async def run(
         self, *, follow: bool, gate: Callable[[], Awaitable[bool]] | None, stop: Stop
@@ -111,8 +109,6 @@ class Pool:
         try:
             while True:
                 self._wake.clear()
-                if self._broken is not None:
-                    raise self._broken
                 self._obey(stop)
                 nothing_left = not self._fill()
                 if not self._attempts and (self._closing or (nothing_left and not follow)):
@@ -144,22 +140,6 @@ class Pool:
             elif not self._start_next():
                 return self._claiming is not None
         return True
-
-    def _refill(self) -> None:
-        """Fill the slot that has just become free: `run` need not wake up where that is all.
-
-        After a failure it does, once all that has ended by then counts; and when it is cancelled:
-        it would cancel a task that has not begun, and cannot release its item.
-        """
-        cancelled = self._caller is not None and self._caller.cancelling()
-        try:
-            self._obey(self._stop)
-            if not cancelled and not self._pace.in_a_row:
-                self._fill()
-        except Exception as error:
-            self._broken = error
-        if self._broken or self._closing or len(self._attempts) < self._concurrency:
-            self._wake.set()
 
     def _is_pending(self) -> bool:
         return next(iter(self._queue.items([State.PENDING])), None) is not None
@@ -226,7 +206,7 @@ class Pool:
             self._close(error)
         finally:
             self._attempts.discard(attempt)
-            self._refill()
+            self._wake.set()
 
     async def _handle(self, attempt: _Attempt) -> Sequence[Outcome]:
         items = [claim.item for claim in attempt.claims]
