@@ -335,7 +335,7 @@ class Working(Looking):
         with store.foreseen(look) as seen, store.transaction():
             before = self._claimed(ref)
             if seen is not None and seen[0] == before:
-                return self._put(*seen)
+                return self._put(*seen, later=later)
             return self._put(before, become(before, store.now()), later=later)
 
     def _claimed(self, ref: Item | int | str) -> Item:

@@ -2,7 +2,8 @@
 
 The new meta lies in `tmp/` like that of an enqueue, and is renamed over the old one under the lock
 if the item is then what it was when it was looked at. If not, it is written there and then. That an
-item is done is told by a sector of the meta that is there; so only its new folder is made before.
+item is done is told, where there is room, by a sector of the meta that is there: then only its new
+folder is made before.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from pq_cli.core.item import State
-from pq_cli.core.meta import encode
+from pq_cli.core.meta import claim_over, encode
 from pq_cli.errors import PqError
 from pq_cli.spool.disk import layout
 from pq_cli.spool.files import Files
@@ -46,12 +47,18 @@ def _written(files: Files, look: Look, meta: str) -> tuple[Item, Item] | None:
     try:
         seen = look()
         files.disk.make_dir(layout.folder_of(seen[1]))
-        if seen[1].state is State.DONE:
+        if seen[1].state is State.DONE and _fits(files, *seen):
             return None
         files.disk.write_new(meta, encode(seen[1]), sync=True)
     except (PqError, OSError):
         return None  # whoever does it all under the lock is told, or has the spare
     return seen
+
+
+def _fits(files: Files, before: Item, after: Item) -> bool:
+    """Tell whether a sector of the meta that is there can say what the item becomes."""
+    text = files.reader.meta_text(files.place(before) + layout.META, before.id)
+    return claim_over(text, after, True) is not None
 
 
 def _discard(files: Files, meta: str) -> None:

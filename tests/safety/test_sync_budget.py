@@ -142,6 +142,19 @@ def test_an_end_that_is_kept_costs_two_and_nobody_waits(
     assert (trace.syncs - trace.made, trace.under_the_lock) == (2, 0) and trace.made >= made
 
 
+def test_what_is_kept_after_many_attempts_keeps_nobody_waiting(spool: Path) -> None:
+    """Its history has no room for one more in the meta that is there: a new one is made ahead."""
+    need_tool("strace")
+    (spool / "queue.toml").write_text('keep_done = "1d"\n')
+    with Spool(spool) as queue:
+        for attempt in range(1, 25):
+            queue.defer(f"1.{attempt}")
+            queue.retry(1)
+            assert queue.claim(bound=False).id == 1
+    trace = Trace(spool, ["done", "1.25"])
+    assert (trace.syncs - trace.made, trace.under_the_lock) == (2, 0)
+
+
 MANY = {
     "enqueue --lines": b"line\n" * 300,
     "enqueue -0": b"record\0" * 300,
