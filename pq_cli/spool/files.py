@@ -387,7 +387,8 @@ class Files:
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""
-        self.settle()
+        if self._later:
+            self.settle()
         for part in ("counter", "log", "_lock"):
             if part in self.__dict__:
                 self.__dict__[part].close()

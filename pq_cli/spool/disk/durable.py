@@ -88,7 +88,7 @@ class Disk:
 
         Until it is, it has the sticky bit: who finds that, for its maker may be dead, syncs it
         first. durable=False: for one in which nothing needs to last. later: only what is new
-        enters, and the caller calls `let_last` before it promises that.
+        enters, and the caller calls `sync_dir` before it promises that.
         """
         sync = self.sync and durable
         try:
@@ -104,20 +104,17 @@ class Disk:
             if self.owner is not None:
                 os.chown(self._at(path), *self.owner, follow_symlinks=False)
         if sync and not later:
-            self.let_last(path)
+            self._let_last(path)
         return not (sync and later and _is_loose(self._at(path)))
 
-    def let_last(self, path: str) -> None:
+    def _let_last(self, path: str) -> None:
         """Make the entry of a folder durable, and those above it, unless they are."""
         full = self._at(path)
         if not _is_loose(full):
             return
-        parent = os.path.dirname(path)
         # By its descriptor: meanwhile it may be removed, and another made that is not durable.
         with Opened(os.open(full, _FOLDER | os.O_NOFOLLOW), full) as fd:
-            if parent:
-                self.let_last(parent)
-            self.sync_dir(parent)
+            self.sync_dir(os.path.dirname(path))
             os.fchmod(fd, 0o700)
 
     def remove_dir(self, path: str) -> bool:
@@ -131,7 +128,9 @@ class Disk:
         return True
 
     def sync_dir(self, path: str) -> None:
-        """Make a folder's entries durable, whatever `sync` says."""
+        """Make a folder's entries durable, and its own, whatever `sync` says."""
+        if path:
+            self._let_last(path)
         full = self._at(path)
         _closed(os.open(full, _FOLDER), full, os.fsync)
 

@@ -261,7 +261,6 @@ class Afterwards:
         if len(self.folders) < MANY:
             try:
                 for folder in self.folders:
-                    disk.let_last(folder)
                     disk.sync_dir(folder)
                 return
             except FileNotFoundError:
