@@ -12,9 +12,11 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from typing import Any
 
 from benchmarks import pgpeers
@@ -221,23 +223,40 @@ def _commands(bench: Bench, url: str) -> None:
 
 
 def _peers(bench: Bench, url: str) -> None:
-    seconds = bench.pick(small=2, usual=40) / 10
-    for peer in pgpeers.PEERS:
-        if not pgpeers.installed(peer):
-            continue
-        argv = [sys.executable, "-m", "benchmarks.pgpeers", peer.name, url]
-        subprocess.run([*argv, "make"], check=True)
-        for count in (1,) if bench.size == "small" else (1, 8):
-            put = [line.split() for line in together([*argv, "put", str(seconds / 2)], count)]
-            what = f"{peer.name} ({peer.guarantees})"
-            _rate(bench, f"{what}: put, {count} at work", put)
-            take = [line.split() for line in together([*argv, "take", str(seconds)], count)]
-            _rate(bench, f"{what}: take and ack, {count} at work", take)
+    """Whole cycles, all queues taking turns: who comes first would else pay for a new server."""
+    seconds = bench.pick(small=2, usual=20, full=40) / 10
+    peers = [peer for peer in pgpeers.PEERS if pgpeers.installed(peer)]
+    counts = (1,) if bench.size == "small" else (1, 8)
+    each: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+    for peer in peers:
+        subprocess.run([*_peer(peer.name, url), "make"], check=True)
+    for _ in range(bench.pick(small=1, usual=3, full=5)):
+        for peer, count in product(peers, counts):
+            argv = _peer(peer.name, url)
+            put = _each(together([*argv, "put", str(seconds / 2)], count))
+            take = _each(together([*argv, "take", str(seconds)], count))
+            for what, took in (("put", put), ("take and ack", take), ("whole cycle", put + take)):
+                each[peer.name, what, count].append(took)
+    for peer in peers:
+        name = f"{peer.name} ({peer.guarantees})"
+        for count, what in product(counts, ("put", "take and ack")):
+            took = each[peer.name, what, count]
+            bench.report(POSTGRES, f"{name}: {what}, {count} at work", took, "us")
+    for count, peer in product(counts, peers[1:]):
+        ahead = Target(f"ahead of {peer.name}", 1.0)
+        own, other = (each[name, "whole cycle", count] for name in (peers[0].name, peer.name))
+        bench.report(POSTGRES, f"{peers[0].name}: whole cycle, {count} at work", own, "us",
+                     to=peer.name, reference=other, target=ahead)  # fmt: skip
 
 
-def _rate(bench: Bench, what: str, done: list[list[str]]) -> None:
-    each = 1e6 / max(1e-9, sum(int(many) / float(took) for many, took in done))
-    bench.report(POSTGRES, what, [each], "us")
+def _peer(name: str, url: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.pgpeers", name, url]
+
+
+def _each(lines: list[str]) -> float:
+    """Return the microseconds of one, of what processes tell that worked side by side."""
+    done = [line.split() for line in lines]
+    return 1e6 / max(1e-9, sum(int(many) / float(took) for many, took in done))
 
 
 @dataclass(frozen=True)
