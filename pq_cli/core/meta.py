@@ -131,8 +131,8 @@ def claim_over(text: bytes, item: Item, apart: bool = False) -> tuple[int, bytes
     is not as we write it: then a new meta is needed. apart: see `encode`.
     """
     first = b'"first":true' in text
-    texts = (encode(item, first=is_first, apart=apart) for is_first in (first, not first))
-    return next((over for over in (_over(text, new) for new in texts) if over), None)
+    over = _over(text, encode(item, first=first, apart=apart))
+    return over or _over(text, encode(item, first=not first, apart=apart))
 
 
 def end_over(text: bytes, item: Item) -> tuple[int, bytes] | None:

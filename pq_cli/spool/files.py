@@ -245,7 +245,8 @@ class Files:
         meta = path + layout.META
         done = after.state is State.DONE and path.startswith(f"{ACTIVE}/")
         if (done or after.state is ACTIVE) and self.disk.patch(meta, claim_over, after, done):
-            self.after.kept += [target + layout.META] * done
+            if done:
+                self.after.kept.append(target + layout.META)
             return
         ahead = self.foreseen.pop(id(after), None)
         if ahead is None or not self._renamed(ahead, meta):

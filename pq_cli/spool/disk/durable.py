@@ -177,9 +177,10 @@ class Disk:
 
     def sync_files(self, paths: Sequence[str], *, data: bool = False) -> bool:
         """Make files (`data`: what was overwritten) durable, in "full"; tell if all were there."""
-        if len(paths) >= MANY and self.sync:
-            self.sync_file_system()  # one call for many
-        if len(paths) >= MANY or not self.sync:
+        if not self.sync:
+            return True
+        if len(paths) >= MANY:
+            self.sync_file_system()  # one call for all
             return True
         whole = True
         how = os.fdatasync if data else os.fsync  # what is overwritten needs no journal

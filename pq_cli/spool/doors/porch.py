@@ -18,7 +18,7 @@ import stat
 from zlib import crc32
 
 from pq_cli.core.events import event_of
-from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State, checksum_text, printable
+from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, checksum_text, printable
 from pq_cli.core.meta import encode, second_line
 from pq_cli.core.record import Record
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError, SpoolIOError
@@ -285,7 +285,8 @@ class SpoolAdmits:
         folders = set(files.folders)
         last = last_given(files.root) or 0
         now = self.now()
-        wait = ahead.begin_sync(disk) if disk.sync and len(batch) >= ahead.MANY else None
+        many = disk.sync and len(batch) >= ahead.MANY
+        wait_for_payloads = ahead.begin_sync(disk) if many else None
         for likely, staged in enumerate(batch, last + 1):
             request = staged.request
             if staged.tmp in ready or (
@@ -308,8 +309,8 @@ class SpoolAdmits:
                 break
             ready[staged.tmp] = item, meta, len(text)
             paths += (staged.tmp, meta)
-        if wait is not None:
-            wait()
+        if wait_for_payloads is not None:
+            wait_for_payloads()
         disk.sync_files(paths)
 
     def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
@@ -327,9 +328,6 @@ class SpoolAdmits:
                 except (PqError, OSError) as stop:
                     work.error = stop
                     break
-            for ready in filter(None, (self._ready.get(staged.tmp) for staged in batch)):
-                if ready[0].state is State.DELAYED:  # an empty due folder would look like work
-                    files.tidy(layout.folder_of(ready[0]))
             events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
             events += [event_of("changed", item, item.updated_at) for item in work.raised]
             files.log.note(*events)
