@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",  # there is one way that is right, whatever the values
+    "enable_bitmapscan": "off",  # nearly all look for one row: it costs more than the look itself
     "jit": "off",  # it would compile for 130 ms what runs for one
     "idle_in_transaction_session_timeout": "60s",  # who was stopped must not hold rows for ever
     "tcp_keepalives_idle": "10",  # a host that vanished is noticed within half a minute
