@@ -232,6 +232,11 @@ class Naive:
         self.all_follow()
         return thing
 
+    def done_and_claim(self, ref, lease=None):
+        """One after the other."""
+        self.done(ref)
+        return self.claim(lease)
+
     def fail(self, ref, error=None, dead=False):
         """End badly."""
         thing = self._claimed(ref)

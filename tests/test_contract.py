@@ -589,6 +589,77 @@ def test_a_done_item_can_be_kept(make):
         q.done("1.1")
 
 
+@pytest.mark.parametrize("keep_done", [0.0, 60.0])
+def test_done_and_claim_is_both(make, keep_done):
+    """What done and claim would do, one after the other, and the log tells both in that order."""
+    q = make(keep_done=keep_done)
+    put(q, 5, 5, 1)
+    item = q.claim()
+    for expected in (1, 2):
+        item = q.done_and_claim(item, lease=7.0, bound=False, status=0)
+        assert (item.id, item.claims, item.lease_until) == (expected, 1, item.updated_at + 7.0)
+        assert plain(q.get(item.id)) == plain(item) and q.payload(item) == b"5"
+    assert q.done_and_claim(item) is None and len(q) == 0
+    told = [(event["event"], event["id"]) for event in q.log() if event["event"] != "enqueued"]
+    one_after_the_other = [(what, number) for number in (3, 1, 2) for what in ("claimed", "done")]
+    assert told == one_after_the_other
+
+
+def test_done_and_claim_of_a_claim_that_was_lost_claims_nothing(make):
+    """Whoever has lost it is told, and is not given work over which he would not hear of it."""
+    q = make()
+    put(q, 5, 5)
+    item = q.claim()
+    q.release(item)
+    q.hold(1)
+    with pytest.raises(StaleClaimError):
+        q.done_and_claim(item)
+    assert q.get(2).claims == 0
+    q.remove(1)
+    with pytest.raises((StaleClaimError, NoSuchItemError)):
+        q.done_and_claim(item)
+    assert q.get(2).claims == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lease": 0}, {"lease": "1h"}, {"bound": 1}, {"later": None}], ids=str
+)
+def test_done_and_claim_with_what_is_no_argument_does_nothing(make, wrong):
+    """It is refused before the item has ended."""
+    q = make()
+    put(q, 5, 5)
+    item = q.claim()
+    with pytest.raises(UsageError):
+        q.done_and_claim(item, **wrong)
+    assert [(i.id, i.claims) for i in q.items()] == [(1, 1), (2, 0)]
+
+
+def test_done_and_claim_while_paused_ends_the_item(make):
+    """What has begun may end, and nothing begins."""
+    q = make()
+    put(q, 5, 5)
+    item = q.claim()
+    q.pause()
+    assert q.done_and_claim(item) is None
+    assert ids(q) == [2] and q.get(2).claims == 0
+
+
+def test_done_and_claim_takes_the_slot_that_it_gave_back(make):
+    """The limit counts those at work, and one of them has just ended."""
+    q = make(limits={"api": 1})
+    for _ in range(2):
+        q.enqueue(b"x", limit="api")
+    assert q.done_and_claim(q.claim()).id == 2
+
+
+def test_done_and_claim_may_claim_what_came_after(make):
+    """What waited for the item waits no longer."""
+    q = make()
+    q.enqueue(b"x")
+    q.enqueue(b"y", after=[1])
+    assert q.done_and_claim(q.claim()).id == 2
+
+
 def test_a_failed_attempt_waits_longer_each_time(make, clock):
     """backoff * factor^(n-1), at most max_backoff; then pending again in its old place."""
     q = make(backoff=10.0, backoff_factor=3.0, max_backoff=50.0, max_attempts=9)

@@ -145,7 +145,15 @@ class Agreement(RuleBasedStateMachine):
     @rule(lease=st.none() | seconds.filter(bool))
     def claim(self, lease):
         """The same item comes out of all three, with its own payload."""
-        item = self.agree("claim", lease=lease)
+        self.came(self.agree("claim", lease=lease))
+
+    @rule(lease=st.none() | seconds.filter(bool))
+    def go_on(self, lease):
+        """The latest claim ends, and the next one is made at once."""
+        self.came(self.agree("done_and_claim", self.claims[-1], lease=lease))
+
+    def came(self, item):
+        """Look at what was claimed."""
         if item is not None:
             self.claims.append(item.claim)
             assert self.spool.payload(item) == self.contents[item.id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from queues import START, Clock, make_queue, plain
 from support import HANG, wait_until
 
-from pq_cli import GiveUp, RetryLater, Spool, StaleClaimError, State, UsageError
+from pq_cli import GiveUp, MemoryQueue, RetryLater, Spool, StaleClaimError, State, UsageError
 
 
 class CountingClock(Clock):
@@ -380,3 +381,43 @@ def test_python_that_only_claims_starts_no_thread(make):
     before = threading.active_count()
     q.claim(wait=1)
     assert threading.active_count() == before
+
+
+# -- done_and_claim --------------------------------------------------------------
+
+
+class StoppingClock:
+    """Tells the time so many times, and fails then, as anything may that a claim needs."""
+
+    def __init__(self):
+        self.told, self.most = 0, math.inf
+
+    def __call__(self):
+        """Return the time, while there is some."""
+        if self.told >= self.most:
+            raise OSError(errno.EIO, "no time")
+        self.told += 1
+        return 1000.0
+
+
+@pytest.mark.parametrize("kind", ["spool", "memory"])
+def test_what_keeps_it_from_claiming_does_not_hide_that_it_is_done(kind, tmp_path):
+    """Who is told of it would try the end again, and hear that the claim was lost."""
+    asked = 0
+    for number in range(2):
+        clock, path = StoppingClock(), tmp_path / str(number)
+        queue = MemoryQueue(clock=clock) if kind == "memory" else Spool(path, clock=clock)
+        for _ in range(2):
+            queue.enqueue(b"x")
+        item = queue.claim()
+        before = clock.told
+        if number == 0:
+            queue.done(item)
+            asked = clock.told - before
+            continue
+        clock.most = before + asked
+        assert queue.done_and_claim(item) is None
+        with pytest.raises(OSError, match="no time"):
+            queue.claim()
+        clock.most = math.inf
+        assert [(i.id, i.claims) for i in queue.items()] == [(2, 0)]

@@ -88,7 +88,7 @@ class PostgresQueue(Queue):
         return self._anew(lambda: self._take(lease, bound))
 
     def _take(self, lease: float | None, bound: bool) -> Item | None:
-        settled, item = self._store.take(self.config.lease if lease is None else lease, bound)
+        settled, item = self._store.take(self._seconds(lease), bound)
         return item if settled else super()._claim_now(lease, bound)
 
     def attend(self) -> Attendance:
@@ -118,6 +118,24 @@ class PostgresQueue(Queue):
             if ended is not None:
                 return ended
         return super().done(item, status=status, later=later)
+
+    def _done_and_claim(
+        self,
+        item: Item | int | str,
+        status: int | None,
+        later: bool,
+        lease: float | None,
+        bound: bool,
+    ) -> Item | None:
+        """As that of any `Queue`; nearly always one round trip, and one wait for the disk."""
+        if not self.config.keep_done:
+            ref, seconds = valid_reference(item), self._seconds(lease)
+            ended, settled, found = self._store.end_and_take(*ref, status, seconds, bound)
+            if settled:
+                return found
+            if ended:
+                return self._claim_if_it_can(lease, bound)
+        return super()._done_and_claim(item, status, later, lease, bound)
 
     def findings(self) -> Iterator[tuple[str, int | None, str] | None]:
         """Yield what is wrong in the tables, as `pq check` tells it; None after each page."""

@@ -90,14 +90,15 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome(verdict=Verdict.RETRY, error=words)
 
 
-def _settle(queue: Queue, item: Item, outcome: Outcome, *, later: bool = False) -> None:
-    """End a claim as its outcome says. Raises StaleClaimError when it was lost.
-
-    later: what is done need not survive a power loss before the next `Queue.settle`.
-    """
+def _settle(
+    queue: Queue, item: Item, outcome: Outcome, done: Callable[[Item, int | None], object] | None
+) -> None:
+    """End a claim as its outcome says. Raises StaleClaimError when it was lost."""
     what, words, status = outcome.verdict, outcome.error, outcome.status
-    if what is Verdict.DONE:
-        queue.done(item, status=status, later=later)
+    if what is Verdict.DONE and done is not None:
+        done(item, status)
+    elif what is Verdict.DONE:
+        queue.done(item, status=status)
     elif what is Verdict.DEFER:
         queue.defer(item, words, status=status)
     elif what is Verdict.RELEASE:
@@ -138,19 +139,23 @@ def patiently(take: Callable[[], T], patience: float, warn: Callable[[object], N
 
 
 def settling(
-    queue: Queue, item: Item, outcome: Outcome, lease: float, *, later: bool = False
+    queue: Queue,
+    item: Item,
+    outcome: Outcome,
+    lease: float,
+    done: Callable[[Item, int | None], object] | None = None,
 ) -> Iterator[tuple[OSError | TryAgainError, Waiting]]:
     """End a claim as the worker contract says; yield each time that disk or lock refuse it.
 
     It is tried again whenever the caller, who pauses for END_AGAIN and knows whether somebody
     wants it given up, comes back: the work was done, and to forget that would do it twice. After
     `lease` seconds it raises what refused it. Raises StaleClaimError or NoSuchItemError when the
-    claim was lost. later: as of `_settle`.
+    claim was lost. done: ends, instead of `Queue.done`, what ended well with this exit status.
     """
     waiting = Waiting(lease)
     while True:
         try:
-            return _settle(queue, item, outcome, later=later)
+            return _settle(queue, item, outcome, done)
         except (OSError, TryAgainError) as error:
             if waiting.over():
                 raise

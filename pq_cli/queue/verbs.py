@@ -22,7 +22,7 @@ from pq_cli.core.arguments import (
 from pq_cli.core.item import NO_LIMIT, Item, State
 from pq_cli.core.order import AgedGroup, aged_groups
 from pq_cli.core.policy import Pause, QueueConfig
-from pq_cli.errors import ConfigError, ConflictError, UsageError
+from pq_cli.errors import ConfigError, ConflictError, PqError, UsageError
 from pq_cli.queue.request import Request, changes, check_key, checked
 from pq_cli.queue.working import Working
 
@@ -48,7 +48,7 @@ class Queue(Working):
     share of a tenth, in [0, 1).
     """
 
-    # -- a claim for as long as a body runs --------------------------------------
+    # -- one claim after another, each for as long as its work takes -------------
 
     def claimed(
         self, *, wait: float = 0.0, lease: float | None = None
@@ -92,6 +92,48 @@ class Queue(Working):
         valid_lease(lease)
         valid_wait(wait)
         return each(self, lambda: self.claim(lease=lease, wait=wait), lease)
+
+    def done_and_claim(
+        self,
+        item: Item | int | str,
+        *,
+        status: int | None = None,
+        later: bool = False,
+        lease: float | None = None,
+        bound: bool = True,
+    ) -> Item | None:
+        """End a claimed item well, and claim the next: of a server only one thing is asked then.
+
+            item = queue.claim(wait=60)
+            while item is not None:
+                upload(queue.payload(item))
+                item = queue.done_and_claim(item) or queue.claim(wait=60)
+
+        The arguments are those of `done` and `claim`, and it raises what `done` raises; then
+        nothing is claimed. None: nothing is pending, the queue is paused, or something keeps it
+        from being claimed, which `claim` will say.
+        """
+        valid_lease(lease)
+        valid_flag("bound", bound)
+        valid_flag("later", later)
+        return self._done_and_claim(item, status, later, lease, bound)
+
+    def _done_and_claim(
+        self,
+        item: Item | int | str,
+        status: int | None,
+        later: bool,
+        lease: float | None,
+        bound: bool,
+    ) -> Item | None:
+        self.done(item, status=status, later=later)
+        return self._claim_if_it_can(lease, bound)
+
+    def _claim_if_it_can(self, lease: float | None, bound: bool) -> Item | None:
+        try:
+            return self._claim_now(lease, bound)
+        except (PqError, OSError):
+            return None  # that the item is done must not be lost over it
 
     # -- what people say is to become of items -----------------------------------
 

@@ -210,9 +210,12 @@ class Working(Looking):
     def _claim(
         self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
     ) -> Item:
-        seconds = self.config.lease if lease is None else lease
         holder = self._store.holder(bound=bound)
-        return self._put(item, transitions.claimed(item, now, seconds, holder), own=own)
+        after = transitions.claimed(item, now, self._seconds(lease), holder)
+        return self._put(item, after, own=own)
+
+    def _seconds(self, lease: float | None) -> float:
+        return self.config.lease if lease is None else lease
 
     def attend(self) -> Attendance:
         """Hold a lock that the claims made from now on name, until its `close`.
@@ -317,7 +320,7 @@ class Working(Looking):
 
     def renew(self, item: Item | int | str, lease: float | None = None) -> Item:
         """Prolong a claim to `lease` seconds from now. Raises StaleClaimError."""
-        seconds = self.config.lease if lease is None else lease
+        seconds = self._seconds(lease)
         with self._store.transaction():
             before = self._claimed(item)
             return self._put(before, transitions.renewed(before, self._store.now(), seconds))

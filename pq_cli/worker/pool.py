@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from pq_cli.core.item import Item, State
 from pq_cli.errors import NoSuchItemError, PqError, StaleClaimError, TryAgainError
@@ -23,46 +24,11 @@ from pq_cli.queue.outcome import (
     settling,
 )
 from pq_cli.queue.verbs import Queue
+from pq_cli.worker.claims import Attempt, Claim
 from pq_cli.worker.events import COUNTED, Event, Notice, Stop, Summary, Telling, Watch
 from pq_cli.worker.gate import GateKeeper
 from pq_cli.worker.handlers import Hands
 from pq_cli.worker.limits import GateClosedError, HaltError, Limits, Pace
-
-
-class _Claim:
-    """One claimed item."""
-
-    def __init__(self, item: Item, lease: float, round_: int) -> None:
-        self.item = item
-        self.round = round_
-        self.renew_at = time.time() + lease / 3
-        self.lost = False
-
-
-class _Attempt:
-    """One call of the handler: the item that it works on, or those of a batch."""
-
-    def __init__(self, claims: Sequence[_Claim]) -> None:
-        self.claims = claims
-        self.started = time.monotonic()
-        self.task: asyncio.Task[None] | None = None
-        self.ending = False
-        self.called_off = False
-
-    def call_off(self) -> None:
-        """Cancel the handler, unless it has ended and the item is just being settled."""
-        if not self.ending and self.task is not None:
-            self.called_off = True
-            self.task.cancel()
-
-    def lose(self, claim: _Claim) -> None:
-        """Note that a claim was taken away: what works on its item, and on others, is called off.
-
-        Once is enough: a second time would be impatience.
-        """
-        claim.lost = True
-        if not self.called_off:
-            self.call_off()
 
 
 class Pool:
@@ -86,7 +52,7 @@ class Pool:
         self._pace = Pace(limits, time.monotonic())
         self._telling = Telling(queue, watch, self._close)
         self._tell = self._telling.tell
-        self._attempts: set[_Attempt] = set()
+        self._attempts: set[Attempt] = set()
         self._counts: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -94,6 +60,7 @@ class Pool:
         self._obeyed = 0
         self._lock_timeout = limits.lock_timeout or 0.0
         self._claiming: Waiting | None = None
+        self._ahead: list[Claim] = []
         self._error: BaseException | None = None
 
     async def run(
@@ -101,6 +68,7 @@ class Pool:
     ) -> Summary:
         """Work until there is no more to do or to be claimed."""
         self._stop = stop
+        self._task = asyncio.current_task()
         self._follow = follow
         self._gate = GateKeeper(gate, self._gate_said)
         stop.listen(self._asked_to_stop)
@@ -119,6 +87,7 @@ class Pool:
             keeper.cancel()
             await self._gate.close()
             await self._call_off()
+            self._start_ahead()
             await self._telling.close()
             self._notice.close()
         if self._error is not None:
@@ -129,6 +98,7 @@ class Pool:
 
     def _fill(self) -> bool:
         """Claim for every free slot, as far as pace and gate allow; False: nothing is pending."""
+        self._start_ahead()
         while len(self._attempts) < self._concurrency and not self._closing:
             now = time.monotonic()
             if self._pace.over(now):
@@ -160,15 +130,18 @@ class Pool:
         """Claim what is next, as much as a batch takes, and start the attempt; False: nothing."""
         claims = self._claim_next()
         if claims:
-            attempt = _Attempt(claims)
-            self._attempts.add(attempt)
-            for claim in claims:
-                self._tell(Event(kind="start", item=claim.item))
-            attempt.task = asyncio.create_task(self._work(attempt))
+            self._start(claims)
         return bool(claims) or self._closing
 
-    def _claim_next(self) -> list[_Claim]:
-        claims: list[_Claim] = []
+    def _start(self, claims: Sequence[Claim]) -> None:
+        attempt = Attempt(claims)
+        self._attempts.add(attempt)
+        for claim in claims:
+            self._tell(Event(kind="start", item=claim.item))
+        attempt.task = asyncio.create_task(self._work(attempt))
+
+    def _claim_next(self) -> list[Claim]:
+        claims: list[Claim] = []
         most = 1 if self._batch is None or self._pace.slowdown.slow else self._batch
         waiting = self._claiming or Waiting(self._lock_timeout)
         while len(claims) < most and not self._pace.over(time.monotonic()):
@@ -187,13 +160,34 @@ class Pool:
             self._claiming = None
             if item is None:
                 break
-            round_ = self._pace.claimed(time.monotonic())
-            claims.append(_Claim(item, self._lease, round_))
+            claims.append(self._claimed(item))
         return claims
+
+    def _claimed(self, item: Item) -> Claim:
+        return Claim(item, self._lease, self._pace.claimed(time.monotonic()))
+
+    def _may_claim(self) -> bool:
+        """Tell whether what is next may be claimed for a slot that is just becoming free."""
+        assert self._task is not None
+        now = time.monotonic()
+        stopping = self._closing or self._stop.requests > 0 or self._task.cancelling() > 0
+        alone = self._batch is None and self._claiming is None
+        open_ = self._gate.is_open(now) and not (self._pace.over(now) or self._pace.wait(now))
+        return alone and open_ and not stopping
+
+    def _start_ahead(self) -> None:
+        """Start what was claimed as others ended; give it back where nothing more is to start."""
+        while self._ahead:
+            claim = self._ahead.pop(0)
+            if not self._closing:
+                self._start([claim])
+                continue
+            with suppress(PqError, OSError):  # it is free when this process ends
+                self._queue.release(claim.item)
 
     # -- one attempt -------------------------------------------------------
 
-    async def _work(self, attempt: _Attempt) -> None:
+    async def _work(self, attempt: Attempt) -> None:
         try:
             outcomes = await self._handle(attempt)
             attempt.ending = True
@@ -208,7 +202,7 @@ class Pool:
             self._attempts.discard(attempt)
             self._wake.set()
 
-    async def _handle(self, attempt: _Attempt) -> Sequence[Outcome]:
+    async def _handle(self, attempt: Attempt) -> Sequence[Outcome]:
         items = [claim.item for claim in attempt.claims]
         try:
             return await self._hands(items[0] if self._batch is None else items, len(items))
@@ -229,8 +223,7 @@ class Pool:
         stop: the work was done, and to forget that would do it twice.
         """
         try:
-            later = self._telling.shares
-            for error, waiting in settling(self._queue, item, outcome, self._lease, later=later):
+            for error, waiting in settling(self._queue, item, outcome, self._lease, self._done):
                 if self._stop.requests > 1:
                     raise error
                 self._tell_wait(waiting, item, error)
@@ -239,7 +232,17 @@ class Pool:
             return False
         return True
 
-    def _conclude(self, attempt: _Attempt, claim: _Claim, outcome: Outcome) -> None:
+    def _done(self, item: Item, status: int | None) -> None:
+        """End an item well, and claim what is next for its slot, if that may be."""
+        later = self._telling.shares
+        if not self._may_claim():
+            self._queue.done(item, status=status, later=later)
+            return
+        found = self._queue.done_and_claim(item, status=status, later=later, lease=self._lease)
+        if found is not None:
+            self._ahead.append(self._claimed(found))
+
+    def _conclude(self, attempt: Attempt, claim: Claim, outcome: Outcome) -> None:
         name = "lost" if claim.lost else COUNTED[outcome.verdict]
         self._counts[name] = self._counts.get(name, 0) + 1
         kind = "lost" if claim.lost else "end"
@@ -248,7 +251,7 @@ class Pool:
         if outcome.fatal is not None:
             self._close(outcome.fatal)
 
-    def _learn(self, attempt: _Attempt, outcomes: Sequence[Outcome]) -> None:
+    def _learn(self, attempt: Attempt, outcomes: Sequence[Outcome]) -> None:
         """Let what came of an attempt decide whether, and how fast, more are made."""
         lost = any(claim.lost for claim in attempt.claims)
         verdict = Verdict.RELEASE if lost else outcomes[0].verdict
@@ -293,7 +296,7 @@ class Pool:
             attempt, claim = held[item.id]
             attempt.lose(claim)
 
-    def _renew(self, attempt: _Attempt, claim: _Claim, now: float) -> None:
+    def _renew(self, attempt: Attempt, claim: Claim, now: float) -> None:
         try:
             self._queue.renew(claim.item, self._lease)
             claim.renew_at = now + self._lease / 3

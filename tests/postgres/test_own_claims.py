@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
@@ -17,8 +18,11 @@ from pq_cli import (
     StaleClaimError,
     State,
     TryAgainError,
+    drain,
 )
+from pq_cli.postgres import statements as sql
 from pq_cli.postgres.own import ends
+from pq_cli.postgres.own.claims import TAKE
 from pq_cli.postgres.presence import channel
 from pq_cli.postgres.wire.session import Refused, Session
 
@@ -150,6 +154,82 @@ def test_a_claim_in_one_statement_that_nobody_has_heard_of_is_over(queue, monkey
     assert again.claim == "2.2"
     assert again.history[-1]["error"] == "the connection was lost while it was claimed"
     assert queue.claim() is None
+
+
+@pytest.fixture
+def trips(monkeypatch):
+    """The statements that were sent, one list for each time that something was."""
+    sent, run = [], Session.run
+
+    def noting(session, statements):
+        sent.append([text for text, _ in statements])
+        return run(session, statements)
+
+    monkeypatch.setattr(Session, "run", noting)
+    return sent
+
+
+def test_an_end_and_the_next_claim_are_one_trip(queue, trips):
+    """And one transaction, so one wait for the disk: this is what a worker does all the time."""
+    for number in range(3):
+        queue.enqueue(b"x", limit=None if number else "api")
+    item = queue.claim(bound=False)
+    trips.clear()
+    for expected in (2, 3):
+        item = queue.done_and_claim(item, bound=False)
+        assert (item.claim, queue.payload(item)) == (f"{expected}.1", b"x")
+    assert [len(sent) for sent in trips] == [4, 3]  # the first gave a slot back, and said so
+    assert not any("BEGIN" in text for sent in trips for text in sent)
+
+
+def test_a_pool_asks_for_both_at_once(queue, trips):
+    """For each item but the last, whose end is asked for together with what is no more there."""
+    for _ in range(5):
+        queue.enqueue(b"x")
+    asyncio.run(drain(queue, lambda _: None))
+    both = [sent for sent in trips if TAKE in sent and sql.END in sent]
+    assert len(both) == 5
+    assert len([sent for sent in trips if sql.END in sent]) == 5
+
+
+def test_of_an_end_that_is_refused_the_next_claim_is_too(queue, url, trips):
+    """Somebody else has the item by now: nothing is claimed that nobody would hear of."""
+    for _ in range(2):
+        queue.enqueue(b"x")
+    mine = queue.claim(bound=False)
+    with PostgresQueue(url) as other:
+        other.release(mine.claim)
+        assert other.claim(bound=False).claim == "1.2"
+    trips.clear()
+    with pytest.raises(StaleClaimError):
+        queue.done_and_claim(mine, bound=False)
+    assert TAKE in trips[0]  # it was asked for in one trip
+    assert queue.get(2).claims == 0
+    assert [event["event"] for event in queue.log()][-2:] == ["released", "claimed"]
+
+
+def test_of_an_end_that_must_be_told_to_others_it_is_two(queue, url):
+    """What came after the item meanwhile is served; the claim made along with it is of that."""
+    queue.enqueue(b"x")
+    mine = queue.claim(bound=False)
+    with PostgresQueue(url) as other:
+        other.enqueue(b"y", after=[1])
+    assert queue.done_and_claim(mine, bound=False).id == 2
+
+
+def test_an_end_and_a_claim_that_nobody_has_heard_of(queue, monkeypatch):
+    """Of the end it is said that nobody knows; the claim is over, for nobody has got it."""
+    for _ in range(2):
+        queue.enqueue(b"x")
+    mine = queue.claim()
+    cut_at_the_end(monkeypatch)
+    with pytest.raises(TryAgainError):
+        queue.done_and_claim(mine)
+    with pytest.raises(NoSuchItemError):
+        queue.done(mine)
+    again = queue.claim()
+    assert again.claim == "2.2"
+    assert again.history[-1]["error"] == "the connection was lost while it was claimed"
 
 
 def number_of(url):

@@ -19,11 +19,13 @@ from pq_cli import (
     QueueConfig,
     RetryLater,
     Spool,
+    State,
     Stop,
     UsageError,
     drain,
 )
 from pq_cli.errors import SpoolIOError
+from pq_cli.worker import gate as gate_module
 from pq_cli.worker.limits import Pace
 
 FAST = QueueConfig(durability="fast")
@@ -237,6 +239,73 @@ def test_a_watch_that_raises_ends_the_drain(make):
 
         with pytest.raises(ZeroDivisionError):
             run(queue, lambda item: None, watch=watch)
+
+
+def test_what_was_claimed_as_another_ended_goes_back_if_nothing_more_may_start(make):
+    """The end of the first is told to a watch that raises: the second was claimed for its slot."""
+    queue = make()
+    for _ in range(2):
+        queue.enqueue(b"")
+
+    def watch(event):
+        if event.kind == "end":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(queue, lambda item: None, watch=watch)
+    assert [(i.id, i.state, i.attempts) for i in queue.items()] == [(2, State.PENDING, 0)]
+
+
+def test_once_it_is_to_stop_nothing_is_claimed_for_the_slot_of_what_ends(make):
+    """Not even by the end itself."""
+    queue, stop = make(), Stop()
+    for _ in range(2):
+        queue.enqueue(b"")
+
+    async def handler(_):
+        stop.request()
+
+    assert run(queue, handler, stop=stop).done == 1
+    assert queue.get(2).claims == 0
+
+
+def test_once_it_is_over_nothing_is_claimed_for_the_slot_of_what_ends(make):
+    """Here because another has failed, once too often."""
+    queue, failed = make(), asyncio.Event()
+    for _ in range(3):
+        queue.enqueue(b"")
+
+    async def handler(item):
+        if item.id == 1:
+            raise ValueError
+        await failed.wait()
+
+    def watch(event):
+        if event.kind == "end" and event.item.id == 1:
+            failed.set()
+
+    with pytest.raises(HaltError):
+        run(queue, handler, concurrency=2, limits=Limits(halt_after=1), watch=watch)
+    assert [(item.id, item.claims) for item in queue.items()] == [(3, 0), (1, 1)]
+
+
+def test_what_ends_does_not_claim_past_a_gate_that_may_be_closed_by_now(make, monkeypatch):
+    """It was open as the item was claimed, and is asked again once that answer is too old."""
+    monkeypatch.setattr(gate_module, "HOLDS", 0.05)
+    queue, begun = make(), []
+    for _ in range(2):
+        queue.enqueue(b"")
+
+    async def gate():
+        return not begun
+
+    async def handler(item):
+        begun.append(item)
+        await asyncio.sleep(0.1)
+
+    with pytest.raises(GateClosedError):
+        run(queue, handler, gate=gate)
+    assert [(item.id, item.claims) for item in queue.items()] == [(2, 0)]
 
 
 def test_handler_that_cancels_itself_is_no_endless_loop(make):

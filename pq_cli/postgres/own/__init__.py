@@ -1,1 +1,1 @@
-"""Claims that are made here: one round trip to make them, one to end them."""
+"""Claims that are made here: one round trip to make one, to end one, or to do both."""

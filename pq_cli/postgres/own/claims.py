@@ -18,7 +18,7 @@ from pq_cli.core.timefmt import format_time
 from pq_cli.errors import DamagedItemError
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.finding import ORDER
-from pq_cli.postgres.own.ends import Ends
+from pq_cli.postgres.own.ends import End, Ends
 from pq_cli.postgres.rows import COLUMNS, item_of, texts, worker_of
 
 if TYPE_CHECKING:
@@ -43,11 +43,13 @@ _MADE = ", ".join(f"made.{name}" for name in COLUMNS.split(", "))
 # long as age can have brought one of the rest before the best so far; the first row of `head` is
 # none of them, but the queue. As in NEXT, what is locked is found by a loop over the primary key;
 # `offset 0` keeps the planner from asking the same thing twice. It has few parts: to set up its
-# plan takes the server as long as all that it then finds.
+# plan takes the server as long as all that it then finds. Where it is not the `first` of its
+# transaction the one before it is END, and by then has changed something, or was refused.
 TAKE = f"""
 with recursive head as (
     select now, next, case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
-        paused is null and coalesce(next > now, true) and abs(now - %(at)s::float8) < 0.25 as clear,
+        paused is null and coalesce(next > now, true) and abs(now - %(at)s::float8) < 0.25
+            and (%(first)s::bool or pg_current_xact_id_if_assigned() is not null) as clear,
         null::bigint as id, 0::smallint as priority, '' collate "C" as limited_by,
         null::bigint as rank, 9223372036854775807 as best
     from (
@@ -164,35 +166,62 @@ class Claims(Ends):
         before, is for `next` and those before it.
         """
         with self._lock:
-            asked = time.monotonic() < self._next_census and self._known and not self._unheard
-            if not asked or not self._whole or not self._link.stands():
-                return False, None
-            if bound and not self._is_known():
-                return False, None  # who finds nothing is no worker
-            holder = self.holder(bound=bound)
-            if self._stencil is None or self._stencil.holder is not holder:
-                self._stencil = _Stencil(holder)
-            at, row = self._taken(self._stencil, seconds)
-            if row is None or not row[2]:
-                return False, None
-            (now, due, _, there, seq), found = row[:5], row[5:]
-            self._known = now, time.monotonic(), None if due == math.inf else due
-            if seq is None:
-                return not there, None
-            try:
-                item = item_of(found)
-            except DamagedItemError:
-                self._whole = False  # from now on each is read before it is claimed
-                unread = _NEW.replace(id=found[0], priority=found[2], updated_at=at)
-                self._link.rows(_GIVE_BACK, texts(unread)[1], self.number, found[0], found[6])
-                return False, None
-            self._claimed(item, found[6])
-            self._came = item.id, found[-1]
-            self._trim([(seq,)])
-            return True, item
+            stencil = self._prepared(bound)
+            return (False, None) if stencil is None else self._take(stencil, seconds)[1:]
 
-    def _taken(self, stencil: _Stencil, seconds: float) -> tuple[float, Row | None]:
-        """Run TAKE; return the time of the claim and its row."""
+    def end_and_take(
+        self, item_id: int, claim: int | None, status: int | None, seconds: float, bound: bool
+    ) -> tuple[bool, bool, Item | None]:
+        """End a claim that was made here as done, and then `take`, in one transaction.
+
+        Returns whether it ended, and what `take` does. If it did not, nothing was claimed either.
+        """
+        with self._lock:
+            stencil = self._prepared(bound)
+            end = None if stencil is None else self._end_of_own(item_id, claim, status)
+            if stencil is None or end is None:
+                return False, False, None
+            return self._take(stencil, seconds, end)
+
+    def _prepared(self, bound: bool) -> _Stencil | None:
+        """Return what a claim is to write; None where one statement is not enough for it."""
+        asked = time.monotonic() < self._next_census and self._known and not self._unheard
+        if not asked or not self._whole or not self._link.stands():
+            return None
+        if bound and not self._is_known():
+            return None  # who finds nothing is no worker
+        holder = self.holder(bound=bound)
+        if self._stencil is None or self._stencil.holder is not holder:
+            self._stencil = _Stencil(holder)
+        return self._stencil
+
+    def _take(
+        self, stencil: _Stencil, seconds: float, end: End | None = None
+    ) -> tuple[bool, bool, Item | None]:
+        at, noted, row = self._taken(stencil, seconds, end)
+        ended = end is not None and self._went(noted)
+        if row is None or not row[2]:
+            return ended, False, None
+        (now, due, _, there, seq), found = row[:5], row[5:]
+        self._known = now, time.monotonic(), None if due == math.inf else due
+        if seq is None:
+            return ended, not there, None
+        try:
+            item = item_of(found)
+        except DamagedItemError:
+            self._whole = False  # from now on each is read before it is claimed
+            unread = _NEW.replace(id=found[0], priority=found[2], updated_at=at)
+            self._link.rows(_GIVE_BACK, texts(unread)[1], self.number, found[0], found[6])
+            return ended, False, None
+        self._claimed(item, found[6])
+        self._came = item.id, found[-1]
+        self._trim([(seq,)])
+        return ended, True, item
+
+    def _taken(
+        self, stencil: _Stencil, seconds: float, end: End | None
+    ) -> tuple[float, list[Row], Row | None]:
+        """Run TAKE, after an end; return the time of the claim, what END gave, and TAKE's row."""
         at, guess = self._time_now()
         at = transitions.stamp(at)
         until = transitions.stamp(at + seconds)
@@ -200,6 +229,7 @@ class Claims(Ends):
         values = {
             **self._policy_values, "now": at if guess is None else None, "at": at, "until": until,
             "worker": stencil.worker, "moving": moving, "said": said, "fresh": _FRESH,
+            "first": end is None,
         }  # fmt: skip
         self._new_claims = [(until, moving)]
         link = self._link
@@ -207,10 +237,13 @@ class Claims(Ends):
         if self._config.durability == "fast":
             link.later(sql.SYNCED, "on")  # as for every claim: see `_relax`
         self.exclude(ORDER, shared=True)
+        if end is not None:
+            self._send(end)
         link.later(TAKE, values)
         try:
-            rows = link.commit()[-1]
+            answers = link.commit()
         except BaseException:
             self._not_heard()  # an interrupt, too; what was refused is just not found
             raise
-        return at, rows[0] if rows else None
+        noted = [] if end is None else answers[-2]
+        return at, noted, answers[-1][0] if answers[-1] else None

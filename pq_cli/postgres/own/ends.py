@@ -8,7 +8,7 @@ to end it are two. Whatever else has become of it is found out that way.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pq_cli.core import events, transitions
 from pq_cli.core.item import ACTIVE, Item, State
@@ -30,6 +30,13 @@ _SESSION_ENDS = 90.0
 """Seconds after which the server has ended any session that was cut off in a transaction."""
 _MOST_OWN = 1000
 """Claims that are remembered: more than a process works on at a time."""
+
+
+class End(NamedTuple):
+    """How a claim that was made here ends. values: of END."""
+
+    after: Item
+    values: dict[str, Any]
 
 
 class Ends(Finds):
@@ -96,28 +103,43 @@ class Ends(Finds):
         None: nothing was done, the item must be found. later: as for `drop`.
         """
         with self._lock:
-            before, moving = self._own.pop(item_id, (None, ""))
-            if before is None or before.claims != claim or not self._link.stands():
+            end = self._end_of_own(item_id, claim, status)
+            if end is None or not self._link.stands():
                 return None
-            at, guess = self._time_now()
-            after = transitions.completed(before, at, status)
-            said = to_json(events.transition(before, after)).decode()
-            values: dict[str, Any] = {
-                "queue": self.number, "id": item_id, "moving": moving, "now": guess, "said": said,
-            }  # fmt: skip
             self._link.begin()
             if later or self._config.durability == "fast":
                 self._link.later(sql.SYNCED, "off")
-            if before.limit is not None:
-                self._link.later(sql.NOTIFY, channel(self.number))  # there may be a slot
-            self._link.later(sql.END, values)
-            noted = self._link.commit()[-1]
-            if not noted:
+            self._send(end)
+            if not self._went(self._link.commit()[-1]):
                 return None
-            self._came = 0, None
             self._link.unsettled += later
+            return end.after
+
+    def _end_of_own(self, item_id: int, claim: int | None, status: int | None) -> End | None:
+        """Return the end of a claim that was made here; None: it must be found."""
+        before, moving = self._own.pop(item_id, (None, ""))
+        if before is None or before.claims != claim:
+            return None
+        at, guess = self._time_now()
+        after = transitions.completed(before, at, status)
+        said = to_json(events.transition(before, after)).decode()
+        values: dict[str, Any] = {
+            "queue": self.number, "id": item_id, "moving": moving, "now": guess, "said": said,
+        }  # fmt: skip
+        return End(after, values)
+
+    def _send(self, end: End) -> None:
+        """Let a transaction have the end in it."""
+        if end.after.limit is not None:
+            self._link.later(sql.NOTIFY, channel(self.number))  # there may be a slot
+        self._link.later(sql.END, end.values)
+
+    def _went(self, noted: list[Row]) -> bool:
+        """Tell, by what END has returned, whether the item has gone."""
+        if noted:
+            self._came = 0, None
             self._trim(noted)
-            return after
+        return bool(noted)
 
     def _time_now(self) -> tuple[float, float | None]:
         """Return the time, and what the server is to compare with its own, if that counts."""
