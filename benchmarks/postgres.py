@@ -28,21 +28,18 @@ POSTGRES = "postgres"
 _WORKER = """
 import sys, time
 from pq_cli import open_queue
-queue, later = open_queue(sys.argv[1]), sys.argv[3] == "later"
+queue, share, apart = open_queue(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "apart"
 print("ready", flush=True)
 sys.stdin.readline()
-count, begun = 0, time.monotonic()
-until, settled = begun + float(sys.argv[2]), begun
-while (now := time.monotonic()) < until:
-    item = queue.claim(bound=False)
+begun, item = time.monotonic(), None
+for left in range(share - 1, -1, -1):
+    item = item or queue.claim(bound=False)
     queue.payload(item)
-    queue.done(item, later=later)
-    if later and now > settled + 0.05:
-        queue.settle()
-        settled = now
-    count += 1
-queue.settle()
-print(count, time.monotonic() - begun, time.process_time())
+    if apart or not left:
+        item = queue.done(item) and None
+    else:
+        item = queue.done_and_claim(item, bound=False)
+print(time.monotonic() - begun)
 """
 _GROWER = """
 import json, sys, time
@@ -147,27 +144,39 @@ def _lines(bench: Bench, url: str) -> None:
 
 
 def _cycles(bench: Bench, url: str) -> None:
+    """Whole cycles of some workers, and before each a bare round trip, in turns."""
+    share, many = bench.pick(small=50, usual=1500), bench.pick(small=2, usual=8)
+    took: dict[tuple[str, int], list[float]] = defaultdict(list)
+    trips: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for number in range(bench.pick(small=1, usual=7)):
+        for form in product(("apart", "together"), (1, many)):
+            how, count = form
+            name = f"{url}#cycles-{how}-{count}-{number}"
+            with open_queue(name) as queue:
+                _fill(queue, count * share)
+            trips[form].append(_trip(url))
+            argv = [sys.executable, "-c", _WORKER, name, str(share), how]
+            longest = max(map(float, together(argv, count)))
+            took[form].append(longest / (count * share) * 1e6)
+    limit = Target("1,500 a second where 10,000 round trips are", 6.7)
+    for form, each in took.items():
+        how, count = form
+        what = f"claim + payload + done, {count} at work"
+        if how == "together":
+            what += ", an end with the next claim, as `run` does"
+        bench.report(POSTGRES, what, each, "us", to="SELECT 1", reference=trips[form],
+                     target=limit if form == ("together", many) else None)  # fmt: skip
+
+
+def _trip(url: str) -> float:
+    """Return the microseconds of a bare round trip, of one connection that does nothing else."""
     import psycopg
 
-    seconds, many = bench.pick(small=2, usual=80) / 10, bench.pick(small=2, usual=8)
     with psycopg.connect(url, autocommit=True) as connection:
         begun = time.perf_counter()
         for _ in range(1000):
             connection.execute("select 1").fetchone()
-        trip = (time.perf_counter() - begun) / 1000 * 1e6
-    limit = Target("1,500 a second where 10,000 round trips are", 6.7)
-    for count, later in ((1, "now"), (many, "now"), (many, "later")):
-        name = f"{url}#cycles-{count}-{later}"
-        with open_queue(name) as queue:
-            _fill(queue, int(1500 * seconds * min(count, 3)))
-        argv = [sys.executable, "-c", _WORKER, name, str(seconds), later]
-        done = [line.split() for line in together(argv, count)]
-        each = 1e6 / sum(int(many) / float(took) for many, took, _ in done)
-        what = f"claim + payload + done, {count} at work"
-        if later == "later":
-            what += ", told in groups as `run` does"
-        bench.report(POSTGRES, what, [each], "us", to="SELECT 1", reference=[trip],
-                     target=limit if (count, later) == (many, "now") else None)  # fmt: skip
+        return (time.perf_counter() - begun) / 1000 * 1e6
 
 
 def together(argv: list[str], count: int) -> list[str]:
