@@ -8,7 +8,15 @@ from pq_cli.core import events
 from pq_cli.core.item import LIVE, Item
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.origin import Origin, arriving, digest
-from pq_cli.errors import KeyTakenError, PqError, QueueFullError, TryAgainError
+from pq_cli.errors import (
+    ConflictError,
+    DamagedItemError,
+    KeyTakenError,
+    NoSuchItemError,
+    QueueFullError,
+    TryAgainError,
+    UsageError,
+)
 from pq_cli.postgres import payloads
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.rows import called, texts
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.item import State
     from pq_cli.core.policy import QueueConfig
-    from pq_cli.errors import NoSuchItemError
+    from pq_cli.errors import PqError
     from pq_cli.postgres.followers import PostgresFollowers
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.payloads import Staged
@@ -47,6 +55,8 @@ if TYPE_CHECKING:
 _MOST = 500
 _MOST_BYTES = 32 * 1024 * 1024
 """What is in memory of a batch: payloads that one row holds."""
+_STOPS = (ConflictError, QueueFullError, NoSuchItemError, DamagedItemError, UsageError)
+"""What stops a batch at one of its items; of what the server refuses the others are lost, too."""
 
 
 class Entry:
@@ -82,7 +92,7 @@ class Entry:
                 if other is None or admitted.stand(other, item, rule, put) is None:
                     event = events.event_of("enqueued", item, self._now)
                     self._enter(item, staged, other, event, admitted.items)
-            except PqError as error:
+            except _STOPS as error:
                 return admitted.replace(error=error)
         return admitted
 

@@ -288,7 +288,9 @@ def test_a_server_that_only_shows(pq):
     pq.env["PGOPTIONS"] = "-c default_transaction_read_only=on"
     assert states(pq) == {1: "pending"}
     assert "has not ended" in pq("wait", "1", "--timeout", "0s", expect=75).err
-    assert pq("enqueue", "--lock-timeout", "0.2s", stdin=b"y", expect=75).err.count("\n") == 1
+    for form in ([], ["--key", "k"], ["--after", "1"], ["--key", "k", "--if-exists", "raise"]):
+        told = pq("enqueue", "--lock-timeout", "0.2s", *form, stdin=b"y", expect=75).err
+        assert "read-only" in told and told.count("\n") == 1
     assert "read-only" in pq("next", "--lock-timeout", "0.2s", expect=75).err
 
 

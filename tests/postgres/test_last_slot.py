@@ -8,7 +8,7 @@ import pytest
 from database import server
 from support import wait_until
 
-from pq_cli import Request
+from pq_cli import LockTimeoutError, PostgresQueue, Request
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.finding import KEYS
 from pq_cli.postgres.presence import channel
@@ -157,6 +157,22 @@ def test_who_may_give_an_item_a_key_waits_for_who_is_at_it(queue, url, number, c
         other.commit()
         coming.join(60)
     assert got[0].id == 1
+
+
+def test_who_waits_for_a_key_for_too_long_is_told_so(url, number):
+    """And nothing of its batch has come: what the server refuses undoes what went before it."""
+    import psycopg
+
+    batch = [(b"", Request()), (b"", Request(key="k"))]
+    mine = PostgresQueue(url, lock_timeout=0.2)
+    with psycopg.connect(url.partition("#")[0]) as other, mine as queue:
+        other.execute("select pg_advisory_xact_lock(%s, %s)", (KEYS, number))
+        for come in (lambda: queue.enqueue(b"", key="k"), lambda: queue.enqueue_many(batch)):
+            queue.enqueue(b"")  # now the time is known, and only the key is asked for
+            with pytest.raises(LockTimeoutError):
+                come()
+        other.rollback()
+        assert [item.id for item in queue.enqueue_many(batch).items] == [3, 4]
 
 
 def test_the_database_itself_has_no_key_twice(queue, number):
