@@ -89,7 +89,11 @@ class PostgresQueue(Queue):
 
     def _take(self, lease: float | None, bound: bool) -> Item | None:
         settled, item = self._store.take(self._seconds(lease), bound)
-        return item if settled else super()._claim_now(lease, bound)
+        return item if settled else self._take_otherwise(lease, bound)
+
+    def _take_otherwise(self, lease: float | None, bound: bool) -> Item | None:
+        """Claim by finding first what is to be claimed: what is due, tried before, or limited."""
+        return super()._claim_now(lease, bound)
 
     def attend(self) -> Attendance:
         """As that of any `Queue`."""
@@ -134,7 +138,7 @@ class PostgresQueue(Queue):
             if settled:
                 return found
             if ended:
-                return self._claim_if_it_can(lease, bound)
+                return self._if_it_can(lambda: self._take_otherwise(lease, bound))
         return super()._done_and_claim(item, status, later, lease, bound)
 
     def findings(self) -> Iterator[tuple[str, int | None, str] | None]:

@@ -28,7 +28,7 @@ from pq_cli.queue.working import Working
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -127,11 +127,11 @@ class Queue(Working):
         bound: bool,
     ) -> Item | None:
         self.done(item, status=status, later=later)
-        return self._claim_if_it_can(lease, bound)
+        return self._if_it_can(lambda: self._claim_now(lease, bound))
 
-    def _claim_if_it_can(self, lease: float | None, bound: bool) -> Item | None:
+    def _if_it_can(self, claim: Callable[[], Item | None]) -> Item | None:
         try:
-            return self._claim_now(lease, bound)
+            return claim()
         except (PqError, OSError):
             return None  # that the item is done must not be lost over it
 

@@ -192,6 +192,16 @@ def test_a_pool_asks_for_both_at_once(queue, trips):
     assert len([sent for sent in trips if sql.END in sent]) == 5
 
 
+def test_what_one_statement_cannot_claim_is_not_asked_for_by_another(queue, trips):
+    """The next has a limit: it is found, and its limit locked, in the trips that this takes."""
+    for _ in range(2):
+        queue.enqueue(b"x", limit="api")
+    item = queue.claim(bound=False)
+    trips.clear()
+    assert queue.done_and_claim(item, bound=False).id == 2
+    assert [TAKE in sent for sent in trips].count(True) == 1
+
+
 def test_of_an_end_that_is_refused_the_next_claim_is_too(queue, url, trips):
     """Somebody else has the item by now: nothing is claimed that nobody would hear of."""
     for _ in range(2):
