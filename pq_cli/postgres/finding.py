@@ -33,6 +33,7 @@ CENSUS = 1.0
 class Finds(Looks):
     """Finds items in a transaction; `PostgresStore` is one."""
 
+    where: str
     _clock: Callable[[], float] | None
     _time: tuple[float, float] | None
     _next_due: float | None
@@ -70,7 +71,7 @@ class Finds(Looks):
             query = sql.FIND + " for update" if inside else sql.FIND
             row = self._link.row(query, self.number, item_id)
             if row is None:
-                raise NoSuchItemError(f"there is no item {item_id}")
+                raise NoSuchItemError(f"there is no item {item_id} in {self.where}")
             if inside and self._time is None:
                 now = row[-1] if self._clock is None else self._clock()
                 self._time = now, time.monotonic()

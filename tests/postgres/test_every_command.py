@@ -89,6 +89,10 @@ def test_looking(pq):
     assert all(each in told for each in ("PostgreSQL", "round trip", "dead rows", "replication"))
     assert pq("__complete", "rm", "").text.splitlines()[0].startswith("1\t")
     assert pq("__complete", "ls", "--key", "o").text == "one\t\n"
+    nothing = (
+        f"pq: there is no item 99 in {pq.env['PQ_SPOOL']}; `pq ls` lists those that are there\n"
+    )
+    assert pq("show", "99", expect=3).err == nothing
 
 
 def test_tab_does_not_wait_for_a_server(pq):
