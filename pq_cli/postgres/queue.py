@@ -134,7 +134,7 @@ class PostgresQueue(Queue):
         """As that of any `Queue`; nearly always one round trip, and one wait for the disk."""
         if not self.config.keep_done:
             ref, seconds = valid_reference(item), self._seconds(lease)
-            ended, settled, found = self._store.end_and_take(*ref, status, seconds, bound)
+            ended, settled, found = self._store.end_and_take(*ref, status, later, seconds, bound)
             if settled:
                 return found
             if ended:

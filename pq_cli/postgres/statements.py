@@ -209,9 +209,14 @@ with gone as (
 ), content as (
     delete from pq.payload where queue = %(queue)s and blob = (select blob from gone)
 )
-insert into pq.event (queue, said) select queue, %(said)s from gone returning seq
+insert into pq.event (queue, said) select queue, %(said)s from gone
+returning seq, set_config('pq.ended', 'yes', true),
+    case when %(later)s::bool then set_config('synchronous_commit', 'off', true) end
 """
 """DROP and NOTE at once, of an item that is as it was when it was written `moving`.
+
+What comes after it in its transaction sees by `pq.ended` that it was. later: the commit does not
+wait for the disk.
 
 Not of one for which others wait: they are to be told. Nor where the time that the event tells is
 not the server's: its clock was set, or ours stood still.

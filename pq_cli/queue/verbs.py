@@ -102,16 +102,17 @@ class Queue(Working):
         lease: float | None = None,
         bound: bool = True,
     ) -> Item | None:
-        """End a claimed item well, and claim the next: of a server only one thing is asked then.
+        """End a claimed item well, and claim the next; most often a server is asked once for both.
 
             item = queue.claim(wait=60)
             while item is not None:
                 upload(queue.payload(item))
                 item = queue.done_and_claim(item) or queue.claim(wait=60)
 
-        The arguments are those of `done` and `claim`, and it raises what `done` raises; then
-        nothing is claimed. None: nothing is pending, the queue is paused, or something keeps it
-        from being claimed, which `claim` will say.
+        The arguments are those of `done` and `claim`; in a database an end may be `later` only if
+        nothing is claimed. It raises what `done` raises; then nothing is claimed. None: nothing is
+        pending, the queue is paused, or something keeps it from being claimed, which `claim` will
+        say; a claim that this broke off half way ends with its lease.
         """
         valid_lease(lease)
         valid_flag("bound", bound)

@@ -1,7 +1,8 @@
 """The pool: takes items from a queue and runs a handler on each, at most N at once.
 
-Claims are made on the event loop, one at a time, and only when a slot is free: so the item that
-is the most urgent at that moment takes the slot, and none waits behind a batch gathered before.
+Claims are made on the event loop, one at a time, and only when a slot is free, or just becomes so:
+the item that is the most urgent at that moment takes the slot, and none waits behind a batch
+gathered before.
 """
 
 from __future__ import annotations
@@ -84,10 +85,10 @@ class Pool:
                 await self._pause()
         finally:
             self._closing = True
+            self._start_ahead()
             keeper.cancel()
             await self._gate.close()
             await self._call_off()
-            self._start_ahead()
             await self._telling.close()
             self._notice.close()
         if self._error is not None:

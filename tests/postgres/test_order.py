@@ -197,7 +197,7 @@ def test_a_claim_costs_the_same_however_many_are_at_work():
     values = {
         "manual": False, "small": 0, "most": 8, "ranks": 1, "threshold": 300.0, "boost": 1,
         "cap": 4, "until": 9e9, "worker": None, "moving": "{}", "said": "{}", "fresh": "{%",
-        "first": True,
+        "first": True, "later": False,
     }  # fmt: skip
     link = Link(Address(url), 5.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from database import need_postgres, new_server, server
 
-from pq_cli import PostgresQueue
+from pq_cli import PostgresQueue, Request
 from pq_cli.core.policy import QueueConfig
 
 
@@ -54,6 +54,14 @@ def test_an_end_that_is_told_later_does_not_wait_for_the_disk(url, kept):
                 queue.done(queue.claim(bound=False), later=later)
             how = [row[0] for row in sql("select how from waited")]
             assert how == ["on", "on", "on", "off", "on", "on"]
+            queue.settle()
+            queue.enqueue_many([(b"x", Request())] * 2)
+            item = queue.claim(bound=False)
+            while item is not None:
+                item = queue.done_and_claim(item, later=True, bound=False)
+            how = [row[0] for row in sql("select how from waited")][6:]
+            assert how == ["on", "off", "on", "off"]  # with the next claim it waits after all
+            assert queue.settle() >= 1
     finally:
         sql("drop trigger waits on pq.item")
         sql("drop table waited")

@@ -256,6 +256,34 @@ def test_what_was_claimed_as_another_ended_goes_back_if_nothing_more_may_start(m
     assert [(i.id, i.state, i.attempts) for i in queue.items()] == [(2, State.PENDING, 0)]
 
 
+def test_what_was_claimed_as_another_ended_does_not_wait_for_what_is_called_off(make):
+    """The drain is cancelled; a handler takes its time to end, and others may have the item."""
+    queue, seen = make(), []
+    for _ in range(3):
+        queue.enqueue(b"")
+
+    async def main():
+        async def handler(item):
+            if item.id == 1:
+                return
+            try:
+                await asyncio.sleep(HANG)
+            except asyncio.CancelledError:
+                seen.append((item.id, queue.get(3).state, queue.get(3).attempts))
+                raise
+
+        def watch(event):
+            if event.kind == "end" and event.item.id == 1:
+                task.cancel()
+
+        task = asyncio.create_task(drain(queue, handler, concurrency=2, watch=watch))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, HANG)
+
+    asyncio.run(main())
+    assert seen == [(2, State.PENDING, 0)]
+
+
 def test_once_it_is_to_stop_nothing_is_claimed_for_the_slot_of_what_ends(make):
     """Not even by the end itself."""
     queue, stop = make(), Stop()

@@ -15,7 +15,7 @@ from pq_cli.core import events, transitions
 from pq_cli.core.item import Item
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.timefmt import format_time
-from pq_cli.errors import DamagedItemError
+from pq_cli.errors import DamagedItemError, PqError
 from pq_cli.postgres import statements as sql
 from pq_cli.postgres.finding import ORDER
 from pq_cli.postgres.own.ends import End, Ends
@@ -44,12 +44,14 @@ _MADE = ", ".join(f"made.{name}" for name in COLUMNS.split(", "))
 # none of them, but the queue. As in NEXT, what is locked is found by a loop over the primary key;
 # `offset 0` keeps the planner from asking the same thing twice. It has few parts: to set up its
 # plan takes the server as long as all that it then finds. Where it is not the `first` of its
-# transaction the one before it is END, and by then has changed something, or was refused.
+# transaction it comes after END, and does nothing unless that did. A claim waits for the disk, also
+# where that end need not (`later`), or nothing does (as in "fast"): see `PostgresStore._relax`.
 TAKE = f"""
 with recursive head as (
     select now, next, case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
         paused is null and coalesce(next > now, true) and abs(now - %(at)s::float8) < 0.25
-            and (%(first)s::bool or pg_current_xact_id_if_assigned() is not null) as clear,
+            and (%(first)s::bool or coalesce(current_setting('pq.ended', true) = 'yes', false))
+            as clear,
         null::bigint as id, 0::smallint as priority, '' collate "C" as limited_by,
         null::bigint as rank, 9223372036854775807 as best
     from (
@@ -93,7 +95,8 @@ with recursive head as (
     insert into pq.event (queue, said)
     select %(queue)s, format(%(said)s::text, id, priority, ',"name":' || nullif(called, ''),
         round(greatest(0, %(at)s::float8 - created_at) * 1000) / 1000)
-    from made returning seq
+    from made
+    returning seq, case when %(later)s::bool then set_config('synchronous_commit', 'on', true) end
 )
 select now, next, clear, exists (select from head where id is not null),
     (select seq from noted), {_MADE},
@@ -167,21 +170,33 @@ class Claims(Ends):
         """
         with self._lock:
             stencil = self._prepared(bound)
-            return (False, None) if stencil is None else self._take(stencil, seconds)[1:]
+            return (False, None) if stencil is None else self._take(stencil, seconds)
 
     def end_and_take(
-        self, item_id: int, claim: int | None, status: int | None, seconds: float, bound: bool
+        self,
+        item_id: int,
+        claim: int | None,
+        status: int | None,
+        later: bool,
+        seconds: float,
+        bound: bool,
     ) -> tuple[bool, bool, Item | None]:
         """End a claim that was made here as done, and then `take`, in one transaction.
 
         Returns whether it ended, and what `take` does. If it did not, nothing was claimed either.
+        later: as for `drop`; but where something was claimed both wait for the disk.
         """
         with self._lock:
-            stencil = self._prepared(bound)
-            end = None if stencil is None else self._end_of_own(item_id, claim, status)
+            try:
+                stencil = self._prepared(bound)
+            except (PqError, OSError):
+                stencil = None  # the end needs nobody to see us
+            end = None if stencil is None else self._end_of_own(item_id, claim, status, later)
             if stencil is None or end is None:
                 return False, False, None
-            return self._take(stencil, seconds, end)
+            settled, item = self._take(stencil, seconds, end)
+            self._link.unsettled += later and end.went and item is None
+            return end.went, settled, item
 
     def _prepared(self, bound: bool) -> _Stencil | None:
         """Return what a claim is to write; None where one statement is not enough for it."""
@@ -197,31 +212,35 @@ class Claims(Ends):
 
     def _take(
         self, stencil: _Stencil, seconds: float, end: End | None = None
-    ) -> tuple[bool, bool, Item | None]:
-        at, noted, row = self._taken(stencil, seconds, end)
-        ended = end is not None and self._went(noted)
+    ) -> tuple[bool, Item | None]:
+        at, row = self._taken(stencil, seconds, end)
         if row is None or not row[2]:
-            return ended, False, None
+            return False, None
         (now, due, _, there, seq), found = row[:5], row[5:]
         self._known = now, time.monotonic(), None if due == math.inf else due
         if seq is None:
-            return ended, not there, None
+            return not there, None
         try:
             item = item_of(found)
         except DamagedItemError:
             self._whole = False  # from now on each is read before it is claimed
             unread = _NEW.replace(id=found[0], priority=found[2], updated_at=at)
-            self._link.rows(_GIVE_BACK, texts(unread)[1], self.number, found[0], found[6])
-            return ended, False, None
+            try:
+                self._link.rows(_GIVE_BACK, texts(unread)[1], self.number, found[0], found[6])
+            except (PqError, OSError):
+                if end is None:
+                    raise
+                self._not_heard()  # that the other one has ended must not be lost over it
+            return False, None
         self._claimed(item, found[6])
         self._came = item.id, found[-1]
         self._trim([(seq,)])
-        return ended, True, item
+        return True, item
 
     def _taken(
         self, stencil: _Stencil, seconds: float, end: End | None
-    ) -> tuple[float, list[Row], Row | None]:
-        """Run TAKE, after an end; return the time of the claim, what END gave, and TAKE's row."""
+    ) -> tuple[float, Row | None]:
+        """Run TAKE, after the end if there is one; return the time of the claim, and its row."""
         at, guess = self._time_now()
         at = transitions.stamp(at)
         until = transitions.stamp(at + seconds)
@@ -230,12 +249,11 @@ class Claims(Ends):
             **self._policy_values, "now": at if guess is None else None, "at": at, "until": until,
             "worker": stencil.worker, "moving": moving, "said": said, "fresh": _FRESH,
             "first": end is None,
+            "later": self._config.durability == "fast" if end is None else end.values["later"],
         }  # fmt: skip
         self._new_claims = [(until, moving)]
         link = self._link
         link.begin()
-        if self._config.durability == "fast":
-            link.later(sql.SYNCED, "on")  # as for every claim: see `_relax`
         self.exclude(ORDER, shared=True)
         if end is not None:
             self._send(end)
@@ -245,5 +263,6 @@ class Claims(Ends):
         except BaseException:
             self._not_heard()  # an interrupt, too; what was refused is just not found
             raise
-        noted = [] if end is None else answers[-2]
-        return at, noted, answers[-1][0] if answers[-1] else None
+        if end is not None:
+            self._sent(end, answers[-2])
+        return at, answers[-1][0] if answers[-1] else None

@@ -8,7 +8,7 @@ to end it are two. Whatever else has become of it is found out that way.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pq_cli.core import events, transitions
 from pq_cli.core.item import ACTIVE, Item, State
@@ -32,11 +32,13 @@ _MOST_OWN = 1000
 """Claims that are remembered: more than a process works on at a time."""
 
 
-class End(NamedTuple):
-    """How a claim that was made here ends. values: of END."""
+class End:
+    """The end of a claim that was made here. values: of END. went: whether it was made."""
 
-    after: Item
-    values: dict[str, Any]
+    def __init__(self, after: Item, values: dict[str, Any]) -> None:
+        self.after = after
+        self.values = values
+        self.went = False
 
 
 class Ends(Finds):
@@ -103,19 +105,20 @@ class Ends(Finds):
         None: nothing was done, the item must be found. later: as for `drop`.
         """
         with self._lock:
-            end = self._end_of_own(item_id, claim, status)
+            end = self._end_of_own(item_id, claim, status, later)
             if end is None or not self._link.stands():
                 return None
             self._link.begin()
-            if later or self._config.durability == "fast":
-                self._link.later(sql.SYNCED, "off")
             self._send(end)
-            if not self._went(self._link.commit()[-1]):
+            self._sent(end, self._link.commit()[-1])
+            if not end.went:
                 return None
             self._link.unsettled += later
             return end.after
 
-    def _end_of_own(self, item_id: int, claim: int | None, status: int | None) -> End | None:
+    def _end_of_own(
+        self, item_id: int, claim: int | None, status: int | None, later: bool
+    ) -> End | None:
         """Return the end of a claim that was made here; None: it must be found."""
         before, moving = self._own.pop(item_id, (None, ""))
         if before is None or before.claims != claim:
@@ -125,6 +128,7 @@ class Ends(Finds):
         said = to_json(events.transition(before, after)).decode()
         values: dict[str, Any] = {
             "queue": self.number, "id": item_id, "moving": moving, "now": guess, "said": said,
+            "later": later or self._config.durability == "fast",
         }  # fmt: skip
         return End(after, values)
 
@@ -134,12 +138,12 @@ class Ends(Finds):
             self._link.later(sql.NOTIFY, channel(self.number))  # there may be a slot
         self._link.later(sql.END, end.values)
 
-    def _went(self, noted: list[Row]) -> bool:
-        """Tell, by what END has returned, whether the item has gone."""
+    def _sent(self, end: End, noted: list[Row]) -> None:
+        """Take in what END has returned."""
         if noted:
+            end.went = True
             self._came = 0, None
             self._trim(noted)
-        return bool(noted)
 
     def _time_now(self) -> tuple[float, float | None]:
         """Return the time, and what the server is to compare with its own, if that counts."""
