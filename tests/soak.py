@@ -253,6 +253,7 @@ def main(*where: str) -> int:
     seed = int(os.environ.get("PQ_SEED", "1"))
     folder = Path(where[-1])
     place = where[0] if len(where) > 1 else str(folder / "soak-spool")
+    (folder / "soak.events").unlink(missing_ok=True)  # of an earlier one, whose ids were others
     figures = Soak(place, seconds, seed, folder / "soak.events").run()
     for name, value in figures.items():
         print(f"{name}: {value}")

@@ -201,9 +201,11 @@ delete from pq.payload using gone where payload.queue = gone.queue and payload.b
 
 END = f"""
 with gone as (
-    delete from pq.item where queue = %(queue)s and id = %(id)s and moving = %(moving)s
-        and not awaited and coalesce(abs({CLOCK} - %(now)s::float8) < 0.25, true)
-    returning queue, blob, id
+    delete from pq.item where queue = %(queue)s and id = (
+        select id from pq.item where queue = %(queue)s and id = %(id)s and moving = %(moving)s
+            and not awaited and coalesce(abs({CLOCK} - %(now)s::float8) < 0.25, true)
+        for update skip locked
+    ) returning queue, blob, id
 ), logs as (
     delete from pq.output where queue = %(queue)s and id = (select id from gone)
 ), content as (
@@ -215,8 +217,9 @@ returning seq, set_config('pq.ended', 'yes', true),
 """
 """DROP and NOTE at once, of an item that is as it was when it was written `moving`.
 
-What comes after it in its transaction sees by `pq.ended` that it was. later: the commit does not
-wait for the disk.
+What comes after it in its transaction sees by `pq.ended` that it was. It waits for nobody who has
+the row: who claims along with it holds the queue's order, and may be waited for by just him. later:
+the commit does not wait for the disk.
 
 Not of one for which others wait: they are to be told. Nor where the time that the event tells is
 not the server's: its clock was set, or ours stood still.

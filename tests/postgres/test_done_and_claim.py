@@ -15,11 +15,13 @@ from pq_cli import (
     LockTimeoutError,
     NoSuchItemError,
     PostgresQueue,
+    PqError,
     StaleClaimError,
     TryAgainError,
     drain,
 )
 from pq_cli.postgres import statements as sql
+from pq_cli.postgres.finding import ORDER
 from pq_cli.postgres.own.claims import TAKE
 from pq_cli.postgres.wire.session import Refused, Session
 
@@ -127,32 +129,59 @@ def test_an_end_and_a_claim_that_nobody_has_heard_of(queue_in_one, monkeypatch):
     assert again.history[-1]["error"] == "the connection was lost while it was claimed"
 
 
-def test_an_end_that_waits_for_somebody_who_takes_the_item_is_refused(queue_in_one, url):
-    """The next claim is, too: that the end had begun, and waited for the row, is no end."""
+def ends_while(queue, number, mine, change):
+    """Return what comes of an end and a claim while somebody else holds the row of item 1.
+
+    change: what he does, once the end waits for him; then he lets go.
+    """
     import psycopg
 
-    queue = queue_in_one
-    for _ in range(2):
-        queue.enqueue(b"x")
-    mine, got = queue.claim(bound=False), []
+    got, waits = [], "select 1 from pg_stat_activity where wait_event = 'transactionid'"
 
     def end():
         try:
             got.append(queue.done_and_claim(mine, bound=False))
-        except StaleClaimError as error:
+        except PqError as error:
             got.append(error)
 
-    taken = "update pq.item set moving = replace(moving, '\"claims\":1', '\"claims\":2')"
-    waits = "select 1 from pg_stat_activity where wait_event = 'transactionid'"
     with psycopg.connect(server().conninfo) as other:
-        other.execute(f"{taken} where queue = %s and id = 1", (number_of(url),))
+        other.execute("select from pq.item where queue = %s and id = 1 for update", (number,))
         ending = threading.Thread(target=end)
         ending.start()
         wait_until(lambda: server().sql(waits), "the end to wait for the row")
+        change(other)
         other.commit()
         ending.join()
-    assert [type(each) for each in got] == [StaleClaimError]
+    return got[0]
+
+
+def test_an_end_that_waits_for_somebody_who_takes_the_item_is_refused(queue_in_one, url):
+    """The next claim is, too: that the end had begun, and waited for the row, is no end."""
+    queue, number = queue_in_one, number_of(url)
+    for _ in range(2):
+        queue.enqueue(b"x")
+    taken = "update pq.item set moving = replace(moving, '\"claims\":1', '\"claims\":2')"
+
+    def take(other):
+        other.execute(f"{taken} where queue = %s and id = 1", (number,))
+
+    mine = queue.claim(bound=False)
+    assert isinstance(ends_while(queue, number, mine, take), StaleClaimError)
     assert queue.get(2).claims == 0
+
+
+def test_an_end_waits_for_nobody_who_waits_for_those_that_claim(queue_in_one, url):
+    """Who has the item, and then needs the order of the queue, gets it: else both would wait."""
+    queue, number = queue_in_one, number_of(url)
+    for _ in range(2):
+        queue.enqueue(b"x")
+
+    def order(other):
+        other.execute("select pg_advisory_xact_lock(%s, %s)", (ORDER, number))
+
+    mine = queue.claim(bound=False)
+    assert ends_while(queue, number, mine, order).id == 2
+    assert [item.id for item in queue.items()] == [2]
 
 
 def test_an_end_does_not_need_who_shows_that_the_worker_is_there(queue_in_one, monkeypatch):
