@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pq_cli.postgres.followers import PostgresFollowers
     from pq_cli.postgres.wire.session import Row
 
-ORDER, KEYS, _REMOVALS = 0x7071_0001, 0x7071_0002, 0x7071_0003
+ORDER, KEYS, _REMOVALS, RETURNS = 0x7071_0001, 0x7071_0002, 0x7071_0003, 0x7071_0005
 """Locks for all of a queue; see `store`."""
 _HEADS = 8
 """Heads of each lane that are looked at: as many as others may be claiming at the moment."""
@@ -144,6 +144,7 @@ class Finds(Looks):
         dead = self._dead()
         if not (dead or self._unheard) and (self._next_lease is None or self._next_lease > now):
             return
+        self.exclude(RETURNS)
         self.exclude(ORDER, shared=True)
         if self._unheard:
             until, said = map(list, zip(*self._unheard, strict=True))
@@ -196,6 +197,7 @@ class Finds(Looks):
         rows = self._link.rows(sql.ABSENT, {"queue": self.number, "lock": sql.LOCK})
         new = [number for number, here, doubted in rows if not here and doubted is None]
         if new:
+            self.exclude(RETURNS)
             self._link.rows(sql.DOUBT, self.number, new)
         return [number for number, here, doubted in rows if here or (doubted or 0.0) > sql.COMING]
 
@@ -217,6 +219,7 @@ class Finds(Looks):
     def promote(self, now: float) -> None:
         if self._time is not None and (self._next_due is None or self._next_due > now):
             return
+        self.exclude(RETURNS)
         self.exclude(ORDER, shared=True)
         for _, item in self._each(sql.PROMOTE, "not_before = 'infinity'", now):
             self.put(item, transitions.due(item))

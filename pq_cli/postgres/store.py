@@ -1,10 +1,12 @@
 """PostgresStore: a `Store` that is a database. See `queue.store` for what each method promises.
 
 A transaction is one of the server's, and it excludes nobody as a whole. Who works on an item locks
-its row, so that many claim side by side, each passing over what others are about to take. Three
+its row, so that many claim side by side, each passing over what others are about to take. Four
 locks for all of a queue are there besides, always taken in this order, so that nobody waits in a
 circle:
 
+- the *returns*: held by those who bring back many items at once, whose claims are over or which are
+  due: two who lock the same rows by different ways would wait for each other;
 - the *order*: shared by those who claim, and held alone by people's verbs, which look an item up by
   its bare id, and by whoever pauses: else a claim would pass over an item that is just being looked
   at, and its lane would be out of order;

@@ -10,7 +10,7 @@ from support import wait_until
 
 from pq_cli import LockTimeoutError, PostgresQueue, Request
 from pq_cli.postgres import statements as sql
-from pq_cli.postgres.finding import KEYS
+from pq_cli.postgres.finding import KEYS, RETURNS
 from pq_cli.postgres.presence import channel
 
 
@@ -173,6 +173,23 @@ def test_who_waits_for_a_key_for_too_long_is_told_so(url, number):
                 come()
         other.rollback()
         assert [item.id for item in queue.enqueue_many(batch).items] == [3, 4]
+
+
+def test_two_who_bring_items_back_come_one_after_the_other(queue, url, number):
+    """They would lock the same rows by different ways, and each wait for the other."""
+    import psycopg
+
+    queue.enqueue(b"x")
+    queue.claim(bound=False, lease=0.001)
+    got = []
+    with psycopg.connect(url.partition("#")[0]) as other, PostgresQueue(url) as mine:
+        other.execute("select pg_advisory_xact_lock(%s, %s)", (RETURNS, number))
+        claiming = threading.Thread(target=lambda: got.append(mine.claim(bound=False)))
+        claiming.start()
+        wait_until(lambda: server().sql(WAITS), "the lock of what returns to be waited for")
+        other.commit()
+        claiming.join(60)
+    assert got[0].claim == "1.2"
 
 
 def test_the_database_itself_has_no_key_twice(queue, number):
