@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from database import server
+from rows import number_of
 from support import wait_until
 
 from pq_cli import LockTimeoutError, PostgresQueue, Request
@@ -17,8 +18,7 @@ from pq_cli.postgres.presence import channel
 @pytest.fixture
 def number(queue, url):
     """Its number in the database."""
-    name = url.partition("#")[2] or "default"
-    return server().sql("select number from pq.queue where name = %s", name)[0][0]
+    return number_of(url)
 
 
 def limited(queue, *limits):
