@@ -201,25 +201,25 @@ delete from pq.payload using gone where payload.queue = gone.queue and payload.b
 
 END = f"""
 with gone as (
-    delete from pq.item where queue = %(queue)s and id = (
-        select id from pq.item where queue = %(queue)s and id = %(id)s and moving = %(moving)s
-            and not awaited and coalesce(abs({CLOCK} - %(now)s::float8) < 0.25, true)
-        for update skip locked
-    ) returning queue, blob, id
+    delete from pq.item where queue = %(queue)s and id = %(id)s and moving = %(moving)s
+        and not awaited and coalesce(abs({CLOCK} - %(now)s::float8) < 0.25, true)
+    returning queue, blob, id
 ), logs as (
     delete from pq.output where queue = %(queue)s and id = (select id from gone)
 ), content as (
     delete from pq.payload where queue = %(queue)s and blob = (select blob from gone)
 )
 insert into pq.event (queue, said) select queue, %(said)s from gone
-returning seq, set_config('pq.ended', 'yes', true),
+returning seq,
+    case when %(order)s::int is not null then set_config('pq.ended',
+        pg_try_advisory_xact_lock_shared(%(order)s::int, queue)::text, true) end,
     case when %(later)s::bool then set_config('synchronous_commit', 'off', true) end
 """
 """DROP and NOTE at once, of an item that is as it was when it was written `moving`.
 
-What comes after it in its transaction sees by `pq.ended` that it was. It waits for nobody who has
-the row: who claims along with it holds the queue's order, and may be waited for by just him. later:
-the commit does not wait for the disk.
+order: the lock for a claim that comes after it in its transaction; null: none does. That sees by
+`pq.ended` that the end was made and the lock is held. It is not waited for: who has it may be
+waiting for this row. later: the commit does not wait for the disk.
 
 Not of one for which others wait: they are to be told. Nor where the time that the event tells is
 not the server's: its clock was set, or ours stood still.

@@ -44,13 +44,14 @@ _MADE = ", ".join(f"made.{name}" for name in COLUMNS.split(", "))
 # none of them, but the queue. As in NEXT, what is locked is found by a loop over the primary key;
 # `offset 0` keeps the planner from asking the same thing twice. It has few parts: to set up its
 # plan takes the server as long as all that it then finds. Where it is not the `first` of its
-# transaction it comes after END, and does nothing unless that did. A claim waits for the disk, also
-# where that end need not (`later`), or nothing does (as in "fast"): see `PostgresStore._relax`.
+# transaction it comes after END, and does nothing unless that did, and has locked the order. A
+# claim waits for the disk, also where that end need not (`later`), or nothing does (as in "fast"):
+# see `PostgresStore._relax`.
 TAKE = f"""
 with recursive head as (
     select now, next, case when %(manual)s::bool then coalesce(aged_at, 0) else now end as t,
         paused is null and coalesce(next > now, true) and abs(now - %(at)s::float8) < 0.25
-            and (%(first)s::bool or coalesce(current_setting('pq.ended', true) = 'yes', false))
+            and (%(first)s::bool or coalesce(current_setting('pq.ended', true) = 'true', false))
             as clear,
         null::bigint as id, 0::smallint as priority, '' collate "C" as limited_by,
         null::bigint as rank, 9223372036854775807 as best
@@ -254,9 +255,10 @@ class Claims(Ends):
         self._new_claims = [(until, moving)]
         link = self._link
         link.begin()
-        self.exclude(ORDER, shared=True)
-        if end is not None:
-            self._send(end)
+        if end is None:
+            self.exclude(ORDER, shared=True)
+        else:
+            self._send(end, order=ORDER)
         link.later(TAKE, values)
         try:
             answers = link.commit()

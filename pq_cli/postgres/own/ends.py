@@ -132,11 +132,11 @@ class Ends(Finds):
         }  # fmt: skip
         return End(after, values)
 
-    def _send(self, end: End) -> None:
-        """Let a transaction have the end in it."""
+    def _send(self, end: End, order: int | None = None) -> None:
+        """Let a transaction have the end in it; order: as END says."""
         if end.after.limit is not None:
             self._link.later(sql.NOTIFY, channel(self.number))  # there may be a slot
-        self._link.later(sql.END, end.values)
+        self._link.later(sql.END, {**end.values, "order": order})
 
     def _sent(self, end: End, noted: list[Row]) -> None:
         """Take in what END has returned."""
