@@ -166,11 +166,13 @@ group by limited_by
 
 OVERDUE = f"""
 select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
-    and lease_until <= %s order by lease_until, id limit 500 for update
+    and lease_until <= %s order by lease_until, id limit 500 for update skip locked
 """
+"""Who has the row is about to change it, and may need the order, which is held here: it is looked
+for again by the next. So it is with all that are brought back."""
 ABANDONED = f"""
 select {COLUMNS}, lease_until from pq.item where queue = %s and state = 'active'
-    and worker = any(%s::bigint[]) order by id limit 500 for update
+    and worker = any(%s::bigint[]) order by id limit 500 for update skip locked
 """
 UNHEARD = f"""
 select {COLUMNS}, lease_until from (select %s::int as queue) as mine join pq.item using (queue)
@@ -181,7 +183,7 @@ where state = 'active' order by id for update of item skip locked
 """Of claims, by their lease and what was written; that as `format` fills it in."""
 PROMOTE = f"""
 select {COLUMNS} from pq.item where queue = %s and state = 'delayed' and not_before <= %s
-order by not_before, id limit 500 for update
+order by not_before, id limit 500 for update skip locked
 """
 
 PUT = """

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 _LOOK = 2.0
 """Seconds between looks while waiting: a notification may be lost."""
+_LOOK_LEAST = 0.01
+"""As long, though it is time: what is due may be in somebody else's hands."""
 HOLDS = 1.0
 """Seconds for which new items go by what the server last said of the time, and a clock that runs
 on here; also for as long it is taken for granted that the server answers, if nothing says it does
@@ -257,7 +259,7 @@ class PostgresStore(Claims):
         if next_event is None:
             return _LOOK
         left = next_event - server_now - (time.monotonic() - moment)
-        return min(_LOOK, max(0.0, left) + 0.001)
+        return min(_LOOK, max(_LOOK_LEAST, left + 0.001))
 
     # -- keeping -----------------------------------------------------------------
 

@@ -192,6 +192,32 @@ def test_two_who_bring_items_back_come_one_after_the_other(queue, url, number):
     assert got[0].claim == "1.2"
 
 
+BACK = {
+    "whose lease is over": "lease_until = 0",
+    "whose worker is gone": "worker = 999",
+    "that is due": "state = 'delayed', not_before = 0",
+}
+
+
+@pytest.mark.parametrize("change", BACK.values(), ids=BACK)
+def test_who_brings_items_back_waits_for_nobody_who_has_one(queue, url, number, change):
+    """Who is just ending it may need the order of the queue: each would wait for the other."""
+    import psycopg
+
+    for _ in range(2):
+        queue.enqueue(b"x")
+    one = "where queue = %s and id = 1"
+    patient = PostgresQueue(url, lock_timeout=5)
+    with psycopg.connect(url.partition("#")[0]) as other, patient as mine:
+        if "delayed" not in change:
+            queue.claim(bound=False)
+        server().sql(f"update pq.item set {change} {one}", number)
+        other.execute(f"select from pq.item {one} for update", (number,))
+        assert mine.claim(bound=False).id == 2
+        other.commit()
+        assert wait_until(lambda: mine.claim(bound=False), "the item to be let go").id == 1
+
+
 def test_the_database_itself_has_no_key_twice(queue, number):
     """Whatever a client does: of two live items none has the other's key."""
     import psycopg
