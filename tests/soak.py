@@ -17,7 +17,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from pq_cli import PostgresQueue, Spool
+from pq_cli import Item, PostgresQueue, Spool
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import NoSuchItemError, StaleClaimError
 from pq_cli.queue.verbs import Queue
@@ -43,11 +43,13 @@ def _open(place: str) -> Queue:
 def _produce(place: str, seed: int, tell: Callable[..., None]) -> None:
     dice = random.Random(seed)
     with _open(place) as spool:
+        after: list[int] = []
         while True:
             item = spool.enqueue(
-                dice.randbytes(dice.randrange(2000)), priority=dice.randrange(1, 11)
+                dice.randbytes(dice.randrange(2000)), priority=dice.randrange(1, 11), after=after
             )
             tell("in", item.id)
+            after = [item.id] if dice.random() < 0.03 else []
             if item.id % 50 == 0 and len(spool) > WAITING_AT_MOST:
                 time.sleep(0.2)
 
@@ -55,12 +57,15 @@ def _produce(place: str, seed: int, tell: Callable[..., None]) -> None:
 def _work(place: str, seed: int, tell: Callable[..., None]) -> None:
     dice = random.Random(seed)
     with _open(place) as spool:
+        following: Item | None = None
         while True:
-            asked = _now()
-            item = spool.claim()
-            if item is None:
+            if following is None:
+                asked = _now()
+                following = spool.claim()
+            if following is None:
                 time.sleep(0.02)
                 continue
+            item, following = following, None
             tell("begin", item.id, item.claims, os.getpid(), _now(), asked)
             try:
                 spool.payload(item)  # gone if it was stopped here for longer than its lease
@@ -69,6 +74,10 @@ def _work(place: str, seed: int, tell: Callable[..., None]) -> None:
                 if dice.random() < 0.05:
                     spool.fail(item, "dice")
                     tell("failed", item.id, item.claims)
+                elif dice.random() < 0.5:
+                    asked = _now()
+                    following = spool.done_and_claim(item)
+                    tell("done", item.id, item.claims)
                 else:
                     spool.done(item)
                     tell("done", item.id, item.claims)
