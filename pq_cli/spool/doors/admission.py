@@ -1,0 +1,146 @@
+"""Admission: staged payloads become items, under the lock."""
+
+from __future__ import annotations
+
+from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item
+from pq_cli.core.meta import encode, second_line
+from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
+from pq_cli.host import is_mine
+from pq_cli.queue.request import Admitted, new_item
+from pq_cli.spool.disk import layout
+from pq_cli.spool.doors.porch import Porch, Staged, said_of
+from pq_cli.spool.files import Files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pq_cli.queue.store import Store
+    from pq_cli.spool.doors.porch import Prepared, Ready
+
+
+class Admission(Porch):
+    """Staged payloads on their way in: what has been admitted, and what stopped it."""
+
+    def __init__(self, files: Files, count: int, ready: Prepared, store: Store) -> None:
+        super().__init__(files, count)
+        self.admitted = Admitted.nothing()
+        self.error: PqError | OSError | None = None
+        self.fresh: list[Item] = []
+        self.raised: list[Item] = []
+        self.replaced: list[tuple[Item, Item]] = []
+        self._ready = ready
+        self._store = store
+
+    def drop_replaced(self) -> None:
+        """Turn the keys to the new items and remove the old ones.
+
+        Only when the new ones are durable: after a power loss before, the old item must be served.
+        A crash until then leaves two items with one key, and the link tells which counts. Raises
+        OSError when they cannot be made durable.
+        """
+        if self._files.disk.sync:
+            for folder in sorted({layout.folder_of(new) for _, new in self.replaced}):
+                self._files.disk.sync_dir(folder)
+        try:
+            for old, new in self.replaced:
+                self._files.keys.give(new.key or "", new.id)
+                self._files.erase(old)
+        except OSError as stop:
+            self.error = self.error or stop
+        stay = {new.id for _, new in self.replaced}  # they are durable: not taken back
+        self.fresh = [item for item in self.fresh if item.id not in stay]
+
+    def place(self, staged: Staged) -> None:
+        """Admit one, or find the item that stands for it. Raises PqError, OSError."""
+        files, request = self._files, staged.request
+        prepared = self._ready.get(staged.tmp)
+        synced = prepared is not None
+        ends = None
+        if request.after:
+            from pq_cli.queue.followers import ends_before  # start-up: few items wait for others
+
+            ends = ends_before(self._store, request.ids_before)
+            if prepared is not None and any(how is not PENDING for how in ends.values()):
+                del self._ready[staged.tmp]
+                files.disk.discard(prepared[1])
+                prepared = None
+        now = self._store.now
+        if prepared is not None:
+            item = prepared[0]
+        else:
+            said = said_of(files, staged.size, staged.checksum)
+            item = new_item(request, 0, now(), files.config, ends, **said)
+        other = self.check(item, request.if_exists)
+        stands = other and self.admitted.stand(other, item, request.if_exists, self._raise)
+        if stands is not None:
+            # Its id will be told, so it must last, and its key: who enqueued it may be dead.
+            files.after.sync(files.place(stands).rpartition("/")[0])
+            files.after.sync(layout.KEYS)
+            return
+        item, meta, size = prepared or self._prepared_now(staged, item, synced)
+        item, path = self.numbered(item)
+        if item.key is not None and other is None and item.state in LIVE:
+            files.keys.give(item.key, item.id, sync=False)
+            files.after.sync(layout.KEYS)
+        item = _place(files, staged, meta, item, size, path)
+        self._ready[staged.tmp] = None
+        self.enter(item, other)
+        self.fresh.append(item)
+        if other is not None:
+            self.replaced.append((other, item))
+        self.admitted.items.append(item)
+
+    def _raise(self, other: Item, stands: Item) -> Item:
+        """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
+        stands = self._files.move(other, stands)
+        self.enter(stands, other)
+        self.fresh = [stands if item.id == stands.id else item for item in self.fresh]
+        self.replaced = [(o, stands if n.id == stands.id else n) for o, n in self.replaced]
+        self.raised.append(stands)
+        return stands
+
+    def _prepared_now(self, staged: Staged, item: Item, synced: bool) -> Ready:
+        """Return what `prepare` has left out, because things stood otherwise then.
+
+        synced: its payload was not left out, and is synced.
+        """
+        meta, text = layout.tmp_name("meta"), encode(item, first=True)
+        self._files.disk.write_new(meta, text)
+        if not synced:
+            self._files.disk.sync_files([staged.tmp])
+        return item, meta, len(text)
+
+    def withdraw(self) -> None:
+        """Take everything back: it could not be made durable, so it must not be promised.
+
+        Unless somebody else works on it already.
+        """
+        for item in self.fresh:
+            try:
+                now = self._files.reader.find(item.id)
+            except (NoSuchItemError, DamagedItemError):
+                continue
+            if now.state is not ACTIVE or (now.holder is not None and is_mine(now.holder)):
+                self._files.erase(now)
+
+
+def _place(files: Files, staged: Staged, meta: str, item: Item, size: int, path: str) -> Item:
+    """Give payload and meta, of this size, their places; its rename is the commit instant."""
+    disk = files.disk
+    folder = path.rpartition("/")[0]
+    try:
+        files.heed(None, item)
+        files.make_folder(folder, later=True)
+        if staged.adopted:
+            disk.own(staged.tmp)
+        disk.write_end(meta, size, second_line(item))
+        disk.rename(staged.tmp, path)
+        disk.rename(meta, path + layout.META)
+    except BaseException:
+        files.forget()  # perhaps a folder that it remembers is gone
+        for leftover in (path + layout.META, meta, path):
+            disk.discard(leftover)
+        raise
+    item = item.replace(path=f"{files.root}/{path}")
+    files.index.moved(None, item)
+    files.after.sync(folder)
+    return item
