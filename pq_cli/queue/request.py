@@ -106,17 +106,24 @@ class Admitted(Record):
         """
         if rule not in _STANDS:
             return None
-        waits = other.state is not State.ACTIVE
-        if rule == "raise" and waits and item.priority < other.priority:
-            other = put(other, changed(other, item.created_at, item.priority, None))
+        after = raised(other, item) if rule == "raise" else None
+        if after is not None:
+            other = put(other, after)
         # Who did not claim it cannot end or renew its claim by it: no claim has the number 0.
-        found = other if waits else other.replace(claims=0)
+        found = other.replace(claims=0) if other.state is State.ACTIVE else other
         self.items.append(found)
         self.found.append(found)
         known = None not in (other.checksum, item.checksum)
         if other.size != item.size or (known and other.checksum != item.checksum):
             self.differing.append(found)
         return other
+
+
+def raised(other: Item, item: Item) -> Item | None:
+    """Return what the item that has a key becomes for `item`, by `raise`; None: it stays."""
+    if other.state is State.ACTIVE or item.priority >= other.priority:
+        return None
+    return changed(other, item.created_at, item.priority, None)
 
 
 def checked(request: Request) -> Request:

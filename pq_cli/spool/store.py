@@ -54,6 +54,7 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         self.untold = files.untold
         self._dropbox: Dropbox | None = None
         self._ready = {}
+        self._raised = {}
 
     @property
     def followers(self) -> Followers:

@@ -82,6 +82,17 @@ def test_each_command_keeps_to_its_budget(spool: Path, command: str) -> None:
     assert not trace.under_the_lock or command.split()[0] not in NEVER_WAITED_FOR
 
 
+def test_nobody_waits_for_an_item_that_is_raised(spool: Path) -> None:
+    """What it becomes was written before the lock; its folder is synced when that is free."""
+    need_tool("strace")
+    with Spool(spool) as queue:
+        raised = queue.enqueue(b"x", key="raise", priority=7).id
+    trace = Trace(spool, ["enqueue", "--key", "raise", "--if-exists", "raise", "-p", "2"])
+    assert Spool(spool).get(raised).priority == 2
+    assert trace.syncs - trace.made <= 3 and not trace.under_the_lock
+    assert not os.listdir(spool / "tmp")
+
+
 def test_nobody_waits_for_the_folder_of_what_comes_after(spool: Path) -> None:
     """It is synced when the lock is free; and what comes due later is, as all that is enqueued."""
     need_tool("strace")

@@ -14,13 +14,15 @@ from pq_cli.spool.files import Files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pq_cli.queue.store import Store
-    from pq_cli.spool.doors.porch import Prepared, Ready
+    from pq_cli.spool.doors.porch import Prepared, Raised, Ready
 
 
 class Admission(Porch):
     """Staged payloads on their way in: what has been admitted, and what stopped it."""
 
-    def __init__(self, files: Files, count: int, ready: Prepared, store: Store) -> None:
+    def __init__(
+        self, files: Files, count: int, ready: Prepared, raised: Raised, store: Store
+    ) -> None:
         super().__init__(files, count)
         self.admitted = Admitted.nothing()
         self.error: PqError | OSError | None = None
@@ -28,6 +30,7 @@ class Admission(Porch):
         self.raised: list[Item] = []
         self.replaced: list[tuple[Item, Item]] = []
         self._ready = ready
+        self._raised = raised
         self._store = store
 
     def drop_replaced(self) -> None:
@@ -91,6 +94,9 @@ class Admission(Porch):
 
     def _raise(self, other: Item, stands: Item) -> Item:
         """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
+        before, after = self._raised.get(other.id, (None, stands))
+        if before == other and after.replace(updated_at=stands.updated_at) == stands:
+            stands = after  # it is written
         stands = self._files.move(other, stands)
         self.enter(stands, other)
         self.fresh = [stands if item.id == stands.id else item for item in self.fresh]

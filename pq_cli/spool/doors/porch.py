@@ -24,7 +24,7 @@ from pq_cli.core.record import Record
 from pq_cli.errors import PqError, SpoolIOError
 from pq_cli.host import NO_BOOT, boot_id
 from pq_cli.opened import Opened, open_file
-from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item
+from pq_cli.queue.request import Admitted, Request, check_key, check_room, new_item, raised
 from pq_cli.spool.disk import ahead, layout
 from pq_cli.spool.disk.payload import measure
 from pq_cli.spool.disk.state import allocate, last_given
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     """What a staged payload is to be, still without its id; its meta in `tmp/`, and its size."""
     Prepared = dict[str, Ready | None]
     """By the name in `tmp/` of the payload; None: it does not lie there any more."""
+    Raised = dict[int, tuple[Item, Item]]
+    """By id: an item as it was seen, and what it becomes, which is written in `tmp/`."""
 
 
 class Staged(Record):
@@ -130,6 +132,7 @@ class SpoolAdmits:
     files: Files
     now: Callable[[], float]
     _ready: Prepared
+    _raised: Raised
 
     def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
         """Stage a payload: one in memory, or what a stream yields, in bounded memory."""
@@ -181,14 +184,15 @@ class SpoolAdmits:
         wait_for_payloads = ahead.begin_sync(disk) if many else None
         for likely, staged in enumerate(batch, last + 1):
             request = staged.request
-            if staged.tmp in ready or (
-                request.if_exists != "replace"
-                and request.key is not None
-                and files.keys.owner(request.key) is not None
-            ):
+            if staged.tmp in ready:
                 continue
             said = said_of(files, staged.size, staged.checksum)
             item = new_item(request, 0, now, files.config, **said)
+            owner = None if request.key is None else files.keys.owner(request.key)
+            if owner is not None and request.if_exists != "replace":
+                if disk.sync and request.if_exists == "raise":
+                    paths += self._raise_ahead(owner, item, folders)
+                continue
             meta, text = layout.tmp_name("meta"), encode(item, first=True)
             try:
                 disk.write_new(meta, text, sync=False)
@@ -205,6 +209,21 @@ class SpoolAdmits:
             wait_for_payloads()
         disk.sync_files(paths)
 
+    def _raise_ahead(self, owner: Item, item: Item, folders: set[str]) -> list[str]:
+        """Write what the owner of a key becomes, if it is to be raised; return its path."""
+        files, meta, after = self.files, layout.tmp_name("meta"), raised(owner, item)
+        if after is None or owner.id in self._raised:
+            return []
+        try:
+            files.disk.write_new(meta, encode(after), sync=False)
+            _make_folder(files, layout.folder_of(after), folders)
+        except OSError:
+            files.disk.discard(meta)
+            return []  # whoever does it under the lock is told
+        self._raised[owner.id] = owner, after
+        files.foreseen[id(after)] = meta
+        return [meta]
+
     def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
         """Commit staged payloads in order; see `Store.admit`.
 
@@ -214,7 +233,7 @@ class SpoolAdmits:
         from pq_cli.spool.doors.admission import Admission  # start-up: for those who enqueue
 
         files = self.files
-        work = Admission(files, len(batch), self._ready, self)  # type: ignore[arg-type]
+        work = Admission(files, len(batch), self._ready, self._raised, self)  # type: ignore[arg-type]
         try:
             for staged in batch:
                 try:
@@ -236,6 +255,10 @@ class SpoolAdmits:
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         """Remove what is left of a batch; see `Store.finish`."""
         stop: OSError | None = None
+        for _, after in self._raised.values():
+            if (meta := self.files.foreseen.pop(id(after), None)) is not None:
+                self.files.disk.discard(meta)
+        self._raised.clear()
         for staged in batch[:admitted]:
             if staged.outside is None or os.path.lexists(f"{self.files.root}/{staged.tmp}"):
                 continue  # what still lies in tmp/ is no item: its key was taken
