@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pq_cli.core.arguments import wrong
+from pq_cli.core.arguments import LOCK_TIMEOUT, wrong
 from pq_cli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 POSTGRES = ("postgresql", "postgres")
 """The schemes of a queue in a database."""
-LOCK_TIMEOUT = 30.0
-"""Seconds to wait for other processes, unless something else is said."""
 
 
 def open_queue(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=str | None)
     F = TypeVar("F", bound=float | None)
 
+LOCK_TIMEOUT = 30.0
+"""Seconds to wait for other processes, or a server, unless something else is said."""
 _SECONDS = "seconds, a number from 0 to 100 years"
 
 

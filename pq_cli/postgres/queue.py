@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from pq_cli.core.arguments import valid_flag, valid_making, valid_reference
+from pq_cli.core.arguments import LOCK_TIMEOUT, valid_flag, valid_making, valid_reference
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.errors import (
     ConfigError,
@@ -57,7 +57,7 @@ class PostgresQueue(Queue):
         config: QueueConfig | None = None,
         clock: Callable[[], float] | None = None,
         jitter: Callable[[], float] = random.random,
-        lock_timeout: float = 30.0,
+        lock_timeout: float = LOCK_TIMEOUT,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
         report = valid_making(

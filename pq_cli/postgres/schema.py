@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from pq_cli.core.arguments import LOCK_TIMEOUT
 from pq_cli.core.item import printable
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.postgres.address import Address
@@ -204,7 +205,7 @@ def _version(link: Link) -> int | None:
     return int((link.row("select version from pq.version") or (0,))[0])
 
 
-def set_up(url: str, grants: Sequence[str] = (), *, lock_timeout: float = 30.0) -> str:
+def set_up(url: str, grants: Sequence[str] = (), *, lock_timeout: float = LOCK_TIMEOUT) -> str:
     """Make or upgrade the tables in a database and the queue of this URL; return it, as shown.
 
     grants: the roles that are to work at this queue. Raises UsageError for an unknown role,

@@ -9,7 +9,7 @@ import os
 import stat
 import time
 
-from pq_cli.core.arguments import valid_making, wrong
+from pq_cli.core.arguments import LOCK_TIMEOUT, valid_making, wrong
 from pq_cli.core.item import printable
 from pq_cli.core.policy import QueueConfig, valid_config
 from pq_cli.errors import (
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from pq_cli.spool.doors.restoring import Quarantine
 
 
-DEFAULT_LOCK_TIMEOUT = 30.0
-
-
 def _random_fraction() -> float:
     """Return a number in [0, 1) without the start-up cost of `random`."""
     return int.from_bytes(os.urandom(4)) / 2**32
@@ -75,7 +72,7 @@ class Spool(Queue):
         config: QueueConfig | None = None,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = _random_fraction,
-        lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+        lock_timeout: float = LOCK_TIMEOUT,
         report: Callable[[DamagedItemError], None] | None = None,
     ) -> None:
         report = valid_making(clock, jitter, report, create=create, lock_timeout=lock_timeout)
