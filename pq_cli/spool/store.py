@@ -14,7 +14,7 @@ from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.payload import open_verified, read_verified
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.disk.state import present_state, spool_uuid
-from pq_cli.spool.doors.porch import SpoolAdmits
+from pq_cli.spool.doors.staging import SpoolAdmits
 from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
