@@ -20,7 +20,7 @@ PQ = {
     "pq_cli", "pq_cli.backends", "pq_cli.cli", "pq_cli.commands", "pq_cli.core", "pq_cli.errors",
     "pq_cli.host",
     "pq_cli.opened", "pq_cli.options",
-    "pq_cli.queue", "pq_cli.queue.looking", "pq_cli.queue.request",
+    "pq_cli.queue", "pq_cli.queue.entering", "pq_cli.queue.looking", "pq_cli.queue.request",
     "pq_cli.queue.verbs", "pq_cli.queue.working", "pq_cli.render",
     "pq_cli.render.present",
     "pq_cli.screen", "pq_cli.spool",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import IO, Any, BinaryIO
 
     from pq_cli.core.item import Item
-    from pq_cli.queue.store import Store
+    from pq_cli.queue.store import Foreseen, Store
 
 _CHUNK = 1024 * 1024
 
@@ -20,8 +20,11 @@ _CHUNK = 1024 * 1024
 class Common:
     """The part of a `Store` that is the same in most; `queue.store` says what it promises."""
 
-    def foreseen(self, look: Callable[[], tuple[Item, Item]]) -> nullcontext[None]:
-        return nullcontext()
+    def foreseen(self, look: Callable[[], list[tuple[Item, Item]]]) -> nullcontext[Foreseen]:
+        return nullcontext({})
+
+    def expiring(self, now: float) -> Sequence[tuple[Item, str]]:
+        return ()
 
     def put_many(self: Store, changes: Sequence[tuple[Item, Item]]) -> None:
         for before, after in changes:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pq_cli.queue.followers import Followers
     from pq_cli.queue.following import Tail
     from pq_cli.queue.request import Admitted, Request
+
+    Foreseen = Mapping[int, tuple[Item, Item]]
+    """By id: an item as it was seen, and what it is to become."""
 
 
 class Staged(Protocol):
@@ -186,14 +189,18 @@ class Store(Protocol):
         """
 
     def foreseen(
-        self, look: Callable[[], tuple[Item, Item]]
-    ) -> AbstractContextManager[tuple[Item, Item] | None]:
+        self, look: Callable[[], list[tuple[Item, Item]]]
+    ) -> AbstractContextManager[Foreseen]:
         """Do ahead what a `put` needs and others need not wait for. Not in a transaction.
 
-        look: finds an item, and returns it with what it is to become; both are the context's value,
-        and a `put` of these two, in a transaction within it, is quick. None where nothing was
-        done ahead, as when `look` has raised: then all is to be done, and told, in the transaction.
+        look: finds items, and returns each with what it is to become; these are the context's
+        value, by id, and a `put` of such two, in a transaction within it, is quick. Left out is
+        what was not done ahead, all if `look` has raised: then it is to be done, and told, in the
+        transaction.
         """
+
+    def expiring(self, now: float) -> Sequence[tuple[Item, str]]:
+        """Return what `overdue` would yield that is better `foreseen`. In a transaction."""
 
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         """As `put` of each (before, after), and more cheaply. In a transaction."""

@@ -1,165 +1,40 @@
-"""Working: how items go in, are claimed, and how attempts at them end.
-
-A verb that changes an item has one form: in a transaction, find it, let `core.transitions` say
-what becomes of it, put that.
-"""
+"""Working: how items are claimed, and how attempts at them end."""
 
 from __future__ import annotations
 
 import time
 
-from pq_cli.core import events, transitions
+from pq_cli.core import transitions
 from pq_cli.core.arguments import (
     valid_flag,
     valid_lease,
-    valid_payload,
     valid_reference,
     valid_wait,
     wrong,
 )
 from pq_cli.core.item import Item, State
 from pq_cli.core.order import order_time
-from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import LockTimeoutError, PqError
-from pq_cli.queue.looking import Looking
-from pq_cli.queue.request import Admitted, Request, checked, valid_records
+from pq_cli.queue.entering import Entering
+from pq_cli.queue.request import Admitted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, BinaryIO, Self
+    from collections.abc import Callable
 
     from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
-    from pq_cli.queue.store import Attendance, Staged, Store
+    from pq_cli.queue.store import Attendance, Foreseen, Staged
 
 
-class Working(Looking):
-    """The verbs of those who put work in, and of those who do it; see `Queue`."""
+def _as_seen(before: Item, seen: Foreseen) -> Item | None:
+    """Return what an item becomes, if that was done ahead and it is still what it was."""
+    was, after = seen.get(before.id, (None, None))
+    return after if was == before else None
 
-    def __init__(self, store: Store, config: QueueConfig, jitter: Callable[[], float]) -> None:
-        self._store = store
-        self.config = config
-        self._jitter = jitter
 
-    def close(self) -> None:
-        """Let go of descriptors and connections; the next verb opens them again."""
-        self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # -- in ------------------------------------------------------------------
-
-    def enqueue(
-        self,
-        payload: bytes | BinaryIO,
-        *,
-        priority: int | None = None,
-        key: str | None = None,
-        if_exists: str = "skip",
-        delay: float | None = None,
-        at: float | None = None,
-        max_attempts: int | None = None,
-        timeout: float | None = None,
-        limit: str | None = None,
-        name: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        after: Sequence[Item | int | str] = (),
-        if_failed: str | None = None,
-    ) -> Item:
-        """Add an item and return it; the fields are those of `Request`.
-
-        A stream is copied in bounded memory. When this returns, in "full" the item survives a
-        power loss. Raises UsageError, KeyTakenError (`if_exists="fail"`), QueueFullError or
-        NoSuchItemError (`after`).
-        """
-        request = Request(
-            priority=priority, key=key, if_exists=if_exists, delay=delay, at=at,
-            max_attempts=max_attempts, timeout=timeout, limit=limit, name=name, metadata=metadata,
-            after=after, if_failed=if_failed,
-        )  # fmt: skip
-        admitted = self.commit([self.stage(payload, request)])
-        if admitted.error is not None:
-            raise admitted.error
-        return admitted.items[0]
-
-    def enqueue_many(self, records: Sequence[tuple[bytes, Request]]) -> Admitted:
-        """Enqueue (payload, request) pairs, in order, with a handful of syncs for all of them.
-
-        What stopped it is in the result, as of `commit`. Give what fits in memory.
-        """
-        batch: list[Staged] = []
-        broken: PqError | OSError | None = None
-        records = valid_records(records)
-        try:
-            for payload, request in records:
-                batch.append(self.stage(payload, request))
-        except (PqError, OSError) as error:
-            broken = error
-        except BaseException:
-            self._store.finish(batch, 0)
-            raise
-        admitted = self.commit(batch)
-        return admitted if admitted.error else admitted.replace(error=broken)
-
-    def stage(self, payload: bytes | BinaryIO, request: Request) -> Staged:
-        """Take in a payload, without an id yet; `commit` makes items of many at once."""
-        return self._store.stage(valid_payload(payload), checked(request))
-
-    def stage_file(self, path: str, request: Request, *, move: bool = False) -> Staged:
-        """Stage a FILE by the cheapest whole copy; with `move`, commit removes it afterwards."""
-        return self._store.stage_file(path, checked(request), move=move)
-
-    def commit(self, batch: Sequence[Staged]) -> Admitted:
-        """Make items of staged payloads, in order, up to what stops it: that is in the result."""
-        store, count = self._store, 0
-        try:
-            store.prepare(batch)
-            with store.transaction():
-                admitted = store.admit(batch)
-                self._tell()
-            count = len(admitted.items)  # only now do they survive
-        finally:
-            stop = store.finish(batch, count)
-        return admitted if stop is None else admitted.replace(error=stop)
-
-    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
-        """Make an item of a staged payload that this process has claimed before others see it.
-
-        The item comes back without a claim if it is due later, if its limit is full, or if it was
-        there already under the same key: whoever works on it then, it is not the caller. Raises
-        like `enqueue`; only after a LockTimeoutError the payload is still staged, for another try
-        or `unstage`.
-        """
-        store, admitted = self._store, Admitted.nothing()
-        try:
-            store.prepare([staged])
-            with store.transaction():
-                admitted = store.admit([staged], at_once=True)
-                self._tell()
-                if admitted.error is not None:
-                    raise admitted.error
-                item = admitted.items[0]
-                full = item.limit is not None and not store.has_slot(item.limit)
-                if item.state is State.PENDING and not admitted.found and not full:
-                    item = self._claim(item, store.now(), lease, bound=True, own=True)
-        except LockTimeoutError:
-            raise
-        except BaseException:
-            store.finish([staged], len(admitted.items))
-            raise
-        store.finish([staged], len(admitted.items))
-        return item
-
-    def unstage(self, staged: Staged) -> None:
-        """Throw away a staged payload that is to be no item after all."""
-        self._store.finish([staged], 0)
-
-    # -- claims ----------------------------------------------------------------
+class Working(Entering):
+    """The verbs of those who do the work; see `Queue`."""
 
     def claim(
         self, *, lease: float | None = None, bound: bool = True, wait: float = 0.0
@@ -194,16 +69,32 @@ class Working(Looking):
         store.look_in()
         with store.transaction():
             now = store.now()
-            self._catch_up(now)
-            if store.state().paused is not None:
-                return None
-            item = store.next(order_time(self.config, now, store.state))
-            return None if item is None else self._claim(item, now, lease, bound)
+            over = store.expiring(now)
+            if not over:
+                return self._claim_next(now, lease, bound, {})
 
-    def _catch_up(self, now: float) -> None:
+        def look() -> list[tuple[Item, Item]]:
+            return [(item, transitions.expired(item, now, reason)) for item, reason in over]
+
+        with store.foreseen(look) as seen, store.transaction():
+            return self._claim_next(store.now(), lease, bound, seen)
+
+    def _claim_next(
+        self, now: float, lease: float | None, bound: bool, seen: Foreseen
+    ) -> Item | None:
+        """Claim the next item, in a transaction. seen: what may be over, and what becomes of it."""
+        store = self._store
+        self._catch_up(now, seen)
+        if store.state().paused is not None:
+            return None
+        item = store.next(order_time(self.config, now, store.state))
+        return None if item is None else self._claim(item, now, lease, bound)
+
+    def _catch_up(self, now: float, seen: Foreseen) -> None:
         """Take back the claims that are over, and bring in what is due."""
         for item, reason in self._store.overdue(now):
-            self._put(item, transitions.expired(item, now, reason))
+            after = _as_seen(item, seen) or transitions.expired(item, now, reason)
+            self._put(item, after)
         self._store.promote(now)
         self._tell()
 
@@ -224,7 +115,7 @@ class Working(Looking):
         host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
         """
         with self._store.transaction():
-            self._catch_up(self._store.now())
+            self._catch_up(self._store.now(), {})
             return self._store.attend()
 
     def describe(self, duty: Duty) -> None:
@@ -331,15 +222,14 @@ class Working(Looking):
         """End a claim and keep the item as what `become` makes of it as it stands, and the time."""
         store = self._store
 
-        def look() -> tuple[Item, Item]:
+        def look() -> list[tuple[Item, Item]]:
             before = self._claimed(ref)
-            return before, become(before, store.now())
+            return [(before, become(before, store.now()))]
 
         with store.foreseen(look) as seen, store.transaction():
             before = self._claimed(ref)
-            if seen is not None and seen[0] == before:
-                return self._put(*seen, later=later)
-            return self._put(before, become(before, store.now()), later=later)
+            after = _as_seen(before, seen) or become(before, store.now())
+            return self._put(before, after, later=later)
 
     def _claimed(self, ref: Item | int | str) -> Item:
         item_id, claim = valid_reference(ref)
@@ -360,38 +250,30 @@ class Working(Looking):
             head = {"claim": before.claim, "exit": status, **times}
             self._store.keep_log(before, to_json(head) + b"\n" + content)
 
-    # -- what every change ends with ---------------------------------------------
+    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
+        """Make an item of a staged payload that this process has claimed before others see it.
 
-    def _put(self, before: Item, after: Item, *, own: bool = False, later: bool = False) -> Item:
-        """Keep what became of an item, and tell of it; own: see `events.transition`."""
-        after = self._put_only(before, after, own=own, later=later)
-        self._tell()
-        return after
-
-    def _put_only(
-        self, before: Item, after: Item, *, own: bool = False, later: bool = False
-    ) -> Item:
-        after = self._store.put(before, after, later=later)
-        self._note(before, after, own=own)
-        return after
-
-    def _tell(self) -> None:
-        """Tell those that wait for an item how it ended, or that it may be done after all."""
-        if self._store.untold:
-            from pq_cli.queue.followers import tell  # start-up: few items wait for others
-
-            tell(self._store, self._put_only)
-
-    def _note(self, before: Item, after: Item, *, own: bool = False) -> None:
-        event = events.transition(before, after, own=own)
-        if event is not None:
-            self._store.note(event)
-
-    def _chosen(self, item: Item | int | str, only: Selection | None) -> Item:
-        """Return an item as it stands now, in a transaction, if it is one of those meant."""
-        before = self._store.find(*valid_reference(item))
-        if only is not None:
-            from pq_cli.core.selection import check  # start-up: people choose, not plain commands
-
-            check(before, only, self._store.now())
-        return before
+        The item comes back without a claim if it is due later, if its limit is full, or if it was
+        there already under the same key: whoever works on it then, it is not the caller. Raises
+        like `enqueue`; only after a LockTimeoutError the payload is still staged, for another try
+        or `unstage`.
+        """
+        store, admitted = self._store, Admitted.nothing()
+        try:
+            store.prepare([staged])
+            with store.transaction():
+                admitted = store.admit([staged], at_once=True)
+                self._tell()
+                if admitted.error is not None:
+                    raise admitted.error
+                item = admitted.items[0]
+                full = item.limit is not None and not store.has_slot(item.limit)
+                if item.state is State.PENDING and not admitted.found and not full:
+                    item = self._claim(item, store.now(), lease, bound=True, own=True)
+        except LockTimeoutError:
+            raise
+        except BaseException:
+            store.finish([staged], len(admitted.items))
+            raise
+        store.finish([staged], len(admitted.items))
+        return item

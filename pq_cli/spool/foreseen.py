@@ -1,6 +1,6 @@
-"""What an item is about to become, written and synced before the lock: nobody waits for the disk.
+"""What items are about to become, written and synced before the lock: nobody waits for the disk.
 
-The new meta lies in `tmp/` like that of an enqueue, and is renamed over the old one under the lock
+Each new meta lies in `tmp/` like that of an enqueue, and is renamed over the old one under the lock
 if the item is then what it was when it was looked at. If not, it is written there and then. That an
 item is done is told, where there is room, by a sector of the meta that is there: then only its new
 folder is made before.
@@ -21,38 +21,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pq_cli.core.item import Item
+    from pq_cli.queue.store import Foreseen
 
-    Look = Callable[[], tuple[Item, Item]]
+    Look = Callable[[], list[tuple[Item, Item]]]
 
 
 @contextmanager
-def foreseen(files: Files, look: Look) -> Iterator[tuple[Item, Item] | None]:
+def foreseen(files: Files, look: Look) -> Iterator[Foreseen]:
     """Do ahead what can be; see `Store.foreseen`. In "fast" there is nothing to wait for."""
-    meta = layout.tmp_name("meta")
-    seen = _written(files, look, meta) if files.disk.sync else None
-    if seen is None:
-        yield None
-        return
-    files.foreseen[id(seen[1])] = meta
+    metas: dict[str, tuple[Item, Item]] = {}
+    seen: dict[int, tuple[Item, Item]] = {}
+    if files.disk.sync:
+        try:
+            for before, after in look():
+                _write(files, before, after, metas)
+            files.disk.sync_files(list(metas))
+            seen = {before.id: (before, after) for before, after in metas.values()}
+        except (PqError, OSError):
+            pass  # whoever does it all under the lock is told, or has the spare
+    if seen:
+        files.foreseen |= {id(after): meta for meta, (_, after) in metas.items()}
     try:
         yield seen
     finally:
         # Unless it was used, there is a file left: the item has changed, or something has failed.
-        files.foreseen.pop(id(seen[1]), None)
-        _discard(files, meta)
+        for meta, (_, after) in metas.items():
+            files.foreseen.pop(id(after), None)
+            _discard(files, meta)
 
 
-def _written(files: Files, look: Look, meta: str) -> tuple[Item, Item] | None:
-    """Write what an item becomes, and make its new folder; None where that cannot be."""
-    try:
-        seen = look()
-        files.disk.make_dir(layout.folder_of(seen[1]))
-        if seen[1].state is State.DONE and _fits(files, *seen):
-            return None
-        files.disk.write_new(meta, encode(seen[1]), sync=True)
-    except (PqError, OSError):
-        return None  # whoever does it all under the lock is told, or has the spare
-    return seen
+def _write(files: Files, before: Item, after: Item, metas: dict[str, tuple[Item, Item]]) -> None:
+    """Write what an item becomes, unless a sector says it, and make its new folder."""
+    files.disk.make_dir(layout.folder_of(after))
+    if after.state is State.DONE and _fits(files, before, after):
+        return
+    meta = layout.tmp_name("meta")
+    metas[meta] = before, after
+    files.disk.write_new(meta, encode(after), sync=False)
 
 
 def _fits(files: Files, before: Item, after: Item) -> bool:

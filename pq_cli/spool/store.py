@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.policy import QueueState
+    from pq_cli.queue.store import Foreseen
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
     from pq_cli.spool.eventtail import LogTail
@@ -136,8 +137,8 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         return self._put(before, after, sync=after.state is not ACTIVE)
 
     def foreseen(
-        self, look: Callable[[], tuple[Item, Item]]
-    ) -> AbstractContextManager[tuple[Item, Item] | None]:
+        self, look: Callable[[], list[tuple[Item, Item]]]
+    ) -> AbstractContextManager[Foreseen]:
         from pq_cli.spool.foreseen import foreseen  # start-up: most are done, and not kept
 
         return foreseen(self.files, look)

@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,30 @@ def test_each_command_keeps_to_its_budget(spool: Path, command: str) -> None:
     trace = Trace(spool, command.split())
     assert trace.syncs - trace.made <= BUDGET[command]
     assert not trace.under_the_lock or command.split()[0] not in NEVER_WAITED_FOR
+
+
+@pytest.mark.parametrize("how", ["its worker is dead", "its lease is over", "it has failed"])
+@pytest.mark.parametrize("many", [1, 30])
+def test_nobody_waits_for_claims_that_are_taken_back(tmp_path: Path, how: str, many: int) -> None:
+    """What becomes of each is written before the lock; of many it is one sync for all."""
+    need_tool("strace")
+    root = tmp_path / "spool"
+    dies = how == "its worker is dead"
+    with Spool(root, clock=lambda: time.time() - 1000) as queue:
+        attempts = 1 if how == "it has failed" else 3
+        queue.enqueue_many([(b"x", Request(max_attempts=attempts))] * many)
+        if os.fork() == 0:
+            for _ in range(many):
+                queue.claim(bound=dies, lease=5000.0 if dies else 10.0)
+            os._exit(0)
+        os.wait()
+    Spool(root).enqueue(b"y", priority=10)  # there is something to claim besides
+    trace = Trace(root, ["next", "--claim"])
+    assert not trace.under_the_lock
+    assert trace.syncs - trace.made <= (2 if many == 1 else 4)
+    with Spool(root) as queue:
+        taken_back = [item for item in queue.items() if item.history]
+    assert len(taken_back) == many and not os.listdir(root / "tmp")
 
 
 def test_nobody_waits_for_an_item_that_is_raised(spool: Path) -> None:

@@ -29,7 +29,7 @@ from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from pq_cli.core.insight.workers import Duty, Worker
@@ -207,6 +207,33 @@ class SpoolClaims:
         """Tell whether one more item of a limit may be at work."""
         return not self._limits.full(limit)
 
+    def expiring(self, now: float) -> Sequence[tuple[Item, str]]:
+        """Return the claims that are over, and why, where their ends are to be synced."""
+        files = self.files
+        files.after.dead = self._dead_workers()
+        if not files.disk.sync or self._all_hold(now, files.after.dead):
+            return ()
+        claims = files.index.claims(lambda error: None)  # told of by who ends them
+        return [(item, why) for item in claims if (why := self._why_over(item, now)) is not None]
+
+    def _dead_workers(self) -> list[str]:
+        root = self.files.root
+        return dead_workers(root, self._attended() or _of_this_process.get(root))
+
+    def _all_hold(self, now: float, dead: list[str]) -> bool:
+        """Tell whether no lease can have ended, and no worker has died."""
+        floor = self.files.counter.floor
+        return not dead and floor is not None and now < floor
+
+    def _why_over(self, item: Item, now: float) -> str | None:
+        """Return why a claim is over, or None."""
+        if item.holder is None:
+            return None  # nobody ever had it
+        if item.lease_until is None or item.lease_until <= now:
+            return transitions.LEASE_OVER
+        gone = not is_mine(item.holder) and is_gone(item.holder, self.files.root)
+        return transitions.WORKER_DIED if gone else None
+
     def _overdue(self, now: float) -> Iterator[tuple[Item, str]]:
         """Yield the claims that are over, and why; each is to be ended before the next is asked.
 
@@ -214,9 +241,10 @@ class SpoolClaims:
         are fine cost nothing.
         """
         files = self.files
-        dead = dead_workers(files.root, self._attended() or _of_this_process.get(files.root))
-        floor = files.counter.floor
-        if not dead and floor is not None and now < floor:
+        dead = files.after.dead
+        if dead is None:
+            dead = self._dead_workers()
+        if self._all_hold(now, dead):
             return
         unread: list[DamagedItemError] = []
         claims = list(files.index.claims(unread.append))
@@ -229,12 +257,10 @@ class SpoolClaims:
                 after = transitions.released(item, now).replace(attempts=item.attempts)
                 files.move(item, after)
                 files.log.note(transition(item, after))
-            elif item.lease_until is None or item.lease_until <= now:
-                yield item, transitions.LEASE_OVER
-            elif not is_mine(item.holder) and is_gone(item.holder, files.root):
-                yield item, transitions.WORKER_DIED
+            elif (why := self._why_over(item, now)) is not None:
+                yield item, why
             else:
-                floor = min(floor, item.lease_until)
+                floor = min(floor, item.lease_until or 0.0)
         self._clear_ended()
         files.counter.set_floor(floor)
         for name in dead:

@@ -221,7 +221,8 @@ class Afterwards:
     overwritten to say that their items are done. freed: items that give up their keys. untied: ids
     of items, with those for which they wait no longer. told: marks of items whose followers know.
     take_back: called under the lock if what was put could not be made durable. later: how many
-    ends are in it that wait for `settle`.
+    ends are in it that wait for `settle`. dead: the locks of workers that are gone, once it was
+    looked for them.
     """
 
     def __init__(self) -> None:
@@ -234,6 +235,7 @@ class Afterwards:
         self.told: dict[int, str] = {}
         self.take_back: Callable[[], None] | None = None
         self.later = 0
+        self.dead: list[str] | None = None
 
     def take_in(self, many: list[Afterwards]) -> None:
         """Let what many have left be done together; somebody may add one to them meanwhile."""
