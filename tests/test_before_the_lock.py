@@ -192,6 +192,31 @@ def test_a_batch_admits_what_was_ready(spools, between):
     assert numbers == sorted(numbers) and [item.id for item in admitted.found] == [1]
 
 
+def test_a_raise_takes_what_was_written_before_the_lock(spools, between):
+    """The very file that was synced is the item's meta then, time after time."""
+    one, two = spools
+    one.enqueue(b"x", key="k", priority=9)
+    for priority in (7, 5):
+        ready = []
+        between(lambda: ready.extend(e.inode() for e in os.scandir(f"{one.path}/tmp")))  # noqa: B023
+        one.enqueue(b"y", key="k", priority=priority, if_exists="raise")
+        item = two.get(1)
+        assert item.priority == priority and os.stat(f"{item.path}.meta.json").st_ino in ready
+        assert is_in_order(one)
+
+
+def test_a_raise_counts_what_was_changed_meanwhile(spools, between):
+    """The item is raised as it is by then, and one that has gone is not brought back."""
+    one, two = spools
+    one.enqueue(b"x", key="k", priority=9)
+    between(lambda: two.hold(1))
+    one.enqueue(b"y", key="k", priority=7, if_exists="raise")
+    assert (two.get(1).state, two.get(1).priority) == (State.HELD, 7) and is_in_order(one)
+    between(lambda: two.remove(1))
+    assert one.enqueue(b"y", key="k", priority=5, if_exists="raise").id == 2
+    assert (two.get(1).state, ids(two)) == (State.REMOVED, [2]) and is_in_order(one)
+
+
 ENDS = {
     "done": lambda queue: queue.done(1, status=0),
     "fail": lambda queue: queue.fail(1, "no", status=1),
