@@ -258,6 +258,16 @@ def test_an_end_takes_what_was_written_before_the_lock(claimed, meanwhile, end):
     assert plain(item) == plain(ENDS[end](memory)) == plain(two.get(1)) and is_in_order(one)
 
 
+def test_a_claim_that_is_renewed_meanwhile_is_not_taken_back(claimed, meanwhile):
+    """That its lease was over is forgotten: its holder goes on, and who came gets the next."""
+    one, two, _, clock = claimed
+    one.enqueue(b"y")
+    clock.now += 60
+    meanwhile(lambda: two.renew("1.1", 50))
+    assert one.claim().claim == "2.1" and is_in_order(one)
+    assert two.get(1).claim == "1.1" and not two.get(1).history
+
+
 def test_what_is_done_after_many_attempts_is_kept_whole(claimed):
     """Its history has no room for one more: the meta is a new one, and says what it always said."""
     one, two, memory, clock = claimed
