@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -155,6 +156,69 @@ def test_a_repair_meanwhile_takes_nothing_away(spools, between):
     between(repair)
     item = one.enqueue(b"one", priority=9)
     assert one.payload(item) == b"one" and not list(Check(one.path, 5.0).run(repair=False))
+
+
+def meta_of(spool, item_id):
+    return os.stat(f"{spool.get(item_id).path}.meta.json").st_ino
+
+
+def in_tmp(spool):
+    return {entry.inode() for entry in os.scandir(f"{spool.path}/tmp")}
+
+
+def test_a_thread_leaves_alone_what_another_is_to_raise(spools, between):
+    """Threads share a spool: the end of one's batch is not that of what another has written."""
+    one, two = spools
+    one.enqueue(b"x", key="k", priority=9)
+    written = set()
+
+    def meanwhile():
+        one.unstage(one.stage(b"another thread", Request()))
+        written.update(in_tmp(one))
+
+    between(meanwhile)
+    assert one.enqueue(b"x", key="k", priority=2, if_exists="raise").priority == 2
+    assert meta_of(two, 1) in written and not in_tmp(one)
+
+
+def test_a_thread_uses_nothing_that_another_has_yet_to_sync(spools, monkeypatch):
+    """Two raise one item alike: each by what it has synced itself, for its id will be told."""
+    one, two = spools
+    one.enqueue(b"x", key="k", priority=9)
+    real, waiting, unsynced = Disk.sync_files, [True], set()
+
+    def sync_files(*args, **more):
+        if waiting and waiting.pop():
+            unsynced.update(in_tmp(one))
+            assert one.enqueue(b"x", key="k", priority=2, if_exists="raise").id == 1
+            assert meta_of(two, 1) not in unsynced
+        return real(*args, **more)
+
+    monkeypatch.setattr(Disk, "sync_files", sync_files)
+    assert one.enqueue(b"x", key="k", priority=2, if_exists="raise").priority == 2
+    assert unsynced and not in_tmp(one)
+
+
+def test_threads_that_raise_leave_nothing_behind(tmp_path, threads, monkeypatch):
+    """However they are interleaved: no error, no file, and each item has its own meta."""
+    monkeypatch.setattr(Disk, "sync_file_system", lambda *_: None)
+    one = make_queue("spool-full", tmp_path, Clock())
+    keys = [f"k{n}" for n in range(20)]
+    one.enqueue_many([(b"x", Request(key=key, priority=10)) for key in keys])
+    before = sys.getswitchinterval()
+
+    def raise_all(first):
+        for priority in range(9, 1, -1):
+            for key in keys[first:] + keys[:first]:
+                one.enqueue(b"x", key=key, priority=priority, if_exists="raise")
+
+    try:
+        sys.setswitchinterval(1e-6)
+        list(threads.map(raise_all, range(0, 20, 5)))
+    finally:
+        sys.setswitchinterval(before)
+    assert [item.priority for item in one.items()] == [2] * 20 and not in_tmp(one)
+    assert not list(Check(one.path, 5.0, patience=0.0).run(repair=False))
 
 
 def test_what_was_done_later_is_done_for_everybody(spools):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item
 from pq_cli.core.meta import encode, second_line
 from pq_cli.errors import DamagedItemError, NoSuchItemError, PqError
@@ -73,7 +75,8 @@ class Admission(Porch):
             said = said_of(files, staged.size, staged.checksum)
             item = new_item(request, 0, now(), files.config, ends, **said)
         other = self.check(item, request.if_exists)
-        stands = other and self.admitted.stand(other, item, request.if_exists, self._raise)
+        put = partial(self._raise, staged)
+        stands = other and self.admitted.stand(other, item, request.if_exists, put)
         if stands is not None:
             # Its id will be told, so it must last, and its key: who enqueued it may be dead.
             files.after.sync(files.place(stands).rpartition("/")[0])
@@ -92,12 +95,17 @@ class Admission(Porch):
             self.replaced.append((other, item))
         self.admitted.items.append(item)
 
-    def _raise(self, other: Item, stands: Item) -> Item:
+    def _raise(self, staged: Staged, other: Item, stands: Item) -> Item:
         """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
-        before, after = self._raised.get(other.id, (None, stands))
+        files = self._files
+        before, after, meta = self._raised.get(staged.tmp, (None, stands, ""))
         if before == other and after.replace(updated_at=stands.updated_at) == stands:
             stands = after  # it is written
-        stands = self._files.move(other, stands)
+            files.foreseen[id(after)] = meta
+        try:
+            stands = files.move(other, stands)
+        finally:
+            files.foreseen.pop(id(after), None)  # what has failed may have left it
         self.enter(stands, other)
         self.fresh = [stands if item.id == stands.id else item for item in self.fresh]
         self.replaced = [(o, stands if n.id == stands.id else n) for o, n in self.replaced]

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     """What a staged payload is to be, still without its id; its meta in `tmp/`, and its size."""
     Prepared = dict[str, Ready | None]
     """By the name in `tmp/` of the payload; None: it does not lie there any more."""
-    Raised = dict[int, tuple[Item, Item]]
-    """By id: an item as it was seen, and what it becomes, which is written in `tmp/`."""
+    Raised = dict[str, tuple[Item, Item, str]]
+    """By the name of a payload, as above: the item that has its key as it was seen, what it
+    becomes, and the meta in `tmp/` that says so."""
 
 
 class Staged(Record):

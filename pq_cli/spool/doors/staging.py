@@ -82,12 +82,14 @@ class SpoolAdmits:
     def prepare(self, batch: Sequence[Any]) -> None:
         """Write the metas of staged payloads, durably in "full"; note them by `tmp`.
 
-        Called without the lock. Those from the first on that cannot be written are left out, and
-        what will not enter as things stand: `admit` says why, or writes them after all. Raises
-        OSError when what was written cannot be made durable.
+        Called without the lock, by several threads at once: each notes its own alone. Those from
+        the first on that cannot be written are left out, and what will not enter as things stand:
+        `admit` says why, or writes them after all. Raises OSError when what was written cannot be
+        made durable.
         """
         files, disk, ready = self.files, self.files.disk, self._ready
         paths: list[str] = []
+        to_raise: set[int] = set()
         folders = set(files.folders)
         last = last_given(files.root) or 0
         now = self.now()
@@ -95,14 +97,16 @@ class SpoolAdmits:
         wait_for_payloads = ahead.begin_sync(disk) if many else None
         for likely, staged in enumerate(batch, last + 1):
             request = staged.request
-            if staged.tmp in ready:
+            if staged.tmp in ready or staged.tmp in self._raised:
                 continue
             said = said_of(files, staged.size, staged.checksum)
             item = new_item(request, 0, now, files.config, **said)
             owner = None if request.key is None else files.keys.owner(request.key)
             if owner is not None and request.if_exists != "replace":
-                if disk.sync and request.if_exists == "raise":
-                    paths += self._raise_ahead(owner, item, folders)
+                once = owner.id not in to_raise  # after that it is not what it was seen to be
+                if disk.sync and request.if_exists == "raise" and once:
+                    to_raise.add(owner.id)
+                    paths += self._raise_ahead(staged, owner, item, folders)
                 continue
             meta, text = layout.tmp_name("meta"), encode(item, first=True)
             try:
@@ -120,10 +124,10 @@ class SpoolAdmits:
             wait_for_payloads()
         disk.sync_files(paths)
 
-    def _raise_ahead(self, owner: Item, item: Item, folders: set[str]) -> list[str]:
+    def _raise_ahead(self, staged: Staged, owner: Item, item: Item, folders: set[str]) -> list[str]:
         """Write what the owner of a key becomes, if it is to be raised; return its path."""
         files, meta, after = self.files, layout.tmp_name("meta"), raised(owner, item)
-        if after is None or owner.id in self._raised:
+        if after is None:
             return []
         try:
             files.disk.write_new(meta, encode(after), sync=False)
@@ -131,8 +135,7 @@ class SpoolAdmits:
         except OSError:
             files.disk.discard(meta)
             return []  # whoever does it under the lock is told
-        self._raised[owner.id] = owner, after
-        files.foreseen[id(after)] = meta
+        self._raised[staged.tmp] = owner, after, meta
         return [meta]
 
     def admit(self, batch: Sequence[Any], *, at_once: bool = False) -> Admitted:
@@ -166,10 +169,6 @@ class SpoolAdmits:
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:
         """Remove what is left of a batch; see `Store.finish`."""
         stop: OSError | None = None
-        for _, after in self._raised.values():
-            if (meta := self.files.foreseen.pop(id(after), None)) is not None:
-                self.files.disk.discard(meta)
-        self._raised.clear()
         for staged in batch[:admitted]:
             if staged.outside is None or os.path.lexists(f"{self.files.root}/{staged.tmp}"):
                 continue  # what still lies in tmp/ is no item: its key was taken
@@ -178,13 +177,11 @@ class SpoolAdmits:
             except OSError as error:
                 stop = error
         for staged in batch:
-            ready = self._ready.pop(staged.tmp, ())
-            if ready is None:
-                continue  # it has left `tmp/`
+            ready, above = self._ready.pop(staged.tmp, ()), self._raised.pop(staged.tmp, ())
+            left = [] if ready is None else [staged.tmp, *ready[1:2]]  # None: it has left `tmp/`
             try:
-                self.files.disk.discard(staged.tmp)
-                if ready:
-                    self.files.disk.discard(ready[1])
+                for path in (*left, *above[2:]):
+                    self.files.disk.discard(path)
             except OSError:
                 break  # what is left lies in tmp/ for `check`
         return stop
