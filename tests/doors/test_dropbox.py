@@ -289,6 +289,75 @@ def test_a_new_file_under_a_name_just_taken_is_another_item(root: Path) -> None:
         assert served(root) == [("same", 5, content)]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("sidecar", [b"", b'{"priority": 2}'])
+def test_a_new_file_while_the_name_is_being_taken_is_what_is_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch, linked: bool, sidecar: bytes
+) -> None:
+    """It took the place of the one that was looked at; the item is the new one, and whole."""
+    real, rivals = os.rename, [b"two and more"]
+    if sidecar:
+        drop(root, "same.meta.json", sidecar)
+    first = drop(root, "same", b"one")
+    if linked:
+        os.link(first, root.parent / "mine")
+
+    def rename(source: str, target: str) -> None:
+        if str(source) == str(first) and rivals:
+            drop(root, "same", rivals.pop())
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    assert served(root) + served(root) == [("same", 2 if sidecar else 5, b"two and more")]
+    assert not os.listdir(root / "new") and not os.path.lexists(root / "imports" / "handover")
+
+
+def killed_when(root: Path, ending: str) -> None:
+    """Pick up in a process that dies when it has moved what has this ending in handover/."""
+
+    class Moves:
+        real = staticmethod(os.rename)
+
+        @classmethod
+        def rename(cls, source: str, target: str) -> None:
+            (cls.last if target.endswith(ending) else cls.real)(source, target)
+
+        last = real
+
+    def work() -> None:
+        os.rename = Moves.rename  # type: ignore[assignment]
+        Spool(root).claim()
+
+    assert die_at(1, True, work, (Moves, ("last",)))
+
+
+@pytest.mark.parametrize("name", ["3.a", "n" * 240])
+@pytest.mark.parametrize("sidecar", [b"", b'{"priority": 2}'])
+def test_a_new_file_of_a_name_that_a_crash_left_half_taken(
+    root: Path, name: str, sidecar: bytes
+) -> None:
+    """Both are served: the one that has to go back to `new/` takes no other's place there."""
+    own = 3 if name == "3.a" else 5
+    if sidecar:
+        drop(root, f"{name}.meta.json", sidecar)
+    os.link(drop(root, name, b"one"), root.parent / "mine")
+    killed_when(root, ".original")
+    drop(root, name, b"two")
+    got = {(content, priority) for _, priority, content in served(root) + served(root)}
+    assert got == {(b"one", 2 if sidecar else own), (b"two", own)}
+    assert not os.listdir(root / "new") and not os.path.lexists(root / "imports" / "handover")
+
+
+def test_a_new_sidecar_for_a_file_that_a_crash_left_counts(root: Path) -> None:
+    """Of two the newer one does, as when nobody had begun to take the older one."""
+    drop(root, "a.meta.json", b'{"priority": 2}')
+    drop(root, "a", b"x")
+    killed_when(root, ".sidecar")
+    drop(root, "a.meta.json", b'{"priority": 9}')
+    assert served(root) == [("a", 9, b"x")]
+    assert not os.listdir(root / "new")
+
+
 def test_looking_never_picks_up(root: Path) -> None:
     """`pq ls` and `pq show` leave the drop box as it is."""
     drop(root, "a")

@@ -259,7 +259,10 @@ class Dropbox:
                 raise FileNotFoundError  # one came or went since: the next call reads it
             if drop.sidecar:
                 disk.rename(source + layout.META, stem + handover.SIDECAR)
-            disk.rename(source, stem if drop.copy is None else stem + handover.ORIGINAL)
+            moved = stem if drop.copy is None else stem + handover.ORIGINAL
+            disk.rename(source, moved)
+            if look_at(os.lstat(f"{self._files.root}/{moved}")) != drop.look:
+                raise FileNotFoundError  # another one has just taken its name
         except FileNotFoundError:
             handover.give_back(self._files, item)
             return False

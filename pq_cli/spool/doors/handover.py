@@ -29,6 +29,8 @@ SIDECAR = ".sidecar"
 """Ending of a dropped file's own sidecar while the file is handed over."""
 ORIGINAL = ".original"
 """Ending of a dropped file of which a copy is handed over."""
+_LONGEST = 200
+"""Bytes of a name in `new/` that leave room for an id, and a sidecar's ending."""
 KEY_LOST = "its key was taken by another item while its import was interrupted"
 
 
@@ -114,13 +116,28 @@ def _arrived(files: Files, item: Item) -> bool:
 
 
 def give_back(files: Files, item: Item) -> None:
-    """Bring a dropped file that cannot be taken, and its sidecar, back to `new/`."""
-    for end, name in ((SIDECAR, f"{item.name}{layout.META}"), (ORIGINAL, str(item.name))):
-        try:
-            files.disk.rename(stem(item) + end, f"{layout.NEW}/{name}")
-        except FileNotFoundError:
-            continue
-    files.disk.discard(stem(item) + layout.META)
+    """Bring a dropped file that cannot be taken, and its sidecar, back to `new/`.
+
+    Whoever dropped it may have dropped another one of that name since: then it has its id behind
+    the name, and of two sidecars for a file that never left `new/` the newer one counts.
+    """
+
+    def there(path: str) -> bool:
+        return os.path.lexists(f"{files.root}/{path}")
+
+    disk, name, side = files.disk, f"{layout.NEW}/{item.name}", stem(item) + SIDECAR
+    moved = next((path for path in (stem(item) + ORIGINAL, stem(item)) if there(path)), None)
+    if moved is None and there(name + layout.META):
+        disk.discard(side)
+    elif moved is not None and (there(name) or (there(side) and there(name + layout.META))):
+        short = os.fsdecode(os.fsencode(str(item.name))[:_LONGEST])
+        name = f"{layout.NEW}/{short}.{item.id}"
+    for source, target in ((side, name + layout.META), (moved, name)):
+        if source is not None and there(source):
+            disk.rename(source, target)
+    if disk.sync:
+        disk.sync_dir(layout.NEW)  # without its meta nobody would bring back what a power loss does
+    disk.discard(stem(item) + layout.META)
 
 
 def _yielding(files: Files, item: Item) -> Item:
