@@ -1,4 +1,4 @@
-"""Removed items: room for them, and letting go of what was kept long enough."""
+"""Removed items: room for them, letting go of what was kept long enough, and of what is left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pq_cli.core.item import Item, State
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.spare import is_full
 from pq_cli.spool.files import Files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 AT_ONCE = 500
 """Items let go of under one lock: others wait for it."""
@@ -45,5 +49,24 @@ def expire(files: Files, now: float) -> int:
         if items:
             files.erase(*items)
             return len(items)
+        sweep_ended(files, [folder])  # or the folder, and what is in it, would stay for ever
         files.tidy(folder)
     return 0
+
+
+def sweep_ended(files: Files, folders: Iterable[str]) -> None:
+    """Let the payloads and metas go that a dead process has not settled, and their keys."""
+    gone = {}
+    for folder in folders:
+        for name in files.reader.names(folder):
+            item_id = layout.parse_ended(name)
+            if item_id is not None and not any(files.reader.places(item_id)):
+                gone[folder, name] = item_id
+    if not gone:
+        return
+    if files.disk.sync:
+        for folder in sorted({folder for folder, _ in gone}):
+            files.disk.sync_dir(folder)  # whoever ended them may not have come to it
+    files.keys.free_all(set(gone.values()))
+    for folder, name in gone:
+        files.disk.discard(f"{folder}/{name}")

@@ -7,6 +7,7 @@ import os
 from contextlib import contextmanager
 
 import pytest
+from support import die_at
 
 from pq_cli import ConflictError, KeyTakenError, NoSuchItemError, QueueConfig, Spool, State
 from pq_cli.spool.disk import durable, layout
@@ -108,6 +109,21 @@ def test_what_was_removed_goes_after_a_day(spool, clock):
         spool.restore(old.id)
     assert sum(spool.expire()) == 2
     assert os.listdir(f"{spool.path}/removed") == []
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_what_a_killed_removal_has_left_goes_with_the_next(spool, clock, step):
+    """Of two that go for good: no payload stays in a folder in which no item is left."""
+    until = spool.removal()
+    for item in (spool.enqueue(b"x"), spool.enqueue(b"x")):
+        spool.remove(item, kept_until=until)
+    spool.close()
+    writes = (durable.Disk, ("rename", "unlink", "discard", "sync_dir"))
+    clock.now += 86400
+    assert die_at(step, False, lambda: list(spool.expire()), writes)
+    clock.now += 10
+    spool.remove(spool.enqueue(b"next"))
+    assert sum(spool.expire()) == 1 and os.listdir(f"{spool.path}/removed") == []
 
 
 def test_an_active_item_is_refused(spool):

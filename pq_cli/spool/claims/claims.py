@@ -180,8 +180,10 @@ class SpoolClaims:
         return known if known is not None and known.open and known.pid == host.pid else None
 
     def attend(self) -> Attendance:
+        from pq_cli.spool.removals import sweep_ended  # start-up: for pools
+
         self._attendance = self.files.spare.behind(Attendance, self.files.disk)
-        _sweep_ended(self.files)
+        sweep_ended(self.files, (folder for folder, _ in self.files.reader.of(ACTIVE)))
         return self._attendance
 
     def describe(self, duty: Duty) -> None:
@@ -343,24 +345,6 @@ class SpoolClaims:
             files.index.pass_over(item.lane, item.id)
             return False
         return True
-
-
-def _sweep_ended(files: Files) -> None:
-    """Let the payloads go that a dead process has not settled, and their keys."""
-    gone = {}
-    for folder, _ in files.reader.of(ACTIVE):
-        for name in files.reader.names(folder):
-            item_id = layout.parse_ended(name)
-            if item_id is not None and not any(files.reader.places(item_id)):
-                gone[folder, name] = item_id
-    if not gone:
-        return
-    if files.disk.sync:
-        for folder in sorted({folder for folder, _ in gone}):
-            files.disk.sync_dir(folder)  # whoever ended them may not have come to it
-    files.keys.free_all(set(gone.values()))
-    for folder, name in gone:
-        files.disk.discard(f"{folder}/{name}")
 
 
 class SpoolLimits:
