@@ -213,12 +213,13 @@ class Disk:
             self.make_dir(folder, later=not sync)  # somebody may have swept empty folders away
         try:
             os.symlink(text, self._at(tmp))
+            if self.owner is not None:
+                os.chown(self._at(tmp), *self.owner, follow_symlinks=False)
+            os.rename(self._at(tmp), self._at(path))
         except OSError as error:
             error.filename, error.filename2 = self._at(tmp), None  # not the text
+            self.discard(tmp)
             raise
-        if self.owner is not None:
-            os.chown(self._at(tmp), *self.owner, follow_symlinks=False)
-        os.rename(self._at(tmp), self._at(path))
         if sync and self._eager:
             self.sync_dir(os.path.dirname(path))
 

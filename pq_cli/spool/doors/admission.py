@@ -65,8 +65,8 @@ class Admission(Porch):
 
             ends = ends_before(self._store, request.ids_before)
             if prepared is not None and any(how is not PENDING for how in ends.values()):
-                del self._ready[staged.tmp]
                 files.disk.discard(prepared[1])
+                del self._ready[staged.tmp]
                 prepared = None
         now = self._store.now
         if prepared is not None:
@@ -119,9 +119,10 @@ class Admission(Porch):
         """
         meta, text = layout.tmp_name("meta"), encode(item, first=True)
         self._files.disk.write_new(meta, text)
+        ready = self._ready[staged.tmp] = item, meta, len(text)  # `finish` is to know of it
         if not synced:
             self._files.disk.sync_files([staged.tmp])
-        return item, meta, len(text)
+        return ready
 
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised.
