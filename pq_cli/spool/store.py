@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.policy import QueueState
     from pq_cli.queue.store import Foreseen
+    from pq_cli.spool.claims.claims import Attendance
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
     from pq_cli.spool.eventtail import LogTail
@@ -128,6 +129,12 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         except OSError as error:
             if not is_full(error):  # a full disk must not keep what is there from being claimed
                 raise
+
+    def attend(self) -> Attendance:
+        from pq_cli.spool.removals import sweep_ended  # start-up: for pools
+
+        sweep_ended(self.files, (folder for folder, _ in self.files.reader.of(ACTIVE)))
+        return super().attend()
 
     # -- keeping -----------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pq_cli import host
 from pq_cli.core import transitions
 from pq_cli.core.events import transition
-from pq_cli.core.item import ACTIVE, Holder, Item, State
+from pq_cli.core.item import Holder, Item, State
 from pq_cli.core.jsonio import to_json
 from pq_cli.core.order import choose
 from pq_cli.core.timefmt import format_time
@@ -180,10 +180,7 @@ class SpoolClaims:
         return known if known is not None and known.open and known.pid == host.pid else None
 
     def attend(self) -> Attendance:
-        from pq_cli.spool.removals import sweep_ended  # start-up: for pools
-
         self._attendance = self.files.spare.behind(Attendance, self.files.disk)
-        sweep_ended(self.files, (folder for folder, _ in self.files.reader.of(ACTIVE)))
         return self._attendance
 
     def describe(self, duty: Duty) -> None:
