@@ -123,6 +123,7 @@ class Slowdown:
         self.pause = seconds
         self._until = now + seconds
         self._round += 1
+        self._trying = False  # what a slow pool began before it was fast again is of another round
 
 
 class Pace:

@@ -54,6 +54,18 @@ def test_the_first_success_restores_full_speed():
     assert pace.pause == FIRST
 
 
+def test_an_attempt_of_an_earlier_slow_time_is_not_waited_for():
+    """One from before ends well, and as many fail again, while a slow one is still at work."""
+    pace = slowed()
+    first, slow = 0, pace.claimed()
+    pace.ended(Verdict.DONE, first, FIRST)
+    for _ in range(AFTER):
+        pace.ended(Verdict.RETRY, first, FIRST)
+    assert pace.wait(FIRST) == FIRST
+    pace.ended(Verdict.RETRY, slow, FIRST)
+    assert pace.wait(FIRST) == FIRST
+
+
 @pytest.mark.parametrize("verdict", [Verdict.DEAD, Verdict.RELEASE])
 def test_what_says_nothing_about_the_world(verdict):
     """An item that can never succeed, or was given back, neither counts nor ends the row."""
