@@ -66,10 +66,12 @@ class Finds(Looks):
     def find(self, item_id: int, claim: int | None = None) -> Item:
         with self._lock:
             inside = self._link.inside
-            if inside and claim is None:
-                self.exclude(ORDER, KEYS)
-            query = sql.FIND + " for update" if inside else sql.FIND
-            row = self._link.row(query, self.number, item_id)
+            row = self._claimed_row(item_id) if inside and claim else None
+            if row is None:
+                if inside and claim is None:
+                    self.exclude(ORDER, KEYS)
+                query = sql.FIND + " for update" if inside and not claim else sql.FIND
+                row = self._link.row(query, self.number, item_id)
             if row is None:
                 raise NoSuchItemError(f"there is no item {item_id} in {self.where}")
             if inside and self._time is None:
@@ -78,6 +80,20 @@ class Finds(Looks):
             if inside:
                 self.followers.seen(row)
             return item_of(row)
+
+    def _claimed_row(self, item_id: int) -> Row | None:
+        """Return the row of an item that is active, and lock it; None: it is not, nor is it locked.
+
+        So whose claim is over locks nothing that others may be about to claim. Of one for which
+        others wait the keys are locked first: to tell them may need those.
+        """
+        row = self._link.row(sql.FIND_CLAIMED + " and not awaited for update", self.number, item_id)
+        if row is None:
+            self._link.rollback()  # it may have waited for the row, and would keep it
+            self._link.begin()
+            self.exclude(KEYS)
+            row = self._link.row(sql.FIND_CLAIMED + " for update", self.number, item_id)
+        return row
 
     def owner(self, key: str) -> Item | None:
         self.exclude(KEYS)
@@ -146,6 +162,7 @@ class Finds(Looks):
             return
         self.exclude(RETURNS)
         self.exclude(ORDER, shared=True)
+        self.exclude(KEYS)  # others may wait for what is over
         if self._unheard:
             until, said = map(list, zip(*self._unheard, strict=True))
             for item in self._over(sql.UNHEARD, until, said):

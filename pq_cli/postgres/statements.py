@@ -63,6 +63,8 @@ from pq.worker where queue = %s order by number
 """
 
 FIND = f"select {COLUMNS}, {CLOCK} from pq.item where queue = %s and id = %s"
+FIND_CLAIMED = FIND + " and state >= 'active' and state <= 'active'"
+"""Only if it is claimed; found by its number, so that no partial index fits."""
 OWNER = f"select {COLUMNS} from pq.item where queue = %s and key = %s and {_LIVE}"
 
 

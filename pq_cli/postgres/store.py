@@ -10,7 +10,8 @@ circle:
 - the *order*: shared by those who claim, and held alone by people's verbs, which look an item up by
   its bare id, and by whoever pauses: else a claim would pass over an item that is just being looked
   at, and its lane would be out of order;
-- the *keys*: held by those who may give an item a key or the life that goes with it;
+- the *keys*: held by those who may give an item a key or the life that goes with it, and so by
+  those who end one for which others wait, before they lock its row;
 - the counter's row: held by those who enqueue, so that ids become visible in their order.
 """
 

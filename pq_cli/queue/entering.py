@@ -149,7 +149,7 @@ class Entering(Looking):
 
     def _chosen(self, item: Item | int | str, only: Selection | None) -> Item:
         """Return an item as it stands now, in a transaction, if it is one of those meant."""
-        before = self._store.find(*valid_reference(item))
+        before = self._store.find(valid_reference(item)[0])
         if only is not None:
             from pq_cli.core.selection import check  # start-up: people choose, not plain commands
 

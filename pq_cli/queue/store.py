@@ -134,7 +134,8 @@ class Store(Protocol):
     def find(self, item_id: int, claim: int | None = None) -> Item:
         """Return the item as it stands now; `claim` says where to look first, and no more.
 
-        Raises NoSuchItemError, DamagedItemError.
+        In a transaction it stands so until the end, but for what is asked for by a claim that is
+        over: that is only to be told. Raises NoSuchItemError, DamagedItemError.
         """
 
     def owner(self, key: str) -> Item | None:

@@ -319,7 +319,7 @@ class Queue(Working):
 
         store = self._store
         with store.transaction():
-            before = self._store.find(*valid_reference(item))
+            before = self._store.find(valid_reference(item)[0])
             now = store.now()
             after = up_to_date(store, transitions.restored(before, now), now)
             check_key(after, store.owner)
