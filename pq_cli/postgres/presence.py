@@ -13,7 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from pq_cli.core.jsonio import to_json
-from pq_cli.errors import PqError
+from pq_cli.errors import ConnectionLostError, PqError
 from pq_cli.host import told_command
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.statements import DESCRIBE_WORKER, LOCK, SIGN
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _DEAF_LOOK = 0.5
 """Seconds between looks where no news come."""
 _here: dict[tuple[int, str], Presence] = {}
+
+
+class UnseenError(ConnectionLostError):
+    """A claim needs that others see this process: see `PostgresStore.appear`."""
 
 
 class Presence:
@@ -84,6 +88,15 @@ class Presence:
     def is_at(self, queue: int) -> bool:
         """Tell whether who is at this queue knows us."""
         return queue in self._queues
+
+    def is_seen(self, queue: int) -> bool:
+        """Tell whether that is so, and the session stands, as far as is known."""
+        with self._lock:
+            try:
+                self.heard = self._link.heard() or self.heard
+            except Refused:
+                return False
+            return self.is_at(queue)
 
     def describe(self, queue: int, duty: str) -> None:
         """Let others see what we are at, if they can see us."""

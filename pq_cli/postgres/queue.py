@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Item
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.store import PostgresStore
-    from pq_cli.queue.store import Attendance
+    from pq_cli.queue.store import Attendance, Staged
 
     T = TypeVar("T")
 
@@ -93,11 +93,27 @@ class PostgresQueue(Queue):
 
     def _take_otherwise(self, lease: float | None, bound: bool) -> Item | None:
         """Claim by finding first what is to be claimed: what is due, tried before, or limited."""
+        from pq_cli.postgres.presence import UnseenError
+
+        try:
+            return super()._claim_now(lease, bound)
+        except UnseenError:
+            self._store.appear()  # what was locked is free meanwhile
         return super()._claim_now(lease, bound)
+
+    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
+        """As that of any `Queue`."""
+        self._store.appear()
+        return super().commit_claimed(staged, lease=lease)
 
     def attend(self) -> Attendance:
         """As that of any `Queue`."""
-        return self._anew(super().attend)
+        return self._anew(self._attend)
+
+    def _attend(self) -> Attendance:
+        with self._store.transaction():
+            self._catch_up(self._store.now())
+        return self._store.attend()
 
     def _anew(self, take: Callable[[], T]) -> T:
         """Return what `take` gives, tried again for as long as the connection is lost on the way.

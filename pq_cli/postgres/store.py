@@ -344,13 +344,18 @@ class PostgresStore(Claims):
         self._notes.append(to_json(event).decode())
 
     def holder(self, *, bound: bool) -> Holder:
+        if self._is_unseen(bound):
+            raise presence.UnseenError(f"{self.where}: others do not see this process")
         seen = bound or self._attending() is not None
-        lock = self._present().work(self.number, self._duty).name if seen else None
-        return this_process(bound=bound, lock=lock or None)
+        return this_process(bound=bound, lock=self._present().name or None if seen else None)
 
-    def _is_known(self) -> bool:
-        here = self._attending() or presence.known(self._address)
-        return here is not None and here.is_at(self.number)
+    def appear(self) -> None:
+        """Let others see that this process is here; in no transaction, for it may take long."""
+        self._present().work(self.number, self._duty)
+
+    def _is_unseen(self, bound: bool) -> bool:
+        here = self._attending() or (presence.known(self._address) if bound else None)
+        return bound if here is None else not here.is_seen(self.number)
 
     def _attending(self) -> Presence | None:
         here = self._attendance
