@@ -84,13 +84,13 @@ class Finds(Looks):
     def _claimed_row(self, item_id: int) -> Row | None:
         """Return the row of an item that is active, and lock it; None: it is not, nor is it locked.
 
-        So whose claim is over locks nothing that others may be about to claim. Of one for which
-        others wait the keys are locked first: to tell them may need those.
+        The first that its transaction asks for. So whose claim is over locks nothing that others
+        may be about to claim. Of one for which others wait the keys are locked first: to tell them
+        may need those.
         """
         row = self._link.row(sql.FIND_CLAIMED + " and not awaited for update", self.number, item_id)
         if row is None:
-            self._link.rollback()  # it may have waited for the row, and would keep it
-            self._link.begin()
+            self._link.begin_anew()  # it may have waited for the row, and would keep it
             self.exclude(KEYS)
             row = self._link.row(sql.FIND_CLAIMED + " for update", self.number, item_id)
         return row

@@ -244,6 +244,12 @@ class Link:
             self._undo()
             raise translated(error, self.address) from None
 
+    def begin_anew(self) -> None:
+        """Let go of what the transaction has locked so far; nothing was changed in it."""
+        assert not self._pending
+        self.rollback()
+        self.begin()
+
     def rollback(self) -> None:
         """Undo what was done since `begin`."""
         begun, self._wanted, self._begun, self._pending = self._begun, False, False, []

@@ -112,7 +112,7 @@ class PostgresQueue(Queue):
 
     def _attend(self) -> Attendance:
         with self._store.transaction():
-            self._catch_up(self._store.now())
+            self._catch_up(self._store.now(), {})
         return self._store.attend()
 
     def _anew(self, take: Callable[[], T]) -> T:
