@@ -46,7 +46,7 @@ class PqError(Exception):
 
 
 class NothingThereError(PqError):
-    """The queue is empty, or nothing matched."""
+    """The queue is empty, nothing matched, or there is no spool."""
 
     exit_code = 1
     then = "`pq log` tells what happened"

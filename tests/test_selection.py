@@ -136,7 +136,7 @@ def test_what_ls_selects_verbs_act_on(filled: Pq, verb: str) -> None:
 def test_a_choice_is_not_mixed_with_items(filled: Pq) -> None:
     """ITEMs or a choice, and --dry-run only with a choice; a state must be one for the verb."""
     for words, said in {
-        ("hold",): "give ITEMs, or say which", ("hold", 3, "--key", "x"): "give ITEMs, or say",
+        ("hold",): "give ITEMs, or say which", ("hold", 3, "--key", "x"): "exclude each other",
         ("rm", 3, "--dry-run"): "--dry-run goes with a choice",
         ("hold", "--state", "done"): "only pending, delayed items can be held",
         ("set", "--key", "x"): "nothing to set",

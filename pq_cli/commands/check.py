@@ -52,7 +52,7 @@ def command(o: CheckOptions, screen: Screen) -> int:
         steps = (None if each is None else _table_record(*each) for each in tables)
         counting = Counting(screen, "pages looked at")
     else:
-        check = Check(folder(o.spool, "check"), o.lock_timeout)
+        check = Check(folder(o.spool, "check --repair" if o.repair else "check"), o.lock_timeout)
         found = check.steps(repair=o.repair)
         steps = (None if each is None else _record(each) for each in found)
         counting = Counting(screen, "items looked at", check.count)
@@ -92,7 +92,7 @@ def _restore(o: CheckOptions, screen: Screen) -> int:
 
     Returns the status of the first that could not, or 0.
     """
-    quarantine = open_own_folder(o, screen, "check").quarantine()
+    quarantine = open_own_folder(o, screen, "check --restore").quarantine()
     status = 0
     for name in o.restore:
         try:

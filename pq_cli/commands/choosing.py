@@ -36,7 +36,9 @@ def act_on(
     only: instead of what the options choose.
     """
     chosen = o.selection() if only is None else only
-    if bool(o.items) == (chosen != EVERYTHING):
+    if o.items and chosen != EVERYTHING:
+        raise UsageError("ITEMs and a choice such as --state or --key exclude each other")
+    if not o.items and chosen == EVERYTHING:
         raise UsageError("give ITEMs, or say which with --state, --key, --older-than or the like")
     if o.items and o.dry_run:
         raise UsageError("--dry-run goes with a choice such as --state or --key, not with ITEMs")

@@ -97,7 +97,7 @@ def _try(
         return 0
     what = f"item {item.id}: {cmd[0]}"
     if judge(status).verdict is Verdict.DEAD:
-        again = "failed for good; `pq retry` tries again"
+        again = f"failed for good; `pq retry {item.id}` tries again"
         return _told(screen, item, f"{what}: exit {status}: {again}", EXIT_COMMAND_FAILED)
     ended = 0 if sent is None else 128 + sent
     return _told(screen, item, f"{what}: {explain(status)}: queued", ended)

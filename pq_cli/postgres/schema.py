@@ -10,7 +10,7 @@ from pq_cli.core.item import printable
 from pq_cli.errors import ConfigError, UsageError
 from pq_cli.postgres.address import Address
 from pq_cli.postgres.link import Link
-from pq_cli.postgres.trouble import no_schema
+from pq_cli.postgres.trouble import no_schema, owners_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,10 +214,11 @@ def set_up(url: str, grants: Sequence[str] = (), *, lock_timeout: float = LOCK_T
     link = Link(Address(url), lock_timeout)
     with closing(link), link.transaction():
         link.rows("select pg_advisory_xact_lock(%s)", LOCK)
-        make(link)
-        number = make_queue(link)
-        for role in grants:
-            _grant(link, number, role)
+        with owners_only(link.address.shown, "makes tables and queues and lets roles in"):
+            make(link)
+            number = make_queue(link)
+            for role in grants:
+                _grant(link, number, role)
     return link.address.shown
 
 

@@ -39,6 +39,7 @@ from pq_cli.postgres.followers import PostgresFollowers
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.own.claims import Claims
 from pq_cli.postgres.rows import called, texts, worker_of
+from pq_cli.postgres.trouble import owners_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -217,10 +218,11 @@ class PostgresStore(Claims):
         from pq_cli.queue.policytext import parse_policy  # start-up: people set it
 
         limits = to_json(parse_policy(text, self.where).limits).decode()
-        self.ask(
-            "update pq.queue set policy = %s, limits = %s::jsonb where number = %s",
-            text, limits, self.number,
-        )  # fmt: skip
+        with owners_only(self.where, "sets the policy"):
+            self.ask(
+                "update pq.queue set policy = %s, limits = %s::jsonb where number = %s",
+                text, limits, self.number,
+            )  # fmt: skip
         self._stirred = True  # what was full may be no longer
 
     def close(self) -> None:

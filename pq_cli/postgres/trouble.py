@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pq_cli.core.item import printable
@@ -21,6 +22,8 @@ from pq_cli.errors import (
 from pq_cli.postgres.wire.connecting import WrongConninfoError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pq_cli.postgres.address import Address
     from pq_cli.postgres.wire.session import Refused
 
@@ -76,6 +79,18 @@ def why_not_connected(error: Exception, address: Address) -> PqError:
     if state == _NO_DATABASE or _WRONG_SETTING.search(said):
         return ConfigError(f"{text}; {_SET_UP}")
     return LockTimeoutError(f"{text}; {_ASK}")  # who waits patiently goes on waiting
+
+
+@contextmanager
+def owners_only(where: str, may: str) -> Iterator[None]:
+    """Say of what is refused here that it is the owner's: to be let in would not help."""
+    try:
+        yield
+    except PermissionDeniedError as error:
+        said = str(error).removesuffix(f"; {_LET_IN}").removeprefix(f"{where}: ")
+        raise PermissionDeniedError(
+            f"{where}: {said}: who owns the tables, or may make them, {may}; {_SET_UP}"
+        ) from None
 
 
 def is_lost(error: Refused) -> bool:

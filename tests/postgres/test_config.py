@@ -177,3 +177,17 @@ def test_two_who_set_up_come_one_after_the_other(url):
     setting_up.join()
     with open_queue(url, create=False) as queue:
         assert len(queue) == 0
+
+
+def test_who_only_works_at_a_queue_is_told_whose_the_policy_is(pq, url):
+    """A role that was let in is not told to be let in: policy and tables are their owner's (77)."""
+    server().sql("create role hand login")
+    try:
+        pq("init", "--grant", "hand", url)
+        pq.env["PQ_SPOOL"] = url.replace("user=pq", "user=hand")
+        pq("enqueue", stdin=b"x")
+        for words in (("config", "set", "lease=9m"), ("init",)):
+            said = pq(*words, expect=77).err
+            assert "who owns the tables" in said and "--grant" not in said
+    finally:
+        server().sql("drop owned by hand; drop role hand")

@@ -130,15 +130,16 @@ def test_a_queue_moves_up_and_down_again(pq, tmp_path, url):
 
 
 def test_what_is_about_folders_says_so(pq, url):
-    """Status 2 and one sentence."""
-    for command in (
-        ("check", "--repair"),
-        ("check", "--restore", "x"),
-        ("init", "--drop-mode", "1730"),
-        ("selftest", url),
-        ("cat", "/spool/pending/05/0000001/0000000001"),
-    ):
-        assert pq(*command, expect=2).err.count("\n") == 1
+    """Status 2 and one sentence about what was typed: `check` alone is about databases, too."""
+    for words, named in {
+        ("check", "--repair"): "pq check --repair is about",
+        ("check", "--restore", "x"): "pq check --restore is about",
+        ("init", "--drop-mode", "1730"): "--drop-mode",
+        ("selftest", url): "pq selftest is about",
+        ("cat", "/spool/pending/05/0000001/0000000001"): "/spool/pending",
+    }.items():
+        said = pq(*words, expect=2).err
+        assert said.count("\n") == 1 and named in said
 
 
 def test_tables_are_looked_at_for_damage(pq):

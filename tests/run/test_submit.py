@@ -30,9 +30,12 @@ def test_failed_is_pending_for_a_later_run(bench):
 
 
 def test_failed_for_good(bench):
-    """Exit 100: kept among the failed ones, exit 6."""
+    """Exit 100: kept among the failed ones, exit 6; what is told brings it back as it stands."""
     done = bench.pq("submit", "--", "sh", "-c", "exit 100", stdin=b"x")
     assert (done.returncode, done.stdout, bench.states()) == (6, b"1\n", {1: "failed"})
+    hint = done.stderr.decode().split("`")[1].split()
+    bench.pq(*hint[1:])
+    assert bench.states() == {1: "pending"}
 
 
 def test_command_not_found(bench):
