@@ -129,9 +129,12 @@ def request_of(o: NewItemOptions) -> Request:
 
 def fell_text(item: Item) -> str:
     """Return what is to be said of an item that has failed with one that it comes after."""
+    from pq_cli.core.insight.words import way_back  # start-up: few items wait for others
+
+    error = item.last_error or ""
     return (
-        f"item {item.id} has failed: {item.last_error};"
-        f" `pq retry {item.after[0]}` tries both again, `pq retry {item.id}` only this one"
+        f"item {item.id} has failed: {error};"
+        f" `{way_back(error)}` tries both again, `pq retry {item.id}` only this one"
     )
 
 

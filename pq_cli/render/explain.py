@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pq_cli.core.insight.explain import Reason
-from pq_cli.core.insight.words import counted
+from pq_cli.core.insight.words import counted, way_back
 from pq_cli.core.item import Item, printable
 from pq_cli.core.timefmt import format_duration, format_time
 from pq_cli.render.fold import fold
@@ -134,10 +134,17 @@ def _waits_for(values: dict[str, Any], _: float) -> str:
 
 
 def _failed_with(values: dict[str, Any], _: float) -> str:
-    first = values["items"][0]["id"]
+    error = printable(values["error"] or "")
     return (
-        f"it failed with others: {printable(values['error'] or '')}; `pq retry {first}` brings both"
+        f"it failed with others: {error}; `{way_back(error)}` brings both"
         " back, and a retry of this one serves it all the same"
+    )
+
+
+def _removed(values: dict[str, Any], now: float) -> str:
+    return (
+        f"it was removed; `pq undo {values['id']}` brings it back, until"
+        f" {format_time(values['kept_until'])[:19]}Z"
     )
 
 
@@ -162,6 +169,7 @@ WORDS: dict[str, Callable[[dict[str, Any], float], str]] = {
     "held": lambda v, now: f"it was held {_moment(v['since'], now)}; `pq retry` sends it back",
     "failed": _failed,
     "done": lambda v, now: f"it was done {_moment(v['at'], now)}",
+    "removed": _removed,
     "fifo": lambda v, now: "priorities are off (enable_priority = false): first in, first out",
     "no_aging": lambda v, now: "it does not age: any item of a lower number can overtake it",
     "aged": _aged,

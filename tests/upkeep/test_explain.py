@@ -204,3 +204,24 @@ def test_the_command_tells_each_item_and_goes_on_after_one_that_is_missing(tmp_p
     assert lines[lines.index("item 1 (first): pending, priority 5") + 1] == (
         "  it is the next to be served"
     )
+
+
+def test_what_was_removed_is_not_said_to_be_done(pq):
+    """A removed item says so, and how long which command brings it back: that command does it."""
+    pq("enqueue", stdin=b"x")
+    pq("rm", "1")
+    said = pq("explain", "1").text
+    assert "done" not in said and "it was removed; `pq undo 1` brings it back, until" in said
+
+
+def test_what_fell_with_others_names_what_brings_both_back(pq):
+    """It is the one that failed, not the first of them; `undo` where it was removed."""
+    pq("enqueue", "--lines", stdin=b"a\nb\nc\n")
+    pq("cancel", "2")
+    pq("rm", "3")
+    for after, fell, bad, back in ("1,2", "4", "2", "retry 2"), ("1,3", "5", "3", "undo 3"):
+        told = pq("enqueue", "--after", after, stdin=b"x").err
+        assert f"`pq {back}` tries both again" in told
+        assert f"`pq {back}` brings both back" in pq("explain", fell).text
+        pq(*back.split())
+        assert pq.states()[int(fell)] == "held" and pq.states()[int(bad)] == "pending"

@@ -174,6 +174,9 @@ def _standing(item: Item, position: Position | None, now: float) -> list[Reason]
         used = item.attempts >= item.max_attempts
         values = {"error": item.last_error, "attempts": item.attempts, "used_up": used}
         return [Reason(kind="failed", values=values)]
+    if item.state is State.REMOVED:
+        values = {"id": item.id, "kept_until": item.kept_until}
+        return [Reason(kind="removed", values=values)]
     return [Reason(kind="done", values={"at": item.updated_at})]
 
 

@@ -18,6 +18,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def way_back(error: str) -> str:
+    """Return what brings back the item that another fell with, by the error of that other."""
+    verb = "undo" if error.endswith("was removed") else "retry"
+    _, item, *_ = [*error.split(), "ID", "ID"]  # a stream may bring any error
+    return f"pq {verb} {item}"
+
+
 def lie_in_quarantine(number: int) -> str:
     """Return what is told of things that a repair has set aside, and what to do about them."""
     one = number == 1
