@@ -13,7 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from pq_cli.core.jsonio import to_json
-from pq_cli.errors import ConnectionLostError, PqError
+from pq_cli.errors import PqError
 from pq_cli.host import told_command
 from pq_cli.postgres.link import Link
 from pq_cli.postgres.statements import DESCRIBE_WORKER, LOCK, SIGN
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 _DEAF_LOOK = 0.5
 """Seconds between looks where no news come."""
 _here: dict[tuple[int, str], Presence] = {}
-
-
-class UnseenError(ConnectionLostError):
-    """A claim needs that others see this process: see `PostgresStore.appear`."""
 
 
 class Presence:

@@ -93,12 +93,8 @@ class PostgresQueue(Queue):
 
     def _take_otherwise(self, lease: float | None, bound: bool) -> Item | None:
         """Claim by finding first what is to be claimed: what is due, tried before, or limited."""
-        from pq_cli.postgres.presence import UnseenError
-
-        try:
-            return super()._claim_now(lease, bound)
-        except UnseenError:
-            self._store.appear()  # what was locked is free meanwhile
+        if self._store.is_unseen(bound) and self._store.may_claim():
+            self._store.appear()
         return super()._claim_now(lease, bound)
 
     def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:

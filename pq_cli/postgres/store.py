@@ -346,16 +346,20 @@ class PostgresStore(Claims):
         self._notes.append(to_json(event).decode())
 
     def holder(self, *, bound: bool) -> Holder:
-        if self._is_unseen(bound):
-            raise presence.UnseenError(f"{self.where}: others do not see this process")
         seen = bound or self._attending() is not None
-        return this_process(bound=bound, lock=self._present().name or None if seen else None)
+        lock = self._present().work(self.number, self._duty).name if seen else None
+        return this_process(bound=bound, lock=lock or None)
 
     def appear(self) -> None:
-        """Let others see that this process is here; in no transaction, for it may take long."""
+        """Let others see that this process is here. Better in no transaction: it may take long."""
         self._present().work(self.number, self._duty)
 
-    def _is_unseen(self, bound: bool) -> bool:
+    def may_claim(self) -> bool:
+        """Tell whether anything waits, is due or is over: who finds nothing is no worker."""
+        now = None if self._clock is None else self._clock()
+        return bool(self._link.rows(sql.CLAIMABLE, {"queue": self.number, "now": now})[0][0])
+
+    def is_unseen(self, bound: bool) -> bool:
         here = self._attending() or (presence.known(self._address) if bound else None)
         return bound if here is None else not here.is_seen(self.number)
 
