@@ -193,14 +193,10 @@ class Link:
     def stands(self) -> bool:
         """Tell whether there is a connection, and nothing is known against it."""
         try:
-            self.heard()
+            self._same().heard()
         except Refused:
             return False
         return True
-
-    def heard(self) -> bool:
-        """Tell whether the server has said something unasked. Raises Refused: all is over."""
-        return self._same().heard()
 
     # -- transactions ----------------------------------------------------------------
 

@@ -85,15 +85,6 @@ class Presence:
         """Tell whether who is at this queue knows us."""
         return queue in self._queues
 
-    def is_seen(self, queue: int) -> bool:
-        """Tell whether that is so, and the session stands, as far as is known."""
-        with self._lock:
-            try:
-                self.heard = self._link.heard() or self.heard
-            except Refused:
-                return False
-            return self.is_at(queue)
-
     def describe(self, queue: int, duty: str) -> None:
         """Let others see what we are at, if they can see us."""
         with self._lock:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pq_cli.core.item import Item
     from pq_cli.postgres.link import Link
     from pq_cli.postgres.store import PostgresStore
-    from pq_cli.queue.store import Attendance, Staged
+    from pq_cli.queue.store import Attendance
 
     T = TypeVar("T")
 
@@ -93,23 +93,11 @@ class PostgresQueue(Queue):
 
     def _take_otherwise(self, lease: float | None, bound: bool) -> Item | None:
         """Claim by finding first what is to be claimed: what is due, tried before, or limited."""
-        if self._store.is_unseen(bound) and self._store.may_claim():
-            self._store.appear()
         return super()._claim_now(lease, bound)
-
-    def commit_claimed(self, staged: Staged, *, lease: float | None = None) -> Item:
-        """As that of any `Queue`."""
-        self._store.appear()
-        return super().commit_claimed(staged, lease=lease)
 
     def attend(self) -> Attendance:
         """As that of any `Queue`."""
-        return self._anew(self._attend)
-
-    def _attend(self) -> Attendance:
-        with self._store.transaction():
-            self._catch_up(self._store.now(), {})
-        return self._store.attend()
+        return self._anew(super().attend)
 
     def _anew(self, take: Callable[[], T]) -> T:
         """Return what `take` gives, tried again for as long as the connection is lost on the way.

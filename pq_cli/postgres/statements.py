@@ -19,15 +19,6 @@ from pq.queue where number = %s
 """.replace("queue = queue.number", "item.queue = queue.number")
 """Parameters: now or null, queue. The time, the state of the queue, when something is next due."""
 
-CLAIMABLE = f"""
-select exists (select from pq.item where queue = %(queue)s and state = 'pending')
-    or exists (select from pq.item where queue = %(queue)s and state = 'delayed'
-               and not_before <= coalesce(%(now)s::float8, (select {CLOCK})))
-    or exists (select from pq.item where queue = %(queue)s and state = 'active'
-               and lease_until <= coalesce(%(now)s::float8, (select {CLOCK})))
-"""
-"""Whether anything may be claimed."""
-
 LOCK = 0x7071_0000_0000_0000
 """What a worker's number is added to, for its advisory lock."""
 FORGOTTEN = 86400.0

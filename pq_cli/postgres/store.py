@@ -350,18 +350,9 @@ class PostgresStore(Claims):
         lock = self._present().work(self.number, self._duty).name if seen else None
         return this_process(bound=bound, lock=lock or None)
 
-    def appear(self) -> None:
-        """Let others see that this process is here. Better in no transaction: it may take long."""
-        self._present().work(self.number, self._duty)
-
-    def may_claim(self) -> bool:
-        """Tell whether anything waits, is due or is over: who finds nothing is no worker."""
-        now = None if self._clock is None else self._clock()
-        return bool(self._link.rows(sql.CLAIMABLE, {"queue": self.number, "now": now})[0][0])
-
-    def is_unseen(self, bound: bool) -> bool:
-        here = self._attending() or (presence.known(self._address) if bound else None)
-        return bound if here is None else not here.is_seen(self.number)
+    def _is_known(self) -> bool:
+        here = self._attending() or presence.known(self._address)
+        return here is not None and here.is_at(self.number)
 
     def _attending(self) -> Presence | None:
         here = self._attendance

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from database import server
 from rows import number_of
 from support import wait_until
 
-from pq_cli import (
-    ConflictError,
-    NoSuchItemError,
-    PostgresQueue,
-    PqError,
-    StaleClaimError,
-)
-from pq_cli.postgres import link
-from pq_cli.postgres import statements as sql
-from pq_cli.postgres.wire.session import Refused, Session
+from pq_cli import ConflictError, NoSuchItemError, PostgresQueue, PqError, StaleClaimError
 
 WAITS = "select 1 from pg_stat_activity where wait_event = '{}'"
 
@@ -62,7 +52,7 @@ def test_an_end_that_others_wait_for_and_who_wants_the_item(queue, url, want, le
     follower = "select from pq.item where queue = %s and id = 2 for update"
     with psycopg.connect(server().conninfo) as other, PostgresQueue(url) as wanting:
         other.execute(follower, (number,))
-        ending, ended = begun(lambda: queue.claim(bound=False) if lease else queue.done(mine))
+        ending, ended = begun(queue.claim if lease else lambda: queue.done(mine))
         wait_until(lambda: server().sql(WAITS.format("transactionid")), "the end to be half way")
         coming, came = begun(lambda: want(wanting))
         wait_until(lambda: server().sql(WAITS.format("advisory")), "the other one to wait for it")
@@ -73,79 +63,28 @@ def test_an_end_that_others_wait_for_and_who_wants_the_item(queue, url, want, le
     assert came[0] == 3 or isinstance(came[0], NoSuchItemError | ConflictError)
 
 
-def looked(monkeypatch, then):
-    """Do something, once, when an item has been looked for."""
-    run, did = Session.run, []
-
-    def looking(session, statements):
-        rows = run(session, statements)
-        if not did and any(sql.FIND in text for text, _ in statements):
-            did.append(True)
-            then()
-        return rows
-
-    monkeypatch.setattr(Session, "run", looking)
-
-
-def test_who_comes_too_late_to_an_end_does_not_change_the_order(queue, url, monkeypatch):
+def test_who_comes_too_late_to_an_end_does_not_change_the_order(queue, url):
     """The item was given back meanwhile: while he is told so, it is not passed over."""
     for _ in range(2):
         queue.enqueue(b"")
-    mine, got = queue.claim(bound=False), []
+    mine = queue.claim(bound=False)
     queue.release(mine)
-    with PostgresQueue(url) as other:
-        looked(monkeypatch, lambda: got.append(other.claim(bound=False).id))
-        with pytest.raises(StaleClaimError):
-            queue.done(mine)
-    assert got == [1]
-
-
-def test_who_changes_an_item_that_was_found_before_does_not_change_the_order(
-    queue, url, monkeypatch
-):
-    """Also by the Item itself people look at one that waits: a claim waits for them."""
-    item, claims = queue.enqueue(b""), []
-    queue.enqueue(b"")
-    with PostgresQueue(url) as other:
-
-        def claim():
-            claims.append(begun(lambda: other.claim(bound=False)))
-            waits = WAITS.format("advisory")
-            wait_until(lambda: claims[0][1] or server().sql(waits), "the claim to wait")
-
-        looked(monkeypatch, claim)
-        queue.change(item, name="x")
-        claims[0][0].join()
-    assert claims[0][1][0].id == 1
-
-
-@pytest.mark.parametrize("claims", ["for the first time", "again"])
-def test_who_must_be_seen_first_keeps_nothing_locked_meanwhile(url, claims, monkeypatch):
-    """The server has no more connections for now: whoever else is at the queue goes on."""
-    let_in, connect = threading.Event(), link.connect
-    monkeypatch.setattr("pq_cli.postgres.finding.CENSUS", 1e9)
-
-    def refused(*how):
-        if not let_in.is_set():
-            raise Refused("53300", "too many connections")
-        return connect(*how)
-
-    with PostgresQueue(url) as other, PostgresQueue(url) as queue:
-        for _ in range(4):
-            other.enqueue(b"")
-        queue.count([])
-        if claims == "again":
-            assert queue.claim().id == 1
-        seen = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
-        server().sql(f"{seen} and objsubid = 1 and granted")
-        monkeypatch.setattr(link, "connect", refused)
-        claiming, got = begun(queue.claim)
+    with PostgresQueue(url) as other, pytest.raises(StaleClaimError), queue._store.transaction():
         try:
-            time.sleep(0.5)
-            holding, held = begun(lambda: other.hold(4).id)
-            holding.join(5)
-            assert held == [4]
+            queue._claimed(mine)
         finally:
-            let_in.set()
-            claiming.join()
-        assert got[0].claim == ("2.1" if claims == "again" else "1.1")
+            assert other.claim(bound=False).id == 1
+
+
+def test_who_changes_an_item_that_was_found_before_does_not_change_the_order(queue, url):
+    """Also by the Item itself people look at one that waits: a claim waits for them."""
+    for _ in range(2):
+        queue.enqueue(b"")
+    item = queue.get(1)
+    with PostgresQueue(url) as other:
+        with queue._store.transaction():
+            queue._chosen(item, None)
+            claiming, got = begun(lambda: other.claim(bound=False))
+            wait_until(lambda: got or server().sql(WAITS.format("advisory")), "the claim to wait")
+        claiming.join()
+    assert got[0].id == 1

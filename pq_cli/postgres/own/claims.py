@@ -158,8 +158,8 @@ class Claims(Ends):
     def holder(self, *, bound: bool) -> Holder:
         raise NotImplementedError
 
-    def is_unseen(self, bound: bool) -> bool:
-        """Tell whether others must see this process as a worker at the queue, and do not."""
+    def _is_known(self) -> bool:
+        """Tell whether others see this process as a worker at the queue."""
         raise NotImplementedError
 
     def take(self, seconds: float, bound: bool) -> tuple[bool, Item | None]:
@@ -204,7 +204,7 @@ class Claims(Ends):
         asked = time.monotonic() < self._next_census and self._known and not self._unheard
         if not asked or not self._whole or not self._link.stands():
             return None
-        if self.is_unseen(bound):
+        if bound and not self._is_known():
             return None  # who finds nothing is no worker
         holder = self.holder(bound=bound)
         if self._stencil is None or self._stencil.holder is not holder:
