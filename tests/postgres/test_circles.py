@@ -9,7 +9,15 @@ from database import server
 from rows import number_of
 from support import wait_until
 
-from pq_cli import ConflictError, NoSuchItemError, PostgresQueue, PqError, StaleClaimError
+from pq_cli import (
+    ConflictError,
+    NoSuchItemError,
+    PostgresQueue,
+    PqError,
+    StaleClaimError,
+)
+from pq_cli.postgres import statements as sql
+from pq_cli.postgres.wire.session import Session
 
 WAITS = "select 1 from pg_stat_activity where wait_event = '{}'"
 
@@ -52,7 +60,7 @@ def test_an_end_that_others_wait_for_and_who_wants_the_item(queue, url, want, le
     follower = "select from pq.item where queue = %s and id = 2 for update"
     with psycopg.connect(server().conninfo) as other, PostgresQueue(url) as wanting:
         other.execute(follower, (number,))
-        ending, ended = begun(queue.claim if lease else lambda: queue.done(mine))
+        ending, ended = begun(lambda: queue.claim(bound=False) if lease else queue.done(mine))
         wait_until(lambda: server().sql(WAITS.format("transactionid")), "the end to be half way")
         coming, came = begun(lambda: want(wanting))
         wait_until(lambda: server().sql(WAITS.format("advisory")), "the other one to wait for it")
@@ -63,28 +71,47 @@ def test_an_end_that_others_wait_for_and_who_wants_the_item(queue, url, want, le
     assert came[0] == 3 or isinstance(came[0], NoSuchItemError | ConflictError)
 
 
-def test_who_comes_too_late_to_an_end_does_not_change_the_order(queue, url):
+def looked(monkeypatch, then):
+    """Do something, once, when an item has been looked for."""
+    run, did = Session.run, []
+
+    def looking(session, statements):
+        rows = run(session, statements)
+        if not did and any(sql.FIND in text for text, _ in statements):
+            did.append(True)
+            then()
+        return rows
+
+    monkeypatch.setattr(Session, "run", looking)
+
+
+def test_who_comes_too_late_to_an_end_does_not_change_the_order(queue, url, monkeypatch):
     """The item was given back meanwhile: while he is told so, it is not passed over."""
     for _ in range(2):
         queue.enqueue(b"")
-    mine = queue.claim(bound=False)
+    mine, got = queue.claim(bound=False), []
     queue.release(mine)
-    with PostgresQueue(url) as other, pytest.raises(StaleClaimError), queue._store.transaction():
-        try:
-            queue._claimed(mine)
-        finally:
-            assert other.claim(bound=False).id == 1
-
-
-def test_who_changes_an_item_that_was_found_before_does_not_change_the_order(queue, url):
-    """Also by the Item itself people look at one that waits: a claim waits for them."""
-    for _ in range(2):
-        queue.enqueue(b"")
-    item = queue.get(1)
     with PostgresQueue(url) as other:
-        with queue._store.transaction():
-            queue._chosen(item, None)
-            claiming, got = begun(lambda: other.claim(bound=False))
-            wait_until(lambda: got or server().sql(WAITS.format("advisory")), "the claim to wait")
-        claiming.join()
-    assert got[0].id == 1
+        looked(monkeypatch, lambda: got.append(other.claim(bound=False).id))
+        with pytest.raises(StaleClaimError):
+            queue.done(mine)
+    assert got == [1]
+
+
+def test_who_changes_an_item_that_was_found_before_does_not_change_the_order(
+    queue, url, monkeypatch
+):
+    """Also by the Item itself people look at one that waits: a claim waits for them."""
+    item, claims = queue.enqueue(b""), []
+    queue.enqueue(b"")
+    with PostgresQueue(url) as other:
+
+        def claim():
+            claims.append(begun(lambda: other.claim(bound=False)))
+            waits = WAITS.format("advisory")
+            wait_until(lambda: claims[0][1] or server().sql(waits), "the claim to wait")
+
+        looked(monkeypatch, claim)
+        queue.change(item, name="x")
+        claims[0][0].join()
+    assert claims[0][1][0].id == 1
