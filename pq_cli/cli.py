@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         status = _run(arguments, screen)
         screen.flush()
     except KeyboardInterrupt:
+        # One that came out of a text that was executed, as a library's import may do, CPython takes
+        # for unhandled whatever becomes of it, and would die of SIGINT: until it executes another.
+        exec("")
         status = 130
     except BaseException as error:
         status = _report(error, screen)

@@ -257,6 +257,16 @@ def test_signals_end_quietly(pq: Pq) -> None:
             assert (process.returncode, out, err) == (status, b"", b"")
 
 
+def test_an_interrupt_in_an_import_ends_quietly(pq: Pq, tmp_path: Path) -> None:
+    """Also where a library executes a text as it is loaded, and the interrupt comes out of that."""
+    text = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+    (tmp_path / "filelock.py").write_text(f"exec({text!r})")
+    pq.env["PYTHONPATH"] = str(tmp_path)
+    with pq.start("next", "--wait") as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
 def wait_for_open(pid: int, end: str) -> None:
     """Wait until a process has a file open whose name ends so: it has come that far."""
 
