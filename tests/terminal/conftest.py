@@ -103,7 +103,8 @@ class Terminal:
         """Run a shell command in the terminal; return the lines it put on the screen."""
         self._runs += 1
         end = f"END{self._runs}"
-        self.type("clear; " + command + "; echo " + end, "Enter")
+        # Typed otherwise than printed: a long line wraps, and its last word may start a row.
+        self.type(f"clear; {command}; echo E''{end[1:]}", "Enter")
         lines = self.wait_for(lambda lines: end in lines)
         return lines[: lines.index(end)]
 

@@ -102,7 +102,7 @@ def shell(request, terminal, tmp_path):
     }[name].split("; ", 1)
     screen.type(start[0], "Enter")
     screen.type(start[1], "Enter")
-    screen.type(f"cd {tmp_path}; clear; echo READY", "Enter")
+    screen.type(f"cd {tmp_path}; clear; echo REA''DY", "Enter")
     screen.wait_for(lambda lines: "READY" in lines)
     return screen
 
@@ -125,7 +125,7 @@ def test_a_line_in_the_rc_file_is_enough(terminal, spool, tmp_path, name, begin)
         screen.type(line, "Enter")
     read = "pq completion fish | source" if name == "fish" else f'eval "$(pq completion {name})"'
     screen.type(read, "Enter")
-    screen.type("clear; echo READY", "Enter")
+    screen.type("clear; echo REA''DY", "Enter")
     screen.wait_for(lambda lines: "READY" in lines)
     completed(screen, "pq retry ", "pq retry 2")
     completed(screen, "pq expl", "pq explain")
@@ -136,7 +136,7 @@ def completed(shell, typed, wanted, keys=("Tab",)):
     shell.type(typed, *keys)
     lines = shell.wait_for(lambda lines: any(wanted in line for line in lines))
     shell.type("", "C-u")
-    shell.type("clear; echo READY", "Enter")
+    shell.type("clear; echo REA''DY", "Enter")
     shell.wait_for(lambda now: "READY" in now and len(now) < 4)
     return lines
 

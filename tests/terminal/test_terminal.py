@@ -44,3 +44,11 @@ def test_what_a_dead_server_died_of_is_said(terminal, flaky):
     flaky(99)
     with pytest.raises(RuntimeError, match=f"the server: -{int(signal.SIGKILL)}"):
         terminal(80)
+
+
+def test_a_command_that_wraps_is_not_its_output(terminal):
+    """Wherever a command's line wraps, and however long it stands there, its output is returned."""
+    screen = terminal(40)
+    screen.type("sleep 0.3", "Enter")  # the shell clears the line only then
+    shown = "x" * (40 - len("clear; echo ; echo "))  # the row ends with the second echo
+    assert screen.run(f"echo {shown}") == [shown]
