@@ -43,9 +43,12 @@ DAMAGE = {
     "empty": lambda path: path.write_bytes(b""),
     "torn": lambda path: path.write_bytes(path.read_bytes()[:20]),
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-5]),
-    "zero-filled": lambda path: path.write_bytes(bytes(64)),
-    "rubbish": lambda path: path.write_bytes(b"\xff" * 64),
+    "zero-filled": lambda path: path.write_bytes(bytes(81)),
+    "rubbish": lambda path: path.write_bytes(b"\xff" * 81),
     "negative": lambda path: path.write_bytes(b"-1".rjust(20) + path.read_bytes()[20:]),
+    "of before the limit": lambda path: path.write_bytes(
+        b"%016d %20d %s %s\n" % (1, -1, b"0" * 12, b"0" * 12)
+    ),
     "huge": lambda path: path.write_bytes(b"9" * 20 + path.read_bytes()[20:]),
 }
 
@@ -108,7 +111,7 @@ def test_a_rollback_after_fast_is_not_undone_by_full(tmp_path, monkeypatch):
         boot(monkeypatch, f"boot{number}")
         given += use(tmp_path, durability)
         (tmp_path / "spool/counter").write_bytes(
-            b"%016d %20d %s %s\n" % (1, -1, b"0" * 12, b"0" * 12)
+            b"%016d %016d %20d %s %s\n" % (1, 10**9, -1, b"0" * 12, b"0" * 12)
         )
     assert len(set(given)) == len(given) and given == sorted(given)
 

@@ -259,7 +259,7 @@ class Check:
             return [Finding(kind="counter", path=layout.STATE, detail=printable(str(error)))]
         if state is None:
             return [Finding(kind="counter", path=layout.STATE, detail="is missing")]
-        last = last_given(self.root)
+        last, _ = last_given(self.root)
         highest = self._highest
         counted = last is not None and state.boot == this_boot()  # else nobody believes it
         if highest > state.reserved_id or (counted and (last or 0) < highest):

@@ -92,10 +92,10 @@ class Mender:
         self._disk.remove_dir(os.path.dirname(finding.path))
 
     def _mend_unlinked(self, finding: Finding) -> None:
-        link_again(self._disk, self._item_at(finding.path))
         state = read_state(self._disk.root)
-        if state is not None and not state.after:
+        if state is not None and not state.after:  # before there are links: see `doors.reserving`
             write_state(self._disk, state.replace(after=True))
+        link_again(self._disk, self._item_at(finding.path))
 
     def _mend_empty(self, finding: Finding) -> bool:
         return self._disk.remove_dir(finding.path)
@@ -179,6 +179,7 @@ class Mender:
         self._counter.write(last + RESERVE_STEP)
         after = os.path.lexists(f"{self._disk.root}/{layout.AFTER}")
         write_state(self._disk, state.replace(reserved_id=reserved, after=after))
+        self._counter.let_give(reserved)
 
     # -- what they share -------------------------------------------------------
 

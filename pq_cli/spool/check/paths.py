@@ -128,7 +128,7 @@ class Paths:
         kind, *rest = path.split("/")
         if kind == "active":
             return True
-        newest = (last_given(self._reader.root) or 0) // layout.BLOCK_SIZE
+        newest = (last_given(self._reader.root)[0] or 0) // layout.BLOCK_SIZE
         return kind == "pending" and (len(rest) < 2 or int(rest[1]) >= newest)
 
     def foreign(self, path: str) -> list[Finding]:

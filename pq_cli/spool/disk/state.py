@@ -3,8 +3,10 @@
 And what people write beside them: `queue.toml`.
 
 Ids. `state.json` reserves ids ahead in steps (`reserved_id`); `counter` says which was given
-last. It is never synced, and believed only within the boot that `state.json` names: in another
-boot, whatever a power loss rolled back, ids go on above the reserved limit.
+last, and up to which the reservation is known to be durable (`limit`): what stands in `state.json`
+may be there a moment before. The counter is never synced, and believed only within the boot that
+`state.json` names: in another boot, whatever a power loss rolled back, ids go on above what is
+reserved.
 
 The counter's record also names its last writer. A process that finds its own name there knows
 that nobody else has changed the spool since, so what it remembers of it still holds. It has a
@@ -34,7 +36,7 @@ LARGEST_ID = 10**15
 NEVER = float(10**13)
 """The floor of a spool in which nothing is claimed: Unix seconds."""
 _UNKNOWN = -1
-_RECORD = 64
+_RECORD = 81
 _NAME = 12
 
 
@@ -134,8 +136,8 @@ def present_state(root: str) -> SpoolState:
     return state
 
 
-def write_state(disk: Disk, state: SpoolState) -> None:
-    """Replace `state.json`, durably even when the spool is "fast": ids must never come twice."""
+def state_text(state: SpoolState) -> bytes:
+    """Return what `state.json` is to hold."""
     aged_at = None if state.aged_at is None else format_time(state.aged_at)
     values = {**state.__dict__, "aged_at": aged_at, **state.extra}
     del values["extra"], values["paused"]
@@ -145,7 +147,12 @@ def write_state(disk: Disk, state: SpoolState) -> None:
     if state.paused is not None:
         since = format_time(state.paused.since)
         values["paused"] = {"since": since, "reason": state.paused.reason}
-    disk.replace(layout.tmp_name("state"), layout.STATE, to_json(values) + b"\n", sync=True)
+    return to_json(values) + b"\n"
+
+
+def write_state(disk: Disk, state: SpoolState) -> None:
+    """Replace `state.json`, durably even when the spool is "fast": ids must never come twice."""
+    disk.replace(layout.tmp_name("state"), layout.STATE, state_text(state), sync=True)
     disk.sync_dir("")
 
 
@@ -179,25 +186,27 @@ def read_policy(path: str) -> str:
         raise ConfigError(f"{file_name}: its byte {error.start + 1} is not UTF-8") from None
 
 
-def last_given(root: str) -> int | None:
-    """Return the last id that `counter` names, or None; for those who only look."""
+def last_given(root: str) -> tuple[int | None, int]:
+    """Return the last id that `counter` names, or None, and its limit; for those who only look."""
     try:
-        return _parse_counter(beginning(f"{root}/{layout.COUNTER}", _RECORD))[0]
+        return _parse_counter(beginning(f"{root}/{layout.COUNTER}", _RECORD))[:2]
     except (FileNotFoundError, ValueError):
-        return None
+        return None, 0
 
 
-def _parse_counter(text: bytes) -> tuple[int, float | None, str]:
-    """Return last id, floor and mark of the counter's record. Raises ValueError."""
-    last, floor, mark, _ = text.split()
+def _parse_counter(text: bytes) -> tuple[int, int, float | None, str]:
+    """Return last id, limit, floor and mark of the counter's record. Raises ValueError."""
+    last, limit, floor, mark, _ = text.split()
     if len(text) != _RECORD or len(mark) != _NAME or not 0 <= int(last) <= LARGEST_ID:
         raise ValueError
-    return int(last), int(floor) / 1e6 if int(floor) >= 0 else None, mark.decode("ascii")
+    known = int(floor) / 1e6 if int(floor) >= 0 else None
+    return int(last), int(limit), known, mark.decode("ascii")
 
 
 class Counter:
-    """The running record `last_id floor mark writer` in `SPOOL/counter`; used under the lock only.
+    """The running record `last_id limit floor mark writer` in `SPOOL/counter`.
 
+    Used under the lock only. limit: no id above it may be given before more are reserved durably.
     floor: a Unix time before which no lease ends, in whole microseconds on disk; None, there -1,
     where nobody knows. only_taken: whether others, if they wrote, have only taken.
     """
@@ -208,6 +217,7 @@ class Counter:
         self._written: bytes | None = None
         self._fd = -1
         self.last_id: int | None = None
+        self.limit = 0
         self.floor: float | None = None
         self.only_taken = False
         self._mark = _new_name()
@@ -226,10 +236,11 @@ class Counter:
             if text == self._written:
                 return True
             known = self._mark
-            self.last_id, self.floor, self._mark = _parse_counter(text)
+            self.last_id, self.limit, self.floor, self._mark = _parse_counter(text)
             self.only_taken = self._mark == known
         except (FileNotFoundError, ValueError):
             self.last_id = self.floor = None
+            self.limit = 0
             self.only_taken, self._mark = False, _new_name()
         except OSError as error:
             named(error, self._fd)
@@ -240,7 +251,7 @@ class Counter:
         """Write the record under this object's name."""
         self.last_id = last_id
         floor = _UNKNOWN if self.floor is None else int(self.floor * 1e6)
-        text = f"{last_id:016d} {floor:20d} {self._mark} {self._me}\n".encode()
+        text = f"{last_id:016d} {self.limit:016d} {floor:20d} {self._mark} {self._me}\n".encode()
         if self._fd < 0:
             self._fd = self._disk.open_to_overwrite(layout.COUNTER)
         self._disk.overwrite(self._fd, text)
@@ -257,6 +268,12 @@ class Counter:
         """Take note of the last id that is given now; others look again, for new items come."""
         self._mark, self._marked = _new_name(), True
         self.write(last_id)
+
+    def let_give(self, limit: int) -> None:
+        """Let ids be given up to this one: `state.json` reserves them, durably."""
+        if self.last_id is not None and limit > self.limit:
+            self.limit = limit
+            self.write(self.last_id)
 
     def lower(self, lease_until: float | None) -> None:
         """Take note, before a claim is made or renewed, of when its lease ends."""
@@ -285,37 +302,57 @@ def _new_name() -> str:
     return os.urandom(_NAME // 2).hex()
 
 
+def enough(last: int, count: int) -> int:
+    """Return up to which id there are to be reserved ones when `count` are wanted after `last`.
+
+    That is half a step more, so that others are reserved before anybody runs out of them.
+    """
+    return last + count + RESERVE_STEP // 2
+
+
+def in_steps(last: int) -> int:
+    """Return the id up to which a reservation goes that has `last` in it."""
+    return -(-last // RESERVE_STEP) * RESERVE_STEP
+
+
 def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     """Record in `state.json` the boot in which ids are counted, and whether changes are synced.
 
     Called under the lock before anything else, unless the state says so. Returns the state that now
     holds. In a new boot the counter may have been rolled back: it starts again at the reserved
-    limit, and is written before `state.json` says that it can be believed. Where boots cannot be
-    told apart, every unsynced time may have been in another one.
+    limit, and is written before `state.json` says that it can be believed, and reserves the first
+    ids of the boot. Where boots cannot be told apart, every unsynced time may have been in another
+    one.
     """
-    boot = this_boot()
+    boot, reserved = this_boot(), state.reserved_id
     if state.boot != boot or boot == NO_BOOT:
-        counter.floor = None
-        counter.write(state.reserved_id)
+        counter.floor, counter.limit = None, reserved
+        counter.write(reserved)
+        if boot != NO_BOOT:
+            reserved = in_steps(reserved + 1)
     if disk.sync and state.unsynced and state.boot == boot:
         disk.sync_everything()
-    state = state.replace(boot=boot, unsynced=not disk.sync)
+    state = state.replace(boot=boot, unsynced=not disk.sync, reserved_id=reserved)
     write_state(disk, state)
+    counter.let_give(reserved)
     return state
 
 
 def allocate(disk: Disk, counter: Counter, state: SpoolState, count: int) -> tuple[int, SpoolState]:
-    """Reserve `count` ids; return (the first of them, the state that now holds).
+    """Give `count` ids; return (the first of them, the state that now holds).
 
     Called under the lock, before any file of the new items can be seen. When it returns, no
-    crash can make these ids be given again.
+    crash can make these ids be given again. Reserved ahead as they nearly always are (see
+    `doors.reserving`), they cost no look at the disk; else the others wait for it.
     """
-    last = counter.last_id
+    last, limit = counter.last_id, min(counter.limit, state.reserved_id)
     if last is None or state.boot == NO_BOOT:
-        last = state.reserved_id
-    if last + count > state.reserved_id:
-        step = 1 if state.boot == NO_BOOT else RESERVE_STEP
-        state = state.replace(reserved_id=-(-(last + count) // step) * step)
+        last = limit = state.reserved_id
+    if last + count > limit:
+        wanted = last + count if state.boot == NO_BOOT else in_steps(last + count)
+        # Somebody may just be making more durable: what stands there already is not gone below.
+        state = state.replace(reserved_id=max(wanted, state.reserved_id))
         write_state(disk, state)
+        counter.limit = state.reserved_id
     counter.give(last + count)
     return last + 1, state
