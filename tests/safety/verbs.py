@@ -10,9 +10,11 @@ import io
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
+from unittest.mock import patch
 
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import QueueConfig
@@ -22,6 +24,9 @@ from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.queue.request import Request
 from pq_cli.spool.check.check import Check
+from pq_cli.spool.disk import state as ids
+from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.doors.staging import SpoolAdmits
 from pq_cli.spool.spool import Spool
 from pq_cli.transfer.jsonl import JsonWriter, read_lines
 from pq_cli.transfer.receiving import Receiving
@@ -74,6 +79,19 @@ def fill(spool: Spool) -> None:
     for item_id, priority in ((1, 5), (2, 5), (3, 2), (4, 5)):
         spool.enqueue(body(item_id), priority=priority)
     spool.hold(4)
+
+
+def _few_ids() -> AbstractContextManager[object]:
+    """Let ids be reserved by fours."""
+    return patch.object(ids, "RESERVE_STEP", 4)
+
+
+def _short_of_ids(spool: Spool) -> None:
+    """Enqueue items 1 to 6 of 8 reserved ids: whoever comes next reserves more."""
+    with _few_ids():
+        fill(spool)
+        _new(spool, 5)
+        _new(spool, 6)
 
 
 def _claimed(spool: Spool) -> None:
@@ -197,6 +215,35 @@ def _late(spool: Spool) -> Spool:
 
 def _new(spool: Spool, item_id: int, **options: object) -> list[int]:
     return [spool.enqueue(body(item_id), **options).id]
+
+
+def _reserving(spool: Spool) -> list[int]:
+    """Enqueue three with fewer ids than that left, and few enough to be synced one by one."""
+    with _few_ids():
+        admitted = spool.enqueue_many([(body(i), Request()) for i in (7, 8, 9)])
+    if admitted.error is not None:
+        raise admitted.error
+    return [item.id for item in admitted.items]
+
+
+def _while_another_reserves(spool: Spool) -> list[int]:
+    """Three others take ids at the instant when more of them are reserved, not yet durably.
+
+    They had prepared before that: what they lack, they are to reserve themselves.
+    """
+    other, told = Spool(spool.path, config=spool.config, clock=lambda: NOW + 10), []
+    sync_dir = Disk.sync_dir
+
+    def others_first(disk: Disk, path: str) -> None:
+        if not path and not told:
+            told.append(0)
+            with patch.object(SpoolAdmits, "prepare", lambda *_: None):
+                told.extend(other.enqueue(body(i)).id for i in (7, 8, 9))
+        sync_dir(disk, path)
+
+    with other, _few_ids(), patch.object(Disk, "sync_dir", others_first):
+        told.append(spool.enqueue(body(5)).id)
+    return told[1:]
 
 
 def _many(spool: Spool, **options: object) -> list[int]:
@@ -382,6 +429,8 @@ VERBS = {
     ),
     "enqueue many": Verb(_many, fill),
     "enqueue many lane": Verb(lambda s: _many(s, priority=9), fill),
+    "enqueue reserving": Verb(_reserving, _short_of_ids),
+    "enqueue while another reserves": Verb(_while_another_reserves, _short_of_ids),
     "enqueue --after": Verb(lambda s: _new(s, 5, after=[1]), fill),
     "retry waiting": Verb(lambda s: _told(s.retry(6)), _awaited, served=frozenset({6})),
     "enqueue --after failed": Verb(lambda s: _new(s, 5, after=[3]), _failed),

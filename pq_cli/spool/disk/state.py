@@ -194,6 +194,23 @@ def last_given(root: str) -> tuple[int | None, int]:
         return None, 0
 
 
+def ids_left(root: str, count: int) -> tuple[int, bool]:
+    """Return the last id given, and whether too few are left for `count` more.
+
+    A look without the lock: others may take them meanwhile.
+    """
+    last, limit = last_given(root)
+    return last or 0, last is None or enough(last, count) > limit
+
+
+def enough(last: int, count: int) -> int:
+    """Return up to which id there are to be reserved ones when `count` are wanted after `last`.
+
+    That is half a step more, so that others are reserved before anybody runs out of them.
+    """
+    return last + count + RESERVE_STEP // 2
+
+
 def _parse_counter(text: bytes) -> tuple[int, int, float | None, str]:
     """Return last id, limit, floor and mark of the counter's record. Raises ValueError."""
     last, limit, floor, mark, _ = text.split()
@@ -300,14 +317,6 @@ class Counter:
 def _new_name() -> str:
     """Return a name for a writer, or a mark, which no other has."""
     return os.urandom(_NAME // 2).hex()
-
-
-def enough(last: int, count: int) -> int:
-    """Return up to which id there are to be reserved ones when `count` are wanted after `last`.
-
-    That is half a step more, so that others are reserved before anybody runs out of them.
-    """
-    return last + count + RESERVE_STEP // 2
 
 
 def in_steps(last: int) -> int:

@@ -12,8 +12,8 @@ what a power loss may still take back:
 
 from __future__ import annotations
 
+from pq_cli import host
 from pq_cli.errors import LockTimeoutError, PqError
-from pq_cli.host import NO_BOOT
 from pq_cli.spool.disk import layout
 from pq_cli.spool.disk.state import (
     SpoolState,
@@ -34,12 +34,15 @@ def reserve(files: Files, count: int, *, after: bool) -> None:
     LockTimeoutError.
     """
     try:
+        if files.state.boot != host.this_boot():
+            with files:
+                pass  # that begins the boot, in which the counter is believed
         state = _put(files, count, after=after)
     except LockTimeoutError:
         raise
     except (PqError, OSError):
         return
-    if state.boot != NO_BOOT:
+    if state.boot != host.NO_BOOT:
         files.disk.sync_dir("")  # also what others have put there: they may be dead
         with files:
             files.counter.let_give(state.reserved_id)
@@ -54,7 +57,7 @@ def _put(files: Files, count: int, *, after: bool) -> SpoolState:
         reserved = seen.reserved_id if wanted <= seen.reserved_id else in_steps(wanted)
         state = seen.replace(reserved_id=reserved, after=seen.after or after)
         # Where boots cannot be told apart each id is reserved by itself, under the lock.
-        if state == seen or seen.boot == NO_BOOT or _replaced(files, seen, state):
+        if state == seen or seen.boot == host.NO_BOOT or _replaced(files, seen, state):
             return state
 
 

@@ -14,7 +14,6 @@ import os
 import stat
 from zlib import crc32
 
-from pq_cli import host
 from pq_cli.core.events import event_of
 from pq_cli.core.item import PENDING, Item, checksum_text, printable
 from pq_cli.core.meta import encode
@@ -23,7 +22,7 @@ from pq_cli.opened import Opened, open_file
 from pq_cli.queue.request import Admitted, Request, new_item, raised
 from pq_cli.spool.disk import ahead, layout
 from pq_cli.spool.disk.payload import measure
-from pq_cli.spool.disk.state import enough, last_given
+from pq_cli.spool.disk.state import ids_left
 from pq_cli.spool.doors.porch import Staged, said_of
 from pq_cli.spool.files import Files
 
@@ -128,16 +127,13 @@ class SpoolAdmits:
     def _reserve(self, batch: Sequence[Any]) -> int:
         """Let `state.json` say ahead what a batch needs of it; return the last id given so far."""
         files = self.files
-        if files.state.boot != host.this_boot():
-            with files:
-                pass  # that begins the boot, in which the counter is believed
-        last, limit = last_given(files.root)
+        last, short = ids_left(files.root, len(batch))
         after = not files.state.after and any(staged.request.after for staged in batch)
-        if last is not None and (after or enough(last, len(batch)) > limit):
+        if short or after:
             from pq_cli.spool.doors.reserving import reserve  # start-up: once in a thousand ids
 
             reserve(files, len(batch), after=after)
-        return last or 0
+        return last
 
     def _raise_ahead(self, staged: Staged, owner: Item, item: Item, folders: set[str]) -> list[str]:
         """Write what the owner of a key becomes, if it is to be raised; return its path."""
