@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
+import threading
 
 import pytest
 from queues import Clock, drain, make_queue
 
 from pq_cli import QueueConfig, Spool, host
 from pq_cli.core.jsonio import to_json
+from pq_cli.queue.request import Request
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk import durable, state
 from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.lock import is_locked
 
 
 def boot(monkeypatch, name):
@@ -126,10 +131,187 @@ def test_a_counter_beyond_the_reserved_limit_is_not_gone_below(tmp_path, last):
     assert min(again) > last and len(set(again)) == 3 and reserved(tmp_path) >= max(again)
 
 
+def test_a_limit_that_nobody_has_reserved_is_not_believed(tmp_path):
+    """A counter beside an older state.json, or edited: no id is given that this does not cover."""
+    use(tmp_path, "full")
+    path = tmp_path / "spool/counter"
+    path.write_bytes(b"%016d %016d" % (1000, 10**9) + path.read_bytes()[33:])
+    assert use(tmp_path, "full", 1) == [1001] and reserved(tmp_path) == 2000
+
+
+def test_the_first_enqueue_of_a_boot_writes_the_state_once(tmp_path, monkeypatch):
+    """It begins the boot and reserves the first ids of it, in a new spool as in an old one."""
+    written = []
+    rename = Disk.rename
+
+    def spy(disk, source, target):
+        written.append(target)
+        rename(disk, source, target)
+
+    monkeypatch.setattr(Disk, "rename", spy)
+    for name in ("before", "after"):
+        Spool(tmp_path / "spool").close()
+        boot(monkeypatch, name)
+        written.clear()
+        use(tmp_path, "full", 3)
+        assert written.count("state.json") == 1
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let ids be reserved by fours."""
+    monkeypatch.setattr(state, "RESERVE_STEP", 4)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Return a function that lets something happen once, before a new state takes its place."""
+
+    def let(happen):
+        real, waiting = Disk.write_new, [happen]
+
+        def write_new(disk, path, *args, **options):
+            real(disk, path, *args, **options)
+            if waiting and path.startswith("tmp/state-"):
+                waiting.pop()()
+
+        monkeypatch.setattr(Disk, "write_new", write_new)
+
+    return let
+
+
+@pytest.mark.parametrize("durability", ["full", "fast"])
+def test_whoever_enqueues_in_turn_reserves_in_turn(tmp_path, few, monkeypatch, durability):
+    """Across many reservations there is no gap, and nobody syncs under the lock."""
+    config = QueueConfig(durability=durability)
+    spools = [Spool(tmp_path / "spool", config=config) for _ in range(3)]
+    spools[0].enqueue(b"x")
+    syncs = []
+    for name in ("fsync", "fdatasync"):
+        real = getattr(os, name)
+
+        def spy(fd, real=real):
+            syncs.append(is_locked(str(tmp_path / "spool/lock")))
+            real(fd)
+
+        monkeypatch.setattr(durable.os, name, spy)
+    assert [spools[n % 3].enqueue(b"x").id for n in range(40)] == list(range(2, 42))
+    assert syncs and not any(syncs)
+    assert reserved(tmp_path) == 44
+
+
+def test_many_at_the_beginning_of_a_boot_wait_for_its_beginning_only(tmp_path, few, monkeypatch):
+    """Under the lock the state is written once, with the boot; then ids for all are reserved."""
+    spool, locked = Spool(tmp_path / "spool"), []
+    real = Disk.sync_dir
+
+    def spy(disk, path):
+        locked.append(path == "" and is_locked(str(tmp_path / "spool/lock")))
+        real(disk, path)
+
+    monkeypatch.setattr(Disk, "sync_dir", spy)
+    spool.enqueue_many([(b"x", Request())] * 9)
+    assert sum(locked) == 1 and reserved(tmp_path) == 12
+
+
+def test_after_a_repair_ids_are_reserved(tmp_path):
+    """The counter says so: who comes next need not look whether they are."""
+    given = use(tmp_path, "full", 5)
+    path = tmp_path / "spool/counter"
+    path.write_bytes(b"%016d" % 2 + path.read_bytes()[16:])
+    found = list(Check(str(tmp_path / "spool"), 5.0, patience=0.0).run(repair=True))
+    assert [finding.kind for finding in found if finding.mended] == ["counter"]
+    last, limit = state.last_given(str(tmp_path / "spool"))
+    assert max(given) < last < limit == reserved(tmp_path)
+
+
+def test_a_repair_says_that_items_come_after_others_before_it_links_them(tmp_path, monkeypatch):
+    """Once the folder of the links is durable, so is this: whoever enqueues goes by that."""
+    with Spool(tmp_path / "spool") as spool:
+        spool.enqueue(b"x", after=[spool.enqueue(b"x").id])
+    path = tmp_path / "spool/state.json"
+    values = json.loads(path.read_text())
+    path.write_bytes(to_json({name: values[name] for name in values if name != "after"}))
+    shutil.rmtree(tmp_path / "spool/after")
+    real, said = Disk.link_text, []
+
+    def link_text(*args, **options):
+        said.append(json.loads(path.read_text()).get("after"))
+        real(*args, **options)
+
+    monkeypatch.setattr(Disk, "link_text", link_text)
+    list(Check(str(tmp_path / "spool"), 5.0, patience=0.0).run(repair=True))
+    assert said and all(said)
+
+
+def test_what_others_change_meanwhile_is_kept(tmp_path, few, meanwhile):
+    """The state is looked at again if it is not what it was, so no change of others is lost."""
+    one, two = Spool(tmp_path / "spool"), Spool(tmp_path / "spool")
+    given = [one.enqueue(b"x").id for _ in range(2)]
+    meanwhile(lambda: two.pause("lunch"))
+    given.append(one.enqueue(b"x").id)
+    assert one.paused is not None and reserved(tmp_path) == 8
+    meanwhile(lambda: given.extend(two.enqueue(b"x").id for _ in range(9)))
+    given.append(one.enqueue(b"x", after=[1]).id)
+    assert given == list(range(1, 14)) and reserved(tmp_path) == 16
+    assert one.paused is not None and not os.listdir(tmp_path / "spool/tmp")
+
+
+def test_what_is_there_before_it_is_durable_is_kept(tmp_path, few, monkeypatch):
+    """Who has looked before, and changes the state at that instant, changes the new one."""
+    one, two = Spool(tmp_path / "spool"), Spool(tmp_path / "spool")
+    one.enqueue_many([(b"x", Request())] * 2)
+    two.claim()
+    real, waiting = Disk.sync_dir, [two.pause]
+
+    def sync_dir(disk, path):
+        if waiting and not path:
+            waiting.pop()()
+        real(disk, path)
+
+    monkeypatch.setattr(Disk, "sync_dir", sync_dir)
+    one.enqueue(b"x", after=[1])
+    values = json.loads((tmp_path / "spool/state.json").read_text())
+    assert values["after"] and values["reserved_id"] == 8 and values["paused"]
+
+
+def test_a_full_disk_keeps_nobody_out_for_whom_there_are_ids(tmp_path, few, monkeypatch):
+    """What cannot be reserved ahead is missed only when it is needed."""
+    spool = Spool(tmp_path / "spool")
+    assert spool.enqueue(b"x").id == 1
+    real = Disk.write_new
+
+    def full(disk, path, *args, **options):
+        if path.startswith("tmp/state-"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        real(disk, path, *args, **options)
+
+    monkeypatch.setattr(Disk, "write_new", full)
+    assert [spool.enqueue(b"x").id for _ in range(3)] == [2, 3, 4]
+    with pytest.raises(OSError, match="No space left"):
+        spool.enqueue(b"x")
+    monkeypatch.undo()
+    assert spool.enqueue(b"x").id == 5
+
+
+def test_threads_that_share_a_spool_share_its_ids(tmp_path, few):
+    """They reserve at the same time, and each id is given once."""
+    spool = Spool(tmp_path / "spool")
+    given = []
+
+    def work():
+        given.extend(spool.enqueue(b"x", after=given[:1]).id for _ in range(30))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(given) == list(range(1, 121)) and reserved(tmp_path) <= 128
+
+
 def test_many_ids_cross_reservations_and_blocks(tmp_path):
     """Each reservation comes before its ids; 2500 items in one go keep their order."""
-    from pq_cli.queue.request import Request
-
     with Spool(tmp_path / "spool", config=QueueConfig(durability="fast")) as spool:
         admitted = spool.enqueue_many([(b"%d" % n, Request()) for n in range(2500)])
         items, error = admitted.items, admitted.error

@@ -71,6 +71,20 @@ def test_each_item_is_served_once_and_in_its_lanes_order(place, durability):
     assert list(open_at(place).items()) == []
 
 
+@pytest.mark.parametrize("durability", ["fast", "full"])
+def test_ids_are_reserved_by_many_at_once(tmp_path, durability):
+    """Each is given once, and none is left out, whoever reserves while the others take them."""
+    few = "from pq_cli.spool.disk import state; state.RESERVE_STEP = 4\n"
+    batches = """
+from pq_cli.queue.request import Request
+for n in range(6): out.extend([i.id] for i in q.enqueue_many([(b'x', Request())] * 10).items)
+"""
+    results = at_once(
+        str(tmp_path / "spool"), *[few + PRODUCE] * 4, few + batches, durability=durability
+    )
+    assert sorted(entry[0] for result in results for entry in result) == list(range(1, 301))
+
+
 def in_order(served):
     """Tell whether of two claims in a lane the one that was over first has the lower id.
 

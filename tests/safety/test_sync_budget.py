@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -255,6 +256,42 @@ def test_a_line_of_many_costs_seven_looks_at_the_disk(spool: Path) -> None:
         )  # fmt: skip
         calls.append(log.read_text(errors="replace").count(f'"{spool}'))
     assert (calls[1] - calls[0]) / 500 < 9.5  # a rename has two names
+
+
+def saved(root: Path) -> dict:
+    """Return what the spool's state.json says."""
+    return json.loads((root / "state.json").read_bytes())
+
+
+def test_nobody_waits_for_the_ids_of_many(spool: Path) -> None:
+    """Thousands of lines, for which ids are reserved several times: never under the lock."""
+    need_tool("strace")
+    trace = Trace(spool, ["enqueue", "--lines"], b"line\n" * 3000)
+    assert len(Spool(spool)) > 3000 and saved(spool)["reserved_id"] >= 4000
+    assert trace.syncs and not trace.under_the_lock
+
+
+def test_nobody_waits_for_the_ids_of_one(spool: Path) -> None:
+    """One in a thousand reserves the next thousand: for two syncs more, long before it must."""
+    need_tool("strace")
+    with Spool(spool) as queue:
+        records = [(b"x", Request())] * 489
+        last = queue.enqueue_many(records).items[-1].id
+    assert (last, saved(spool)["reserved_id"]) == (500, 1000)
+    traces = [Trace(spool, ["enqueue"]) for _ in range(2)]
+    assert saved(spool)["reserved_id"] == 2000
+    assert [trace.syncs for trace in traces] == [5, 3]
+    assert not any(trace.under_the_lock for trace in traces)
+
+
+def test_nobody_waits_for_the_first_of_a_spool_that_comes_after_another(spool: Path) -> None:
+    """That there are such items is made durable before its admission; then it is known."""
+    need_tool("strace")
+    traces = [Trace(spool, ["enqueue", "--after", "7"]) for _ in range(2)]
+    assert saved(spool)["after"]
+    assert not any(trace.under_the_lock for trace in traces)
+    first, second = (trace.syncs - trace.made for trace in traces)
+    assert first == second + 2
 
 
 def test_the_counting_can_fail(spool: Path) -> None:
