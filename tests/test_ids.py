@@ -18,6 +18,7 @@ from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk import durable, state
 from pq_cli.spool.disk.durable import Disk
 from pq_cli.spool.disk.lock import is_locked
+from pq_cli.spool.doors.staging import SpoolAdmits
 
 
 def boot(monkeypatch, name):
@@ -137,6 +138,36 @@ def test_a_limit_that_nobody_has_reserved_is_not_believed(tmp_path):
     path = tmp_path / "spool/counter"
     path.write_bytes(b"%016d %016d" % (1000, 10**9) + path.read_bytes()[33:])
     assert use(tmp_path, "full", 1) == [1001] and reserved(tmp_path) == 2000
+
+
+def test_what_is_reserved_stays_so_whatever_the_counter_says(tmp_path):
+    """One that was edited has others reserve nothing below it: these ids were given long since."""
+    with Spool(tmp_path / "spool") as spool:
+        given = [item.id for item in spool.enqueue_many([(b"x", Request())] * 1400).items]
+    path = tmp_path / "spool/counter"
+    path.write_bytes(b"%016d %016d" % (0, 0) + path.read_bytes()[33:])
+    use(tmp_path, "full", 1)
+    assert reserved(tmp_path) == 2000 >= max(given)
+
+
+def test_a_door_that_reserves_nothing_ahead_has_its_ids(tmp_path, few, monkeypatch):
+    """It reserves them under the lock, a step at a time."""
+    monkeypatch.setattr(SpoolAdmits, "prepare", lambda *_: None)
+    with Spool(tmp_path / "spool") as spool:
+        for count in range(1, 20):
+            assert spool.enqueue(b"x").id == count
+            reserves = -(-count // 4) * 4
+            assert reserved(tmp_path) == reserves
+            assert state.last_given(str(tmp_path / "spool")) == (count, reserves)
+
+
+def test_a_limit_only_goes_up(tmp_path):
+    """Who has reserved fewer ids than others did meanwhile, takes nothing from them."""
+    counter = state.Counter(Disk(str(tmp_path), sync=True))
+    counter.write(5)
+    for limit in (10, 30, 20):
+        counter.let_give(limit)
+    assert state.last_given(str(tmp_path)) == (5, 30)
 
 
 def test_the_first_enqueue_of_a_boot_writes_the_state_once(tmp_path, monkeypatch):

@@ -297,7 +297,8 @@ def test_fast(name: str, scratch: Path, other_boot) -> None:
 )  # fmt: skip
 def test_a_kill_and_then_a_power_loss(name: str, scratch: Path, other_boot) -> None:
     """Who is killed half way leaves nothing unsynced that the next one builds a promise on."""
-    for call in range(1, 200, 1 if LONG else 3):
+    at_each = LONG or name in ("enqueue first", "enqueue reserving")
+    for call in range(1, 200, 1 if at_each else 3):
         sweep = sweep_of(scratch, [(name, call), (name, None)], "full", other_boot)
         sweep.run(most=MOST_STATES // 5, counts=[len(sweep.recorder.events)])
         if not any(event.kind == "died" for event in sweep.recorder.events):

@@ -257,7 +257,6 @@ class Counter:
             self.only_taken = self._mark == known
         except (FileNotFoundError, ValueError):
             self.last_id = self.floor = None
-            self.limit = 0
             self.only_taken, self._mark = False, _new_name()
         except OSError as error:
             named(error, self._fd)
@@ -335,7 +334,7 @@ def enter_mode(disk: Disk, counter: Counter, state: SpoolState) -> SpoolState:
     """
     boot, reserved = this_boot(), state.reserved_id
     if state.boot != boot or boot == NO_BOOT:
-        counter.floor, counter.limit = None, reserved
+        counter.floor = None
         counter.write(reserved)
         if boot != NO_BOOT:
             reserved = in_steps(reserved + 1)
