@@ -218,9 +218,12 @@ def _new(spool: Spool, item_id: int, **options: object) -> list[int]:
 
 
 def _reserving(spool: Spool) -> list[int]:
-    """Enqueue three with fewer ids than that left, and few enough to be synced one by one."""
+    """Enqueue three with fewer ids than that left, and few enough to be synced one by one.
+
+    In another lane than those who come next: they find no id taken by what lies there.
+    """
     with _few_ids():
-        admitted = spool.enqueue_many([(body(i), Request()) for i in (7, 8, 9)])
+        admitted = spool.enqueue_many([(body(i), Request(priority=2)) for i in (7, 8, 9)])
     if admitted.error is not None:
         raise admitted.error
     return [item.id for item in admitted.items]
@@ -238,7 +241,7 @@ def _while_another_reserves(spool: Spool) -> list[int]:
         if not path and not told:
             told.append(0)
             with patch.object(SpoolAdmits, "prepare", lambda *_: None):
-                told.extend(other.enqueue(body(i)).id for i in (7, 8, 9))
+                told.extend(other.enqueue(body(i), priority=2).id for i in (7, 8, 9))
         sync_dir(disk, path)
 
     with other, _few_ids(), patch.object(Disk, "sync_dir", others_first):
