@@ -147,7 +147,8 @@ def test_what_is_reserved_stays_so_whatever_the_counter_says(tmp_path, monkeypat
     path = tmp_path / "spool/counter"
     path.write_bytes(b"%016d %016d" % (0, 0) + path.read_bytes()[33:])
     monkeypatch.setattr(SpoolAdmits, "prepare", lambda *_: None)
-    use(tmp_path, "full", 1)
+    with Spool(tmp_path / "spool") as spool:
+        spool.enqueue(b"x", priority=1)  # where no older item is in the way
     assert reserved(tmp_path) == 2000 >= max(given)
 
 
