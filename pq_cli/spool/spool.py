@@ -234,9 +234,13 @@ def _make_root(path: str) -> None:
         try:
             os.mkdir(folder, 0o700)
         except FileExistsError:
-            continue
+            pass  # somebody makes it just now, and its entry may not be durable yet
         except NotADirectoryError:
             raise CannotCreateError(f"{printable(path)}: a part of it is not a directory") from None
         Disk(os.path.dirname(folder), sync=True).sync_dir("")
     if not missing:
         os.chmod(path, 0o700)
+        try:
+            Disk(os.path.dirname(parent), sync=True).sync_dir("")  # who made it may have died then
+        except PermissionError:
+            pass  # another has made it there
