@@ -98,7 +98,7 @@ class Disk:
         except FileNotFoundError:
             if "/" not in path:
                 raise  # the spool itself is gone
-            self.make_dir(os.path.dirname(path), later=later)
+            self.make_dir(os.path.dirname(path), durable=durable, later=later)
             return self.make_dir(path, durable=durable, later=later)
         else:
             if self.owner is not None:

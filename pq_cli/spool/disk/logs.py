@@ -187,7 +187,7 @@ class AttemptLogs:
             self._disk.tell_others()  # others remember that there is none
             self._none = False
         try:
-            self._disk.make_dir(folder)
+            self._disk.make_dir(folder, durable=False)
             for old in self.claims(item_id)[: 1 - MAX_HISTORY]:
                 self._disk.discard(layout.log_path(item_id, old))
             # Not synced: a torn log after a power loss says little less than none.
