@@ -8,7 +8,7 @@ the item is in its old state, after it in its new one, whatever the meta says: s
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cached_property, partial
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
@@ -353,10 +353,12 @@ class Files:
         stray = self.reader.stray_payload(item_id, target)
         return stray is not None and self._renamed(stray, target)
 
-    def make_folder(self, folder: str, *, later: bool = False) -> None:
-        """Make a state's folder, unless it is known to be there; later: as `after` will sync it."""
-        if folder not in self.folders and self.disk.make_dir(folder, later=later):
+    def make_folder(self, folder: str, later: bool = False) -> bool:
+        """Make a state's folder, if it may lack; tell if it is durable. later: the caller syncs."""
+        make = partial(self.disk.make_dir, later=later)
+        if folder not in self.folders and all([*map(make, layout.made_with(folder))]):
             self.folders.add(folder)
+        return folder in self.folders
 
     def left(self, item: Item, folder: str) -> None:
         """Tidy a folder that an item has left, unless others are remembered to be there."""
@@ -366,25 +368,23 @@ class Files:
     def tidy(self, folder: str) -> None:
         """Remove a block or due folder if it is empty, and a due folder's parent with it.
 
-        The newest block of a lane stays: the next item goes there. A lane that has a limit goes
-        with its last block: limits come and go. So does the folder for what is active of it, that
-        no claim needs to make it durable every time.
+        The newest block of a lane stays: the next item goes there. Limits come and go: a lane of
+        one goes with its last block, and the folder of its claims with its last lane.
         """
         kind, _, inner = folder.partition("/")
-        newest = (self.counter.last_id or 0) // layout.BLOCK_SIZE
-        block = inner.rpartition("/")[2]
-        if not inner or kind == ACTIVE or (kind == PENDING and int(block) == newest):
+        newest = layout.block_name((self.counter.last_id or 0) // layout.BLOCK_SIZE)
+        if not inner or kind == ACTIVE or (kind == PENDING and inner.endswith(f"/{newest}")):
             return
         self.folders.discard(folder)
         if not self.disk.remove_dir(folder):
             return
-        limit = layout.limit_of(folder)
         if kind in (State.DELAYED, State.REMOVED):
             self.index.due_changed()
             self.disk.remove_dir(_folder(folder))
-        elif kind == PENDING and limit is not None and self.disk.remove_dir(_folder(folder)):
+        elif (limit := layout.limit_of(folder)) and self.disk.remove_dir(_folder(folder)):
             self.folders.discard(layout.active_folder(limit))
-            self.disk.remove_dir(layout.active_folder(limit))
+            if all(limit != another for _, another in self.reader.lanes()):
+                self.disk.remove_dir(layout.active_folder(limit))
 
     def close(self) -> None:
         """Settle, and close the descriptors; the next use opens them again."""

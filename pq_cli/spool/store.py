@@ -19,7 +19,7 @@ from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO, TypeVar
 
@@ -144,11 +144,11 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         return self._put(before, after, sync=after.state is not ACTIVE)
 
     def foreseen(
-        self, look: Callable[[], list[tuple[Item, Item]]]
+        self, look: Callable[[], list[tuple[Item, Item]]], lacking: Collection[str] = ()
     ) -> AbstractContextManager[Foreseen]:
         from pq_cli.spool.foreseen import foreseen  # start-up: most are done, and not kept
 
-        return foreseen(self.files, look)
+        return foreseen(self.files, look, lacking)
 
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         # Each new meta is synced before it takes the place of the old one; the moves together.
@@ -166,8 +166,6 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
             claim_ended(files.root, before.id)
         if after.key is not None and after.state in LIVE and before.state not in LIVE:
             files.spare.behind(files.keys.give, after.key, after.id)
-        if after.limit not in (None, before.limit):  # for its first claim
-            files.spare.behind(files.disk.make_dir, layout.active_folder(after.limit))
         removed = after.state is State.REMOVED
         as_is = removed or (
             before.state is State.REMOVED

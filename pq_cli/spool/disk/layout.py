@@ -101,6 +101,15 @@ def folder_of(item: Item) -> str:
     return f"{item.state}/{block_name(item.id // BLOCK_SIZE)}"
 
 
+def made_with(folder: str) -> tuple[str, ...]:
+    """Return what is made for items to enter a folder: it is the last of these.
+
+    Of a lane with a limit also where its claims will lie: no claim is to wait for that.
+    """
+    limit = limit_of(folder) if folder.startswith(PENDING) else None
+    return (folder,) if limit is None else (active_folder(limit), folder)
+
+
 def stem(item_id: int) -> str:
     """Return the name of an item's payload in every state but `active`."""
     return f"{item_id:010d}"

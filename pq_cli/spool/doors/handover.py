@@ -72,7 +72,7 @@ def stem(item: Item) -> str:
 
 def _place_payload(files: Files, item: Item) -> None:
     home = layout.payload_path(item)
-    files.disk.make_dir(layout.folder_of(item))
+    files.make_folder(layout.folder_of(item))
     if item.key is not None and item.state in LIVE:
         files.keys.give(item.key, item.id)
     try:
