@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -410,6 +411,60 @@ def test_what_was_written_before_the_lock_may_be_swept_away(claimed, meanwhile, 
     meanwhile(lambda: [os.unlink(entry.path) for entry in os.scandir(f"{one.path}/tmp")])
     assert plain(ENDS[end](one)) == plain(ENDS[end](memory)) == plain(two.get(1))
     assert is_in_order(one)
+
+
+@pytest.fixture
+def due(spools):
+    """Two views of a spool in which item 2 is due, before what waits, to a lane without folder."""
+    spools[0].enqueue(b"waits")
+    spools[0].enqueue(b"due", priority=1, delay=5)
+    late = Clock(Clock()() + 10)
+    with Spool(spools[0].path, clock=late) as one, Spool(one.path, clock=late) as two:
+        yield one, two, late
+
+
+@pytest.mark.parametrize("left", ["nothing", "a folder that may not last"])
+def test_a_folder_that_is_tidied_away_meanwhile_is_made_again(due, meanwhile, left):
+    """Under the lock, durably, and once: what is due is served before what waits."""
+    one, _, _ = due
+    lane = Path(one.path, "pending", "01")
+
+    def tidy():
+        assert [stat.S_IMODE(folder.stat().st_mode) for folder in lane.glob("**/")] == [0o700] * 2
+        os.removedirs(lane / "0000000")
+        for folder in (lane, lane / "0000000") if left != "nothing" else ():
+            folder.mkdir()
+            folder.chmod(0o1700)
+
+    meanwhile(tidy)
+    assert one.claim().id == 2
+    assert stat.S_IMODE((lane / "0000000").stat().st_mode) == 0o700
+    assert one.claim().id == 1 and is_in_order(one)
+
+
+def test_what_is_due_may_be_had_by_others_meanwhile(due, meanwhile):
+    """They bring it in, and work at it: the one that came first has what is next."""
+    one, two, _ = due
+    meanwhile(lambda: two.done(two.claim()))
+    assert one.claim().id == 1 and is_in_order(one)
+
+
+def test_what_comes_due_meanwhile_is_brought_in_as_well(due, meanwhile):
+    """To another lane that has no folder: it would come before the others."""
+    one, two, late = due
+    two.change(2, priority=3)
+    two.enqueue(b"more urgent", priority=2, delay=5)
+    meanwhile(lambda: late.pass_(6))
+    assert [one.claim().id for _ in range(3)] == [3, 2, 1]
+
+
+def test_a_folder_that_was_made_for_nothing_is_tidied_away(due, meanwhile):
+    """What was due is gone meanwhile: the next claim that comes by finds its folder empty."""
+    one, two, _ = due
+    two.enqueue_many([(b"x", Request(priority=10))] * 1000)  # the newest block stays
+    meanwhile(lambda: two.remove(2))
+    assert one.claim().id == 1
+    assert not Path(one.path, "pending", "01", "0000000").exists() and is_in_order(one)
 
 
 def test_what_others_have_told_is_durable_before_their_mark_goes(spools, monkeypatch):

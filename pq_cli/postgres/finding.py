@@ -233,13 +233,14 @@ class Finds(Looks):
     def look_in(self) -> None:
         pass
 
-    def promote(self, now: float) -> None:
+    def promote(self, now: float, *, at_once: bool = False) -> tuple[()]:
         if self._time is not None and (self._next_due is None or self._next_due > now):
-            return
+            return ()
         self.exclude(RETURNS)
         self.exclude(ORDER, shared=True)
         for _, item in self._each(sql.PROMOTE, "not_before = 'infinity'", now):
             self.put(item, transitions.due(item))
+        return ()
 
     def next_event(self) -> float | None:
         if self._time is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from pq_cli.core.events import event_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import IO, Any, BinaryIO
 
     from pq_cli.core.item import Item
@@ -20,7 +20,9 @@ _CHUNK = 1024 * 1024
 class Common:
     """The part of a `Store` that is the same in most; `queue.store` says what it promises."""
 
-    def foreseen(self, look: Callable[[], list[tuple[Item, Item]]]) -> nullcontext[Foreseen]:
+    def foreseen(
+        self, look: Callable[[], list[tuple[Item, Item]]], lacking: Collection[str] = ()
+    ) -> nullcontext[Foreseen]:
         return nullcontext({})
 
     def expiring(self, now: float) -> Sequence[tuple[Item, str]]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, BinaryIO
 
@@ -162,8 +162,12 @@ class Store(Protocol):
         each before it takes the next.
         """
 
-    def promote(self, now: float) -> None:
-        """Make pending what is delayed and due at `now`. In a transaction."""
+    def promote(self, now: float, *, at_once: bool = False) -> Collection[str]:
+        """Make pending what is delayed and due at `now`. In a transaction.
+
+        at_once: but for what others would have to wait for; what that lacks is returned, for
+        `foreseen` to make. Nothing may be claimed before that is pending, too.
+        """
 
     def next_event(self) -> float | None:
         """See `Queue.next_event`. In a transaction."""
@@ -190,10 +194,11 @@ class Store(Protocol):
         """
 
     def foreseen(
-        self, look: Callable[[], list[tuple[Item, Item]]]
+        self, look: Callable[[], list[tuple[Item, Item]]], lacking: Collection[str] = ()
     ) -> AbstractContextManager[Foreseen]:
         """Do ahead what a `put` needs and others need not wait for. Not in a transaction.
 
+        lacking: what a `promote` needs, too.
         look: finds items, and returns each with what it is to become; these are the context's
         value, by id, and a `put` of such two, in a transaction within it, is quick. Left out is
         what was not done ahead, all if `look` has raised: then it is to be done, and told, in the

@@ -21,10 +21,13 @@ from pq_cli.queue.request import Admitted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
     from pq_cli.queue.store import Attendance, Foreseen, Staged
+
+    T = TypeVar("T")
 
 
 def _as_seen(before: Item, seen: Foreseen) -> Item | None:
@@ -67,36 +70,47 @@ class Working(Entering):
     def _claim_now(self, lease: float | None, bound: bool) -> Item | None:
         store = self._store
         store.look_in()
+
+        def claim_next(now: float) -> Item | None:
+            if store.state().paused is not None:
+                return None
+            item = store.next(order_time(self.config, now, store.state))
+            return None if item is None else self._claim(item, now, lease, bound)
+
+        return self._up_to_date(claim_next)
+
+    def _up_to_date(self, do: Callable[[float], T]) -> T:
+        """Return `do(now)`, in a transaction in which nothing is over, or due, any more.
+
+        What others need not wait for is done between two of them; and what is undone by then, in
+        the second, so that it comes to an end.
+        """
+        store = self._store
         with store.transaction():
             now = store.now()
             over = store.expiring(now)
             if not over:
-                return self._claim_next(now, lease, bound, {})
+                self._take_back(now, {})
+            lacking = store.promote(now, at_once=True)
+            self._tell()
+            if not over and not lacking:
+                return do(now)
 
         def look() -> list[tuple[Item, Item]]:
             return [(item, transitions.expired(item, now, reason)) for item, reason in over]
 
-        with store.foreseen(look) as seen, store.transaction():
-            return self._claim_next(store.now(), lease, bound, seen)
+        with store.foreseen(look, lacking) as seen, store.transaction():
+            now = store.now()
+            self._take_back(now, seen)
+            store.promote(now)
+            self._tell()
+            return do(now)
 
-    def _claim_next(
-        self, now: float, lease: float | None, bound: bool, seen: Foreseen
-    ) -> Item | None:
-        """Claim the next item, in a transaction. seen: what may be over, and what becomes of it."""
-        store = self._store
-        self._catch_up(now, seen)
-        if store.state().paused is not None:
-            return None
-        item = store.next(order_time(self.config, now, store.state))
-        return None if item is None else self._claim(item, now, lease, bound)
-
-    def _catch_up(self, now: float, seen: Foreseen) -> None:
-        """Take back the claims that are over, and bring in what is due."""
+    def _take_back(self, now: float, seen: Foreseen) -> None:
+        """Take back the claims that are over. seen: what may be, and what becomes of it."""
         for item, reason in self._store.overdue(now):
             after = _as_seen(item, seen) or transitions.expired(item, now, reason)
             self._put(item, after)
-        self._store.promote(now)
-        self._tell()
 
     def _claim(
         self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
@@ -114,9 +128,7 @@ class Working(Entering):
         When this process dies, others see at once that its claims are free, also from another
         host; a child that inherits the lock (`fileno`) keeps them from it while it lives.
         """
-        with self._store.transaction():
-            self._catch_up(self._store.now(), {})
-            return self._store.attend()
+        return self._up_to_date(lambda _: self._store.attend())
 
     def describe(self, duty: Duty) -> None:
         """Let others see what this process is at; of no weight: what refuses it is ignored."""

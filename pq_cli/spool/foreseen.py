@@ -18,7 +18,7 @@ from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from pq_cli.core.item import Item
     from pq_cli.queue.store import Foreseen
@@ -27,12 +27,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def foreseen(files: Files, look: Look) -> Iterator[Foreseen]:
-    """Do ahead what can be; see `Store.foreseen`. In "fast" there is nothing to wait for."""
+def foreseen(files: Files, look: Look, lacking: Collection[str]) -> Iterator[Foreseen]:
+    """Do ahead what can be; see `Store.foreseen`. In "fast" there is nothing to wait for.
+
+    lacking: folders of items that are due, to be there durably before these are renamed into them.
+    """
     metas: dict[str, tuple[Item, Item]] = {}
     seen: dict[int, tuple[Item, Item]] = {}
     if files.disk.sync:
         try:
+            for folder in lacking:
+                files.disk.make_dir(folder)
             for before, after in look():
                 _write(files, before, after, metas)
             files.disk.sync_files(list(metas))

@@ -184,9 +184,10 @@ STRACE_NAMES = {
 
 @pytest.mark.parametrize(
     "name", ["enqueue first", "enqueue many", "enqueue replace", "enqueue --move",
-             "enqueue big file", "next due", "next dropped", "next dropped with two names", "run",
-             "done", "fail --dead", "undo", "purge --state removed", "migrate --move", "import",
-             "export --move", "check --repair"],
+             "enqueue big file", "next due", "next due lane", "next dropped",
+             "next dropped with two names", "run", "done", "fail --dead", "undo",
+             "purge --state removed", "migrate --move", "import", "export --move",
+             "check --repair"],
 )  # fmt: skip
 def test_the_hooks_see_what_strace_sees(name: str, tmp_path: Path) -> None:
     """No change to a world escapes the sweeps: strace counts the same calls as the hooks do."""

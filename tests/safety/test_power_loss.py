@@ -292,7 +292,7 @@ def test_fast(name: str, scratch: Path, other_boot) -> None:
 
 @pytest.mark.parametrize(
     "name", ["enqueue", "enqueue lane", "enqueue delayed", "enqueue many", "enqueue keyed",
-             "enqueue first", "enqueue reserving", "enqueue --after", "next dropped",
+             "enqueue first", "enqueue reserving", "enqueue --after", "next due lane", "next dropped",
              "next dropped with two names", "import", "migrate --move", "export --move fails"],
 )  # fmt: skip
 def test_a_kill_and_then_a_power_loss(name: str, scratch: Path, other_boot) -> None:

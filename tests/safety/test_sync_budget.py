@@ -15,6 +15,7 @@ import pytest
 from support import need_tool
 
 from pq_cli import Spool
+from pq_cli.core.item import State
 from pq_cli.queue.request import Request
 
 SYNCS = ("fsync", "fdatasync", "syncfs", "sync", "sync_file_range", "msync")
@@ -36,20 +37,27 @@ def spool(tmp_path: Path) -> Path:
 
 
 class Trace:
-    """What strace saw of one command: syncs, folders made, and syncs while the lock was held."""
+    """What strace saw of one command: syncs, folders made, and syncs while the lock was held.
 
-    def __init__(self, root: Path, arguments: list[str], stdin: bytes = b"x") -> None:
+    check: whether it must end with status 0. more: a call that is to be in the `text`, too.
+    """
+
+    def __init__(
+        self, root: Path, arguments: list[str], stdin: bytes = b"x", *, check: bool = True,
+        more: str = "flock",
+    ) -> None:  # fmt: skip
         log = root.parent / "strace.log"
-        calls = ",".join((*SYNCS, "mkdir", "flock"))
+        calls = ",".join((*SYNCS, "mkdir", "flock", more))
         command = ["strace", "-f", "-y", "-o", str(log), f"--trace={calls}"]
         command += [sys.executable, "-m", "pq_cli", *arguments]
         subprocess.run(
-            command, input=stdin, check=True, timeout=60, stdout=subprocess.DEVNULL,
+            command, input=stdin, check=check, timeout=60, stdout=subprocess.DEVNULL,
             env={**os.environ, "PQ_SPOOL": str(root)},
         )  # fmt: skip
         self.syncs = self.made = self.under_the_lock = 0
+        self.text = log.read_text(errors="replace")
         held = False
-        for line in log.read_text(errors="replace").splitlines():
+        for line in self.text.splitlines():
             match = re.match(r"\d+ +(\w+)\((.*)", line)
             if match is None:
                 continue
@@ -106,6 +114,97 @@ def test_nobody_waits_for_claims_that_are_taken_back(tmp_path: Path, how: str, m
     with Spool(root) as queue:
         taken_back = [item for item in queue.items() if item.history]
     assert len(taken_back) == many and not os.listdir(root / "tmp")
+
+
+def past() -> float:
+    """Return a time at which what was put off for some minutes is due by now."""
+    return time.time() - 1000
+
+
+def due_without_folders(root: Path, limit: str | None = None) -> list[int]:
+    """Make a spool in which items are due to lanes and blocks that are not there; return their ids.
+
+    In the order in which they are to be served, before a thousand others that wait.
+    """
+    with Spool(root, clock=past) as queue:
+        (root / "queue.toml").write_text("enable_aging = false\n")
+        again = queue.enqueue(b"x", priority=6, limit=limit)
+        queue.fail(queue.claim(), "no")
+        due = [queue.enqueue(b"x", priority=p, delay=9, limit=limit) for p in (9, 3, 7)]
+        queue.enqueue_many([(b"x", Request(priority=10))] * 1000)
+        due += [queue.enqueue(b"x", priority=p, delay=9, limit=limit) for p in (7, 8)]
+    for block in root.glob("pending/06*/*"):
+        os.removedirs(block)  # as the next claim that comes by it does
+    assert os.listdir(root / "pending") == ["10"]
+    return [item.id for item in sorted([again, *due], key=lambda item: (item.priority, item.id))]
+
+
+@pytest.mark.parametrize("limit", [None, "api"])
+def test_nobody_waits_for_the_folders_of_what_is_due(tmp_path: Path, limit: str | None) -> None:
+    """They are durable before the lock; nothing is claimed before what is due is there, too."""
+    need_tool("strace")
+    root, served = tmp_path / "spool", []
+    due = due_without_folders(root, limit)
+    lane = root / "pending" / ("06" if limit is None else "06@api")
+    lane.mkdir()
+    lane.chmod(0o1700)  # its maker died before it was durable
+    trace = Trace(root, ["next", "--claim"])
+    assert trace.made >= 10 and trace.syncs and not trace.under_the_lock
+    assert {stat.S_IMODE(f.stat().st_mode) for f in root.glob("pending/**/")} == {0o700}
+    with Spool(root) as queue:
+        item = next(queue.items([State.ACTIVE]))
+        while len(served) < len(due):
+            served.append(item.id)
+            queue.done(item)
+            item = queue.claim()
+        assert served == due and item.priority == 10
+
+
+def test_what_is_due_to_folders_that_are_there_is_read_once(tmp_path: Path) -> None:
+    """A burst is brought in under the first lock, and no folder is made or synced."""
+    need_tool("strace")
+    root = tmp_path / "spool"
+    with Spool(root, clock=past) as queue:
+        queue.enqueue_many([(b"x", Request())] + [(b"x", Request(delay=9))] * 100)
+    trace = Trace(root, ["next", "--claim"], more="openat")
+    assert (trace.syncs, trace.made) == (0, 0)
+    assert len(re.findall(r"openat\(.*/delayed/.*\.meta\.json", trace.text)) == 100
+
+
+@pytest.mark.parametrize("command", ["run -- true", "run --log -- false"])
+def test_nobody_waits_for_a_worker_that_comes(tmp_path: Path, command: str) -> None:
+    """What is over or due then is dealt with as by a claim; the folder of a log need not last."""
+    need_tool("strace")
+    root = tmp_path / "spool"
+    with Spool(root, clock=past) as queue:
+        for priority in (5, 6):
+            queue.enqueue(b"x", priority=priority + 2, max_attempts=1, delay=9)
+            queue.enqueue(b"x", priority=priority, max_attempts=1)
+        queue.claim(bound=False, lease=10)
+    trace = Trace(root, command.split(), check=False)
+    assert trace.made > 2 and trace.syncs and not trace.under_the_lock
+    assert Spool(root).count([State.FAILED]) == (1 if command.endswith("true") else 4)
+
+
+@pytest.mark.parametrize("how", ["its lane", "another lane", "imported"])
+def test_no_claim_waits_for_the_folder_of_its_limit(tmp_path: Path, how: str) -> None:
+    """It is there as long as a lane of the limit is, however its items have come there."""
+    need_tool("strace")
+    root = tmp_path / "spool"
+    with Spool(root, clock=past) as queue:
+        queue.enqueue(b"x", priority=2, limit="api")
+        if how == "imported":
+            export = [sys.executable, "-m", "pq_cli", "-s", str(root), "export"]
+            out = subprocess.run(export, check=True, stdout=subprocess.PIPE, timeout=60).stdout
+            Trace(root := tmp_path / "other", ["import"], out)
+        else:
+            delay, priority = (9, 2) if how == "its lane" else (0, 3)
+            queue.enqueue(b"x", priority=priority, limit="api", delay=delay)
+            queue.enqueue_many([(b"x", Request(priority=10))] * 1000)
+            queue.hold(1)  # the last of its lane, in a block that is not the newest
+            assert not (root / "pending" / "02@api").exists()
+    trace = Trace(root, ["next", "--claim"])
+    assert os.listdir(root / "active" / "limits" / "api") and not trace.under_the_lock
 
 
 def test_nobody_waits_for_an_item_that_is_raised(spool: Path) -> None:

@@ -128,6 +128,13 @@ def _delayed(spool: Spool) -> None:
     spool.enqueue(body(6), delay=5000)
 
 
+def _delayed_apart(spool: Spool) -> None:
+    """Items that come due where no folder is, one in a lane with a limit."""
+    fill(spool)
+    spool.enqueue(body(5), priority=7, delay=5)
+    spool.enqueue(body(6), priority=1, delay=6, limit="api")
+
+
 def _removed(spool: Spool) -> None:
     fill(spool)
     spool.remove(1)
@@ -443,6 +450,7 @@ VERBS = {
     "next": Verb(_claim, fill),
     "next fast": Verb(_claim, fill, config=FAST),
     "next due": Verb(lambda s: _claim(_late(s)), _delayed),
+    "next due lane": Verb(lambda s: _claim(_late(s)), _delayed_apart),
     "next lost": Verb(lambda s: _claim(_late(s)), _claimed),
     "next dropped": Verb(
         _claim, fill, lay_out=_dropped, source=frozenset(map(body, (5, 6))), takes=True,

@@ -118,12 +118,13 @@ class MemoryStore(MemoryAttends, Common):
             if item is not None and current and item.lease_until == until:
                 yield item, transitions.LEASE_OVER
 
-    def promote(self, now: float) -> None:
+    def promote(self, now: float, *, at_once: bool = False) -> tuple[()]:
         while self._due and self._due[0][0] <= now:
             when, item_id = heappop(self._due)
             item = self._items.get(item_id)
             if item is not None and item.state is State.DELAYED and item.not_before == when:
                 self.put(item, transitions.due(item))
+        return ()
 
     def next_event(self) -> float | None:
         times = [heap[0][0] for heap in (self._due, self._leases) if heap]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cached_property
+from functools import cached_property, partial
 
 from pq_cli import host
 from pq_cli.core import transitions
@@ -29,7 +29,7 @@ from pq_cli.spool.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     from pq_cli.core.insight.workers import Duty, Worker
@@ -265,22 +265,34 @@ class SpoolClaims:
         for name in dead:
             files.disk.discard(f"{layout.WORKERS}/{name}")  # their claims have been taken back
 
-    def promote(self, now: float) -> None:
-        """Turn what is due into pending items: renames only, so many at once are no burden."""
-        files = self.files
+    def promote(self, now: float, *, at_once: bool = False) -> Collection[str]:
+        """Turn what is due into pending items: renames only, so many at once are no burden.
+
+        at_once: but for those whose folder is not there durably, as each must be before anything
+        is renamed into it; these folders are returned.
+        """
+        files, lacking = self.files, set[str]()
         due = files.index.due()
         if due is None or due > now:
-            return
+            return lacking
+        make = partial(files.spare.behind, files.make_folder)
         for folder, _ in list(files.reader.of(State.DELAYED)):
             if layout.second_of(folder) > now:
                 break
             ended = files.index.ended
             for item in files.reader.items(folder, State.DELAYED, report=files.report, ended=ended):
-                if (item.not_before or 0.0) <= now:
-                    files.move(item, transitions.due(item), sync=False, as_is=True)
+                if (item.not_before or 0.0) > now:
+                    continue
+                after = transitions.due(item)
+                home = layout.folder_of(after)
+                if at_once and home not in lacking and not make(home, True):
+                    lacking.update(layout.made_with(home))
+                if home not in lacking:
+                    files.move(item, after, sync=False, as_is=True)
             files.tidy(folder)
         self._clear_ended()
         files.index.due_changed()
+        return lacking
 
     def next_event(self) -> float | None:
         """Return the Unix second at which a lease ends or an item may come due, or None.
