@@ -129,10 +129,11 @@ def _delayed(spool: Spool) -> None:
 
 
 def _delayed_apart(spool: Spool) -> None:
-    """Items that come due where no folder is, one in a lane with a limit."""
+    """Items 5 and 6 come due where no folder is, one to a lane with a limit; 7 soon after."""
     fill(spool)
-    spool.enqueue(body(5), priority=7, delay=5)
+    spool.enqueue(body(5), priority=7, delay=100)
     spool.enqueue(body(6), priority=1, delay=6, limit="api")
+    spool.enqueue(body(7), delay=100.9)
 
 
 def _removed(spool: Spool) -> None:
@@ -278,6 +279,12 @@ def _claim(spool: Spool) -> list[int]:
     item = spool.claim(lease=60)
     assert item is not None
     return [item.id]
+
+
+def _claim_due(spool: Spool) -> list[int]:
+    """Claim, and then have synced what the folder is without that has come due in this second."""
+    late = _late(spool)
+    return [*_claim(late), *_new(late, 8, delay=0.5)]
 
 
 def _done_later(spool: Spool) -> list[int]:
@@ -450,7 +457,7 @@ VERBS = {
     "next": Verb(_claim, fill),
     "next fast": Verb(_claim, fill, config=FAST),
     "next due": Verb(lambda s: _claim(_late(s)), _delayed),
-    "next due lane": Verb(lambda s: _claim(_late(s)), _delayed_apart),
+    "next due lane": Verb(_claim_due, _delayed_apart),
     "next lost": Verb(lambda s: _claim(_late(s)), _claimed),
     "next dropped": Verb(
         _claim, fill, lay_out=_dropped, source=frozenset(map(body, (5, 6))), takes=True,
