@@ -458,6 +458,16 @@ def test_what_comes_due_meanwhile_is_brought_in_as_well(due, meanwhile):
     assert [one.claim().id for _ in range(3)] == [3, 2, 1]
 
 
+def test_what_an_import_that_died_has_left_comes_due_with_the_claim_that_lets_it_in(due):
+    """So it is let in first: nothing is claimed before it."""
+    one, _, _ = due
+    handover = Path(one.path, "imports", "handover")
+    handover.mkdir(mode=0o700, parents=True)
+    for path in Path(one.path, "delayed").glob("*/*/*"):
+        path.rename(handover / path.name)
+    assert [one.claim().id, one.claim().id] == [2, 1]
+
+
 def test_a_folder_that_was_made_for_nothing_is_tidied_away(due, meanwhile):
     """What was due is gone meanwhile: the next claim that comes by finds its folder empty."""
     one, two, _ = due
