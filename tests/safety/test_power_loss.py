@@ -292,12 +292,13 @@ def test_fast(name: str, scratch: Path, other_boot) -> None:
 
 @pytest.mark.parametrize(
     "name", ["enqueue", "enqueue lane", "enqueue delayed", "enqueue many", "enqueue keyed",
-             "enqueue first", "enqueue reserving", "enqueue --after", "next due lane", "next dropped",
-             "next dropped with two names", "import", "migrate --move", "export --move fails"],
+             "enqueue first lane", "enqueue reserving", "enqueue --after", "next due lane",
+             "next dropped", "next dropped with two names", "import", "migrate --move",
+             "export --move fails"],
 )  # fmt: skip
 def test_a_kill_and_then_a_power_loss(name: str, scratch: Path, other_boot) -> None:
     """Who is killed half way leaves nothing unsynced that the next one builds a promise on."""
-    at_each = LONG or name in ("enqueue first", "enqueue reserving")
+    at_each = LONG or name in ("enqueue first lane", "enqueue reserving")
     for call in range(1, 200, 1 if at_each else 3):
         sweep = sweep_of(scratch, [(name, call), (name, None)], "full", other_boot)
         sweep.run(most=MOST_STATES // 5, counts=[len(sweep.recorder.events)])

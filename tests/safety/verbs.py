@@ -431,6 +431,7 @@ ENQUEUED = {"lay_out": _one_file, "source": frozenset([body(5)])}
 MIGRATED = {"lay_out": _old_queue, "source": frozenset(map(body, (5, 6, 7))), "again": True}
 VERBS = {
     "enqueue first": Verb(lambda s: _new(s, 1), fresh=True),
+    "enqueue first lane": Verb(lambda s: _new(s, 1, priority=9), fresh=True),
     "enqueue": Verb(lambda s: _new(s, 5), fill),
     "enqueue lane": Verb(lambda s: _new(s, 5, priority=9), fill),
     "enqueue with limit": Verb(lambda s: _new(s, 5, limit="api"), fill),
