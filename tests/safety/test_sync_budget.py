@@ -37,7 +37,7 @@ def spool(tmp_path: Path) -> Path:
 
 
 class Trace:
-    """What strace saw of one command: syncs, folders made, and syncs while the lock was held.
+    """What strace saw of one command: syncs, folders made, and syncs by the thread with the lock.
 
     check: whether it must end with status 0. more: a call that is to be in the `text`, too.
     """
@@ -56,21 +56,22 @@ class Trace:
         )  # fmt: skip
         self.syncs = self.made = self.under_the_lock = 0
         self.text = log.read_text(errors="replace")
-        held = False
+        holders = set()
         for line in self.text.splitlines():
-            match = re.match(r"\d+ +(\w+)\((.*)", line)
+            match = re.match(r"(\d+) +(\w+)\((.*)", line)
             if match is None:
                 continue
-            call, rest = match.groups()
+            thread, call, rest = match.groups()
             if call == "flock" and f"{root}/lock>" in rest:
-                held = ("LOCK_EX" in rest and rest.endswith("= 0")) or (
-                    held and "LOCK_UN" not in rest
-                )
+                if "LOCK_UN" in rest:
+                    holders.discard(thread)
+                elif "LOCK_EX" in rest and rest.endswith("= 0"):
+                    holders.add(thread)
             elif call == "mkdir":
                 self.made += rest.endswith("= 0") and f"{root}/" in rest
             elif call in SYNCS:
                 self.syncs += 1
-                self.under_the_lock += held
+                self.under_the_lock += thread in holders
 
 
 BUDGET = {
