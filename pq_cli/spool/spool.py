@@ -5,6 +5,7 @@ Is there one, is it ours, is it safe to follow the path there; and how it is mad
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -117,6 +118,8 @@ class Spool(Queue):
 
 _MOST_LINKS = 40
 """As many as Linux follows."""
+_CANNOT_MAKE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL)
+"""Errors of syncing a folder in which we can have made nothing; EINVAL: on squashfs or sysfs."""
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
@@ -242,5 +245,6 @@ def _make_root(path: str) -> None:
         os.chmod(path, 0o700)
         try:
             Disk(os.path.dirname(parent), sync=True).sync_dir("")  # who made it may have died then
-        except PermissionError:
-            pass  # another has made it there
+        except OSError as error:
+            if error.errno not in _CANNOT_MAKE:
+                raise  # else another has made it there, or something is mounted on it

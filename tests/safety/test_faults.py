@@ -288,3 +288,24 @@ def test_a_batch_cut_short_by_a_full_disk_is_synced(tmp_path: Path, monkeypatch,
     for item in items:
         for path in (item.path, f"{item.path}.meta.json", os.path.dirname(item.path)):
             assert os.stat(path).st_ino in synced, f"told, but never synced: {path}"
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EINVAL, errno.EROFS, errno.EIO])
+def test_a_spool_may_be_made_where_something_is_mounted(tmp_path: Path, monkeypatch, code) -> None:
+    """What its mount point lies in need not be a file system that syncs folders, as squashfs is
+    not; a disk that fails is told of."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    sync_dir = durable.Disk.sync_dir
+
+    def fails(disk: durable.Disk, path: str) -> None:
+        if disk.root == str(tmp_path):
+            raise OSError(code, os.strerror(code), disk.root)
+        sync_dir(disk, path)
+
+    monkeypatch.setattr(durable.Disk, "sync_dir", fails)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match="Input/output error"):
+            Spool(place)
+    else:
+        assert Spool(place).enqueue(b"x").id == 1
