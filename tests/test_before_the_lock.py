@@ -468,6 +468,19 @@ def test_what_an_import_that_died_has_left_comes_due_with_the_claim_that_lets_it
     assert [one.claim().id, one.claim().id] == [2, 1]
 
 
+def test_what_is_due_and_cannot_be_read_is_told_of_once(due):
+    """Also by a claim that looks at it twice, since what is due beside it has no folder."""
+    one, _, late = due
+    one.enqueue(b"damaged", delay=5)
+    late.pass_(10)
+    for path in Path(one.path, "delayed").glob("*/*/*3.meta.json"):
+        path.write_bytes(b"rubbish")
+    told = []
+    with Spool(one.path, clock=late, report=told.append) as teller:
+        assert teller.claim().id == 2 and len(told) == 1
+        assert teller.claim().id == 1 and len(told) == 2
+
+
 def test_a_folder_that_was_made_for_nothing_is_tidied_away(due, meanwhile):
     """What was due is gone meanwhile: the next claim that comes by finds its folder empty."""
     one, two, _ = due

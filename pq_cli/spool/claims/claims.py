@@ -269,9 +269,11 @@ class SpoolClaims:
         """Turn what is due into pending items: renames only, so many at once are no burden.
 
         at_once: but for those whose folder is not there durably, as each must be before anything
-        is renamed into it; these folders are returned.
+        is renamed into it; these folders are returned. Then what cannot be read is told of next
+        time.
         """
         files, lacking = self.files, set[str]()
+        unread: list[DamagedItemError] = []
         due = files.index.due()
         if due is None or due > now:
             return lacking
@@ -280,7 +282,9 @@ class SpoolClaims:
             if layout.second_of(folder) > now:
                 break
             ended = files.index.ended
-            for item in files.reader.items(folder, State.DELAYED, report=files.report, ended=ended):
+            for item in files.reader.items(
+                folder, State.DELAYED, report=unread.append, ended=ended
+            ):
                 if (item.not_before or 0.0) > now:
                     continue
                 after = transitions.due(item)
@@ -292,6 +296,8 @@ class SpoolClaims:
             files.tidy(folder)
         self._clear_ended()
         files.index.due_changed()
+        for error in unread if not lacking else ():
+            files.report(error)
         return lacking
 
     def next_event(self) -> float | None:
