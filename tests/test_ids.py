@@ -438,3 +438,13 @@ def test_what_a_newer_pq_wrote_into_the_state_is_kept(tmp_path):
         spool.resume()
     use(tmp_path, "fast")
     assert json.loads(path.read_text())["from_the_future"] == {"x": [1]}
+
+
+def test_the_first_enqueue_of_a_boot_makes_the_folder_that_its_id_is_for(tmp_path, monkeypatch):
+    """Ids go on above what was reserved, so no other is made ahead, which nobody needs."""
+    use(tmp_path, "full", 1)
+    drain(Spool(tmp_path / "spool"))
+    boot(monkeypatch, "next")
+    with Spool(tmp_path / "spool") as spool:
+        assert spool.enqueue_many([(b"x", Request(priority=1))] * 600).items[0].id == 1001
+    assert os.listdir(tmp_path / "spool/pending/01") == ["0000001"]

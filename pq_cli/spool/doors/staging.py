@@ -133,6 +133,7 @@ class SpoolAdmits:
             from pq_cli.spool.doors.reserving import reserve  # start-up: once in a thousand ids
 
             reserve(files, len(batch), after=after)
+            last, _ = ids_left(files.root, 0)  # a boot that begins goes on elsewhere
         return last
 
     def _raise_ahead(self, staged: Staged, owner: Item, item: Item, folders: set[str]) -> list[str]:
