@@ -243,8 +243,8 @@ def _make_root(path: str) -> None:
         Disk(os.path.dirname(folder), sync=True).sync_dir("")
     if not missing:
         os.chmod(path, 0o700)
-        try:
-            Disk(os.path.dirname(parent), sync=True).sync_dir("")  # who made it may have died then
-        except OSError as error:
-            if error.errno not in _CANNOT_MAKE:
-                raise  # else another has made it there, or something is mounted on it
+    try:
+        Disk(os.path.dirname(parent), sync=True).sync_dir("")  # who made it may have died then
+    except OSError as error:
+        if error.errno not in _CANNOT_MAKE:
+            raise  # else another has made it there, or something is mounted on it

@@ -309,3 +309,21 @@ def test_a_spool_may_be_made_where_something_is_mounted(tmp_path: Path, monkeypa
             Spool(place)
     else:
         assert Spool(place).enqueue(b"x").id == 1
+
+
+@pytest.mark.parametrize("left", ["a", "a/b", "a/b/s"])
+def test_a_folder_that_its_dead_maker_has_left_on_the_way_is_made_durable(
+    tmp_path: Path, monkeypatch, left
+) -> None:
+    """It died before it had synced the entry: with the folder all that is in it would be gone."""
+    (tmp_path / left).mkdir(parents=True)
+    synced = set()
+    sync_dir = durable.Disk.sync_dir
+
+    def spy(disk: durable.Disk, path: str) -> None:
+        synced.add(os.path.join(disk.root, path).rstrip("/"))
+        sync_dir(disk, path)
+
+    monkeypatch.setattr(durable.Disk, "sync_dir", spy)
+    Spool(tmp_path / "a/b/s")
+    assert str((tmp_path / left).parent) in synced
