@@ -3,7 +3,7 @@
 `prepare` does ahead what the others need not wait for: metas are written, and in "full" synced with
 the payloads. `admit`, under the lock, gives each its id, and renames both to their places; the
 folders are synced when the lock is free. The id is written over the second line of the meta,
-unsynced: it is in the name as well. It is not guessed, nor reserved before: a wrong one might be
+unsynced: it is in the name as well. It is neither guessed nor given before: a wrong one might be
 all that a power loss leaves, and a lane goes by id, so none may appear before those to be served.
 """
 
