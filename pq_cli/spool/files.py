@@ -8,7 +8,7 @@ the item is in its old state, after it in its new one, whatever the meta says: s
 from __future__ import annotations
 
 import os
-from functools import cached_property, partial
+from functools import cached_property
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
@@ -355,9 +355,9 @@ class Files:
 
     def make_folder(self, folder: str, later: bool = False) -> bool:
         """Make a state's folder, if it may lack; tell if it is durable. later: the caller syncs."""
-        make = partial(self.disk.make_dir, later=later)
-        if folder not in self.folders and all([*map(make, layout.made_with(folder))]):
-            self.folders.add(folder)
+        if folder not in self.folders:
+            made = [self.disk.make_dir(each, later=later) for each in layout.made_with(folder)]
+            self.folders |= {folder} if all(made) else set()
         return folder in self.folders
 
     def left(self, item: Item, folder: str) -> None:

@@ -67,7 +67,7 @@ def _replaced(files: Files, seen: SpoolState, state: SpoolState) -> bool:
     files.disk.write_new(tmp, state_text(state), sync=True)
     try:
         with files:
-            if present_state(files.root) != seen:
+            if present_state(files.root) != seen:  # `files.state` is old where this broke off once
                 return False
             files.disk.rename(tmp, layout.STATE)
             files.state = state

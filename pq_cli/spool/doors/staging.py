@@ -22,7 +22,7 @@ from pq_cli.opened import Opened, open_file
 from pq_cli.queue.request import Admitted, Request, new_item, raised
 from pq_cli.spool.disk import ahead, layout
 from pq_cli.spool.disk.payload import measure
-from pq_cli.spool.disk.state import ids_left
+from pq_cli.spool.disk.state import ids_left, last_given
 from pq_cli.spool.doors.porch import Staged, said_of
 from pq_cli.spool.files import Files
 
@@ -133,7 +133,7 @@ class SpoolAdmits:
             from pq_cli.spool.doors.reserving import reserve  # start-up: once in a thousand ids
 
             reserve(files, len(batch), after=after)
-            last, _ = ids_left(files.root, 0)  # a boot that begins goes on elsewhere
+            last = last_given(files.root)[0] or 0  # a boot that begins goes on elsewhere
         return last
 
     def _raise_ahead(self, staged: Staged, owner: Item, item: Item, folders: set[str]) -> list[str]:
