@@ -1,4 +1,4 @@
-"""Files: what a spool is made of, and the one movement that every transition is.
+"""Files: the one movement that every transition is, and the lock in which it is made.
 
 `move` writes the new meta over the old one where it lies, then renames that one file to where
 its new state is, then lets the payload follow. The second rename is the commit instant: before it
@@ -8,7 +8,6 @@ the item is in its old state, after it in its new one, whatever the meta says: s
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from pq_cli import host
 from pq_cli.core.item import ACTIVE, LIVE, PENDING, Item, State
@@ -16,24 +15,17 @@ from pq_cli.core.meta import claim_over, encode, end_over
 from pq_cli.core.policy import QueueConfig
 from pq_cli.errors import DamagedItemError, LockTimeoutError
 from pq_cli.spool.disk import layout
-from pq_cli.spool.disk.durable import Disk
-from pq_cli.spool.disk.index import Index
-from pq_cli.spool.disk.keys import Keys
 from pq_cli.spool.disk.lock import Afterwards, SpoolLock
-from pq_cli.spool.disk.logs import AttemptLogs, Log
-from pq_cli.spool.disk.reader import Reader
-from pq_cli.spool.disk.spare import Spare
-from pq_cli.spool.disk.state import Counter, SpoolState, enter_mode, present_state, write_state
+from pq_cli.spool.disk.state import SpoolState, enter_mode, present_state, write_state
+from pq_cli.spool.parts import Parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pq_cli.spool.followers import Followers
 
-
-class Files:
-    """One spool's parts, each made when it is first used, and the changes they make together.
+class Files(Parts):
+    """One spool's parts, and the changes they make together.
 
     Change only inside `with files:`.
     """
@@ -46,66 +38,13 @@ class Files:
         lock_timeout: float,
         report: Callable[[DamagedItemError], None],
     ) -> None:
-        self.root = root
-        self.config = config
-        self.report = report
-        self.reader = Reader(root)
-        self.disk = Disk(root, config.durability == "full", self.reader)
-        self.untold: dict[int, State | None] = {}
-        self.folders: set[str] = set()
-        self.state = state
+        super().__init__(root, config, state, report)
         self.held = False
         self.after: Afterwards
         self.foreseen: dict[int, str] = {}
         self._later: list[Afterwards] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout, self.disk.owner)
         self._pid = host.pid
-
-    def forget(self) -> None:
-        """Forget all that is remembered of the spool: it may have changed."""
-        for part in ("index", "attempt_logs", "spare", "followers"):
-            self.__dict__.pop(part, None)
-        self.untold.clear()
-        self.folders.clear()
-
-    @cached_property
-    def counter(self) -> Counter:
-        """The last id, the mark and their writer."""
-        counter = Counter(self.disk)
-        self.disk.tell_others = counter.mark
-        return counter
-
-    @cached_property
-    def index(self) -> Index:
-        """What is remembered of lanes and claims."""
-        return Index(self.reader, self.report)
-
-    @cached_property
-    def keys(self) -> Keys:
-        """The links that name the items with keys."""
-        return Keys(self.reader, self.disk)
-
-    @cached_property
-    def followers(self) -> Followers:
-        """Who waits for whom."""
-        from pq_cli.spool.followers import Followers  # start-up: few items wait for others
-
-        return Followers(self.reader, self.disk, self.spare, self.untold, self.forget)
-
-    @cached_property
-    def spare(self) -> Spare:
-        """The room that is kept for ending what has begun."""
-        return Spare(self.disk)
-
-    @cached_property
-    def log(self) -> Log:
-        """What happened lately."""
-        return Log(self.disk, lambda: self.spare.keep())
-
-    @cached_property
-    def attempt_logs(self) -> AttemptLogs:
-        """What the attempts at items wrote."""
-        return AttemptLogs(self.disk, lambda: self.spare.keep())
 
     # -- the lock ------------------------------------------------------------
 
