@@ -85,6 +85,8 @@ class Files(Parts):
             raise
         for meta in after.metas:
             self.disk.discard(meta)
+        if after.then is not None:
+            after.then()
         more = after.freed or after.untied or after.told
         if more or (after.ended and not self._lets_go_alone(after.ended)):
             try:
@@ -138,7 +140,10 @@ class Files(Parts):
     # -- the movement --------------------------------------------------------
 
     def heed(self, before: Item | None, after: Item | None) -> None:
-        """Before an item changes, let the index of followers change, too; None: new, or gone."""
+        """Before an item changes, see to others that know of it; None: it is new, or gone."""
+        ends = before is not None and (after is None or after.state not in LIVE)
+        if before is not None and ends and before.key is not None and before.state in LIVE:
+            self.end_replaced(before)
         if after is not None and after.follows and not self.state.after:
             self.set_state(self.state.replace(after=True))
         if self.state.after:
@@ -170,6 +175,16 @@ class Files(Parts):
         if _folder(source) != _folder(target):
             self.left(before, _folder(source))
         return after
+
+    def end_replaced(self, item: Item) -> None:
+        """End, at once, what an item has replaced (see `replacing`): it is to end itself.
+
+        That comes from a person, or after a death: else whoever claimed it has done so.
+        """
+        old = list(filter(None, self.keys.replaced_by(item)))
+        if old and self.disk.sync:
+            self.disk.sync_dir(_folder(self.place(item)))
+        self.erase(*reversed(old))
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:
         """Put the meta of `after` over the one beside the payload `path`, and make its new home.

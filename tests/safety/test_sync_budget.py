@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from support import need_tool
@@ -17,6 +18,7 @@ from support import need_tool
 from pq_cli import Spool
 from pq_cli.core.item import State
 from pq_cli.queue.request import Request
+from pq_cli.spool import replacing
 
 SYNCS = ("fsync", "fdatasync", "syncfs", "sync", "sync_file_range", "msync")
 
@@ -217,6 +219,36 @@ def test_nobody_waits_for_an_item_that_is_raised(spool: Path) -> None:
     assert Spool(spool).get(raised).priority == 2
     assert trace.syncs - trace.made <= 3 and not trace.under_the_lock
     assert not os.listdir(spool / "tmp")
+
+
+REPLACE = ["enqueue", "--key", "replaced", "--if-exists", "replace"]
+
+
+@pytest.mark.parametrize("options", [[], ["-p", "9"], ["--delay", "100"]])
+def test_nobody_waits_for_one_that_takes_the_place_of_another(
+    spool: Path, options: list[str]
+) -> None:
+    """Both folders, and the key, are synced when the lock is free."""
+    need_tool("strace")
+    with Spool(spool) as queue:
+        old = queue.enqueue(b"x", key="replaced", priority=7).id
+    trace = Trace(spool, [*REPLACE, *options])
+    assert trace.syncs - trace.made <= 5 and not trace.under_the_lock
+    with Spool(spool) as queue:
+        assert [i.id for i in queue.items() if i.key] == [old + 1]
+
+
+def test_nobody_waits_for_a_claim_that_ends_what_was_replaced(spool: Path) -> None:
+    """Who finds both makes the one durable, and the end of the other, while the lock is free."""
+    need_tool("strace")
+    with Spool(spool) as queue:
+        queue.enqueue(b"x", key="replaced", priority=2)
+        with patch.object(replacing, "end_replaced"):
+            new = queue.enqueue(b"y", key="replaced", if_exists="replace", priority=1)
+    trace = Trace(spool, ["next", "--claim"])
+    assert 0 < trace.syncs <= 2 and not trace.under_the_lock
+    with Spool(spool) as queue:
+        assert [i.id for i in queue.items() if i.key] == [new.id]
 
 
 def test_nobody_waits_for_the_folder_of_what_comes_after(spool: Path) -> None:

@@ -23,6 +23,7 @@ from pq_cli.migrate.importing import Fate, Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
 from pq_cli.queue.request import Request
+from pq_cli.spool import replacing
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk import state as ids
 from pq_cli.spool.disk.durable import Disk
@@ -149,6 +150,13 @@ def _removed_long_ago(spool: Spool) -> None:
 def _keyed(spool: Spool) -> None:
     fill(spool)
     spool.enqueue(body(5), key="k")
+
+
+def _replaced_halfway(spool: Spool) -> None:
+    """Item 6 has come in the place of 5, and its process died before it ended that."""
+    _keyed(spool)
+    with patch.object(replacing, "end_replaced"):
+        _new(spool, 6, key="k", if_exists="replace", priority=1)
 
 
 def _keyed_claimed(spool: Spool) -> None:
@@ -440,7 +448,12 @@ VERBS = {
     "enqueue keyed": Verb(lambda s: _new(s, 5, key="k"), fill),
     "enqueue skip": Verb(lambda s: _new(s, 5, key="k"), _keyed),
     "enqueue replace": Verb(
-        lambda s: _new(s, 6, key="k", if_exists="replace"), _keyed, may_go={5}, rivals={5, 6}
+        lambda s: _new(s, 6, key="k", if_exists="replace", priority=1), _keyed, may_go={5},
+        rivals={5, 6},
+    ),
+    "enqueue replace twice": Verb(
+        lambda s: _new(s, 7, key="k", if_exists="replace"), _replaced_halfway, may_go={5, 6},
+        rivals={5, 6, 7},
     ),
     "enqueue raise": Verb(
         lambda s: _new(s, 5, key="k", if_exists="raise", priority=1), _keyed
@@ -467,6 +480,7 @@ VERBS = {
     "next dropped with two names": Verb(
         _claim, fill, lay_out=_dropped_with_two_names, source=frozenset([body(5)]), unsynced=True
     ),
+    "next replaced": Verb(_claim, _replaced_halfway, may_go={5}, rivals={5, 6}),
     "next with limit": Verb(_claim, _of_limit),
     "next behind limit": Verb(_claim, _of_limit_claimed),
     "run": Verb(_run, fill),
@@ -494,6 +508,9 @@ VERBS = {
     "retry awaited": Verb(lambda s: _told(s.retry(3)), _fallen),
     "retry raised": Verb(lambda s: _told(s.retry(3, 1)), _failed),
     "cancel": Verb(lambda s: _told(s.cancel(1)), fill),
+    "cancel replaced": Verb(
+        lambda s: _told(s.cancel(6)), _replaced_halfway, may_go={5}, rivals={5, 6}
+    ),
     "cancel claimed": Verb(lambda s: _told(s.cancel(3)), _claimed),
     "cancel --hold": Verb(lambda s: _told(s.cancel(3, hold=True)), _claimed),
     "cancel --remove": Verb(lambda s: _told(s.cancel(3, remove=True)), _claimed, may_go={3}),

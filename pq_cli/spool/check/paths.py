@@ -161,11 +161,12 @@ class Paths:
         yield from self.untold()
 
     def _key(self, path: str) -> list[Finding]:
-        item_id = self._keys.read_link(path)
-        item = None if item_id is None else self._keys.live(item_id)
-        if item is not None and item.key is not None and layout.key_path(item.key) == path:
-            return []
-        return [Finding(kind="key", path=path, id=item_id, detail="names no item that has it")]
+        ids = self._keys.read_link(path)
+        for item in map(self._keys.live, ids):
+            if item is not None and item.key is not None and layout.key_path(item.key) == path:
+                return []
+        first = ids[0] if ids else None
+        return [Finding(kind="key", path=path, id=first, detail="names no item that has it")]
 
     def _log(self, known: Callable[[int], bool], path: str) -> list[Finding]:
         folder, name = os.path.split(path)

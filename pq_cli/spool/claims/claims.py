@@ -341,11 +341,13 @@ class SpoolClaims:
         self.files.index.ended.clear()
 
     def _servable(self, item: Item) -> bool:
-        """Tell whether a head can be served; if not it is reported, or removed as superseded."""
+        """Tell whether a head can be served; if not it is reported, or another has its key."""
         files = self.files
-        if item.key is not None and files.keys.superseded(item):
-            files.erase(item)
-            return False
+        if item.key is not None and files.keys.named(item.key) != [item.id]:
+            from pq_cli.spool.replacing import may_be_claimed  # start-up: nearly never
+
+            if not may_be_claimed(files, item):
+                return False
         path = files.place(item)
         size = files.reader.size_of(path)
         if size is None and files.fetch_payload(item.id, path):

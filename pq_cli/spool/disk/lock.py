@@ -220,9 +220,10 @@ class Afterwards:
     that their items have ended, to be removed when that is durable. kept: those that were
     overwritten to say that their items are done. freed: items that give up their keys. untied: ids
     of items, with those for which they wait no longer. told: marks of items whose followers know.
-    take_back: called under the lock if what was put could not be made durable. later: how many
-    ends are in it that wait for `settle`. dead: the locks of workers that are gone, once it was
-    looked for them.
+    take_back: called under the lock if what was put could not be made durable. then: called without
+    it when that is. whole: it is not known which folder is to be synced, so all are. later: how
+    many ends are in it that wait for `settle`. dead: the locks of workers that are gone, once it
+    was looked for them.
     """
 
     def __init__(self) -> None:
@@ -234,6 +235,8 @@ class Afterwards:
         self.untied: list[tuple[int, Sequence[int]]] = []
         self.told: dict[int, str] = {}
         self.take_back: Callable[[], None] | None = None
+        self.then: Callable[[], None] | None = None
+        self.whole = False
         self.later = 0
         self.dead: list[str] | None = None
 
@@ -258,9 +261,9 @@ class Afterwards:
         if self.kept and not disk.sync_files(self.kept, data=True):
             disk.sync_file_system()  # somebody has moved one on, with its sector
             return
-        if not disk.sync or not self.folders:
+        if not disk.sync or not (self.folders or self.whole):
             return
-        if len(self.folders) < MANY:
+        if len(self.folders) < MANY and not self.whole:
             try:
                 for folder in self.folders:
                     disk.sync_dir(folder)

@@ -30,29 +30,10 @@ class Admission(Porch):
         self.error: PqError | OSError | None = None
         self.fresh: list[Item] = []
         self.raised: list[Item] = []
-        self.replaced: list[tuple[Item, Item]] = []
+        self.replacing: list[Item] = []
         self._ready = ready
         self._raised = raised
         self._store = store
-
-    def drop_replaced(self) -> None:
-        """Turn the keys to the new items and remove the old ones.
-
-        Only when the new ones are durable: after a power loss before, the old item must be served.
-        A crash until then leaves two items with one key, and the link tells which counts. Raises
-        OSError when they cannot be made durable.
-        """
-        if self._files.disk.sync:
-            for folder in sorted({layout.folder_of(new) for _, new in self.replaced}):
-                self._files.disk.sync_dir(folder)
-        try:
-            for old, new in self.replaced:
-                self._files.keys.give(new.key or "", new.id)
-                self._files.erase(old)
-        except OSError as stop:
-            self.error = self.error or stop
-        stay = {new.id for _, new in self.replaced}  # they are durable: not taken back
-        self.fresh = [item for item in self.fresh if item.id not in stay]
 
     def place(self, staged: Staged) -> None:
         """Admit one, or find the item that stands for it. Raises PqError, OSError."""
@@ -84,15 +65,17 @@ class Admission(Porch):
             return
         item, meta, size = prepared or self._prepared_now(staged, item, synced)
         item, path = self.numbered(item)
-        if item.key is not None and other is None and item.state in LIVE:
-            files.keys.give(item.key, item.id, sync=False)
+        if item.key is not None and item.state in LIVE:
+            files.keys.give(item.key, item.id, sync=False, before=other is not None)
             files.after.sync(layout.KEYS)
         item = _place(files, staged, meta, item, size, path)
         self._ready[staged.tmp] = None
         self.enter(item, other)
         self.fresh.append(item)
         if other is not None:
-            self.replaced.append((other, item))
+            self.replacing.append(item)
+            if files.state.after and files.followers.of(other.id):
+                files.end_replaced(item)  # and those that follow are told, all at once
         self.admitted.items.append(item)
 
     def _raise(self, staged: Staged, other: Item, stands: Item) -> Item:
@@ -108,7 +91,6 @@ class Admission(Porch):
             files.foreseen.pop(id(after), None)  # what has failed may have left it
         self.enter(stands, other)
         self.fresh = [stands if item.id == stands.id else item for item in self.fresh]
-        self.replaced = [(o, stands if n.id == stands.id else n) for o, n in self.replaced]
         self.raised.append(stands)
         return stands
 
@@ -135,6 +117,7 @@ class Admission(Porch):
             except (NoSuchItemError, DamagedItemError):
                 continue
             if now.state is not ACTIVE or (now.holder is not None and is_mine(now.holder)):
+                self._files.keys.free(now)  # before: what it was to replace stays
                 self._files.erase(now)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import partial
 from zlib import crc32
 
 from pq_cli.core.events import event_of
@@ -170,12 +171,14 @@ class SpoolAdmits:
             events = [event_of("enqueued", item, item.created_at) for item in work.fresh]
             events += [event_of("changed", item, item.updated_at) for item in work.raised]
             files.log.note(*events)
-            if work.replaced:
-                work.drop_replaced()
         except OSError as error:
             work.withdraw()
             return Admitted.nothing(error)
         files.after.take_back = work.withdraw
+        if work.replacing:
+            from pq_cli.spool.replacing import end_replaced  # start-up: few replace
+
+            files.after.then = partial(end_replaced, files, work.replacing)
         return work.admitted if work.error is None else work.admitted.replace(error=work.error)
 
     def finish(self, batch: Sequence[Any], admitted: int) -> OSError | None:

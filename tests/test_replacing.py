@@ -1,0 +1,247 @@
+"""`--if-exists replace` on disk: what others see, do and leave between its transactions."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+from queues import Clock, make_queue
+from test_many_processes import at_once
+
+from pq_cli import KeyTakenError, Spool
+from pq_cli.core.item import State
+from pq_cli.errors import LockTimeoutError
+from pq_cli.spool import replacing
+from pq_cli.spool.check.check import Check
+from pq_cli.spool.disk.durable import Disk
+
+
+@pytest.fixture
+def spools(tmp_path):
+    """Two at one spool in "full", in which item 1 has the key "k"."""
+    one = make_queue("spool-full", tmp_path, Clock())
+    one.enqueue(b"old", key="k")
+    return one, Spool(one.path, config=one.config, clock=Clock())
+
+
+@pytest.fixture
+def halfway(spools, monkeypatch):
+    """The same, and item 2 has come in its place; who did it died before he ended item 1."""
+    one, two = spools
+    with monkeypatch.context() as patched:
+        patched.setattr(replacing, "end_replaced", lambda *_: None)
+        one.enqueue(b"new", key="k", if_exists="replace")
+    assert key_text(one) == "2.1" and ids(one) == [1, 2]
+    return two, one
+
+
+def ids(spool):
+    return [item.id for item in spool.items()]
+
+
+def key_text(spool):
+    """Return what the link of the key "k" says."""
+    return os.readlink(f"{spool.path}/keys/k")
+
+
+def after_the_sync(monkeypatch, happen):
+    """Let something happen once, when a new item is durable and the old one not ended yet."""
+    real, waiting = replacing.end_replaced, [happen]
+
+    def end(*args):
+        if waiting:
+            waiting.pop()()
+        real(*args)
+
+    monkeypatch.setattr(replacing, "end_replaced", end)
+
+
+def test_one_is_left_and_the_key_names_it(spools):
+    """When the id is told, the old item is gone, and nothing remembers it."""
+    one, _ = spools
+    assert one.enqueue(b"new", key="k", if_exists="replace").id == 2
+    assert ids(one) == [2] and key_text(one) == "2"
+    assert sorted(os.listdir(f"{one.path}/pending/05/0000000")) == [
+        "0000000002", "0000000002.meta.json",
+    ]  # fmt: skip
+
+
+def test_what_was_replaced_is_not_served(halfway):
+    """Whoever claims meanwhile gets the new one, and with it the old one ends."""
+    spool, _ = halfway
+    assert spool.claim().id == 2
+    assert ids(spool) == [2] and key_text(spool) == "2"
+    assert spool.claim() is None
+
+
+def test_it_is_passed_over_and_what_is_behind_it_served(halfway):
+    """One whose place is taken keeps nobody waiting; the new one stands where it stands."""
+    spool, _ = halfway
+    spool.change(2, priority=9)
+    spool.enqueue(b"plain")
+    assert [spool.claim().id, spool.claim().id] == [3, 2]
+
+
+def test_it_is_served_when_the_new_one_was_not_durable_after_all(spools, monkeypatch):
+    """What could not be made durable is taken back, and the old item counts again: also to others
+    who have met both."""
+    one, two = spools
+    real = Disk.sync_dir
+
+    def fails(self, path):
+        if path.startswith("pending"):
+            monkeypatch.setattr(Disk, "sync_dir", real)
+            two.enqueue(b"plain", priority=9)
+            assert two.enqueue(b"x", key="k").id == 2  # for the moment
+            raise OSError(errno.EIO, "no", path)
+        return real(self, path)
+
+    monkeypatch.setattr(Disk, "sync_dir", fails)
+    with pytest.raises(OSError, match="no"):
+        one.enqueue(b"new", key="k", if_exists="replace")
+    assert ids(two) == [1, 3] and key_text(one) == "1"
+    assert [two.claim().id, two.claim().id] == [1, 3]
+
+
+@pytest.mark.parametrize("end", ["done", "cancel", "remove"])
+def test_who_ends_the_new_one_ends_the_old_one(halfway, end, monkeypatch):
+    """None comes back by the end of the one that took its place.
+
+    Also where who claimed it could not have the lock a second time.
+    """
+    spool, _ = halfway
+    if end == "done":
+        with monkeypatch.context() as patched:
+            patched.setattr(replacing, "end_replaced", lambda *_: None)
+            spool.claim()
+    getattr(spool, end)(2)
+    assert [item.state for item in spool.items()] == [State.FAILED] * (end == "cancel")
+    assert spool.claim() is None and spool.enqueue(b"x", key="k").id == 3
+
+
+def test_one_replaces_the_other_before_it_is_durable(spools, monkeypatch):
+    """Each has the place of all before it; whoever comes to his end first, ends what is before."""
+    one, two = spools
+    seen = []
+
+    def replace():
+        two.enqueue(b"third", key="k", if_exists="replace")
+        seen.append((ids(two), key_text(two)))
+
+    after_the_sync(monkeypatch, replace)
+    assert one.enqueue(b"second", key="k", if_exists="replace").id == 2
+    assert seen == [([3], "3")]
+    assert ids(one) == [3] and key_text(one) == "3"
+
+
+def test_the_second_of_two_that_died_counts(halfway, monkeypatch):
+    """Of three with one key the newest is served, and both others are gone."""
+    spool, other = halfway
+    with monkeypatch.context() as patched:
+        patched.setattr(replacing, "end_replaced", lambda *_: None)
+        other.enqueue(b"newest", key="k", if_exists="replace")
+    assert key_text(spool) == "3.2.1"
+    assert spool.claim().id == 3 and ids(spool) == [3]
+    assert spool.claim() is None and key_text(spool) == "3"
+
+
+def test_somebody_works_on_it_already(spools, monkeypatch):
+    """Who claims it before the old one is ended, ends that himself; the id is told all the same."""
+    one, two = spools
+    claims = []
+    after_the_sync(monkeypatch, lambda: claims.append(two.claim()))
+    assert one.enqueue(b"new", key="k", if_exists="replace").id == 2
+    assert [c.id for c in claims] == [2] and ids(one) == [2]
+    with pytest.raises(KeyTakenError):
+        two.enqueue(b"x", key="k", if_exists="replace")
+
+
+def test_the_lock_is_not_to_be_had(spools, monkeypatch):
+    """The new item is durable, so its id is told; the next claim does what is left."""
+    one, two = spools
+    real = replacing.Files.__enter__
+    entered = []
+
+    def enter(self):
+        entered.append(1)
+        if len(entered) == 2:
+            raise LockTimeoutError("locked")
+        real(self)
+
+    monkeypatch.setattr(replacing.Files, "__enter__", enter)
+    assert one.enqueue(b"new", key="k", if_exists="replace").id == 2
+    assert ids(one) == [1, 2]
+    assert two.claim().id == 2 and ids(two) == [2]
+
+
+def test_what_people_do_with_the_old_one_meanwhile(halfway):
+    """Held, it goes all the same; removed, it is in the bin, and its key is another's."""
+    spool, _ = halfway
+    spool.hold(1)
+    spool.remove(1)
+    assert spool.claim().id == 2
+    with pytest.raises(KeyTakenError):
+        spool.restore(1)
+    spool.done(2)
+    assert spool.restore(1).state is State.HELD
+
+
+@pytest.mark.parametrize("text", ["2.x", "", ".", "2..1", "-2.1", "9" * 300, "2.1.", "7.8.9"])
+def test_a_link_that_says_nothing_of_use(halfway, text):
+    """Whoever is met first has the key then; nothing is served twice, and no error is raised."""
+    spool, _ = halfway
+    os.unlink(f"{spool.path}/keys/k")
+    if text:
+        os.symlink(text, f"{spool.path}/keys/k")
+    assert spool.claim().id == 1
+    assert spool.claim() is None and ids(spool) == [1]
+
+
+def test_check_tells_of_both_and_repair_leaves_one(halfway):
+    """`check` finds the one that is replaced, not the key; with --repair it is set aside."""
+    spool, _ = halfway
+    found = list(Check(spool.path, 5.0, patience=0.0).run(repair=False))
+    assert [(f.kind, f.id) for f in found] == [("superseded", 1)]
+    list(Check(spool.path, 5.0).run(repair=True))
+    assert ids(spool) == [2] and spool.claim().id == 2
+
+
+def test_nobody_is_served_what_was_replaced_before(tmp_path: Path):
+    """Four replace three keys, three work off: of each key the claims go up, and the last counts.
+
+    In "full", so that others come between the transactions.
+    """
+    place = str(tmp_path / "spool")
+    replaces = """
+for n in range(40):
+    try: out.append(q.enqueue(b'x', key=f'k{n % 3}', if_exists='replace').id)
+    except KeyTakenError: pass
+"""
+    works = """
+import time
+empty = 0
+while empty < 100:
+    item = q.claim()
+    if item is None:
+        empty += 1
+        time.sleep(0.005)
+        continue
+    q.done(item)
+"""
+    made = at_once(place, *[replaces] * 4, *[works] * 3, durability="full")
+    with Spool(place) as spool:
+        while (item := spool.claim()) is not None:
+            spool.done(item)
+        assert ids(spool) == []
+    events = map(json.loads, Path(place, "log").read_text().splitlines())
+    claimed = [event for event in events if event.get("event") == "claimed"]
+    by_key: dict[str, list[int]] = {}
+    for event in claimed:
+        by_key.setdefault(event["name"], []).append(event["id"])
+    assert set(by_key) == {"k0", "k1", "k2"}
+    assert all(served == sorted(set(served)) for served in by_key.values())
+    assert max(map(max, by_key.values())) == max(i for each in made for i in each)
+    assert os.listdir(f"{place}/keys") == []
