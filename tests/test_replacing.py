@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from queues import Clock, make_queue
@@ -17,6 +18,8 @@ from pq_cli.errors import LockTimeoutError
 from pq_cli.spool import replacing
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.keys import Keys
+from pq_cli.spool.disk.reader import Reader
 
 
 @pytest.fixture
@@ -28,11 +31,10 @@ def spools(tmp_path):
 
 
 @pytest.fixture
-def halfway(spools, monkeypatch):
+def halfway(spools):
     """The same, and item 2 has come in its place; who did it died before he ended item 1."""
     one, two = spools
-    with monkeypatch.context() as patched:
-        patched.setattr(replacing, "end_replaced", lambda *_: None)
+    with patch.object(replacing, "end_replaced"):
         one.enqueue(b"new", key="k", if_exists="replace")
     assert key_text(one) == "2.1" and ids(one) == [1, 2]
     return two, one
@@ -107,15 +109,14 @@ def test_it_is_served_when_the_new_one_was_not_durable_after_all(spools, monkeyp
 
 
 @pytest.mark.parametrize("end", ["done", "cancel", "remove"])
-def test_who_ends_the_new_one_ends_the_old_one(halfway, end, monkeypatch):
+def test_who_ends_the_new_one_ends_the_old_one(halfway, end):
     """None comes back by the end of the one that took its place.
 
     Also where who claimed it could not have the lock a second time.
     """
     spool, _ = halfway
     if end == "done":
-        with monkeypatch.context() as patched:
-            patched.setattr(replacing, "end_replaced", lambda *_: None)
+        with patch.object(replacing, "end_replaced"):
             spool.claim()
     getattr(spool, end)(2)
     assert [item.state for item in spool.items()] == [State.FAILED] * (end == "cancel")
@@ -137,11 +138,10 @@ def test_one_replaces_the_other_before_it_is_durable(spools, monkeypatch):
     assert ids(one) == [3] and key_text(one) == "3"
 
 
-def test_the_second_of_two_that_died_counts(halfway, monkeypatch):
+def test_the_second_of_two_that_died_counts(halfway):
     """Of three with one key the newest is served, and both others are gone."""
     spool, other = halfway
-    with monkeypatch.context() as patched:
-        patched.setattr(replacing, "end_replaced", lambda *_: None)
+    with patch.object(replacing, "end_replaced"):
         other.enqueue(b"newest", key="k", if_exists="replace")
     assert key_text(spool) == "3.2.1"
     assert spool.claim().id == 3 and ids(spool) == [3]
@@ -187,6 +187,47 @@ def test_what_people_do_with_the_old_one_meanwhile(halfway):
         spool.restore(1)
     spool.done(2)
     assert spool.restore(1).state is State.HELD
+
+
+def test_a_new_one_that_came_back_without_its_payload_counts_for_nothing(halfway):
+    """A power loss may leave it so before its id was told: the old one has the key, and stays."""
+    spool, other = halfway
+    os.unlink(f"{spool.path}/pending/05/0000000/0000000002")
+    assert spool.enqueue(b"x", key="k").id == 1
+    spool.remove(2)
+    assert other.claim().id == 1 and key_text(spool) == "1"
+
+
+def test_a_new_one_whose_payload_a_move_has_left_behind_counts(halfway):
+    """It is moved after its meta; who died in between has not lost it."""
+    spool, _ = halfway
+    os.makedirs(f"{spool.path}/held/0000000", exist_ok=True)
+    home = f"{spool.path}/pending/05/0000000/0000000002"
+    os.rename(home, f"{spool.path}/held/0000000/0000000002")
+    item = spool.claim()
+    assert (item.id, spool.payload(item)) == (2, b"new") and ids(spool) == [2]
+
+
+def test_who_has_ended_is_named_until_that_is_durable(halfway):
+    """Others take out what they have ended themselves, and no more."""
+    spool, other = halfway
+    with patch.object(replacing, "end_replaced"):
+        other.enqueue(b"newest", key="k", if_exists="replace")
+    reader = Reader(spool.path)
+    oldest = reader.find(1)
+    os.unlink(f"{spool.path}/pending/05/0000000/0000000002.meta.json")
+    Keys(reader, Disk(spool.path, True, reader)).free(oldest)
+    assert key_text(spool) == "3.2"
+
+
+@pytest.mark.parametrize("text", ["2.3.1", "3.2.1", "2.1.3"])
+def test_a_link_that_names_one_with_another_key(halfway, text):
+    """Nobody ends what has not the key, whatever a link says."""
+    spool, _ = halfway
+    spool.enqueue(b"another", key="another")
+    os.unlink(f"{spool.path}/keys/k")
+    os.symlink(text, f"{spool.path}/keys/k")
+    assert [spool.claim().id, spool.claim().id] == [2, 3] and ids(spool) == [2, 3]
 
 
 @pytest.mark.parametrize("text", ["2.x", "", ".", "2..1", "-2.1", "9" * 300, "2.1.", "7.8.9"])

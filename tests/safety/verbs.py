@@ -152,6 +152,12 @@ def _keyed(spool: Spool) -> None:
     spool.enqueue(body(5), key="k")
 
 
+def _keyed_first(spool: Spool) -> None:
+    """Whoever claims comes by item 5."""
+    fill(spool)
+    spool.enqueue(body(5), key="k", priority=1)
+
+
 def _replaced_halfway(spool: Spool) -> None:
     """Item 6 has come in the place of 5, and its process died before it ended that."""
     _keyed(spool)
@@ -449,6 +455,10 @@ VERBS = {
     "enqueue skip": Verb(lambda s: _new(s, 5, key="k"), _keyed),
     "enqueue replace": Verb(
         lambda s: _new(s, 6, key="k", if_exists="replace", priority=1), _keyed, may_go={5},
+        rivals={5, 6},
+    ),
+    "enqueue replace first": Verb(
+        lambda s: _new(s, 6, key="k", if_exists="replace"), _keyed_first, may_go={5},
         rivals={5, 6},
     ),
     "enqueue replace twice": Verb(
