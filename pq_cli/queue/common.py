@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import IO, Any, BinaryIO
 
     from pq_cli.core.item import Item
-    from pq_cli.queue.store import Foreseen, Store
+    from pq_cli.queue.store import Changes, Foreseen, Store
 
 _CHUNK = 1024 * 1024
 
@@ -21,9 +21,12 @@ class Common:
     """The part of a `Store` that is the same in most; `queue.store` says what it promises."""
 
     def foreseen(
-        self, look: Callable[[], list[tuple[Item, Item]]], lacking: Collection[str] = ()
+        self, look: Callable[[], Changes], lacking: Collection[str] = ()
     ) -> nullcontext[Foreseen]:
         return nullcontext({})
+
+    def awaited(self, item_id: int) -> bool:
+        return False
 
     def expiring(self, now: float) -> Sequence[tuple[Item, str]]:
         return ()

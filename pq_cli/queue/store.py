@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pq_cli.queue.following import Tail
     from pq_cli.queue.request import Admitted, Request
 
+    Changes = list[tuple[Item, Item | None]]
+    """Items as they were seen, and what they are to become; None: nothing is left of them."""
     Foreseen = Mapping[int, tuple[Item, Item]]
     """By id: an item as it was seen, and what it is to become."""
 
@@ -194,15 +196,21 @@ class Store(Protocol):
         """
 
     def foreseen(
-        self, look: Callable[[], list[tuple[Item, Item]]], lacking: Collection[str] = ()
+        self, look: Callable[[], Changes], lacking: Collection[str] = ()
     ) -> AbstractContextManager[Foreseen]:
         """Do ahead what a `put` needs and others need not wait for. Not in a transaction.
 
         lacking: what a `promote` needs, too.
         look: finds items, and returns each with what it is to become; these are the context's
-        value, by id, and a `put` of such two, in a transaction within it, is quick. Left out is
-        what was not done ahead, all if `look` has raised: then it is to be done, and told, in the
-        transaction.
+        value, by id, and a `put` of such two, in a transaction within it, is quick; so is what
+        those are told then that come after them. Left out is what was not done ahead, all if `look`
+        has raised: then it is to be done, and told, in the transaction.
+        """
+
+    def awaited(self, item_id: int) -> bool:
+        """Tell whether a `drop` of an item is better `foreseen`, for others come after it.
+
+        As far as it is known without a transaction, quickly.
         """
 
     def expiring(self, now: float) -> Sequence[tuple[Item, str]]:

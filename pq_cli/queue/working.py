@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pq_cli.core.insight.workers import Duty
     from pq_cli.core.selection import Selection
-    from pq_cli.queue.store import Attendance, Foreseen, Staged
+    from pq_cli.queue.store import Attendance, Changes, Foreseen, Staged
 
     T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Working(Entering):
             if not over and not lacking:
                 return do(now)
 
-        def look() -> list[tuple[Item, Item]]:
+        def look() -> Changes:
             return [(item, transitions.expired(item, now, reason)) for item, reason in over]
 
         with store.foreseen(look, lacking) as seen, store.transaction():
@@ -107,10 +107,13 @@ class Working(Entering):
             return do(now)
 
     def _take_back(self, now: float, seen: Foreseen) -> None:
-        """Take back the claims that are over. seen: what may be, and what becomes of it."""
+        """Take back the claims that are over. seen: what may be, and what becomes of it.
+
+        Whom their ends concern is to be told then, of all at once, as it was foreseen.
+        """
         for item, reason in self._store.overdue(now):
             after = _as_seen(item, seen) or transitions.expired(item, now, reason)
-            self._put(item, after)
+            self._put_only(item, after)
 
     def _claim(
         self, item: Item, now: float, lease: float | None, bound: bool, own: bool = False
@@ -162,16 +165,10 @@ class Working(Entering):
         def become(before: Item, now: float) -> Item:
             return transitions.completed(before, now, status)
 
-        if self.config.keep_done:
+        if self.config.keep_done or self._store.awaited(valid_reference(item)[0]):
             return self._end(item, become, later=later)
-        store = self._store
-        with store.transaction():
-            before = self._claimed(item)
-            after = become(before, store.now())
-            store.drop(before, later=later)
-            self._note(before, after)
-            self._tell()
-            return after
+        with self._store.transaction():
+            return self._end_now(item, become, {}, later)
 
     def settle(self) -> int:
         """Let all survive that was `done` later; return how many. `close` does so, too."""
@@ -234,14 +231,33 @@ class Working(Entering):
         """End a claim and keep the item as what `become` makes of it as it stands, and the time."""
         store = self._store
 
-        def look() -> list[tuple[Item, Item]]:
+        def look() -> Changes:
             before = self._claimed(ref)
-            return [(before, become(before, store.now()))]
+            after = become(before, store.now())
+            return [(before, after if self._stays(after) else None)]
 
         with store.foreseen(look) as seen, store.transaction():
-            before = self._claimed(ref)
-            after = _as_seen(before, seen) or become(before, store.now())
+            return self._end_now(ref, become, seen, later)
+
+    def _end_now(
+        self,
+        ref: Item | int | str,
+        become: Callable[[Item, float], Item],
+        seen: Foreseen,
+        later: bool,
+    ) -> Item:
+        store = self._store
+        before = self._claimed(ref)
+        after = _as_seen(before, seen) or become(before, store.now())
+        if self._stays(after):
             return self._put(before, after, later=later)
+        store.drop(before, later=later)
+        self._note(before, after)
+        self._tell()
+        return after
+
+    def _stays(self, ended: Item) -> bool:
+        return bool(self.config.keep_done) or ended.state is not State.DONE
 
     def _claimed(self, ref: Item | int | str) -> Item:
         item_id, claim = valid_reference(ref)

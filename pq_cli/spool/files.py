@@ -41,7 +41,6 @@ class Files(Parts):
         super().__init__(root, config, state, report)
         self.held = False
         self.after: Afterwards
-        self.foreseen: dict[int, str] = {}
         self._later: list[Afterwards] = []
         self._lock = SpoolLock(f"{root}/{layout.LOCK}", lock_timeout, self.disk.owner)
         self._pid = host.pid

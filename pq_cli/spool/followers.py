@@ -5,6 +5,10 @@ names an item to which nothing is told. Before the end of an item that has follo
 `after/untold/PARENT` says so, durably; it goes when they have been told, durably, too. So whoever
 finds one, tells.
 
+Before the lock that mark is made as `PARENT.soon`, durably; a rename under the lock makes it the
+mark. Nobody heeds it before that, unless the item has ended: then a power loss has taken the rename
+back. Whatever else ends the item does away with it; who has lost it makes another.
+
 A spool in which no item ever came after another has none of this; `state.json` says so (`after`),
 and nobody looks for it.
 """
@@ -24,9 +28,10 @@ from pq_cli.spool.disk.spare import Spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pq_cli.core.item import Item
+    from pq_cli.queue.store import Changes
 
 
 def link_again(disk: Disk, item: Item) -> None:
@@ -61,17 +66,81 @@ def _tie(disk: Disk, item_id: int, parents: Sequence[int], *, sync: bool = False
 
 def _mark(disk: Disk, item_id: int, how: str) -> str:
     """Take note, durably, that an item's followers are to be told; return the text of the mark."""
+    return _link_mark(disk, layout.untold_path(item_id), how, sync=True)
+
+
+def _link_mark(disk: Disk, path: str, how: str, *, sync: bool) -> str:
     tmp = layout.tmp_name("after")
     text = f"{how}.{tmp.rpartition('-')[2]}"
-    disk.link_text(layout.untold_path(item_id), text, tmp, sync=True)
+    disk.link_text(path, text, tmp, sync=sync)
     return text
+
+
+# -- ahead: without the lock, by what seems so for a moment ---------------------------
+
+
+def followers_of(reader: Reader, item_id: int) -> list[int]:
+    """Return the items that wait for this one."""
+    parsed = map(layout.parse_id, reader.names(layout.followers_folder(item_id)))
+    return sorted(follower for follower in parsed if follower is not None)
+
+
+def _standings(reader: Reader, ids: Iterable[int]) -> dict[int, State]:
+    """Return how those of the items stand that are there."""
+    known: dict[int, State] = {}
+    for item_id in ids:
+        try:
+            item = reader.find(item_id)
+            known[item_id] = transitions.standing(item.state, item.was)
+        except NoSuchItemError:
+            pass
+        except DamagedItemError:
+            known[item_id] = State.PENDING  # until somebody has dealt with it
+    return known
+
+
+def follow(reader: Reader, changes: Changes, now: Callable[[], float]) -> dict[int, State]:
+    """Add to changes what those become that come after the items, and who comes after these.
+
+    Return how the items that others come after will stand.
+    """
+    anew = ((before.id, transitions.stands_anew(before, after)) for before, after in changes)
+    stands = {item_id: how for item_id, how in anew if how is not None}
+    awaited: dict[int, State] = {}
+    told = set[int]()
+    for before, _ in changes:  # it grows
+        for follower in followers_of(reader, before.id) if before.id in stands else ():
+            awaited[before.id] = stands[before.id]
+            if follower in told:
+                continue
+            told.add(follower)
+            try:
+                item = reader.find(follower, 0)
+            except (NoSuchItemError, DamagedItemError):
+                continue
+            known = _standings(reader, set(item.after).difference(stands))
+            after = transitions.told(item, known | stands, now())
+            if after is not item:
+                changes.append((item, after))
+            if (how := transitions.stands_anew(item, after)) is not None:
+                stands[follower] = how
+    return awaited
+
+
+def mark_ahead(disk: Disk, stands: Mapping[int, State], marks: dict[str, str]) -> None:
+    """Mark the items that are about to stand so, durably; the texts go to `marks`, by path."""
+    for item_id, how in stands.items():
+        path = layout.untold_path(item_id) + layout.SOON
+        marks[path] = _link_mark(disk, path, how, sync=False)
+    if stands:
+        disk.sync_dir(layout.UNTOLD)
 
 
 class Followers:
     """The index of one spool; see `queue.followers.Followers`. Changed under the lock only.
 
-    untold: filled with whom to tell of. forget: is called when a change has stopped half way; then
-    there is another index.
+    untold: filled with whom to tell of. foreseen: has the texts of marks that were made ahead, by
+    path. forget: is called when a change has stopped half way; then there is another index.
     """
 
     def __init__(
@@ -80,12 +149,14 @@ class Followers:
         disk: Disk,
         spare: Spare,
         untold: dict[int, State | None],
+        foreseen: Mapping[int | str, str],
         forget: Callable[[], None],
     ) -> None:
         self.untold = untold
         self._reader = reader
         self._disk = disk
         self._spare = spare
+        self._foreseen = foreseen
         self._forget = forget
         self._seen = False
         self._marks: dict[int, str] = {}
@@ -94,26 +165,14 @@ class Followers:
 
     def of(self, item_id: int) -> list[int]:
         """Return the items that wait for this one; for those who only look, too."""
-        return sorted(self._ids(layout.followers_folder(item_id)))
-
-    def _ids(self, folder: str) -> list[int]:
-        parsed = map(layout.parse_id, self._reader.names(folder))
-        return [item_id for item_id in parsed if item_id is not None]
+        return followers_of(self._reader, item_id)
 
     def stand(self, ids: Sequence[int], *, fixed: bool = False) -> dict[int, State]:
         """Return how items stand; under the lock they stand so until its end, `fixed` or not."""
         self.look()
-        known: dict[int, State] = {}
-        for item_id in ids:
-            try:
-                item = self._reader.find(item_id)
-                known[item_id] = transitions.standing(item.state, item.was)
-            except NoSuchItemError:
-                how = self.untold.get(item_id)
-                known |= {} if how is None else {item_id: how}
-            except DamagedItemError:
-                known[item_id] = State.PENDING  # until somebody has dealt with it
-        return known
+        untold = ((item_id, self.untold.get(item_id)) for item_id in ids)
+        gone = {item_id: how for item_id, how in untold if how is not None}
+        return gone | _standings(self._reader, ids)
 
     def refused(self, error: OSError) -> None:
         """Leave the rest to others."""
@@ -124,12 +183,40 @@ class Followers:
         if self._seen:
             return
         self._seen = True
-        for item_id in self._ids(layout.UNTOLD):
+        names = self._reader.names(layout.UNTOLD)
+        for name in names:
+            stem = name.removesuffix(layout.SOON)
+            item_id = layout.parse_id(stem)
+            if item_id is None or (stem != name and (stem in names or not self._late(item_id))):
+                continue
             text = self._read(layout.untold_path(item_id))
             self._marks[item_id] = text
             self._found.add(item_id)
             how = text.partition(".")[0]
             self.untold[item_id] = next((state for state in State if state == how), None)
+
+    def _late(self, item_id: int) -> bool:
+        """Let a mark count that was made ahead of an end which has come; tell whether it has.
+
+        One that was made for what was gone by then is removed: its followers know how it went.
+        """
+        path = layout.untold_path(item_id)
+        how = _standings(self._reader, [item_id]).get(item_id)
+        if how is State.PENDING:
+            return False
+        if how is None and not any(map(self._unaware, self.of(item_id))):
+            self._disk.discard(path + layout.SOON)
+            return False
+        self._heed(path)
+        return True
+
+    def _unaware(self, follower: int) -> bool:
+        """Tell whether an item was told nothing of those that are gone."""
+        try:
+            item = self._reader.find(follower)
+        except (NoSuchItemError, DamagedItemError):
+            return False
+        return transitions.told(item, _standings(self._reader, item.after), 0.0) is not item
 
     def _read(self, path: str) -> str:
         try:
@@ -150,6 +237,18 @@ class Followers:
                 for item in self._reader.items(folder, state):
                     if unsynced or unlinked(self._reader, item):
                         link_again(self._disk, item)
+
+    def _heed(self, path: str) -> str | None:
+        """Let a mark count that was made ahead, if there is one; return its text, if it is ours.
+
+        Another's need not be durable.
+        """
+        try:
+            self._disk.rename(path + layout.SOON, path)
+        except FileNotFoundError:
+            return None
+        text = self._read(path)
+        return text if text == self._foreseen.get(path + layout.SOON) else None
 
     def heed(self, before: Item | None, after: Item | None, later: Afterwards) -> None:
         """Before an item changes, let the index follow; None: it is new, or will be gone.
@@ -184,7 +283,10 @@ class Followers:
         """Have an item's followers told, if it has any; how: it stands, should it be gone."""
         self.look()
         if self.of(item_id):
-            self._marks[item_id] = _mark(self._disk, item_id, how)
+            text = self._heed(layout.untold_path(item_id))
+            if text is None or text.partition(".")[0] != how:
+                text = _mark(self._disk, item_id, how)
+            self._marks[item_id] = text
             self.untold[item_id] = how
 
     def told(self, item_id: int) -> None:

@@ -38,6 +38,7 @@ class Parts:
         self.reader = Reader(root)
         self.disk = Disk(root, config.durability == "full", self.reader)
         self.untold: dict[int, State | None] = {}
+        self.foreseen: dict[int | str, str] = {}
         self.folders: set[str] = set()
         self.state = state
 
@@ -70,7 +71,9 @@ class Parts:
         """Who waits for whom."""
         from pq_cli.spool.followers import Followers  # start-up: few items wait for others
 
-        return Followers(self.reader, self.disk, self.spare, self.untold, self.forget)
+        return Followers(
+            self.reader, self.disk, self.spare, self.untold, self.foreseen, self.forget
+        )
 
     @cached_property
     def spare(self) -> Spare:

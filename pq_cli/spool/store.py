@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pq_cli.core.insight.fact import Fact
     from pq_cli.core.insight.shape import Backlog
     from pq_cli.core.policy import QueueState
-    from pq_cli.queue.store import Foreseen
+    from pq_cli.queue.store import Changes, Foreseen
     from pq_cli.spool.claims.claims import Attendance
     from pq_cli.spool.doors.arrivals import Arrivals
     from pq_cli.spool.doors.dropbox import Dropbox
@@ -55,6 +55,7 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         self.name = self.where = files.root
         self.untold = files.untold
         self._dropbox: Dropbox | None = None
+        self._foretold: dict[int, tuple[Item, Item]] = {}
         self._ready = {}
         self._raised = {}
 
@@ -140,15 +141,22 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
 
     def put(self, before: Item, after: Item, *, later: bool = False) -> Item:
         self.files.after.later += later and self.files.disk.sync
+        was, seen = self._foretold.get(before.id, (None, after))
+        if was == before and seen.replace(updated_at=after.updated_at) == after:
+            after = seen  # it is written
         # A claim or a renewal that a power loss takes back was promised to nobody.
         return self._put(before, after, sync=after.state is not ACTIVE)
 
     def foreseen(
-        self, look: Callable[[], list[tuple[Item, Item]]], lacking: Collection[str] = ()
+        self, look: Callable[[], Changes], lacking: Collection[str] = ()
     ) -> AbstractContextManager[Foreseen]:
         from pq_cli.spool.foreseen import foreseen  # start-up: most are done, and not kept
 
-        return foreseen(self.files, look, lacking)
+        return foreseen(self.files, look, lacking, self._foretold, self.now)
+
+    def awaited(self, item_id: int) -> bool:
+        files, folder = self.files, layout.followers_folder(item_id)
+        return files.state.after and files.disk.sync and bool(files.reader.names(folder))
 
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         # Each new meta is synced before it takes the place of the old one; the moves together.

@@ -251,6 +251,79 @@ def test_nobody_waits_for_a_claim_that_ends_what_was_replaced(spool: Path) -> No
         assert [i.id for i in queue.items() if i.key] == [new.id]
 
 
+@pytest.mark.parametrize("follower", ["goes on", "waits for another", "is followed, too"])
+@pytest.mark.parametrize("how", ["done", "done kept", "fail --dead"])
+def test_nobody_waits_for_what_those_that_come_after_are_told(
+    tmp_path: Path, how: str, follower: str
+) -> None:
+    """Their new metas and folders, and the mark that they are to be told, are durable before."""
+    need_tool("strace")
+    root, waits = tmp_path / "spool", follower == "waits for another"
+    with Spool(root) as queue:
+        first, other = (queue.enqueue(b"x", priority=1) for _ in range(2))
+        told = queue.enqueue(b"y", priority=9, after=[first, other] if waits else [first])
+        last = queue.enqueue(b"z", after=[told]) if follower == "is followed, too" else None
+        assert queue.claim(bound=False).id == first.id
+    if how == "done kept":
+        (root / "queue.toml").write_text('keep_done = "1d"\n')
+    trace = Trace(root, [*how.removesuffix(" kept").split(), "1.1"])
+    assert trace.syncs and not trace.under_the_lock
+    fell = how == "fail --dead"
+    stands = State.FAILED if fell else State.HELD if waits else State.PENDING
+    with Spool(root) as queue:
+        assert queue.get(told.id).state is stands
+        if last is not None:
+            assert queue.get(last.id).state is (State.FAILED if fell else State.HELD)
+    assert not os.listdir(root / "tmp") and not os.listdir(root / "after" / "untold")
+
+
+@pytest.mark.parametrize("keep_done", ["0s", "1d"])
+def test_nobody_waits_for_a_run_of_items_that_come_after_each_other(
+    tmp_path: Path, keep_done: str
+) -> None:
+    """What is done at once, and survives a power loss later, tells the others at once, too."""
+    need_tool("strace")
+    root = tmp_path / "spool"
+    with Spool(root) as queue:
+        first = queue.enqueue(b"x")
+        second = [queue.enqueue(b"y", after=[first], priority=n) for n in (7, 8)]
+        queue.enqueue(b"z", after=second)
+    (root / "queue.toml").write_text(f'keep_done = "{keep_done}"\n')
+    trace = Trace(root, ["run", "--", "true"])
+    assert trace.syncs and not trace.under_the_lock
+    with Spool(root) as queue:
+        assert queue.count([State.DONE]) == (4 if keep_done == "1d" else 0)
+        assert not len(queue)
+    assert not os.listdir(root / "tmp") and not os.listdir(root / "after" / "untold")
+
+
+@pytest.mark.parametrize("if_failed", ["fail", "hold", "run"])
+def test_nobody_waits_for_those_that_come_after_claims_that_are_over(
+    tmp_path: Path, if_failed: str
+) -> None:
+    """Each of them is told once, of all at once; and those that come after them in turn."""
+    need_tool("strace")
+    root = tmp_path / "spool"
+    with Spool(root, clock=past) as queue:
+        over = [queue.enqueue(b"x", max_attempts=1) for _ in range(3)]
+        told = [queue.enqueue(b"y", after=over[n:], if_failed=if_failed) for n in range(3)]
+        last = queue.enqueue(b"z", after=told)
+        for _ in over:
+            queue.claim(bound=False, lease=10)
+    trace = Trace(root, ["next", "--claim"], check=False)  # nothing is left to do, but after "run"
+    assert trace.syncs and not trace.under_the_lock
+    with Spool(root) as queue:
+        failed = 3 + 4 * (if_failed == "fail")
+        assert queue.count([State.FAILED]) == failed
+        assert queue.get(last.id).state is (State.FAILED if failed > 3 else State.HELD)
+        assert queue.count([State.ACTIVE]) == (if_failed == "run")
+        heard = [
+            event["id"] for event in queue.log() if event["event"] in ("cancelled", "released")
+        ]
+        assert len(heard) == len(set(heard))
+    assert not os.listdir(root / "tmp") and not os.listdir(root / "after" / "untold")
+
+
 def test_nobody_waits_for_the_folder_of_what_comes_after(spool: Path) -> None:
     """It is synced when the lock is free; and what comes due later is, as all that is enqueued."""
     need_tool("strace")

@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from pq_cli.core.item import Item, State
 from pq_cli.core.policy import QueueConfig
-from pq_cli.errors import NoSuchItemError
+from pq_cli.errors import NoSuchItemError, StaleClaimError
 from pq_cli.migrate.importing import Fate, Import, reader_for, realm_of
 from pq_cli.migrate.order import Ordered
 from pq_cli.migrate.removal import Removal
@@ -50,7 +50,8 @@ class Verb:
     the verb works on into a world. source: payloads that come from there; each must always be
     there or in the spool, and be served exactly once when the verb was done again (`again`, where
     users are told to do so) or to its end. takes: then none is left outside. unsynced: whoever
-    put them there has not synced them. served: ids that wait, and are served in the end.
+    put them there has not synced them. served: ids that wait, and are served in the end. spent: ids
+    of claimed items that nobody is served again, for it was their last attempt.
     """
 
     act: Callable[[Spool], list[int]]
@@ -65,6 +66,7 @@ class Verb:
     takes: bool = False
     unsynced: bool = False
     served: frozenset[int] = frozenset()
+    spent: frozenset[int] = frozenset()
 
 
 def body(item_id: int) -> bytes:
@@ -106,6 +108,12 @@ def _awaited(spool: Spool) -> None:
     _claimed(spool)
     spool.enqueue(body(5), after=[3])
     spool.enqueue(body(6), after=[5, 1])
+
+
+def _last_attempt(spool: Spool) -> None:
+    """As `_awaited`, and when its claim is over, item 3 has no attempt left."""
+    _awaited(spool)
+    spool.change(3, max_attempts=1)
 
 
 def _fallen(spool: Spool) -> None:
@@ -307,7 +315,7 @@ def _done_later(spool: Spool) -> list[int]:
     for item_id in (3, 5):
         try:
             spool.done(item_id, later=True)
-        except NoSuchItemError:
+        except (NoSuchItemError, StaleClaimError):
             continue
     spool.settle()
     return []
@@ -491,6 +499,9 @@ VERBS = {
         _claim, fill, lay_out=_dropped_with_two_names, source=frozenset([body(5)]), unsynced=True
     ),
     "next replaced": Verb(_claim, _replaced_halfway, may_go={5}, rivals={5, 6}),
+    "next lost awaited": Verb(
+        lambda s: _claim(_late(s)), _last_attempt, spent=frozenset({3})
+    ),
     "next with limit": Verb(_claim, _of_limit),
     "next behind limit": Verb(_claim, _of_limit_claimed),
     "run": Verb(_run, fill),
@@ -509,6 +520,8 @@ VERBS = {
     "fail": Verb(lambda s: _told(s.fail(3, "no")), _claimed),
     "fail --dead": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _claimed),
     "done awaited": Verb(lambda s: _told(s.done(3)), _awaited, may_go={3}),
+    "done awaited later": Verb(_done_later, _awaited, may_go={3}),
+    "done awaited kept": Verb(lambda s: _told(s.done(3)), _awaited, config=KEPT),
     "fail --dead awaited": Verb(lambda s: _told(s.fail(3, "no", dead=True)), _awaited),
     "fail --dead keyed": Verb(lambda s: _told(s.fail(5, "no", dead=True)), _keyed_claimed),
     "release": Verb(lambda s: _told(s.release(3)), _claimed),

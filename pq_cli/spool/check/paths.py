@@ -10,6 +10,7 @@ import stat
 import time
 from functools import partial
 
+from pq_cli.core.item import LIVE
 from pq_cli.core.transitions import ties
 from pq_cli.errors import DamagedItemError, NoSuchItemError
 from pq_cli.spool.check.findings import Finding
@@ -215,8 +216,11 @@ class Paths:
         return self.walk(layout.UNTOLD, (), partial(self.each, self._untold))
 
     def _untold(self, path: str) -> list[Finding]:
-        item_id = layout.parse_id(os.path.basename(path))
+        name = os.path.basename(path)
+        item_id = layout.parse_id(name.removesuffix(layout.SOON))
         if item_id is None:
             return self.foreign(path)
+        if name.endswith(layout.SOON) and (home_of(self._reader, item_id) or "").startswith(LIVE):
+            return []  # it has not ended
         detail = "those that follow it may not know how it ended"
         return [Finding(kind="untold", path=path, id=item_id, detail=detail)]

@@ -41,6 +41,8 @@ LOG_END = ".log"
 WORKERS = "workers"
 AFTER = "after"
 UNTOLD = f"{AFTER}/untold"
+SOON = ".soon"
+"""How a mark of an item ends that may be about to end."""
 STATE_FOLDERS = tuple(str(state) for state in State)
 FOLDERS = (TMP, KEYS, NEW, *STATE_FOLDERS)
 OURS = {*FOLDERS, CONFIG, STATE, COUNTER, LOCK, SPARE, SPARES, QUARANTINE, LOG, LOGS, WORKERS,
