@@ -6,8 +6,9 @@ import json
 import os
 import stat
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from queues import Clock, make_queue, plain
@@ -488,6 +489,110 @@ def test_a_folder_that_was_made_for_nothing_is_tidied_away(due, meanwhile):
     meanwhile(lambda: two.remove(2))
     assert one.claim().id == 1
     assert not Path(one.path, "pending", "01", "0000000").exists() and is_in_order(one)
+
+
+@pytest.fixture
+def followed(spools):
+    """Two views of a spool in which item 1 is claimed, and 2 comes after it; its marks' folder."""
+    one, two = spools
+    one.enqueue(b"x", priority=1)
+    one.enqueue(b"y", after=[1])
+    one.claim(lease=50)
+    untold = Path(one.path, "after", "untold")
+    untold.mkdir(mode=0o700)
+    return one, two, untold
+
+
+def marks(untold):
+    """Return the marks in a folder: how each says that its item stands."""
+    return {path.name: os.readlink(path).partition(".")[0] for path in untold.iterdir()}
+
+
+def test_a_mark_that_is_made_ahead_is_left_alone(followed, meanwhile):
+    """Others come by before the end: it tells them nothing yet, and the end goes on from it."""
+    one, two, untold = followed
+    made = []
+
+    def look():
+        two.enqueue(b"z", priority=9)
+        assert two.claim().id == 3 and two.get(2).state is State.HELD
+        assert marks(untold) == {"0000000001.soon": "done"}
+        made.extend(os.lstat(path).st_ino for path in untold.iterdir())
+
+    meanwhile(look)
+    one.done(1, later=True)
+    assert [os.lstat(path).st_ino for path in untold.iterdir()] == made
+    assert two.get(2).state is State.PENDING
+    one.settle()
+    assert marks(untold) == {} and is_in_order(one)
+
+
+@pytest.mark.parametrize("text", ["done.x", "failed.x", None])
+def test_a_mark_that_others_have_made_ahead_is_made_anew(followed, meanwhile, monkeypatch, text):
+    """Theirs may not last, or say something else; or it is gone."""
+    one, two, untold = followed
+    synced, sync_dir = [], Disk.sync_dir
+
+    def change():
+        (untold / "0000000001.soon").unlink()
+        if text is not None:
+            (untold / "0000000001.soon").symlink_to(text)
+        monkeypatch.setattr(
+            Disk, "sync_dir", lambda disk, path: (synced.append(path), sync_dir(disk, path))
+        )
+
+    meanwhile(change)
+    one.done(1)
+    assert "after/untold" in synced and two.get(2).state is State.PENDING
+    assert marks(untold) == {} and is_in_order(one)
+
+
+def test_a_mark_says_how_the_item_has_ended(followed, meanwhile):
+    """Not how another thread was about to end it, which has made its own meanwhile."""
+    one, two, untold = followed
+    item = one.get(1)
+    fails = [(item, item.replace(state=State.FAILED, holder=None, lease_until=None))]
+    with ExitStack() as another:
+        meanwhile(lambda: another.enter_context(one._store.foreseen(lambda: fails)))
+        one.done(1, later=True)
+        assert marks(untold) == {"0000000001": "done"} and two.get(2).state is State.PENDING
+    one.settle()
+    assert marks(untold) == {} and is_in_order(one)
+
+
+@pytest.mark.parametrize("loss", ["released", "claimed anew", "failed"])
+def test_a_mark_of_an_end_that_does_not_come_goes(followed, meanwhile, loss):
+    """The claim is gone meanwhile: whoever has the item says how it stands."""
+    one, two, untold = followed
+
+    def lose():
+        if loss == "failed":
+            two.fail("1.1", dead=True)
+        else:
+            two.release("1.1")
+        if loss == "claimed anew":
+            two.claim()
+
+    meanwhile(lose)
+    with pytest.raises(StaleClaimError):
+        one.done("1.1")
+    assert two.get(2).state is (State.FAILED if loss == "failed" else State.HELD)
+    assert marks(untold) == {} and is_in_order(one)
+
+
+@pytest.mark.parametrize("theirs", [None, "removed.x"])
+def test_a_mark_that_comes_too_late_tells_nobody(followed, theirs):
+    """The item was removed when it was made: that is what counts, be it told already or not."""
+    one, two, untold = followed
+    with patch("pq_cli.queue.followers.tell") if theirs else nullcontext():
+        two.cancel(1, hold=True)
+        two.remove(1)
+        list(two.expire())
+    (untold / "0000000001.soon").symlink_to("done.y")
+    assert marks(untold).get("0000000001") == (theirs and "removed")
+    assert one.claim() is None and one.get(2).last_error == "item 1 was removed"
+    two.claim()
+    assert one.get(2).state is State.FAILED and marks(untold) == {}
 
 
 def test_what_others_have_told_is_durable_before_their_mark_goes(spools, monkeypatch):

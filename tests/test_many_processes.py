@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from queues import Clock, drain, make_queue, open_at
@@ -69,6 +70,27 @@ def test_each_item_is_served_once_and_in_its_lanes_order(place, durability):
         assert in_order([entry for entry in served if entry[1] == lane])
     assert sum(len(result) > 0 for result in results[3:]) > 1
     assert list(open_at(place).items()) == []
+
+
+@pytest.mark.parametrize("durability", ["fast", "full"])
+def test_each_that_comes_after_others_is_told_once(place, durability):
+    """Eight end at once what others come after, some after two: none is lost, or told twice."""
+    with open_at(place, config=QueueConfig(durability=durability)) as q:
+        first = [q.enqueue(b"x", priority=1).id for _ in range(48)]
+        for n, parent in enumerate(first):
+            pair = [parent] if n % 3 else [parent, first[n - 1]]
+            child = q.enqueue(b"y", priority=5, after=pair)
+            q.enqueue(b"z", priority=9, after=[child])
+    results = at_once(place, *[CONSUME] * 8, durability=durability)
+    served = [entry[0] for result in results for entry in result]
+    assert sorted(served) == list(range(1, 145))
+    with open_at(place) as q:
+        assert list(q.items()) == []
+        told = sorted(event["id"] for event in q.log() if event["event"] == "released")
+    assert told == list(range(49, 145))
+    if "://" not in place:
+        after = {path.name for path in Path(place, "after").rglob("*")}
+        assert after == {"untold"} and not os.listdir(f"{place}/tmp")
 
 
 @pytest.mark.parametrize("durability", ["fast", "full"])
