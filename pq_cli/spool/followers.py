@@ -38,9 +38,9 @@ def link_again(disk: Disk, item: Item) -> None:
     """Link an item with those that it waits for, durably; how they stand is to be told it."""
     parents = _links(item)
     _tie(disk, item.id, parents, sync=True)
-    for parent in parents:
-        if not os.path.lexists(f"{disk.root}/{layout.untold_path(parent)}"):  # that may say more
-            _mark(disk, parent, "unknown")
+    for mark in map(layout.untold_path, parents):
+        if not os.path.lexists(f"{disk.root}/{mark}"):  # that may say more
+            _mark(disk, mark, "unknown")
 
 
 def unlinked(reader: Reader, item: Item) -> list[int]:
@@ -64,12 +64,8 @@ def _tie(disk: Disk, item_id: int, parents: Sequence[int], *, sync: bool = False
         disk.link_text(path, str(item_id), layout.tmp_name("after"), sync=sync)
 
 
-def _mark(disk: Disk, item_id: int, how: str) -> str:
+def _mark(disk: Disk, path: str, how: str, *, sync: bool = True) -> str:
     """Take note, durably, that an item's followers are to be told; return the text of the mark."""
-    return _link_mark(disk, layout.untold_path(item_id), how, sync=True)
-
-
-def _link_mark(disk: Disk, path: str, how: str, *, sync: bool) -> str:
     tmp = layout.tmp_name("after")
     text = f"{how}.{tmp.rpartition('-')[2]}"
     disk.link_text(path, text, tmp, sync=sync)
@@ -131,7 +127,7 @@ def mark_ahead(disk: Disk, stands: Mapping[int, State], marks: dict[str, str]) -
     """Mark the items that are about to stand so, durably; the texts go to `marks`, by path."""
     for item_id, how in stands.items():
         path = layout.untold_path(item_id) + layout.SOON
-        marks[path] = _link_mark(disk, path, how, sync=False)
+        marks[path] = _mark(disk, path, how, sync=False)
     if stands:
         disk.sync_dir(layout.UNTOLD)
 
@@ -200,8 +196,7 @@ class Followers:
 
         One that was made for what was gone by then is removed: its followers know how it went.
         """
-        path = layout.untold_path(item_id)
-        how = _standings(self._reader, [item_id]).get(item_id)
+        path, how = layout.untold_path(item_id), _standings(self._reader, [item_id]).get(item_id)
         if how is State.PENDING:
             return False
         if how is None and not any(map(self._unaware, self.of(item_id))):
@@ -283,9 +278,10 @@ class Followers:
         """Have an item's followers told, if it has any; how: it stands, should it be gone."""
         self.look()
         if self.of(item_id):
-            text = self._heed(layout.untold_path(item_id))
+            path = layout.untold_path(item_id)
+            text = self._heed(path)
             if text is None or text.partition(".")[0] != how:
-                text = _mark(self._disk, item_id, how)
+                text = _mark(self._disk, path, how)
             self._marks[item_id] = text
             self.untold[item_id] = how
 

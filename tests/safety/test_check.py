@@ -133,6 +133,11 @@ ANNEXES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "empty batch": (
         "empty", lambda root: _folder(root, "removed/0000001/001"),
     ),
+    "made ahead and ended": (
+        "untold",
+        lambda root: (_waits(root), _link(root, "after/untold/0000000077.soon", "done.x")),
+    ),
+    "foreign mark": ("foreign", lambda root: _link(root, "after/untold/mine.soon")),
     "foreign and removed": ("foreign", lambda r: _in_annex(r, "removed/0000001/001/x")),
     "foreign second": ("foreign", lambda root: _in_annex(root, "removed/mine/0000000001")),
     "open to others": ("mode", lambda root: _removed(root).chmod(0o644)),
@@ -221,11 +226,12 @@ def test_removed_items_logs_imports_and_workers_are_looked_at(name: str, spool: 
 
 
 def test_what_works_is_no_finding(spool: Path) -> None:
-    """A worker's lock, the log of an attempt and an import under way are as they should be."""
+    """A lock, the log of an attempt, an end and an import under way are as they should be."""
     with Spool(spool, clock=lambda: NOW) as queue, queue.arrivals() as arrivals:
         attendance = queue.attend()
         queue.keep_log(queue.claim() or 0, 1, b"what it wrote")
         arrivals.receive(io.BytesIO(b"a payload"))
+        _link(spool, "after/untold/0000000003.soon", "done.x")  # it is about to end
         assert repair(str(spool)) == []
         attendance.close()
     assert findings(str(spool)) == []
