@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from queues import BACKENDS, Clock, make_queue
 from support import Pq
 
-from pq_cli import Queue
+from pq_cli import Queue, Spool
 
 # Whoever starts the tests in the background may have left these ignored, and the commands under
 # test would inherit it; then no Ctrl-C of a test would reach them.
@@ -98,3 +98,10 @@ def threads() -> Iterator[ThreadPoolExecutor]:
     """Threads to do something in."""
     with ThreadPoolExecutor() as pool:
         yield pool
+
+
+@pytest.fixture
+def spools(tmp_path):
+    """Two processes' views of one spool."""
+    with make_queue("spool-full", tmp_path, Clock()) as one, Spool(one.path, clock=Clock()) as two:
+        yield one, two

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from database import need_postgres, server
 
 from pq_cli import MemoryQueue, PostgresQueue, QueueConfig, Spool
+from pq_cli.spool.check.check import Check
 
 START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 BACKENDS = ("memory", "spool-full", "spool-fast", "postgres")
@@ -70,3 +73,9 @@ def drain(queue):
         served.append(item.id)
         queue.done(item)
     return served
+
+
+def is_in_order(spool):
+    """Nothing is left in `tmp/`, and of what was to come at most an empty folder."""
+    found = Check(spool.path, 5.0, patience=0.0).run(repair=False)
+    return not os.listdir(f"{spool.path}/tmp") and {each.kind for each in found} <= {"empty"}
