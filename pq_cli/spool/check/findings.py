@@ -23,7 +23,7 @@ LEFT_BY_A_CRASH = {
     # live item whose key has no link (after a power loss)
     "unmarked": "the claim of the item, or repair",
     # live item whose key marks another one: a replace that was cut short
-    "superseded": "the claim of the item removes it; repair sets it aside",
+    "superseded": "the claim of the other one removes it; repair sets it aside",
     # link to an item that does not wait for the one with which it lies
     "follower": "the end of the item that it lies with, or repair, removes it",
     # mark of an item whose followers were not told
