@@ -141,9 +141,10 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
 
     def put(self, before: Item, after: Item, *, later: bool = False) -> Item:
         self.files.after.later += later and self.files.disk.sync
-        was, seen = self._foretold.get(before.id, (None, after))
-        if was == before and seen.replace(updated_at=after.updated_at) == after:
-            after = seen  # it is written
+        ahead = self._foretold.get(before.id)
+        if ahead is not None and ahead[0] == before:
+            written = ahead[1]
+            after = written if written.replace(updated_at=after.updated_at) == after else after
         # A claim or a renewal that a power loss takes back was promised to nobody.
         return self._put(before, after, sync=after.state is not ACTIVE)
 
@@ -155,8 +156,10 @@ class SpoolStore(SpoolAdmits, SpoolClaims):
         return foreseen(self.files, look, lacking, self._foretold, self.now)
 
     def awaited(self, item_id: int) -> bool:
-        files, folder = self.files, layout.followers_folder(item_id)
-        return files.state.after and files.disk.sync and bool(files.reader.names(folder))
+        files = self.files
+        if not files.state.after or not files.disk.sync:
+            return False
+        return bool(files.reader.names(layout.followers_folder(item_id)))
 
     def put_many(self, changes: Sequence[tuple[Item, Item]]) -> None:
         # Each new meta is synced before it takes the place of the old one; the moves together.
