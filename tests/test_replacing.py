@@ -15,6 +15,7 @@ from test_many_processes import at_once
 from pq_cli import KeyTakenError, Spool
 from pq_cli.core.item import State
 from pq_cli.errors import LockTimeoutError
+from pq_cli.queue.request import Request
 from pq_cli.spool import replacing
 from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk.durable import Disk
@@ -175,6 +176,29 @@ def test_the_lock_is_not_to_be_had(spools, monkeypatch):
     assert one.enqueue(b"new", key="k", if_exists="replace").id == 2
     assert ids(one) == [1, 2]
     assert two.claim().id == 2 and ids(two) == [2]
+
+
+def test_the_disk_refuses_to_end_the_old_one(spools, monkeypatch):
+    """The same: nothing is told to have failed that has not."""
+    one, two = spools
+
+    def refuses(self, path):
+        monkeypatch.undo()
+        raise OSError(errno.EIO, "no", path)
+
+    monkeypatch.setattr(Disk, "unlink", refuses)
+    assert one.enqueue(b"new", key="k", if_exists="replace").id == 2
+    assert two.claim().id == 2 and ids(two) == [2]
+
+
+def test_a_batch_that_replaces_its_own(spools, monkeypatch):
+    """The last is left, for one sync of each folder; all ids are told."""
+    one, _ = spools
+    monkeypatch.setattr(Disk, "sync_file_system", lambda self: pytest.fail("all was synced"))
+    replaces = Request(key="k", if_exists="replace")
+    batch = one.enqueue_many([(b"a", replaces), (b"b", replaces), (b"c", replaces)])
+    assert [item.id for item in batch.items] == [2, 3, 4]
+    assert ids(one) == [4] and key_text(one) == "4"
 
 
 def test_what_people_do_with_the_old_one_meanwhile(halfway):

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 def end_replaced(files: Files, items: Sequence[Item]) -> None:
     """End what these items have replaced, now that they are durable. Takes the lock.
 
-    Raises OSError. What cannot be had of the lock is left undone.
+    What the lock or the disk refuses is left undone: what was put is told all the same.
     """
     try:
         with files:
-            for item in map(files.keys.live, (item.id for item in items)):
+            for item in map(files.keys.live, (item.id for item in reversed(items))):
                 if item is not None:  # else others have ended it, and with it what it replaced
                     old = files.keys.replaced_by(item)
                     files.after.whole |= None in old
                     files.erase(*reversed(list(filter(None, old))))
-    except LockTimeoutError:
+    except (LockTimeoutError, OSError):
         pass
 
 

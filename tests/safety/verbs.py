@@ -160,6 +160,11 @@ def _keyed(spool: Spool) -> None:
     spool.enqueue(body(5), key="k")
 
 
+def _keyed_awaited(spool: Spool) -> None:
+    _keyed(spool)
+    spool.enqueue(body(6), after=[5])
+
+
 def _keyed_first(spool: Spool) -> None:
     """Whoever claims comes by item 5."""
     fill(spool)
@@ -468,6 +473,10 @@ VERBS = {
     "enqueue replace first": Verb(
         lambda s: _new(s, 6, key="k", if_exists="replace"), _keyed_first, may_go={5},
         rivals={5, 6},
+    ),
+    "enqueue replace awaited": Verb(
+        lambda s: _new(s, 7, key="k", if_exists="replace"), _keyed_awaited, may_go={5},
+        rivals={5, 7},
     ),
     "enqueue replace twice": Verb(
         lambda s: _new(s, 7, key="k", if_exists="replace"), _replaced_halfway, may_go={5, 6},

@@ -31,6 +31,7 @@ class Admission(Porch):
         self.fresh: list[Item] = []
         self.raised: list[Item] = []
         self.replacing: list[Item] = []
+        self._stays: set[int] = set()
         self._ready = ready
         self._raised = raised
         self._store = store
@@ -73,10 +74,17 @@ class Admission(Porch):
         self.enter(item, other)
         self.fresh.append(item)
         if other is not None:
-            self.replacing.append(item)
-            if files.state.after and files.followers.of(other.id):
-                files.end_replaced(item)  # and those that follow are told, all at once
+            self._replace(other, item)
         self.admitted.items.append(item)
+
+    def _replace(self, other: Item, item: Item) -> None:
+        """See that an item takes the place of another: later, but at once if others follow that."""
+        files = self._files
+        if files.state.after and files.followers.of(other.id):
+            files.end_replaced(item)
+            self._stays.add(item.id)
+        else:
+            self.replacing.append(item)
 
     def _raise(self, staged: Staged, other: Item, stands: Item) -> Item:
         """Bring an item to its new lane; it may be one of this batch, which is withdrawn there."""
@@ -109,9 +117,11 @@ class Admission(Porch):
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised.
 
-        Unless somebody else works on it already.
+        Unless somebody else works on it already, or it is durable, and what it replaced is gone.
         """
         for item in self.fresh:
+            if item.id in self._stays:
+                continue
             try:
                 now = self._files.reader.find(item.id)
             except (NoSuchItemError, DamagedItemError):
