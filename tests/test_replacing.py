@@ -201,6 +201,15 @@ def test_a_batch_that_replaces_its_own(spools, monkeypatch):
     assert ids(one) == [4] and key_text(one) == "4"
 
 
+def test_a_batch_that_replaces_its_own_hundreds_of_times(spools):
+    """No key names more than there is room for in a link, which is 4,095 bytes."""
+    one, two = spools
+    batch = one.enqueue_many([(b"x", Request(key="k", if_exists="replace"))] * 1200)
+    assert batch.error is None and len(batch.items) == 1200
+    assert ids(one) == [1201] and key_text(one) == "1201"
+    assert two.claim().id == 1201 and two.claim() is None
+
+
 def test_what_people_do_with_the_old_one_meanwhile(halfway):
     """Held, it goes all the same; removed, it is in the bin, and its key is another's."""
     spool, _ = halfway

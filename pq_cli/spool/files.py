@@ -139,10 +139,7 @@ class Files(Parts):
     # -- the movement --------------------------------------------------------
 
     def heed(self, before: Item | None, after: Item | None) -> None:
-        """Before an item changes, see to others that know of it; None: it is new, or gone."""
-        ends = before is not None and (after is None or after.state not in LIVE)
-        if before is not None and ends and before.key is not None and before.state in LIVE:
-            self.end_replaced(before)
+        """Before an item changes, let the index of followers change, too; None: new, or gone."""
         if after is not None and after.follows and not self.state.after:
             self.set_state(self.state.replace(after=True))
         if self.state.after:
@@ -155,6 +152,8 @@ class Files(Parts):
         as_is: its meta need not change: two renames, nothing written.
         """
         self.heed(before, after)
+        if after.state not in LIVE:
+            self.end_replaced(before)
         source, target = self.place(before), layout.payload_path(after)
         if as_is:
             self.spare.behind(self.make_folder, _folder(target))
@@ -180,10 +179,11 @@ class Files(Parts):
 
         That comes from a person, or after a death: else whoever claimed it has done so.
         """
-        old = list(filter(None, self.keys.replaced_by(item)))
+        named = item.key is not None and item.state in LIVE
+        old = list(filter(None, self.keys.replaced_by(item))) if named else []
         if old and self.disk.sync:
             self.disk.sync_dir(_folder(self.place(item)))
-        self.erase(*reversed(old))
+        self.erase(*old, alone=True)
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:
         """Put the meta of `after` over the one beside the payload `path`, and make its new home.
@@ -215,7 +215,7 @@ class Files(Parts):
         if not self._renamed(source, target):
             self.fetch_payload(item_id, target)
 
-    def erase(self, *items: Item, later: bool = False) -> None:
+    def erase(self, *items: Item, later: bool = False, alone: bool = False) -> None:
         """Remove items for good: their metas now, the payloads and keys once that is durable.
 
         The meta of an item as it was enqueued is the only file that there ever was in its place.
@@ -223,9 +223,12 @@ class Files(Parts):
         a folder with its journal. Wherever a power loss makes it turn up, there is no item.
 
         later: that is left for `settle`. Until then a payload has a name that says what it is.
+        alone: but not what they have replaced.
         """
         for item in items:
             self.heed(item, None)
+            if not alone:
+                self.end_replaced(item)
             path = self.place(item)
             if self.disk.sync and self._renamed(path, path + layout.ENDED):
                 path += layout.ENDED

@@ -32,7 +32,7 @@ def end_replaced(files: Files, items: Sequence[Item]) -> None:
                 if item is not None:  # else others have ended it, and with it what it replaced
                     old = files.keys.replaced_by(item)
                     files.after.whole |= None in old
-                    files.erase(*reversed(list(filter(None, old))))
+                    files.erase(*filter(None, old), alone=True)
     except (LockTimeoutError, OSError):
         pass
 

@@ -68,13 +68,9 @@ class Keys:
         for item in map(self.live, ids):
             yield item if item is not None and item.key == key else None
 
-    def give(self, key: str, item_id: int, *, sync: bool = True, before: bool = False) -> None:
-        """Let `key` name this item; if `sync`, durably in "full".
-
-        before: before those that it names already, which the item replaces; else in their stead.
-        """
-        path = layout.key_path(key)
-        self._name(path, [item_id, *(self.read_link(path) if before else ())], sync=sync)
+    def give(self, key: str, *ids: int, sync: bool = True) -> None:
+        """Let `key` name these, whatever it named before; if `sync`, durably in "full"."""
+        self._name(layout.key_path(key), ids, sync=sync)
 
     def free(self, item: Item) -> None:
         """Free the item's key, if it has one and the link names this item."""

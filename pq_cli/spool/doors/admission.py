@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pq_cli.queue.store import Store
     from pq_cli.spool.doors.porch import Prepared, Raised, Ready
 
+_MOST = 50
+"""Items that a key names before some of them are ended: a link has room for some hundreds."""
+
 
 class Admission(Porch):
     """Staged payloads on their way in: what has been admitted, and what stopped it."""
@@ -67,7 +70,8 @@ class Admission(Porch):
         item, meta, size = prepared or self._prepared_now(staged, item, synced)
         item, path = self.numbered(item)
         if item.key is not None and item.state in LIVE:
-            files.keys.give(item.key, item.id, sync=False, before=other is not None)
+            before = () if other is None else files.keys.named(item.key)
+            files.keys.give(item.key, item.id, *before, sync=False)
             files.after.sync(layout.KEYS)
         item = _place(files, staged, meta, item, size, path)
         self._ready[staged.tmp] = None
@@ -78,10 +82,15 @@ class Admission(Porch):
         self.admitted.items.append(item)
 
     def _replace(self, other: Item, item: Item) -> None:
-        """See that an item takes the place of another: later, but at once if others follow that."""
-        files = self._files
-        if files.state.after and files.followers.of(other.id):
+        """See that an item takes the place of another: later, but at once if others follow that.
+
+        Or if a link could soon not name more: of many in one batch, or processes.
+        """
+        files, key = self._files, item.key or ""
+        followed = files.state.after and files.followers.of(other.id)
+        if followed or len(files.keys.named(key)) > _MOST:
             files.end_replaced(item)
+            files.keys.give(key, item.id, other.id, sync=False)
             self._stays.add(item.id)
         else:
             self.replacing.append(item)
@@ -127,8 +136,7 @@ class Admission(Porch):
             except (NoSuchItemError, DamagedItemError):
                 continue
             if now.state is not ACTIVE or (now.holder is not None and is_mine(now.holder)):
-                self._files.keys.free(now)  # before: what it was to replace stays
-                self._files.erase(now)
+                self._files.erase(now, alone=True)
 
 
 def _place(files: Files, staged: Staged, meta: str, item: Item, size: int, path: str) -> Item:
