@@ -179,8 +179,7 @@ class Files(Parts):
 
         That comes from a person, or after a death: else whoever claimed it has done so.
         """
-        named = item.key is not None and item.state in LIVE
-        old = list(filter(None, self.keys.replaced_by(item))) if named else []
+        old = list(filter(None, self.keys.replaced_by(item)))
         if old and self.disk.sync:
             self.disk.sync_dir(_folder(self.place(item)))
         self.erase(*old, alone=True)
