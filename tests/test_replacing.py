@@ -319,3 +319,70 @@ while empty < 100:
     assert all(served == sorted(set(served)) for served in by_key.values())
     assert max(map(max, by_key.values())) == max(i for each in made for i in each)
     assert os.listdir(f"{place}/keys") == []
+
+
+def test_a_batch_that_replaces_its_own_is_taken_back_whole(spools, monkeypatch):
+    """What was there before it has its key again."""
+    one, _ = spools
+
+    def fails(self, path):
+        raise OSError(errno.EIO, "no", path)
+
+    request = Request(key="k", if_exists="replace")
+    monkeypatch.setattr(Disk, "sync_dir", fails)
+    with pytest.raises(OSError, match="no"):
+        one.enqueue_many([(b"x", request)] * 3)
+    monkeypatch.undo()
+    assert ids(one) == [1] and one.claim().id == 1
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_what_is_left_alone_in_the_place_of_another_is_not_taken_back(spools, monkeypatch, awaited):
+    """Else both were gone: the old one has ended, for who comes after it, or for a claim."""
+    one, two = spools
+    if awaited:
+        one.enqueue(b"after", after=[1])
+    real = Disk.sync_dir
+
+    def fails(self, path):
+        if path != "keys" or not key_text(one).endswith(".1"):
+            return real(self, path)
+        monkeypatch.setattr(Disk, "sync_dir", real)
+        if not awaited:
+            two.release(two.claim())
+        raise OSError(errno.EIO, "no", path)
+
+    monkeypatch.setattr(Disk, "sync_dir", fails)
+    with pytest.raises(OSError, match="no"):
+        one.enqueue(b"new", key="k", if_exists="replace")
+    assert one.payload(two.claim()) == b"new"
+
+
+def test_who_was_passed_over_is_served_by_the_same_process(spools, monkeypatch):
+    """When the new one is taken back, also who had met both remembers the old one again."""
+    one, _ = spools
+    one.enqueue(b"plain", priority=9)
+    real = Disk.sync_dir
+
+    def fails(self, path):
+        if path == "keys":
+            monkeypatch.setattr(Disk, "sync_dir", real)
+            assert one.claim().id == 2
+            raise OSError(errno.EIO, "no", path)
+        return real(self, path)
+
+    monkeypatch.setattr(Disk, "sync_dir", fails)
+    with pytest.raises(OSError, match="no"):
+        one.enqueue(b"new", key="k", if_exists="replace", priority=10)
+    assert one.claim().id == 1
+
+
+def test_who_ends_the_new_one_waits_for_the_end_of_the_old_one(halfway, monkeypatch):
+    """Whoever ended that died before it was durable; a power loss would leave the old one alone."""
+    spool, _ = halfway
+    for end in ("", ".meta.json"):
+        os.unlink(f"{spool.path}/pending/05/0000000/0000000001{end}")
+    real, synced = Disk.sync_file_system, []
+    monkeypatch.setattr(Disk, "sync_file_system", lambda self: synced.append(1) or real(self))
+    spool.cancel(2)
+    assert synced

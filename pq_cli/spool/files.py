@@ -179,9 +179,11 @@ class Files(Parts):
 
         That comes from a person, or after a death: else whoever claimed it has done so.
         """
-        old = list(filter(None, self.keys.replaced_by(item)))
+        replaced = self.keys.replaced_by(item)
+        old = list(filter(None, replaced))
         if old and self.disk.sync:
             self.disk.sync_dir(_folder(self.place(item)))
+        self.after.whole |= None in replaced  # its end, by one that died, may not be durable
         self.erase(*old, alone=True)
 
     def _rewrite(self, path: str, target: str, after: Item) -> None:

@@ -249,6 +249,7 @@ class Afterwards:
                 getattr(self, name).extend(getattr(more, name))
             self.told |= more.told
             self.later += more.later
+            self.whole |= more.whole
 
     def sync(self, folder: str) -> None:
         """Have a folder synced."""

@@ -34,7 +34,7 @@ class Admission(Porch):
         self.fresh: list[Item] = []
         self.raised: list[Item] = []
         self.replacing: list[Item] = []
-        self._stays: set[int] = set()
+        self._in_place_of_others: set[int] = set()
         self._ready = ready
         self._raised = raised
         self._store = store
@@ -87,11 +87,11 @@ class Admission(Porch):
         Or if a link could soon not name more: of many in one batch, or processes.
         """
         files, key = self._files, item.key or ""
+        self._in_place_of_others.add(item.id)
         followed = files.state.after and files.followers.of(other.id)
         if followed or len(files.keys.named(key)) > _MOST:
             files.end_replaced(item)
             files.keys.give(key, item.id, other.id, sync=False)
-            self._stays.add(item.id)
         else:
             self.replacing.append(item)
 
@@ -126,17 +126,19 @@ class Admission(Porch):
     def withdraw(self) -> None:
         """Take everything back: it could not be made durable, so it must not be promised.
 
-        Unless somebody else works on it already, or it is durable, and what it replaced is gone.
+        Unless somebody else works on it already, or has ended what it was to replace: then it is
+        all that is left of the two.
         """
-        for item in self.fresh:
-            if item.id in self._stays:
-                continue
+        for item in reversed(self.fresh):  # each before those of the batch that it replaces
             try:
                 now = self._files.reader.find(item.id)
             except (NoSuchItemError, DamagedItemError):
                 continue
+            if item.id in self._in_place_of_others and not any(self._files.keys.replaced_by(now)):
+                continue
             if now.state is not ACTIVE or (now.holder is not None and is_mine(now.holder)):
                 self._files.erase(now, alone=True)
+        self._files.forget()  # who was passed over, for one of these had its key, counts again
 
 
 def _place(files: Files, staged: Staged, meta: str, item: Item, size: int, path: str) -> Item:
