@@ -17,7 +17,9 @@ from pq_cli import NoSuchItemError, Spool, StaleClaimError
 from pq_cli.core.item import State
 from pq_cli.queue.request import Request
 from pq_cli.spool import store
+from pq_cli.spool.check.check import Check
 from pq_cli.spool.disk.durable import Disk
+from pq_cli.spool.disk.lock import SpoolLock
 
 
 @pytest.fixture
@@ -395,3 +397,18 @@ def test_a_link_that_a_power_loss_took_is_made_again_and_no_end_is_forgotten(spo
     (root / "state.json").write_text(json.dumps(state | {"boot": "another"}))
     with Spool(root) as after_the_boot:
         assert after_the_boot.claim().id == follower.id != parent.id
+
+
+def test_a_mark_of_what_is_set_aside_says_nothing(followed):
+    """Its maker died, and nobody has done the item: those that come after it do not go on."""
+    one, two, untold = followed
+    pid = os.fork()
+    if pid == 0:
+        with patch.object(SpoolLock, "__enter__", lambda _: os._exit(9)):
+            Spool(one.path, clock=Clock()).done("1.1")
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 9 << 8
+    assert marks(untold) == {"0000000001.soon": "done"}
+    os.unlink(one.release(1).path)
+    list(Check(one.path, 5.0).run(repair=True))
+    assert two.claim() is None and two.get(2).state is State.HELD and marks(untold) == {}

@@ -201,13 +201,77 @@ def test_a_batch_that_replaces_its_own(spools, monkeypatch):
     assert ids(one) == [4] and key_text(one) == "4"
 
 
-def test_a_batch_that_replaces_its_own_hundreds_of_times(spools):
-    """No key names more than there is room for in a link, which is 4,095 bytes."""
+def test_a_batch_that_replaces_its_own_hundreds_of_times(spools, monkeypatch):
+    """None of them was told, so each goes at once, and the key never names more than three."""
     one, two = spools
+    real, longest = Keys.give, []
+
+    def give(self, key, *ids, sync=True):
+        longest.append(len(ids))
+        real(self, key, *ids, sync=sync)
+
+    monkeypatch.setattr(Keys, "give", give)
     batch = one.enqueue_many([(b"x", Request(key="k", if_exists="replace"))] * 1200)
     assert batch.error is None and len(batch.items) == 1200
-    assert ids(one) == [1201] and key_text(one) == "1201"
+    assert ids(one) == [1201] and key_text(one) == "1201" and max(longest) == 3
     assert two.claim().id == 1201 and two.claim() is None
+
+
+def test_hundreds_that_died_in_each_others_place(spools):
+    """No key names more than there is room for in a link, which is 4,095 bytes."""
+    one, two = spools
+    with patch.object(replacing, "end_replaced"):
+        for n in range(2, 160):
+            assert one.enqueue(b"x", key="k", if_exists="replace").id == n
+            assert len(key_text(one).split(".")) <= 52
+    assert two.claim().id == 159 and ids(two) == [159] and two.claim() is None
+
+
+def test_a_claim_that_is_not_made_ends_nothing(halfway, monkeypatch):
+    """What it found, it leaves to the next."""
+    spool, _ = halfway
+    monkeypatch.setattr(Disk, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "no")))
+    with pytest.raises(OSError, match="no"):
+        spool.claim()
+    monkeypatch.undo()
+    assert ids(spool) == [1, 2] and spool.claim().id == 2 and ids(spool) == [2]
+
+
+def test_a_batch_of_a_new_key_is_taken_back_whole(spools, monkeypatch):
+    """Nothing is left of what was not told."""
+    one, _ = spools
+
+    def fails(self, path):
+        raise OSError(errno.EIO, "no", path)
+
+    monkeypatch.setattr(Disk, "sync_dir", fails)
+    with pytest.raises(OSError, match="no"):
+        one.enqueue_many([(b"x", Request(key="new", if_exists="replace"))] * 3)
+    monkeypatch.undo()
+    assert ids(one) == [1]
+
+
+def test_what_passed_a_batch_by_is_gone_before_the_last_is_worked_on(spools, monkeypatch):
+    """Of a batch one takes the other's place: who claims the last waits until all that is durable.
+
+    Else a power loss could bring one back that came and went before it was synced.
+    """
+    one, two = spools
+    synced = []
+    real, all_of_it = Disk.sync_dir, Disk.sync_file_system
+    monkeypatch.setattr(
+        Disk, "sync_file_system", lambda self: synced.append("all") or all_of_it(self)
+    )
+
+    def claims(self, path):
+        if path == "keys" and not synced:
+            synced.append(path)
+            assert two.claim().id == 3 and "all" in synced
+        real(self, path)
+
+    monkeypatch.setattr(Disk, "sync_dir", claims)
+    one.enqueue_many([(b"x", Request(key="new", if_exists="replace", priority=1))] * 2)
+    assert ids(one) == [1, 3] or ids(one) == [3, 1]
 
 
 def test_what_people_do_with_the_old_one_meanwhile(halfway):

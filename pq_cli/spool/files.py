@@ -67,6 +67,7 @@ class Files(Parts):
             self.followers.settled(after)
         if error[0] is not None:
             self.forget()  # a change may have stopped half way
+            after.then = None  # which goes by all of it
         if after.later and error[0] is None:
             self._later.append(after)
             after = Afterwards()
@@ -82,10 +83,14 @@ class Files(Parts):
                 with self:
                     after.take_back()
             raise
-        for meta in after.metas:
-            self.disk.discard(meta)
+        self._clear(after)
         if after.then is not None:
             after.then()
+
+    def _clear(self, after: Afterwards) -> None:
+        """Remove what is left of what has ended, now that this is durable."""
+        for meta in after.metas:
+            self.disk.discard(meta)
         more = after.freed or after.untied or after.told
         if more or (after.ended and not self._lets_go_alone(after.ended)):
             try:

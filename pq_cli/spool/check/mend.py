@@ -105,6 +105,10 @@ class Mender:
         path = finding.path.removesuffix(layout.META)
         if path.startswith("active/") and finding.kind != "meta":
             return False
+        soon = layout.untold_path(finding.id or 0) + layout.SOON
+        if os.path.lexists(f"{self._disk.root}/{soon}"):  # it has not ended as that says
+            self._disk.discard(soon)
+            self._disk.sync_dir(layout.UNTOLD)
         self._aside(path, finding.detail, pair=True)
         return None
 

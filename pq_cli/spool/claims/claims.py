@@ -343,11 +343,6 @@ class SpoolClaims:
     def _servable(self, item: Item) -> bool:
         """Tell whether a head can be served; if not it is reported, or another has its key."""
         files = self.files
-        if item.key is not None and files.keys.named(item.key) != [item.id]:
-            from pq_cli.spool.replacing import may_be_claimed  # start-up: nearly never
-
-            if not may_be_claimed(files, item):
-                return False
         path = files.place(item)
         size = files.reader.size_of(path)
         if size is None and files.fetch_payload(item.id, path):
@@ -361,6 +356,10 @@ class SpoolClaims:
             files.report(error)
             files.index.pass_over(item.lane, item.id)
             return False
+        if item.key is not None and files.keys.named(item.key) != [item.id]:
+            from pq_cli.spool.replacing import may_be_claimed  # start-up: nearly never
+
+            return may_be_claimed(files, item)
         return True
 
 

@@ -34,6 +34,7 @@ class Admission(Porch):
         self.fresh: list[Item] = []
         self.raised: list[Item] = []
         self.replacing: list[Item] = []
+        self._ids: set[int] = set()
         self._in_place_of_others: set[int] = set()
         self._ready = ready
         self._raised = raised
@@ -70,13 +71,15 @@ class Admission(Porch):
         item, meta, size = prepared or self._prepared_now(staged, item, synced)
         item, path = self.numbered(item)
         if item.key is not None and item.state in LIVE:
-            before = () if other is None else files.keys.named(item.key)
+            named = () if other is None else files.keys.named(item.key)
+            before = (i for i in named if i not in self._ids or (other and i == other.id))
             files.keys.give(item.key, item.id, *before, sync=False)
             files.after.sync(layout.KEYS)
         item = _place(files, staged, meta, item, size, path)
         self._ready[staged.tmp] = None
         self.enter(item, other)
         self.fresh.append(item)
+        self._ids.add(item.id)
         if other is not None:
             self._replace(other, item)
         self.admitted.items.append(item)
@@ -84,12 +87,17 @@ class Admission(Porch):
     def _replace(self, other: Item, item: Item) -> None:
         """See that an item takes the place of another: later, but at once if others follow that.
 
-        Or if a link could soon not name more: of many in one batch, or processes.
+        Or if it is of this batch, and nobody was told of it; or if a link could soon not name more.
         """
         files, key = self._files, item.key or ""
-        self._in_place_of_others.add(item.id)
+        own = other.id in self._ids
+        if not own or other.id in self._in_place_of_others:
+            self._in_place_of_others.add(item.id)
         followed = files.state.after and files.followers.of(other.id)
-        if followed or len(files.keys.named(key)) > _MOST:
+        if own:
+            files.erase(other, alone=True)
+            self.replacing.append(item)
+        elif followed or len(files.keys.named(key)) > _MOST:
             files.end_replaced(item)
             files.keys.give(key, item.id, other.id, sync=False)
         else:
