@@ -72,6 +72,7 @@ class Admission(Porch):
         item, path = self.numbered(item)
         if item.key is not None and item.state in LIVE:
             named = () if other is None else files.keys.named(item.key)
+            # Of this batch one is enough: who claims the new one has its end, too, made durable.
             before = (i for i in named if i not in self._ids or (other and i == other.id))
             files.keys.give(item.key, item.id, *before, sync=False)
             files.after.sync(layout.KEYS)
@@ -137,7 +138,7 @@ class Admission(Porch):
         Unless somebody else works on it already, or has ended what it was to replace: then it is
         all that is left of the two.
         """
-        for item in reversed(self.fresh):  # each before those of the batch that it replaces
+        for item in self.fresh:
             try:
                 now = self._files.reader.find(item.id)
             except (NoSuchItemError, DamagedItemError):
