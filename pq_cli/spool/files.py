@@ -184,7 +184,7 @@ class Files(Parts):
 
         That comes from a person, or after a death: else whoever claimed it has done so.
         """
-        replaced = self.keys.replaced_by(item)
+        replaced = [] if item.key is None else self.keys.replaced_by(item)
         old = list(filter(None, replaced))
         if old and self.disk.sync:
             self.disk.sync_dir(_folder(self.place(item)))

@@ -52,10 +52,11 @@ class Keys:
 
         That may not be durable yet.
         """
-        ids = [] if item.key is None else self.named(item.key)
-        if item.key is None or item.id not in ids[:-1] or not self._has_payload(item):
+        key = item.key or ""
+        ids = self.named(key)
+        if item.id not in ids[:-1] or not self._has_payload(item):
             return []
-        return list(self._alive(item.key, ids[ids.index(item.id) + 1 :]))
+        return list(self._alive(key, ids[ids.index(item.id) + 1 :]))
 
     def _has_payload(self, item: Item) -> bool:
         """Tell whether an item has its payload: one that is not durable may come back without."""
