@@ -179,14 +179,15 @@ class Files(Parts):
             self.left(before, _folder(source))
         return after
 
-    def end_replaced(self, item: Item) -> None:
-        """End, at once, what an item has replaced (see `replacing`): it is to end itself.
+    def end_replaced(self, item: Item, *, durable: bool = False) -> None:
+        """End what an item has replaced (see `replacing`). durable: the item is so already.
 
-        That comes from a person, or after a death: else whoever claimed it has done so.
+        Else all at once, for it is to end itself: by a person, or after a death; whoever claims one
+        has done so before.
         """
         replaced = [] if item.key is None else self.keys.replaced_by(item)
         old = list(filter(None, replaced))
-        if old and self.disk.sync:
+        if old and self.disk.sync and not durable:
             self.disk.sync_dir(_folder(self.place(item)))
         self.after.whole |= None in replaced  # its end, by one that died, may not be durable
         self.erase(*old, alone=True)

@@ -30,9 +30,7 @@ def end_replaced(files: Files, items: Sequence[Item]) -> None:
         with files:
             for item in map(files.keys.live, (item.id for item in reversed(items))):
                 if item is not None:  # else others have ended it, and with it what it replaced
-                    old = files.keys.replaced_by(item)
-                    files.after.whole |= None in old
-                    files.erase(*filter(None, old), alone=True)
+                    files.end_replaced(item, durable=True)
     except (LockTimeoutError, OSError):
         pass
 
